@@ -1,0 +1,97 @@
+"""NeuS's own command line: `exp_runner.py --mode train|validate_mesh|interpolate_I_J --conf C --case NAME ...`."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from neus.errors import InputError
+
+# As in NeuS: the resolution of validate_mesh, and frames one way of an interpolation.
+MESH_RESOLUTION, FRAMES = 512, 60
+# NeuS renders interpolations four times smaller than the photographs.
+INTERPOLATION_SCALE = 0.25
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one of NeuS's modes in its folders; returns the exit status."""
+    from neus.cli.main import _Parser
+    from neus.experiment.config import read_config
+    from neus.experiment.run_folder import RunFolder
+
+    parser = _Parser(prog="exp_runner.py", description="NeuS's own command line; see `exp_runner.py --help` for the verbs.")
+    parser.add_argument("--conf", type=Path, required=True)
+    parser.add_argument("--mode", default="train")
+    parser.add_argument("--mcube_threshold", type=float, default=0.0)
+    parser.add_argument("--is_continue", action="store_true")
+    parser.add_argument("--gpu", type=int, default=0)
+    parser.add_argument("--case", default="")
+    options = parser.parse_args(arguments)
+    config = read_config(options.conf, case=options.case)
+    if "CASE_NAME" in config.general.base_exp_dir + config.dataset.data_dir:
+        raise InputError(f"{options.conf}: names its folders by CASE_NAME; give --case.")
+    folder = RunFolder(Path(config.general.base_exp_dir))
+    device = _device(options.gpu)
+    if options.mode == "train":
+        return _train(config, folder, options.is_continue, device)
+    if options.mode == "validate_mesh":
+        return _validate_mesh(config, folder, options.mcube_threshold, device)
+    parts = options.mode.split("_")
+    if parts[0] == "interpolate" and len(parts) == 3 and all(p.isdigit() for p in parts[1:]):
+        return _interpolate(config, folder, int(parts[1]), int(parts[2]), device)
+    raise InputError(f"--mode {options.mode}: expected train, validate_mesh or interpolate_I_J, such as interpolate_0_12.")
+
+
+def _device(gpu: int) -> str:
+    import torch
+
+    return f"cuda:{gpu}" if torch.cuda.is_available() else "auto"
+
+
+def _train(config: "ExperimentConfig", folder: "RunFolder", resume: bool, device: str) -> int:  # noqa: F821
+    from neus.cli.main import EXIT_INTERRUPTED
+    from neus.experiment.train import train
+
+    # NeuS keeps every checkpoint and writes over an earlier run without asking; the first is kept, the second is not.
+    config = replace(config, train=replace(config.train, keep_checkpoints=0))
+    trainer = train(config, folder, resume=resume, device=device)
+    print(folder.path)
+    return EXIT_INTERRUPTED if trainer.stopped else 0
+
+
+def _loaded(config: "ExperimentConfig", folder: "RunFolder", device: str) -> tuple:  # noqa: F821
+    from neus.datasets.readers import read_scene
+    from neus.experiment.load import new_model
+    from neus.training.checkpoint import load_parameters, read_checkpoint
+
+    path = folder.latest_checkpoint()
+    content = read_checkpoint(path)
+    scene = read_scene(Path(config.dataset.data_dir), config.dataset)
+    model = new_model(config, scene, device)
+    load_parameters(model, content, path)
+    return model.eval(), scene, int(content["iter_step"])
+
+
+def _validate_mesh(config: "ExperimentConfig", folder: "RunFolder", threshold: float, device: str) -> int:  # noqa: F821
+    from neus.cli.mesh import surface_mesh
+    from neus.meshing.files import write_mesh
+
+    model, _, iteration = _loaded(config, folder, device)
+    out = folder.path / "meshes" / f"{iteration:08d}.ply"
+    write_mesh(surface_mesh(model, MESH_RESOLUTION, threshold), out, model.scene_to_world)
+    print(out)
+    return 0
+
+
+def _interpolate(config: "ExperimentConfig", folder: "RunFolder", start: int, end: int, device: str) -> int:  # noqa: F821
+    from neus.cli.options import Progress, check_views
+    from neus.experiment.views import write_frames
+    from neus.rendering.paths import between
+
+    model, scene, iteration = _loaded(config, folder, device)
+    check_views([start, end], len(scene))
+    cameras = between(scene.camera(start).scaled(INTERPOLATION_SCALE), scene.camera(end).scaled(INTERPOLATION_SCALE), FRAMES)
+    out = folder.path / "render" / f"{iteration:08d}_{start}_{end}.mp4"
+    with Progress("render", " frames") as progress:
+        write_frames(model, cameras, ["rgb"], out, progress)
+    print(out)
+    return 0

@@ -1,0 +1,84 @@
+"""`neus VERB ...`, `python -m neus VERB ...`, `python exp_runner.py VERB ...`, and NeuS's own `exp_runner.py --mode ...`."""
+
+import argparse
+import os
+import sys
+import warnings
+
+# Waiting threads sleep instead of spinning: on a machine shared with others spinning costs more than the work itself.
+# It has to be said before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from neus import __version__  # noqa: E402
+from neus.errors import InputError, InputWarning  # noqa: E402
+
+EXIT_USER_ERROR, EXIT_DIVERGED, EXIT_INTERRUPTED = 2, 1, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, without the usage text before it."""
+
+    def error(self, message: str) -> None:
+        self.exit(EXIT_USER_ERROR, f"error: {message}; see {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
+    from neus.cli import demo, evaluate, mesh, render, train
+
+    parser = _Parser(
+        prog="neus",
+        description="Posed images to a watertight, coloured mesh and novel views.",
+        epilog="NeuS's own command line (--mode, --conf, --case, --is_continue, --mcube_threshold, --gpu) works as well.",
+    )
+    parser.add_argument("--version", action="version", version=f"neus {__version__}")
+    verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, parser_class=_Parser)
+    for module in (train, mesh, render, evaluate, demo):
+        name = module.__name__.rsplit(".", 1)[-1]
+        summary, _, example = module.__doc__.partition("\n\n")
+        verb = verbs.add_parser(
+            name, help=summary, description=summary, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add_arguments(verb)
+        verb.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit status.
+
+    0: done; the path of what was made is the last line. 1: training diverged. 2: something given is wrong, one line on
+    stderr says what. 130: interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    warnings.showwarning = _show_warning
+    try:
+        if _is_classic(arguments):
+            from neus.cli import classic
+
+            return classic.main(arguments)
+        options = build_parser().parse_args(arguments)
+        return options.run(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except ArithmeticError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_DIVERGED
+
+
+def _is_classic(arguments: list[str]) -> bool:
+    """Whether these are the options of NeuS's exp_runner.py: options first, no verb."""
+    return bool(arguments) and arguments[0].startswith("--") and arguments[0] not in ("--help", "--version")
+
+
+def _show_warning(message: Warning, category: type, filename: str, line: int, file: object = None, text: object = None) -> None:
+    if issubclass(category, InputWarning):
+        print(f"warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Options and lines that several verbs share."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from neus.errors import InputError
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """RUN, --conf and --device: which model, and where it is evaluated."""
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="run folder (its newest checkpoint) or a .pth checkpoint, ours or published")
+    parser.add_argument("--conf", type=Path, help="conf of a published checkpoint; ours carry theirs")
+    add_device_argument(parser)
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """--device."""
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+
+
+def whole_number(minimum: int) -> Callable[[str], int]:
+    """A type for argparse: an integer not below `minimum`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number") from None
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"found {value}, expected at least {minimum}")
+        return value
+
+    return parse
+
+
+def positive_number(text: str) -> float:
+    """A type for argparse: a number above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number") from None
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number above 0")
+    return value
+
+
+def numbers_in_list(text: str) -> list[int]:
+    """A type for argparse: `0,8,16`."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected numbers separated by commas, such as 0,8") from None
+
+
+def words_in_list(known: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """A type for argparse: some of the known words, separated by commas."""
+
+    def parse(text: str) -> list[str]:
+        words = text.split(",")
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"found {word!r}, expected some of {','.join(known)}")
+        return words
+
+    return parse
+
+
+def check_views(views: list[int], n_views: int) -> None:
+    """InputError if a view is not one of the scene's."""
+    for view in views:
+        if not 0 <= view < n_views:
+            raise InputError(f"view {view}: the scene has views 0 to {n_views - 1}; choose one of them.")
+
+
+class Progress:
+    """A progress line fed with (done, total), for functions that report so."""
+
+    def __init__(self, description: str, unit: str) -> None:
+        self.bar = tqdm(desc=description, unit=unit, dynamic_ncols=True, unit_scale=True)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Moves the line to `done` of `total`."""
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()

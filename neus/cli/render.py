@@ -1,0 +1,82 @@
+"""render views of a trained model: of the data set, between two of them, or from all round
+
+example: neus render runs/scan65 --views 0,8 --what rgb,normal,depth --scale 0.5 --out views/
+         neus render runs/scan65 --between 3 17 --frames 60 --out between.mp4
+         neus render runs/scan65 --orbit 120 --out orbit.mp4
+"""
+
+import argparse
+from pathlib import Path
+
+from neus.cli.options import Progress, add_model_arguments, check_views, numbers_in_list, positive_number, whole_number, words_in_list
+from neus.errors import InputError
+
+WHAT = ("rgb", "normal", "depth", "opacity")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `render`."""
+    add_model_arguments(parser)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--views", type=numbers_in_list, metavar="I,J,...", help="views of the data set")
+    which.add_argument("--between", type=whole_number(0), nargs=2, metavar=("I", "J"), help="from one view to another and back")
+    which.add_argument("--orbit", type=whole_number(2), metavar="FRAMES", help="round the object")
+    parser.add_argument("--frames", type=whole_number(2), default=60, help="of --between, one way (default 60)")
+    parser.add_argument("--what", type=words_in_list(WHAT), default=["rgb"], help="some of rgb,normal,depth,opacity (default rgb)")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--scale", type=positive_number, default=1.0, help="of the size of the photographs (default 1)")
+    size.add_argument("--width", type=whole_number(1), help="in pixels; the height follows")
+    parser.add_argument("--out", type=Path, help="folder for pictures, or FILE.mp4 (default: RUN/render)")
+    parser.add_argument("--data", type=Path, help="scene folder, if it has moved or for a published checkpoint")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Renders; prints the path of what was made last."""
+    from neus.experiment.load import load_model
+    from neus.experiment.views import scene_of_run, write_frames
+    from neus.rendering.paths import between, orbit
+
+    out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "render"
+    if options.views and out.suffix.lower() == ".mp4":
+        raise InputError(f"--out {out}: single views are written to a folder; give one, or use --between or --orbit.")
+    if out.suffix and out.suffix.lower() != ".mp4":
+        raise InputError(f"--out {out}: expected a folder or a file ending in .mp4.")
+    model = load_model(options.run_folder, options.conf, options.device)
+    scene = scene_of_run(options.run_folder, options.data)
+    check_views(options.views or options.between or [], len(scene))
+
+    def sized(camera: "Camera") -> "Camera":  # noqa: F821
+        return camera.scaled(options.width / camera.width if options.width else options.scale)
+
+    if options.views:
+        _render_views(model, scene, options, out, sized)
+    else:
+        if options.between:
+            start, end = (sized(scene.camera(v)) for v in options.between)
+            cameras = between(start, end, options.frames)
+        else:
+            cameras = orbit([sized(scene.camera(v)) for v in range(len(scene))], options.orbit)
+        with Progress("render", " frames") as progress:
+            write_frames(model, cameras, options.what, out, progress)
+    print(out)
+    return 0
+
+
+def _render_views(model: "Model", scene: "Scene", options: argparse.Namespace, out: Path, sized: "Callable") -> None:  # noqa: F821
+    import numpy as np
+
+    from neus.experiment.views import pictures_of
+    from neus.files import written_whole
+    from neus.geometry.similarity import scale_of
+    from neus.rendering.views import render_view
+    from neus.training.hooks import write_picture
+
+    for view in options.views:
+        camera = sized(scene.camera(view))
+        with Progress(f"view {view}", " rays") as progress:
+            seen = render_view(model, camera, on_progress=progress)
+        for name, picture in pictures_of(seen, camera, options.what).items():
+            write_picture(out / f"{view:03d}_{name}.png", picture)
+        if "depth" in options.what:
+            with written_whole(out / f"{view:03d}_depth.npy") as beside:
+                np.save(beside, seen.depth.numpy() * scale_of(model.scene_to_world))

@@ -1,0 +1,1 @@
+"""Readers of posed images; each returns a `Scene`."""

@@ -1,0 +1,131 @@
+"""Image files to arrays, and the order of image files in a folder."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from neus.errors import InputError
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".ppm"}
+
+_PNG_END, _JPEG_END = b"IEND", b"\xff\xd9"
+_JPEG_SCAN = 0xDA
+
+
+def natural_order(path: Path) -> tuple:
+    """Sort key by which view_2 comes before view_10, whatever the zero-padding.
+
+    >>> sorted([Path("10.png"), Path("9.png"), Path("011.png")], key=natural_order)[0].name
+    '9.png'
+    """
+    parts = re.split(r"(\d+)", path.name)
+    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in parts) + ((0, path.name),)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files of a folder that OpenCV can read, in natural order; hidden files are passed over.
+
+    Raises:
+        InputError: no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected the images of the scene in it.")
+    visible = sorted((f for f in folder.iterdir() if f.is_file() and f.name[0] != "."), key=natural_order)
+    files = []
+    for file in visible:
+        if cv2.haveImageReader(str(file)):
+            files.append(file)
+        elif file.suffix.lower() in IMAGE_SUFFIXES:
+            raise InputError(f"{file}: not a readable image (damaged or empty); replace the file.")
+    if not files:
+        raise InputError(f"{folder}: no images found; expected PNG, JPEG or any other format that OpenCV reads.")
+    return files
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """The pixels of an image file as they are stored: (H, W, C) uint8, C = 1, 3 (RGB) or 4 (RGBA).
+
+    Sixteen-bit images are brought to eight, floating-point ones are taken as [0, 1]. The EXIF orientation is not
+    applied, since poses belong to the stored raster.
+
+    Raises:
+        InputError: missing, truncated, or not an image.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such image; check the path in the scene's files.")
+    data = path.read_bytes()
+    if not data or not _is_complete(data):
+        raise InputError(f"{path}: the image is truncated ({len(data)} bytes); copy or download it again.")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # raised, rather than None returned, for formats left out of this build and for absurd sizes
+        pixels = None
+    if pixels is None or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
+        raise InputError(f"{path}: not a readable image (damaged, or a format unknown to OpenCV); replace the file.")
+    return _rgb_from_opencv(_eight_bit(pixels))
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image file; an alpha channel is left out, grey becomes RGB. Raises as `read_pixels`."""
+    pixels = read_pixels(path)
+    return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3])
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) bool of a mask file: its first channel above one half, as in NeuS. Raises as `read_pixels`."""
+    return read_pixels(path)[:, :, 0] > 127
+
+
+def read_rgba(path: Path, background: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """An image laid over a background by its alpha, and the mask alpha > 1/2.
+
+    Args:
+        path: an image file.
+        background: (3,) RGB in [0, 1].
+
+    Returns:
+        (H, W, 3) uint8 RGB, and (H, W) bool or None if the file has no alpha channel.
+    """
+    pixels = read_pixels(path)
+    if pixels.shape[2] != 4:
+        return read_rgb(path), None
+    alpha = pixels[:, :, 3:].astype(np.float32) / 255.0
+    laid_over = pixels[:, :, :3] * alpha + 255.0 * np.asarray(background, np.float32) * (1.0 - alpha)
+    return np.round(laid_over).astype(np.uint8), pixels[:, :, 3] > 127
+
+
+def _is_complete(data: bytes) -> bool:
+    # Decoders fill the missing part of a truncated file with grey; only the end marker tells. Other things may follow
+    # it (a phone appends a film clip to its JPEG).
+    if data[:4] == b"\x89PNG":
+        return _PNG_END in data
+    if data[:2] == b"\xff\xd8":
+        return data.find(_JPEG_END, _jpeg_scan_start(data)) >= 0
+    return True
+
+
+def _jpeg_scan_start(data: bytes) -> int:
+    # The headers are walked one by one, because the thumbnail among them is a whole JPEG with an end marker of its own.
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != _JPEG_SCAN:
+        is_fill_byte = data[position + 1] == 0xFF
+        position += 1 if is_fill_byte else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return position
+
+
+def _eight_bit(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return (pixels / 257.0).round().astype(np.uint8)
+    return (np.nan_to_num(pixels.astype(np.float32)).clip(0.0, 1.0) * 255.0).round().astype(np.uint8)
+
+
+def _rgb_from_opencv(pixels: np.ndarray) -> np.ndarray:
+    if pixels.ndim == 2:
+        return pixels[:, :, None]
+    if pixels.shape[2] == 4:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,17 @@
+"""The one exception for everything a user can cause; the command line prints it as one line and exits with status 2."""
+
+
+class InputError(ValueError):
+    """Something given by the user is wrong.
+
+    The message is one line that says where, what was found, what was expected and what to do:
+
+    >>> raise InputError("scene/mask: 48 masks but 49 images; add the missing mask or remove the folder.")
+    Traceback (most recent call last):
+    ...
+    neus.errors.InputError: scene/mask: 48 masks but 49 images; add the missing mask or remove the folder.
+    """
+
+
+class InputWarning(UserWarning):
+    """Something given by the user looks wrong, but work can go on; the command line prints it as one line."""

@@ -1,0 +1,1 @@
+"""Numbers: how far a mesh is from the true surface, how far an image from the photograph."""

@@ -1,0 +1,59 @@
+"""Classes from confs: the model, with what it knows of its scene."""
+
+import torch
+
+from neus.datasets.scene import Scene
+from neus.errors import InputError
+from neus.experiment.config import ExperimentConfig
+from neus.rendering.model import Model, ModelConfig
+
+
+def build_model(config: ModelConfig, seed: int = 0) -> Model:
+    """A model with initial parameters; the same seed gives the same ones. The global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Model(config)
+
+
+def model_for_scene(config: ExperimentConfig, scene: Scene) -> Model:
+    """A model for a scene: its frame, its box and the colour behind it."""
+    model = build_model(config.model, config.train.seed)
+    model.scene_to_world = scene.scene_to_world
+    model.box = scene.box
+    model.background = scene.background
+    if config.train.use_white_bkgd:
+        model.background = torch.ones(3)
+    return model
+
+
+def scene_facts(model: Model) -> dict[str, torch.Tensor | None]:
+    """What a checkpoint keeps of the scene, so that a mesh in world units needs nothing else."""
+    return {"scene_to_world": model.scene_to_world, "box": model.box, "background": model.background}
+
+
+def take_scene_facts(model: Model, facts: dict[str, torch.Tensor | None]) -> None:
+    """Inverse of `scene_facts`."""
+    model.scene_to_world, model.box, model.background = facts["scene_to_world"], facts["box"], facts["background"]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the fastest at hand.
+
+    Raises:
+        InputError: unknown, or not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    at_hand = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if kind not in at_hand or (number and not number.isdigit()):
+        raise InputError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps.")
+    if int(number or 0) >= at_hand[kind]:
+        raise InputError(f"--device {name}: not on this machine ({at_hand[kind]} of that kind); use --device auto or cpu.")
+    return torch.device(name)

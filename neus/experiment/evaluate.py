@@ -1,0 +1,57 @@
+"""A run measured on the views it has not seen."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from neus.errors import InputError
+from neus.evaluation.images import psnr, ssim
+from neus.experiment.load import load_model
+from neus.experiment.run_folder import RunFolder
+from neus.experiment.views import scene_of_run
+from neus.rendering.views import render_view
+
+
+def evaluate_run(
+    folder: Path, data: Path | None = None, scale: float = 1.0, device: str = "auto", on_progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """PSNR (dB) and SSIM of every held-out view, over the whole image and inside the mask, and their means.
+
+    Args:
+        folder: a run, trained with held-out views.
+        data: the scene's folder, if it has moved.
+        scale: of the size of the photographs, which are averaged down to it.
+        device: as `--device`.
+        on_progress: called with (rays done, rays in all).
+
+    Raises:
+        InputError: no run, no scene, or no held-out views.
+    """
+    run = RunFolder(folder)
+    checkpoint = run.latest_checkpoint()
+    held_out = run.facts()["held_out_views"]
+    if not held_out:
+        raise InputError(f"{folder}: no view was held out, so there is nothing to measure on; train with --holdout 8.")
+    model, scene = load_model(folder, device=device), scene_of_run(folder, data)
+    cameras = [scene.camera(v).scaled(scale) for v in held_out]
+    n_rays, done = sum(c.width * c.height for c in cameras), 0
+    views = []
+    for view, camera in zip(held_out, cameras):
+        seen = render_view(model, camera, on_progress=on_progress and (lambda part, _, done=done: on_progress(done + part, n_rays)))
+        done += camera.width * camera.height
+        size = (camera.width, camera.height)
+        target = cv2.resize(scene.images[view], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        image = seen.rgb.clamp(0.0, 1.0).numpy()
+        scores = {"psnr": psnr(image, target), "ssim": ssim(image, target)}
+        if scene.masks is not None:
+            mask = cv2.resize(scene.masks[view].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+            scores["mask_error"] = float(((seen.foreground.numpy() > 0.5) != mask).mean())
+            if mask.any():
+                scores |= {"psnr_masked": psnr(image, target, mask), "ssim_masked": ssim(image, target, mask)}
+        views.append({"view": view, "name": scene.names[view], **{k: round(v, 6) for k, v in scores.items()}})
+    names = [name for name in ("psnr", "ssim", "psnr_masked", "ssim_masked", "mask_error") if any(name in v for v in views)]
+    mean = {name: round(float(np.mean([v[name] for v in views if name in v])), 6) for name in names}
+    return {"checkpoint": checkpoint.name, "scale": scale, "n_held_out": len(held_out), "mean": mean, "views": views}

@@ -1,0 +1,106 @@
+"""A run's folder: what is where in it, and whether it is this run's.
+
+    RUN/config.conf             every setting, as resolved
+    RUN/run.json                scene, views, versions
+    RUN/checkpoints/ckpt_*.pth  RUN/metrics.jsonl  RUN/logs/ (TensorBoard)
+    RUN/validations_fine/  RUN/normals/  RUN/meshes/  RUN/render/  RUN/recording/   as in NeuS
+"""
+
+import json
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neus.errors import InputError
+from neus.experiment.config import ExperimentConfig, config_text, read_config
+from neus.files import written_whole
+from neus.training.checkpoint import checkpoints_in
+
+# What a run writes; nothing else in the folder is touched by --overwrite.
+OWN_FOLDERS = ("checkpoints", "logs", "validations_fine", "normals", "meshes", "render", "recording")
+OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "evaluation.json")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def latest_checkpoint(self) -> Path:
+        """The newest checkpoint.
+
+        Raises:
+            InputError: no such folder, or no checkpoint in it.
+        """
+        if not self.path.is_dir():
+            raise InputError(f"{self.path}: no such run folder; train first, or give the folder that `train --run` was given.")
+        found = checkpoints_in(self.checkpoints)
+        if not found:
+            raise InputError(f"{self.checkpoints}: no checkpoint yet; train first (one is written every train.save_freq iterations).")
+        return found[-1]
+
+    def holds_a_run(self) -> bool:
+        """Whether something was trained here before."""
+        return (self.path / "run.json").is_file() or bool(checkpoints_in(self.checkpoints))
+
+    def prepare(self, config: ExperimentConfig, facts: dict[str, Any], resume: bool, overwrite: bool) -> None:
+        """Makes the folder ready to train in, and records the settings.
+
+        Args:
+            config: of the run to be.
+            facts: for `run.json`: scene, views.
+            resume: go on with what is there.
+            overwrite: remove what an earlier run wrote there.
+
+        Raises:
+            InputError: another run is there, there is none to resume, or the folder cannot be written.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path}: is a file, expected a folder to write the run to.")
+        if resume:
+            self.latest_checkpoint()
+        elif self.holds_a_run():
+            if not overwrite:
+                raise InputError(f"{self.path}: already holds a run; continue it with --resume, replace it with --overwrite, or choose another folder.")
+            self._remove_run()
+        text = config_text(config)
+        with written_whole(self.path / "config.conf") as beside:
+            beside.write_text(text, encoding="utf-8")
+        with written_whole(self.path / "recording" / "config.conf") as beside:
+            beside.write_text(text, encoding="utf-8")
+        versions = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
+        with written_whole(self.path / "run.json") as beside:
+            beside.write_text(json.dumps({**facts, "versions": versions}, indent=2) + "\n", encoding="utf-8")
+        self.checkpoints.mkdir(exist_ok=True)
+
+    def config(self) -> ExperimentConfig:
+        """The settings of the run."""
+        return read_config(self.path / "config.conf")
+
+    def facts(self) -> dict[str, Any]:
+        """The content of `run.json`.
+
+        Raises:
+            InputError: missing or damaged.
+        """
+        path = self.path / "run.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise InputError(f"{path}: missing or damaged ({error}); give the folder that `train --run` was given.") from error
+
+    def _remove_run(self) -> None:
+        for name in OWN_FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in OWN_FILES:
+            (self.path / name).unlink(missing_ok=True)

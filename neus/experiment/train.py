@@ -1,0 +1,98 @@
+"""A whole training run: conf and scene in, checkpoints, metrics and pictures out."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from neus.datasets.readers import read_scene
+from neus.datasets.splits import split_views
+from neus.errors import InputError
+from neus.experiment.build import scene_facts
+from neus.experiment.config import ExperimentConfig
+from neus.experiment.load import config_as_dict, new_model
+from neus.experiment.run_folder import RunFolder
+from neus.training.checkpoint import read_checkpoint
+from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, ValidationHook
+from neus.training.metrics import MetricsWriter
+from neus.training.trainer import Hook, Trainer, TrainingDiverged
+
+
+def train(
+    config: ExperimentConfig, run: RunFolder, resume: bool = False, overwrite: bool = False, device: str = "auto", extra_hooks: list[Hook] = ()
+) -> Trainer:
+    """Trains, from the start or from the newest checkpoint, until the end or Ctrl-C; the state is saved either way.
+
+    Args:
+        config: with `dataset.data_dir` and `dataset.holdout` as they are to be used.
+        run: where everything is written.
+        resume: go on from the newest checkpoint of `run`.
+        overwrite: replace an earlier run in that folder.
+        device: as `--device`.
+        extra_hooks: called after each iteration, after the usual ones.
+
+    Returns:
+        The trainer as it stopped; `stopped` tells whether that was before the end.
+
+    Raises:
+        InputError: something wrong with scene, conf or folder; nothing is written then.
+        TrainingDiverged: numbers were not finite again and again.
+    """
+    scene = read_scene(Path(config.dataset.data_dir), config.dataset)
+    training_views, held_out = split_views(len(scene), config.dataset.holdout)
+    model = new_model(config, scene, device)
+    messages: list[Any] = [print]
+    trainer = Trainer(model, scene.subset(training_views), config.train, on_message=lambda text: messages[-1](text))
+    if resume:
+        path = run.latest_checkpoint()
+        trainer.load(read_checkpoint(path), path)
+    facts = {
+        "scene": str(Path(config.dataset.data_dir).resolve()),
+        "format": scene.format,
+        "n_views": len(scene),
+        "training_views": training_views,
+        "held_out_views": held_out,
+        "seed": config.train.seed,
+    }
+    run.prepare(config, facts, resume, overwrite)
+    extra = {"config": config_as_dict(config), "scene": scene_facts(model), "run": facts}
+    checkpoints = CheckpointHook(run.checkpoints, lambda path: trainer.save(path, extra))
+    writer = MetricsWriter(run.path, trainer.iteration)
+    progress = ProgressHook(trainer)
+    messages.append(progress.message)
+    hooks = [progress, MetricsHook(writer), checkpoints, MeshHook(run.path)]
+    hooks.insert(-1, ValidationHook(run.path, trainer.scene, training_views))
+    try:
+        with stopping_on_signals(trainer):
+            trainer.run([*hooks, *extra_hooks])
+    finally:
+        progress.close()
+        writer.close()
+    if trainer.stopped:
+        path = checkpoints.save_now(trainer)
+        print(f"stopped after iteration {trainer.iteration}; saved {path}; go on with --resume")
+    return trainer
+
+
+@contextmanager
+def stopping_on_signals(trainer: Trainer) -> Iterator[None]:
+    """Ctrl-C (or a termination signal) ends training after the present iteration; a second Ctrl-C ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        trainer.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["InputError", "TrainingDiverged", "stopping_on_signals", "train"]

@@ -1,0 +1,1 @@
+"""Functions of space: signed distance, colour, background, sharpness."""

@@ -1,0 +1,32 @@
+"""The learned sharpness of the surface."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+# Beyond these the logistic density is flat over the scene, or a step even in float64.
+SHARPNESS_RANGE = (1e-6, 1e6)
+
+
+@dataclass(frozen=True)
+class SharpnessConfig:
+    """Conf section `model.variance_network`.
+
+    Attributes:
+        init_val: initial v; the sharpness is exp(10 v), about 20 for 0.3.
+    """
+
+    init_val: float = 0.3
+
+
+class Sharpness(nn.Module):
+    """s = exp(10 v), the paper's s: one over the width of the surface (NeuS sec. 3.1; `inv_s` in its code)."""
+
+    def __init__(self, config: SharpnessConfig) -> None:
+        super().__init__()
+        self.variance = nn.Parameter(torch.tensor(config.init_val))
+
+    def forward(self) -> Tensor:
+        """() the sharpness, per scene unit."""
+        return torch.exp(10.0 * self.variance).clamp(*SHARPNESS_RANGE)

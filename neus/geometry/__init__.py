@@ -1,0 +1,1 @@
+"""Plain tensor mathematics: poses, cameras, rays, intervals. No networks, no files."""

@@ -1,0 +1,20 @@
+"""The space outside the unit sphere folded into a bounded one."""
+
+import torch
+from torch import Tensor
+
+
+def inverted_sphere(points: Tensor) -> Tensor:
+    """NeRF++'s coordinates (x/r, 1/r) of points outside the unit sphere, r = max(|x|, 1) (Zhang et al. 2020, sec. 4).
+
+    Args:
+        points: (..., 3), scene units.
+
+    Returns:
+        (..., 4); the first three lie on the unit sphere (inside it for points within), the last falls from 1 to 0.
+
+    >>> inverted_sphere(torch.tensor([0.0, 0.0, 4.0]))
+    tensor([0.0000, 0.0000, 1.0000, 0.2500])
+    """
+    radius = points.norm(dim=-1, keepdim=True).clamp(1.0, 1e10)
+    return torch.cat([points / radius, 1.0 / radius], dim=-1)

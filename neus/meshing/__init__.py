@@ -1,0 +1,1 @@
+"""A field to a mesh: lattice, marching cubes, cleaning, colours, files."""

@@ -1,0 +1,106 @@
+"""A whole NeuS model: its networks together, as one differentiable object to query and render."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor, nn
+
+from neus.fields.background import Nerf, NerfConfig
+from neus.fields.color_network import ColorNetwork, ColorNetworkConfig
+from neus.fields.sdf_network import SdfNetwork, SdfNetworkConfig
+from neus.fields.sharpness import Sharpness, SharpnessConfig
+from neus.rendering.density import DENSITIES
+from neus.rendering.renderer import Fields, RenderedRays, RendererConfig, render_rays
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Conf section `model`, one subsection for each part, with NeuS's names."""
+
+    nerf: NerfConfig = field(default_factory=NerfConfig)
+    sdf_network: SdfNetworkConfig = field(default_factory=SdfNetworkConfig)
+    variance_network: SharpnessConfig = field(default_factory=SharpnessConfig)
+    rendering_network: ColorNetworkConfig = field(default_factory=ColorNetworkConfig)
+    neus_renderer: RendererConfig = field(default_factory=RendererConfig)
+
+
+class Model(nn.Module):
+    """Signed distance, colour, background and sharpness of one scene.
+
+    Attributes:
+        config: how it is built.
+        scene_to_world: (4, 4), from the scene frame of all queries to the data set's own unit.
+        box: (2, 3), the corners of the object's box in the scene frame.
+        background: (3,) RGB behind everything, used by `render` where no other is given; None is black.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        # Order of construction is the order of the parameters in published optimiser states.
+        self.nerf = Nerf(config.nerf)
+        self.sdf_network = SdfNetwork(config.sdf_network)
+        self.sharpness = Sharpness(config.variance_network)
+        self.color_network = ColorNetwork(config.rendering_network)
+        self.density = DENSITIES[config.neus_renderer.density]()
+        self.scene_to_world = torch.eye(4, dtype=torch.float64)
+        self.box = torch.tensor([[-1.01] * 3, [1.01] * 3], dtype=torch.float64)
+        self.background: Tensor | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return self.sharpness.variance.device
+
+    def fields(self) -> Fields:
+        """The model as the renderer sees it."""
+        background = self.nerf if self.config.neus_renderer.n_outside > 0 else None
+        return Fields(self.sdf_network, self.color_network, background, self.density, self.sharpness())
+
+    def sdf(self, points: Tensor) -> Tensor:
+        """(...) signed distance at points (..., 3), scene frame and units, negative inside."""
+        return self.sdf_network.sdf(points)
+
+    def gradient(self, points: Tensor) -> Tensor:
+        """(..., 3) gradient of the signed distance at points (..., 3)."""
+        return self.sdf_network.evaluate(points).gradients
+
+    def surface_color(self, points: Tensor, normals: Tensor) -> Tensor:
+        """(..., 3) RGB of points (..., 3) looked at against their unit normals (..., 3)."""
+        surface = self.sdf_network.evaluate(points)
+        return self.color_network(points, surface.gradients, -normals, surface.features)
+
+    def render(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        background: Tensor | None = None,
+        perturb: bool = False,
+        cos_anneal: float = 1.0,
+        generator: Generator | None = None,
+        forward: Tensor | None = None,
+    ) -> RenderedRays:
+        """Volume rendering of rays (N, 3), (N, 3); arguments and result as in `render_rays`."""
+        if background is None:
+            background = self.background
+        if background is not None:
+            background = background.to(origins)
+        return render_rays(
+            self.fields(), origins, directions, self.config.neus_renderer, background, perturb, cos_anneal, generator, forward
+        )
+
+    def parameter_list(self) -> list[nn.Parameter]:
+        """All parameters in the order of published optimiser states: background, distance, sharpness, colour."""
+        return [p for part in (self.nerf, self.sdf_network, self.sharpness, self.color_network) for p in part.parameters()]
+
+
+def in_chunks(function: Callable[..., Tensor], chunk: int) -> Callable[..., Tensor]:
+    """The same function of tensors (M, ...), evaluated without gradient, `chunk` rows at a time."""
+
+    @torch.no_grad()
+    def chunked(*tensors: Tensor) -> Tensor:
+        parts = [function(*part) for part in zip(*(t.split(chunk) for t in tensors))]
+        return torch.cat(parts) if parts else function(*tensors)
+
+    return chunked

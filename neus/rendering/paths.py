@@ -1,0 +1,151 @@
+"""Camera paths for films: from one view to another, and around the object."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from neus.errors import InputError
+from neus.geometry.cameras import Camera
+from neus.geometry.poses import look_at, pose_between
+
+# Cameras that cover less than this are swung to and fro by default: the rest of the object was never seen.
+FULL_COVERAGE_DEGREES = 270.0
+# Cameras within this angle of the path's elevation tell which arc is covered; near the pole an azimuth says little.
+BAND_DEGREES = 20.0
+# Draws what the cameras leave open (one axis, or parallel ones) to the scene's centre, too weakly to move the rest.
+CENTER_PULL = 1e-6
+# The cameras' horizontal axes tell the vertical if they spread in a plane: their least variance, and its share.
+MIN_SPREAD, MAX_FLATNESS = 0.01, 0.1
+
+
+def between(start: Camera, end: Camera, n_frames: int, there_and_back: bool = True) -> list[Camera]:
+    """Cameras on the way from one view to another, slow at both ends, as in NeuS's `interpolate`.
+
+    Frame i is at the ratio sin((i / n - 1/2) pi) / 2 + 1/2: rotation by slerp, centre and intrinsics linearly.
+
+    Args:
+        start, end: the two views; frames have the size of `start`.
+        n_frames: each way.
+        there_and_back: append the same frames in reverse, so that the film can be played in a loop.
+
+    Returns:
+        n_frames cameras, or twice as many.
+    """
+    _check_count(n_frames)
+    end = end.resized(start.width, start.height)
+    ratios = [math.sin((i / n_frames - 0.5) * math.pi) * 0.5 + 0.5 for i in range(n_frames)]
+    frames = [
+        replace(
+            start,
+            intrinsics=torch.lerp(start.intrinsics, end.intrinsics, ratio),
+            camera_to_scene=pose_between(start.camera_to_scene, end.camera_to_scene, ratio),
+        )
+        for ratio in ratios
+    ]
+    return frames + frames[::-1] if there_and_back else frames
+
+
+def orbit(cameras: list[Camera], n_frames: int, arc_only: bool | None = None) -> list[Camera]:
+    """Cameras on a circle around the object, like the given ones, looking at what those look at; made to be looped.
+
+    The circle has their median elevation and distance, intrinsics are their median at the size of the first. No frame
+    is nearer to the scene's centre than the nearest camera, nor inside the unit sphere.
+
+    Args:
+        cameras: the views of a scene, at least one.
+        n_frames: frames of one round.
+        arc_only: True swings to and fro over the arc that the cameras cover, False goes all the way round, None
+            decides: a swing if they cover less than FULL_COVERAGE_DEGREES, as for DTU, whose cameras see one side.
+    """
+    _check_count(n_frames)
+    if not cameras:
+        raise InputError("camera orbit: no cameras given, expected at least one view of the scene.")
+    target, up = common_target(cameras), common_up(cameras)
+    offsets = torch.stack([camera.center for camera in cameras]) - target
+    radii = offsets.norm(dim=-1)
+    elevations = torch.asin((offsets @ up / radii).clamp(-1.0, 1.0))
+    start, arc = _covered_arc(offsets, elevations, up)
+    if arc_only is None:
+        arc_only = math.degrees(arc) < FULL_COVERAGE_DEGREES
+    progress = torch.arange(n_frames, dtype=torch.float64) / n_frames
+    swing = (0.5 - 0.5 * torch.cos(2 * math.pi * progress)) * arc
+    azimuths = start + (swing if arc_only else 2 * math.pi * progress)
+    elevation = elevations.median()
+    ahead, aside = _horizontal_axes(up)
+    horizontal = torch.cos(azimuths)[:, None] * ahead + torch.sin(azimuths)[:, None] * aside
+    directions = torch.cos(elevation) * horizontal + torch.sin(elevation) * up
+    nearest = torch.stack([camera.center.norm() for camera in cameras]).min().clamp_min(1.0)
+    radius = torch.maximum(radii.median(), _radius_outside(target, directions, nearest))
+    first = cameras[0]
+    intrinsics = torch.stack([c.resized(first.width, first.height).intrinsics for c in cameras]).median(dim=0).values
+    return [
+        replace(first, intrinsics=intrinsics, camera_to_scene=look_at(target + radius * direction, target, up))
+        for direction in directions
+    ]
+
+
+def common_target(cameras: list[Camera]) -> Tensor:
+    """(3,) the point nearest to all optical axes in the least-squares sense: sum (I - d d^T)(x - c) = 0."""
+    pull = CENTER_PULL * len(cameras) * torch.eye(3, dtype=cameras[0].center.dtype)
+    normal, right_side = pull, torch.zeros_like(cameras[0].center)
+    for camera in cameras:
+        across = torch.eye(3).to(pull) - torch.outer(camera.forward, camera.forward)
+        normal, right_side = normal + across, right_side + across @ camera.center
+    return torch.linalg.solve(normal, right_side)
+
+
+def common_up(cameras: list[Camera]) -> Tensor:
+    """(3,) the unit vertical of a set of views, upwards in most images.
+
+    Photographs are taken level: whatever their elevation, the images' horizontal axes lie in the horizontal plane, so
+    the vertical is the direction in which they vary least. Where they do not say (all from one side, or cameras
+    rolled), it is the normal of the plane through the camera centres, if that is near the images' mean up; else
+    that mean itself.
+    """
+    rotations = torch.stack([camera.camera_to_scene[:3, :3] for camera in cameras])
+    mean_up = torch.nn.functional.normalize(-rotations[:, :, 1].mean(dim=0), dim=0)
+    centers = torch.stack([camera.center for camera in cameras])
+    for vectors in (rotations[:, :, 0], (centers - centers.mean(dim=0)) / centers.std().clamp_min(1e-12)):
+        variances, axes = torch.linalg.eigh(vectors.T @ vectors / len(cameras))
+        is_flat = variances[1] > MIN_SPREAD and variances[0] < MAX_FLATNESS * variances[1]
+        up = axes[:, 0] * torch.sign(axes[:, 0] @ mean_up)
+        # 60 degrees: images from steeply above tilt their mean by as much as that, if they see one side only.
+        if is_flat and up @ mean_up > 0.5:
+            return up
+    return mean_up
+
+
+def _covered_arc(offsets: Tensor, elevations: Tensor, up: Tensor) -> tuple[float, float]:
+    """Where the arc of azimuths covered at about the median elevation starts, and how long it is, both in radians."""
+    ahead, aside = _horizontal_axes(up)
+    offsets = offsets[(elevations - elevations.median()).abs() <= math.radians(BAND_DEGREES)]
+    azimuths = torch.atan2(offsets @ aside, offsets @ ahead).sort().values
+    gaps = torch.cat([azimuths[1:], azimuths[:1] + 2 * math.pi]) - azimuths
+    widest = int(gaps.argmax())
+    # The arc is what remains of the circle without the widest gap between neighbours.
+    return float(azimuths[(widest + 1) % len(azimuths)]), float(2 * math.pi - gaps[widest])
+
+
+def _horizontal_axes(up: Tensor) -> tuple[Tensor, Tensor]:
+    """Two unit vectors (3,) that with `up` make a right-handed frame."""
+    axis = torch.zeros_like(up)
+    axis[up.abs().argmin()] = 1.0
+    ahead = torch.nn.functional.normalize(torch.linalg.cross(axis, up), dim=0)
+    return ahead, torch.linalg.cross(up, ahead)
+
+
+def _radius_outside(target: Tensor, directions: Tensor, clearance: Tensor) -> Tensor:
+    """The least radius () about `target` at which all directions (n, 3) are `clearance` away from the scene's centre.
+
+    |target + r d| >= clearance, solved for the greatest root r of each direction.
+    """
+    along = directions @ target
+    discriminant = along.square() - target.square().sum() + clearance.square()
+    return (discriminant.clamp_min(0.0).sqrt() - along).max()
+
+
+def _check_count(n_frames: int) -> None:
+    if n_frames < 1:
+        raise InputError(f"camera path: {n_frames} frames, expected at least 1; give the film a length.")

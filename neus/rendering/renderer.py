@@ -1,0 +1,200 @@
+"""Rays and fields to pixels: NeuS's volume rendering."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from neus.fields.base import BackgroundField, ColorField, SurfaceField
+from neus.geometry.contraction import inverted_sphere
+from neus.geometry.intervals import deltas_from_t
+from neus.geometry.rays import near_far_around_center
+from neus.rendering.density import DENSITIES, Density
+from neus.rendering.sampling import even_t, outside_t, points_along, upsampled_t
+from neus.rendering.weights import composite, weights_from_alphas
+from neus.settings import at_least, one_of
+
+
+@dataclass(frozen=True)
+class RendererConfig:
+    """Conf section `model.neus_renderer`, with NeuS's keys.
+
+    Attributes:
+        n_samples: even samples per ray.
+        n_importance: samples added near the surface.
+        n_outside: samples of the background; 0 is without background network.
+        up_sample_steps: rounds in which `n_importance` samples are placed.
+        perturb: jitter of the even samples while training, in steps.
+        density: `logistic` (NeuS), `laplace` (VolSDF) or `occupancy` (UNISURF).
+    """
+
+    n_samples: int = at_least(2, default=64)
+    n_importance: int = at_least(0, default=64)
+    n_outside: int = at_least(0, default=32)
+    up_sample_steps: int = at_least(1, default=4)
+    perturb: float = at_least(0.0, default=1.0)
+    density: str = one_of(tuple(DENSITIES), default="logistic")
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The functions of space that together make a scene.
+
+    Attributes:
+        surface: signed distance field.
+        color: radiance of the surface.
+        background: of everything outside the unit sphere, or None.
+        density: signed distance to opacity.
+        sharpness: (), one over the width of the surface.
+    """
+
+    surface: SurfaceField
+    color: ColorField
+    background: BackgroundField | None
+    density: Density
+    sharpness: Tensor
+
+
+@dataclass(frozen=True)
+class RenderedRays:
+    """What a batch of N rays sees, and what the losses need.
+
+    Attributes:
+        rgb: (N, 3), background included.
+        opacity: (N,), sum of all weights; with a background network it is close to one everywhere.
+        foreground: (N,), sum of the weights of the surface alone.
+        t: (N,), mean distance of the surface along the ray, scene units; 0 where nothing is met.
+        depth: (N,), the same along the viewing axis of the camera if that was given, else equal to `t`.
+        normals: (N, 3), unit normals of the surface in the scene frame; 0 where nothing is met.
+        weights: (N, S), of all sections, those of the background network last.
+        gradients: (N, S', 3), raw gradients at the middles of the S' sections of the foreground.
+        t_mids: (N, S'), distances of those middles.
+        radii: (N, S'), their distances from the scene's centre.
+    """
+
+    rgb: Tensor
+    opacity: Tensor
+    foreground: Tensor
+    t: Tensor
+    depth: Tensor
+    normals: Tensor
+    weights: Tensor
+    gradients: Tensor
+    t_mids: Tensor
+    radii: Tensor
+
+
+def render_rays(
+    fields: Fields,
+    origins: Tensor,
+    directions: Tensor,
+    config: RendererConfig,
+    background: Tensor | None = None,
+    perturb: bool = False,
+    cos_anneal: float = 1.0,
+    generator: Generator | None = None,
+    forward: Tensor | None = None,
+) -> RenderedRays:
+    """Colour, depth, normal and opacity of rays: NeuS sec. 3, with its samplers.
+
+    Args:
+        fields: the scene.
+        origins, directions: (N, 3), scene frame, unit directions.
+        config: numbers of samples.
+        background: (3,) or (N, 3) RGB behind everything; black if None.
+        perturb: jitter the samples, for training.
+        cos_anneal: in [0, 1]; 0 is the start, when the slope of the surface is not yet to be trusted; 1 the end.
+        generator: source of the jitter.
+        forward: (3,) or (N, 3), the camera's viewing axis, for depth along it.
+
+    Returns:
+        `RenderedRays`, differentiable in the parameters of the fields.
+    """
+    near, far = near_far_around_center(origins, directions)
+    jitter = config.perturb if perturb else 0.0
+    t = even_t(near, far, config.n_samples, generator, jitter)
+    t_outside = None
+    if config.n_outside > 0 and fields.background is not None:
+        t_outside = outside_t(far, config.n_outside, config.n_samples, generator, jitter)
+    if config.n_importance > 0:
+        t = upsampled_t(fields.surface.sdf, origins, directions, t, config.n_importance, config.up_sample_steps)
+
+    last_delta = 2.0 / config.n_samples
+    deltas = deltas_from_t(t, last_delta)
+    t_mids = t + deltas / 2
+    points = points_along(origins, directions, t_mids)
+    surface = fields.surface.evaluate(points)
+    views = directions.unsqueeze(1).expand_as(points)
+    sdf_starts, sdf_ends = section_ends(surface.sdf, surface.gradients, views, deltas, cos_anneal)
+    alphas = fields.density.alphas(sdf_starts, sdf_ends, deltas, fields.sharpness)
+    colors = fields.color(points, surface.gradients, views, surface.features)
+    radii = points.detach().norm(dim=-1)
+
+    inside = torch.ones_like(radii)
+    if t_outside is not None:
+        inside = (radii < 1.0).to(radii)
+        all_t = torch.cat([t, t_outside], dim=-1).sort(dim=-1).values
+        alphas, colors = _with_background(fields.background, origins, directions, all_t, last_delta, alphas, colors, inside)
+
+    weights = weights_from_alphas(alphas)
+    rgb = composite(weights, colors)
+    if background is not None:
+        rgb = rgb + background * (1.0 - weights.sum(-1, keepdim=True))
+    front = weights[:, : t.shape[1]] * inside
+    foreground = front.sum(-1)
+    t_mean = (front * t_mids).sum(-1) / foreground.clamp_min(1e-6)
+    along_axis = 1.0 if forward is None else (directions * forward).sum(-1)
+    return RenderedRays(
+        rgb=rgb,
+        opacity=weights.sum(-1),
+        foreground=foreground,
+        t=t_mean,
+        depth=t_mean * along_axis,
+        normals=torch.nn.functional.normalize(composite(front, surface.gradients), dim=-1),
+        weights=weights,
+        gradients=surface.gradients,
+        t_mids=t_mids,
+        radii=radii,
+    )
+
+
+def section_ends(sdf: Tensor, gradients: Tensor, directions: Tensor, deltas: Tensor, cos_anneal: float) -> tuple[Tensor, Tensor]:
+    """Signed distances at both ends of sections, by the slope of the field at their middles.
+
+    f -/+ cos(theta) delta / 2 with cos(theta) = d . grad f, kept from rising: what leaves a surface is not drawn. Early in
+    training the cosine is mixed with (cos - 1) / 2, which is negative for every ray, so that surfaces may turn towards it
+    (published code; `cos_anneal` is its `cos_anneal_ratio`).
+
+    Args:
+        sdf, deltas: (..., S), at the middles.
+        gradients, directions: (..., S, 3).
+        cos_anneal: in [0, 1].
+
+    Returns:
+        sdf_starts, sdf_ends: (..., S).
+    """
+    cosines = (directions * gradients).sum(-1)
+    early, late = torch.relu(0.5 - 0.5 * cosines), torch.relu(-cosines)
+    half_drops = (early * (1.0 - cos_anneal) + late * cos_anneal) * deltas / 2
+    return sdf + half_drops, sdf - half_drops
+
+
+def _with_background(
+    background: BackgroundField,
+    origins: Tensor,
+    directions: Tensor,
+    all_t: Tensor,
+    last_delta: float,
+    alphas: Tensor,
+    colors: Tensor,
+    inside: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Alphas (N, S + B) and colours (N, S + B, 3): the surface's inside the unit sphere, the background's elsewhere."""
+    deltas = deltas_from_t(all_t, last_delta)
+    points = points_along(origins, directions, all_t + deltas / 2)
+    density, behind_colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
+    behind_alphas = -torch.expm1(-density * deltas)
+    n, is_in = alphas.shape[1], inside.unsqueeze(-1)
+    alphas = alphas * inside + behind_alphas[:, :n] * (1.0 - inside)
+    colors = colors * is_in + behind_colors[:, :n] * (1.0 - is_in)
+    return torch.cat([alphas, behind_alphas[:, n:]], dim=1), torch.cat([colors, behind_colors[:, n:]], dim=1)

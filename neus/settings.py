@@ -1,0 +1,22 @@
+"""Fields of config dataclasses that know what values make sense; `neus.experiment.config` checks them."""
+
+from dataclasses import field
+from typing import Any
+
+
+def at_least(minimum: float, default: Any) -> Any:
+    """A dataclass field whose numbers must not be below `minimum`.
+
+    >>> at_least(1, default=512).metadata["minimum"]
+    1
+    """
+    return field(default=default, metadata={"minimum": minimum})
+
+
+def one_of(choices: tuple[str, ...], default: str) -> Any:
+    """A dataclass field that takes one of several words.
+
+    >>> one_of(("white", "black"), default="white").metadata["choices"]
+    ('white', 'black')
+    """
+    return field(default=default, metadata={"choices": choices})

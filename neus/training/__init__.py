@@ -1,0 +1,1 @@
+"""Losses, schedules, the training step and the loop around it."""

@@ -1,0 +1,149 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in files that are whole or not there.
+
+The keys of the published NeuS (`nerf`, `sdf_network_fine`, `variance_network_fine`, `color_network_fine`, `optimizer`, `iter_step`)
+hold its networks under its parameter names; one key of our own, `neus`, holds the rest. Published networks think in BGR:
+`rgb_from_bgr` turns their last layers round at the door, and back again for export.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neus.errors import InputError
+from neus.files import written_whole
+from neus.rendering.model import Model
+
+# Version of the layout of the key `neus`.
+FORMAT = 1
+# Parts of the model under the names of published checkpoints, in the order of the published optimiser's parameters.
+PARTS = {
+    "nerf": "nerf",
+    "sdf_network_fine": "sdf_network",
+    "variance_network_fine": "sharpness",
+    "color_network_fine": "color_network",
+}
+
+
+def checkpoint_name(iteration: int) -> str:
+    """The file name of published checkpoints.
+
+    >>> checkpoint_name(300)
+    'ckpt_000300.pth'
+    """
+    return f"ckpt_{iteration:06d}.pth"
+
+
+def iteration_of(path: Path) -> int:
+    """The iteration in a checkpoint's name, -1 if it is none."""
+    digits = path.stem.removeprefix("ckpt_")
+    return int(digits) if path.suffix == ".pth" and path.stem != digits and digits.isdigit() else -1
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first, by iteration."""
+    return sorted((p for p in folder.glob("ckpt_*.pth") if iteration_of(p) >= 0), key=iteration_of)
+
+
+def save_checkpoint(path: Path, model: Model, optimizer: torch.optim.Optimizer, iteration: int, extra: dict[str, Any]) -> None:
+    """Writes a checkpoint; `extra` (tensors, numbers, strings, lists and dicts) goes under the key `neus`."""
+    content = {key: getattr(model, part).state_dict() for key, part in PARTS.items()}
+    content |= {"optimizer": optimizer.state_dict(), "iter_step": iteration, "neus": {"format": FORMAT, **extra}}
+    with written_whole(path) as beside:
+        try:
+            torch.save(content, beside)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise OSError(str(error).splitlines()[0]) from error
+
+
+def delete_old_checkpoints(folder: Path, keep: int) -> None:
+    """Removes all but the `keep` newest checkpoints of a folder; 0 keeps all."""
+    for path in checkpoints_in(folder)[:-keep] if keep else []:
+        path.unlink()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, ours or published, with colours in RGB; nothing in it is executed.
+
+    Raises:
+        InputError: no such file, truncated, not a checkpoint, or made by a newer version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; give a .pth file, or a run folder with checkpoints/ in it.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable checkpoint, truncated or of another kind ({reason[:80]}); use an older one.") from error
+    missing = [key for key in [*PARTS, "iter_step"] if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise InputError(f"{path}: not a NeuS checkpoint, it has no {missing[0]!r}; expected the keys {', '.join(PARTS)}, iter_step.")
+    if "neus" not in content:
+        return rgb_from_bgr(content)
+    if content["neus"].get("format") != FORMAT:
+        raise InputError(f"{path}: checkpoint format {content['neus'].get('format')}, expected {FORMAT}; update the project.")
+    return content
+
+
+def load_parameters(model: Model, content: dict[str, Any], path: Path) -> None:
+    """Puts the parameters of a checkpoint into a model.
+
+    Raises:
+        InputError: the checkpoint belongs to another conf; the first tensor that differs is named.
+    """
+    for key, part in PARTS.items():
+        network: nn.Module = getattr(model, part)
+        expected, found = network.state_dict(), content[key]
+        for name in [*expected, *(n for n in found if n not in expected)]:
+            want = tuple(expected[name].shape) if name in expected else "no such tensor"
+            have = tuple(found[name].shape) if name in found else "no such tensor"
+            if want != have:
+                raise InputError(f"{path}: {key}/{name}: found {have}, the conf makes {want}; give the conf that the checkpoint was trained with.")
+        network.load_state_dict(found)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, content: dict[str, Any], path: Path) -> None:
+    """Puts the moments of a checkpoint into an optimiser; InputError if they belong to other parameters."""
+    try:
+        optimizer.load_state_dict(content["optimizer"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: its optimiser does not fit the model ({error}); give the conf it was trained with.") from error
+
+
+def rgb_from_bgr(content: dict[str, Any]) -> dict[str, Any]:
+    """A published checkpoint with the colours of its networks and optimiser turned from BGR to RGB; its own inverse."""
+    swapped = dict(content)
+    last = max(name.split(".")[0] for name in content["color_network_fine"])
+    for key, layer in (("color_network_fine", last), ("nerf", "rgb_linear")):
+        swapped[key] = {
+            name: _reversed_rows(tensor) if name.split(".")[0] == layer else tensor for name, tensor in content[key].items()
+        }
+    if "optimizer" in content:
+        swapped["optimizer"] = _reversed_moments(content, last)
+    return swapped
+
+
+def published_checkpoint(content: dict[str, Any]) -> dict[str, Any]:
+    """One of our checkpoints (from `read_checkpoint`) as the published code reads it: its keys alone, colours in BGR."""
+    return {key: value for key, value in rgb_from_bgr(content).items() if key != "neus"}
+
+
+def _reversed_moments(content: dict[str, Any], last_color_layer: str) -> dict[str, Any]:
+    names = [(key, name) for key in PARTS for name in content[key]]
+    colored = {
+        i
+        for i, (key, name) in enumerate(names)
+        if (key, name.split(".")[0]) in (("color_network_fine", last_color_layer), ("nerf", "rgb_linear"))
+    }
+    optimizer = dict(content["optimizer"])
+    optimizer["state"] = {
+        i: {name: _reversed_rows(value) if i in colored and name != "step" else value for name, value in moments.items()}
+        for i, moments in optimizer.get("state", {}).items()
+    }
+    return optimizer
+
+
+def _reversed_rows(tensor: Tensor | float) -> Tensor | float:
+    return tensor.flip(0) if isinstance(tensor, Tensor) and tensor.dim() > 0 else tensor

@@ -1,0 +1,48 @@
+"""Settings of training: conf section `train`, with NeuS's keys and a few more."""
+
+from dataclasses import dataclass
+
+from neus.settings import at_least
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, how fast, and what is written when.
+
+    Attributes:
+        learning_rate: of Adam, at the end of the warm-up.
+        learning_rate_alpha: share of it that is left at the end.
+        end_iter: iterations in all.
+        batch_size: rays per iteration.
+        warm_up_end: iterations of rising learning rate.
+        anneal_end: iterations until the slope of the surface is fully trusted; 0 from the start.
+        use_white_bkgd: the photographs have a white background.
+        igr_weight: of the Eikonal term (lambda).
+        mask_weight: of the silhouettes (beta); above 0 the scene must have masks.
+        report_freq: iterations between lines of metrics.
+        val_freq: between validation pictures; 0 is never.
+        val_mesh_freq: between snapshots of the mesh; 0 is never.
+        save_freq: between checkpoints.
+        validate_resolution_level: validation pictures are this many times smaller each way.
+        validate_mesh_resolution: lattice points per axis of mesh snapshots.
+        keep_checkpoints: how many of the newest stay; 0 keeps all.
+        seed: of everything random.
+    """
+
+    learning_rate: float = at_least(0.0, default=5e-4)
+    learning_rate_alpha: float = at_least(0.0, default=0.05)
+    end_iter: int = at_least(1, default=300_000)
+    batch_size: int = at_least(1, default=512)
+    warm_up_end: int = at_least(0, default=0)
+    anneal_end: int = at_least(0, default=0)
+    use_white_bkgd: bool = False
+    igr_weight: float = at_least(0.0, default=0.1)
+    mask_weight: float = at_least(0.0, default=0.0)
+    report_freq: int = at_least(1, default=100)
+    val_freq: int = at_least(0, default=2500)
+    val_mesh_freq: int = at_least(0, default=5000)
+    save_freq: int = at_least(1, default=10_000)
+    validate_resolution_level: int = at_least(1, default=4)
+    validate_mesh_resolution: int = at_least(8, default=64)
+    keep_checkpoints: int = at_least(0, default=5)
+    seed: int = at_least(0, default=0)

@@ -1,0 +1,141 @@
+"""What happens beside the iterations: progress line, metrics, checkpoints, pictures and meshes on the way."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from neus.datasets.scene import Scene
+from neus.errors import InputError
+from neus.files import written_whole
+from neus.meshing.files import write_mesh
+from neus.meshing.extract import extract_mesh
+from neus.rendering.model import in_chunks
+from neus.rendering.views import normal_picture, render_view, rgb_picture
+from neus.training.checkpoint import checkpoint_name, delete_old_checkpoints
+from neus.training.metrics import MetricsWriter
+from neus.training.step import StepTerms
+from neus.training.trainer import Trainer
+
+# The line is redrawn, and the losses are fetched from the device, this often.
+PROGRESS_EVERY = 10
+# Points of one evaluation for the mesh on the way.
+MAX_POINTS = 2**15
+
+
+class ProgressHook:
+    """A line with loss, PSNR, sharpness, rays per second and the time left."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.bar = tqdm(
+            total=trainer.config.end_iter, initial=trainer.iteration, unit="it", dynamic_ncols=True, desc="train", smoothing=0.05
+        )
+
+    def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
+        """Redraws the line every few iterations."""
+        if trainer.iteration % PROGRESS_EVERY and trainer.iteration != trainer.config.end_iter:
+            return
+        self.bar.set_postfix_str(
+            f"loss {float(terms.total.detach()):.4f}, PSNR {float(terms.psnr):.2f} dB, sharpness "
+            f"{float(trainer.model.sharpness().detach()):.0f}, {trainer.rays_per_second():.0f} rays/s",
+            refresh=False,
+        )
+        self.bar.update(trainer.iteration - self.bar.n)
+
+    def message(self, text: str) -> None:
+        """Prints a line above the progress line."""
+        self.bar.write(text)
+
+    def close(self) -> None:
+        """Leaves the line as it stands."""
+        self.bar.close()
+
+
+class MetricsHook:
+    """Writes the scalars every `report_freq` iterations."""
+
+    def __init__(self, writer: MetricsWriter) -> None:
+        self.writer = writer
+
+    def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
+        """One line of metrics, if it is time."""
+        if trainer.iteration % trainer.config.report_freq and trainer.iteration != trainer.config.end_iter:
+            return
+        sharpness = float(trainer.model.sharpness().detach())
+        scalars = terms.named() | {
+            "sharpness": sharpness,
+            "s_val": 1.0 / sharpness,
+            "learning_rate": trainer.learning_rate,
+            "rays_per_second": trainer.rays_per_second(),
+        }
+        self.writer.write(trainer.iteration, scalars)
+
+
+class CheckpointHook:
+    """Saves every `save_freq` iterations and at the end; keeps the newest."""
+
+    def __init__(self, folder: Path, save: Callable[[Path], None]) -> None:
+        self.folder, self.save = folder, save
+
+    def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
+        """One checkpoint, if it is time."""
+        if trainer.iteration % trainer.config.save_freq == 0 or trainer.iteration == trainer.config.end_iter:
+            self.save_now(trainer)
+
+    def save_now(self, trainer: Trainer) -> Path:
+        """Saves at once; returns the file."""
+        path = self.folder / checkpoint_name(trainer.iteration)
+        self.save(path)
+        delete_old_checkpoints(self.folder, trainer.config.keep_checkpoints)
+        return path
+
+
+class ValidationHook:
+    """Renders a view every `val_freq` iterations, above its photograph, and its normals."""
+
+    def __init__(self, folder: Path, scene: Scene, numbers: list[int]) -> None:
+        # Views of their own random order: training must not depend on what is looked at.
+        self.folder, self.scene, self.numbers = folder, scene, numbers
+
+    def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
+        """Two pictures, if it is time."""
+        config = trainer.config
+        if not config.val_freq or trainer.iteration % config.val_freq:
+            return
+        view = random.Random(config.seed * 1_000_003 + trainer.iteration).randrange(len(self.scene))
+        camera = self.scene.camera(view).scaled(1.0 / config.validate_resolution_level)
+        seen = render_view(trainer.model, camera, cos_anneal=trainer.cos_anneal)
+        photograph = cv2.resize(self.scene.images[view], (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+        name = f"{trainer.iteration:08d}_0_{self.numbers[view]}.png"
+        write_picture(self.folder / "validations_fine" / name, np.concatenate([rgb_picture(seen), photograph]))
+        write_picture(self.folder / "normals" / name, normal_picture(seen, camera))
+
+
+class MeshHook:
+    """Writes a coarse mesh, in the scene frame as NeuS does, every `val_mesh_freq` iterations."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
+        """One mesh, if it is time; early on there may be no surface yet, which is no reason to stop."""
+        config = trainer.config
+        if not config.val_mesh_freq or trainer.iteration % config.val_mesh_freq:
+            return
+        model = trainer.model
+        try:
+            mesh = extract_mesh(in_chunks(model.sdf, MAX_POINTS), model.box.to(model.device), config.validate_mesh_resolution)
+        except InputError as error:
+            trainer.on_message(f"no mesh snapshot in iteration {trainer.iteration}: {error}")
+            return
+        write_mesh(mesh, self.folder / "meshes" / f"{trainer.iteration:08d}.ply")
+
+
+def write_picture(path: Path, rgb: np.ndarray) -> None:
+    """Writes (H, W, 3) uint8 RGB as an image file, whole or not at all; InputError if it cannot be written."""
+    with written_whole(path) as beside:
+        if not cv2.imwrite(str(beside), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
+            raise OSError(f"no encoder for {path.suffix}, or the disk is full")

@@ -1,0 +1,48 @@
+"""The terms of NeuS's loss (sec. 3.4)."""
+
+import torch
+from torch import Tensor
+
+# Within this distance of the centre the field is held to be a distance; slightly more than the unit sphere.
+EIKONAL_RADIUS = 1.2
+# Opacity is kept off 0 and 1, where the logarithm of the cross entropy has no bound.
+OPACITY_MARGIN = 1e-3
+_TINY = 1e-5
+
+
+def color_loss(rgb: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the masked rays of the absolute difference, summed over channels (NeuS eq. 15, as published).
+
+    Args:
+        rgb, target: (N, 3).
+        mask: (N,) 0 or 1.
+
+    >>> color_loss(torch.zeros(2, 3), torch.ones(2, 3), torch.tensor([1.0, 0.0]))
+    tensor(3.0000)
+    """
+    return ((rgb - target).abs() * mask.unsqueeze(-1)).sum() / (mask.sum() + _TINY)
+
+
+def eikonal_loss(gradients: Tensor, radii: Tensor) -> Tensor:
+    """Mean of (|grad f| - 1)^2 over samples near the scene: f is to be a distance (NeuS eq. 16; Gropp et al. 2020).
+
+    Args:
+        gradients: (N, S, 3).
+        radii: (N, S), distances of the samples from the centre.
+
+    >>> eikonal_loss(torch.tensor([[[0.0, 0.0, 3.0]]]), torch.tensor([[0.5]]))
+    tensor(4.0000)
+    """
+    near = (radii < EIKONAL_RADIUS).to(gradients)
+    return (near * (gradients.norm(dim=-1) - 1.0).square()).sum() / (near.sum() + _TINY)
+
+
+def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross entropy between opacity and mask, (N,) each (NeuS eq. 17)."""
+    return torch.nn.functional.binary_cross_entropy(opacity.clamp(OPACITY_MARGIN, 1.0 - OPACITY_MARGIN), mask)
+
+
+def psnr_of(rgb: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """() decibels: peak signal to noise ratio over the masked rays; a figure to watch, not a loss."""
+    mean_square = ((rgb - target).square() * mask.unsqueeze(-1)).sum() / ((mask.sum() + _TINY) * 3.0)
+    return -10.0 * torch.log10(mean_square.clamp_min(1e-12))

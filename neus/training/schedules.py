@@ -1,0 +1,24 @@
+"""What changes with the iterations: learning rate and annealing."""
+
+import math
+
+
+def learning_rate_factor(iteration: int, warm_up_end: int, end_iter: int, final: float) -> float:
+    """Share of the base learning rate: a linear warm-up, then a cosine from 1 to `final` (published NeuS).
+
+    >>> [round(learning_rate_factor(i, 10, 110, 0.05), 3) for i in (0, 5, 10, 60, 110)]
+    [0.0, 0.5, 1.0, 0.525, 0.05]
+    """
+    if iteration < warm_up_end:
+        return iteration / warm_up_end
+    progress = min(1.0, (iteration - warm_up_end) / max(1, end_iter - warm_up_end))
+    return 0.5 * (math.cos(math.pi * progress) + 1.0) * (1.0 - final) + final
+
+
+def cos_anneal_ratio(iteration: int, anneal_end: int) -> float:
+    """How far the slope of the surface is trusted: from 0 to 1 at `anneal_end`; 1 throughout if that is 0.
+
+    >>> cos_anneal_ratio(25, 100), cos_anneal_ratio(0, 0)
+    (0.25, 1.0)
+    """
+    return 1.0 if anneal_end == 0 else min(1.0, iteration / anneal_end)

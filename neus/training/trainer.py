@@ -1,0 +1,181 @@
+"""The loop around the training step: schedule, hooks, recovery from numbers that are not finite, and its whole state."""
+
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from neus.datasets.pixels import ViewOrder, random_rays
+from neus.datasets.scene import Scene
+from neus.errors import InputError
+from neus.rendering.model import Model
+from neus.training.checkpoint import load_optimizer, load_parameters, save_checkpoint
+from neus.training.config import TrainConfig
+from neus.training.optimizer import build_optimizer, gradients_are_finite, set_learning_rate
+from neus.training.schedules import cos_anneal_ratio, learning_rate_factor
+from neus.training.step import LossWeights, StepTerms, training_step
+
+# How often the last good state is kept, how often training may go back to it, and how much smaller steps are then.
+ITERATIONS_BETWEEN_GOOD_STATES = 100
+MAX_RECOVERIES = 3
+RECOVERY_FACTOR = 0.5
+
+
+class TrainingDiverged(ArithmeticError):
+    """Numbers stopped being finite again and again; the message says which, when, and what is left."""
+
+
+class NotFinite(ArithmeticError):
+    """A loss or a gradient of one step is NaN or infinite; the message names it."""
+
+
+class Hook(Protocol):
+    """Something done after each iteration; it must leave the trainer's random state alone."""
+
+    def __call__(self, trainer: "Trainer", terms: StepTerms) -> None:
+        """Called when `trainer.iteration` iterations are done."""
+        ...
+
+
+class Trainer:
+    """Fits a model to a scene.
+
+    Attributes:
+        model, scene, config: what is trained on what, and how.
+        iteration: iterations done.
+        recoveries: how often training went back to a good state.
+        stopped: whether a stop was asked for before the end.
+    """
+
+    def __init__(self, model: Model, scene: Scene, config: TrainConfig, on_message: Callable[[str], None] = print) -> None:
+        if config.mask_weight > 0 and scene.masks is None:
+            raise InputError(
+                f"{scene.source}: train.mask_weight is {config.mask_weight} but the scene has no masks; "
+                "add mask/, or train without masks (confs/womask.conf)."
+            )
+        self.model, self.scene, self.config = model, scene, config
+        self.optimizer = build_optimizer(model, config.learning_rate)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.view_order = ViewOrder(len(scene), self.generator)
+        self.weights = LossWeights(eikonal=config.igr_weight, mask=config.mask_weight)
+        self.iteration, self.recoveries, self.lr_scale, self.stopped = 0, 0, 1.0, False
+        self.on_message = on_message
+        self._started, self._iterations_before = time.monotonic(), 0
+        self._good_state = self._parameters_and_moments()
+
+    def run(self, hooks: list[Hook]) -> None:
+        """Iterates to the end, or until `stop` is called; hooks run after each iteration.
+
+        Raises:
+            TrainingDiverged: after more than `MAX_RECOVERIES` steps that were not finite.
+        """
+        self._started, self._iterations_before = time.monotonic(), self.iteration
+        while self.iteration < self.config.end_iter and not self.stopped:
+            try:
+                terms = self._step()
+            except NotFinite as error:
+                self._recover(error)
+                continue
+            self.iteration += 1
+            if self.iteration % ITERATIONS_BETWEEN_GOOD_STATES == 0:
+                self._good_state = self._parameters_and_moments()
+            for hook in hooks:
+                hook(self, terms)
+
+    def stop(self) -> None:
+        """Ends `run` after the present iteration."""
+        self.stopped = True
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        config = self.config
+        factor = learning_rate_factor(self.iteration, config.warm_up_end, config.end_iter, config.learning_rate_alpha)
+        return config.learning_rate * factor * self.lr_scale
+
+    @property
+    def cos_anneal(self) -> float:
+        """Annealing ratio of the next step."""
+        return cos_anneal_ratio(self.iteration, self.config.anneal_end)
+
+    def rays_per_second(self) -> float:
+        """Mean since `run` began, hooks included."""
+        elapsed = time.monotonic() - self._started
+        return (self.iteration - self._iterations_before) * self.config.batch_size / max(elapsed, 1e-9)
+
+    def _step(self) -> StepTerms:
+        view = self.view_order.view_at(self.iteration)
+        batch = random_rays(self.scene, view, self.config.batch_size, self.generator).to(self.model.device)
+        set_learning_rate(self.optimizer, self.learning_rate)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = training_step(self.model, batch, self.weights, self.cos_anneal, self.generator)
+        if not torch.isfinite(terms.total):
+            bad = [name for name in ("color", "eikonal", "mask") if not torch.isfinite(getattr(terms, name))]
+            raise NotFinite(f"the {' and '.join(bad) or 'total'} loss")
+        terms.total.backward()
+        if not gradients_are_finite(self.optimizer):
+            bad = next(n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all())
+            raise NotFinite(f"the gradient of {bad}")
+        self.optimizer.step()
+        return terms
+
+    def _recover(self, error: NotFinite) -> None:
+        self.recoveries += 1
+        if self.recoveries > MAX_RECOVERIES:
+            raise TrainingDiverged(
+                f"{error} is not finite in iteration {self.iteration}, for the {self.recoveries}th time; training stops. The last "
+                "checkpoint is intact: lower train.learning_rate, then go on with --resume."
+            )
+        iteration_of_error = self.iteration
+        self._restore(copy.deepcopy(self._good_state))
+        self.lr_scale *= RECOVERY_FACTOR
+        self.on_message(
+            f"{error} is not finite in iteration {iteration_of_error}; going on from iteration {self.iteration} "
+            f"with {self.lr_scale:g} of the learning rate ({self.recoveries} of {MAX_RECOVERIES} times)"
+        )
+
+    def _parameters_and_moments(self) -> dict[str, Any]:
+        return copy.deepcopy(
+            {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "iteration": self.iteration}
+        )
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.iteration = state["iteration"]
+
+    def save(self, path: Path, extra: dict[str, Any]) -> None:
+        """Writes a checkpoint from which `load` goes on to the same numbers; `extra` is kept with it."""
+        state = {
+            "view_order": self.view_order.views,
+            "generator": self.generator.get_state(),
+            "lr_scale": self.lr_scale,
+            "recoveries": self.recoveries,
+        }
+        save_checkpoint(path, self.model, self.optimizer, self.iteration, {"training": state, **extra})
+
+    def load(self, content: dict[str, Any], path: Path) -> None:
+        """Takes up the state of a checkpoint (from `read_checkpoint`), ours or published.
+
+        Raises:
+            InputError: it belongs to another conf, or to a scene with another number of views.
+        """
+        load_parameters(self.model, content, path)
+        load_optimizer(self.optimizer, content, path)
+        self.iteration = int(content["iter_step"])
+        if "neus" not in content:
+            self.on_message(f"{path}: a checkpoint of the published NeuS; its random state is unknown and starts anew")
+        else:
+            state = content["neus"]["training"]
+            if len(state["view_order"]) != len(self.scene):
+                raise InputError(
+                    f"{path}: trained on {len(state['view_order'])} views, the scene has {len(self.scene)} to train on; "
+                    "resume with the same scene and --holdout."
+                )
+            self.view_order.views = state["view_order"]
+            self.generator.set_state(state["generator"])
+            self.lr_scale, self.recoveries = float(state["lr_scale"]), int(state["recoveries"])
+        self._good_state = self._parameters_and_moments()
