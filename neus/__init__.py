@@ -7,8 +7,8 @@
 """
 
 from neus.errors import InputError
+from neus.version import VERSION as __version__
 
-__version__ = "0.1.0"
 __all__ = ["InputError", "__version__", "load_model", "load_scene"]
 
 

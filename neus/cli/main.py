@@ -9,8 +9,8 @@ import warnings
 # It has to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from neus import __version__  # noqa: E402
 from neus.errors import InputError, InputWarning  # noqa: E402
+from neus.version import VERSION  # noqa: E402
 
 EXIT_USER_ERROR, EXIT_DIVERGED, EXIT_INTERRUPTED = 2, 1, 130
 
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Posed images to a watertight, coloured mesh and novel views.",
         epilog="NeuS's own command line (--mode, --conf, --case, --is_continue, --mcube_threshold, --gpu) works as well.",
     )
-    parser.add_argument("--version", action="version", version=f"neus {__version__}")
+    parser.add_argument("--version", action="version", version=f"neus {VERSION}")
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, parser_class=_Parser)
     for module in (train, mesh, render, evaluate, demo):
         name = module.__name__.rsplit(".", 1)[-1]

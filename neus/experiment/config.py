@@ -1,6 +1,8 @@
 """Confs: HOCON files with NeuS's sections and keys, to checked dataclasses and back."""
 
 import difflib
+import math
+import re
 import types
 import typing
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -18,6 +20,7 @@ from neus.training.config import TrainConfig
 
 # The word in old confs that stands for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
+_INCLUDE = re.compile(r'^\s*include\s+(?:required\s*\(\s*)?(?:file\s*\(\s*)?"([^"]+)"', re.MULTILINE)
 T = TypeVar("T")
 
 
@@ -63,10 +66,13 @@ def read_config(path: Path, overrides: list[str] = (), case: str = "") -> Experi
         raise InputError(f"{path}: no such conf file.{hint}")
     try:
         text = path.read_text(encoding="utf-8")
+        _check_includes(path, text, (path.resolve(),))
         tree = ConfigFactory.parse_string(text, basedir=str(path.parent.resolve()))
     except (ConfigException, ParseBaseException, UnicodeDecodeError, OSError, AttributeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: malformed conf ({reason[:120]}); expected HOCON, as in confs/wmask.conf.") from error
+    if not isinstance(tree, ConfigTree):
+        raise InputError(f"{path}: a list, expected sections as in confs/wmask.conf.")
     for override in overrides:
         tree = ConfigTree.merge_configs(tree, _parsed_override(override))
     return config_from_dict(_with_case(tree.as_plain_ordered_dict(), case), str(path))
@@ -82,6 +88,19 @@ def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
 def config_text(config: ExperimentConfig) -> str:
     """The conf as HOCON, every key written out."""
     return HOCONConverter.to_hocon(ConfigFactory.from_dict(_plain(asdict(config)))) + "\n"
+
+
+def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
+    """InputError for an included conf that is not there, which pyhocon would pass over, or that includes itself."""
+    for name in _INCLUDE.findall(text):
+        included = (path.parent / name).resolve()
+        if included in within:
+            raise InputError(f"{path}: include \"{name}\" leads back to itself; remove one of the includes.")
+        if "://" in name or "*" in name or "?" in name:
+            continue
+        if not included.is_file():
+            raise InputError(f"{path}: include \"{name}\": no such file; the name is taken from the folder of {path.name}.")
+        _check_includes(included, included.read_text(encoding="utf-8"), (*within, included))
 
 
 def _with_case(value: Any, case: str) -> Any:
@@ -142,8 +161,8 @@ def _converted(value: Any, hint: Any, source: str, place: str) -> Any:
 
 
 def _in_range(value: Any, rules: typing.Mapping[str, Any], source: str, place: str) -> Any:
-    if isinstance(value, float) and value != value:
-        raise InputError(f"{source}: {place} is not a number.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{source}: {place} = {value}, expected a finite number.")
     if "minimum" in rules and value < rules["minimum"]:
         raise InputError(f"{source}: {place} = {value}, expected at least {rules['minimum']}.")
     if "choices" in rules and value not in rules["choices"]:
@@ -172,11 +191,13 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
             raise InputError(f"{source}: model.{place} = {found}, expected {expected}.")
     n_encoded = sdf.d_in * (1 + 2 * sdf.multires)
     for layer in sdf.skip_in:
-        if not 0 < layer <= sdf.n_layers or sdf.d_hidden <= n_encoded:
+        if not 0 < layer < sdf.n_layers or sdf.d_hidden <= n_encoded:
             raise InputError(
-                f"{source}: model.sdf_network.skip_in = {list(sdf.skip_in)} needs layers 1 to {sdf.n_layers} "
+                f"{source}: model.sdf_network.skip_in = {list(sdf.skip_in)} needs layers 1 to {sdf.n_layers - 1} "
                 f"and d_hidden above {n_encoded}, found {sdf.d_hidden}."
             )
+    if model.nerf.D - 1 in model.nerf.skips:
+        raise InputError(f"{source}: model.nerf.skips = {list(model.nerf.skips)}: no layer follows layer {model.nerf.D - 1}; make D larger.")
     if renderer.n_importance % renderer.up_sample_steps:
         raise InputError(
             f"{source}: model.neus_renderer.n_importance = {renderer.n_importance} does not divide by up_sample_steps = "

@@ -6,7 +6,7 @@ from pathlib import Path
 from neus.datasets.readers import DatasetConfig, read_scene
 from neus.datasets.scene import Scene
 from neus.errors import InputError
-from neus.experiment.build import build_model, model_for_scene, pick_device, take_scene_facts
+from neus.experiment.build import build_model, model_for_scene, pick_device, placed, take_scene_facts
 from neus.experiment.config import ExperimentConfig, config_from_dict, read_config
 from neus.experiment.run_folder import RunFolder
 from neus.rendering.model import Model
@@ -56,7 +56,7 @@ def load_model(source: str | Path, conf: str | Path | None = None, device: str =
         raise InputError(f"{path}: a checkpoint of the published NeuS does not know its conf; give it (conf=..., or --conf).")
     model = _model_of(config, own)
     load_parameters(model, content, path)
-    return model.to(pick_device(device)).eval()
+    return placed(model, pick_device(device)).eval()
 
 
 def _model_of(config: ExperimentConfig, own: dict | None) -> Model:
@@ -70,7 +70,7 @@ def _model_of(config: ExperimentConfig, own: dict | None) -> Model:
 
 def new_model(config: ExperimentConfig, scene: Scene, device: str) -> Model:
     """An untrained model for a scene, on a device."""
-    return model_for_scene(config, scene).to(pick_device(device))
+    return placed(model_for_scene(config, scene), pick_device(device))
 
 
 def config_as_dict(config: ExperimentConfig) -> dict:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neus.fields.encoding import encode_frequencies, frequency_width
-from neus.fields.mlp import default_linear, layers_of
+from neus.fields.mlp import default_linear, in_passes, layers_of
 from neus.settings import at_least, one_of
 
 COLOR_MODES = ("idr", "no_view_dir", "no_normal")
@@ -40,7 +40,13 @@ class ColorNetworkConfig:
 
 
 class ColorNetwork(nn.Module):
-    """c(x, n, v, features): IDR's rendering network (Yariv et al. 2020, eq. 8); layers `lin0` ... as published."""
+    """c(x, n, v, features): IDR's rendering network (Yariv et al. 2020, eq. 8); layers `lin0` ... as published.
+
+    Attributes:
+        rows_per_pass: points evaluated at a time, to suit the device's caches; None is all at once.
+    """
+
+    rows_per_pass: int | None = None
 
     def __init__(self, config: ColorNetworkConfig) -> None:
         super().__init__()
@@ -62,6 +68,11 @@ class ColorNetwork(nn.Module):
             directions: (..., 3), unit, from the camera.
             features: (..., d_feature).
         """
+        inputs = (points, normals, directions, features)
+        (rgb,) = in_passes(self._color_of_rows, self.rows_per_pass, *(x.reshape(-1, x.shape[-1]) for x in inputs))
+        return rgb.reshape(*points.shape[:-1], rgb.shape[-1])
+
+    def _color_of_rows(self, points: Tensor, normals: Tensor, directions: Tensor, features: Tensor) -> tuple[Tensor]:
         views = encode_frequencies(directions, self.config.multires_view)
         inputs = {
             "idr": [points, views, normals, features],
@@ -71,4 +82,4 @@ class ColorNetwork(nn.Module):
         x = torch.cat(inputs, dim=-1)
         for i, layer in enumerate(layers_of(self, self.n_linear)):
             x = layer(x if i == 0 else torch.relu(x))
-        return torch.sigmoid(x) if self.config.squeeze_out else x
+        return (torch.sigmoid(x) if self.config.squeeze_out else x,)

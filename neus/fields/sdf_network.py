@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from neus.fields.base import SurfaceSample
 from neus.fields.encoding import encode_frequencies, frequency_width, pull_back_frequencies
 from neus.fields.geometric_init import hidden_weight, last_weight_and_bias
-from neus.fields.mlp import default_linear, layers_of, linear
+from neus.fields.mlp import default_linear, in_passes, layers_of, linear
 from neus.settings import at_least
 
 # Softplus this sharp is nearly a ReLU, yet twice differentiable, as the Eikonal term needs.
@@ -48,7 +48,13 @@ class SdfNetworkConfig:
 
 
 class SdfNetwork(nn.Module):
-    """f(x): signed distance and features, NeuS sec. 3.1 and appendix; layers `lin0` ... as in published checkpoints."""
+    """f(x): signed distance and features, NeuS sec. 3.1 and appendix; layers `lin0` ... as in published checkpoints.
+
+    Attributes:
+        rows_per_pass: points evaluated at a time, to suit the device's caches; None is all at once.
+    """
+
+    rows_per_pass: int | None = None
 
     def __init__(self, config: SdfNetworkConfig) -> None:
         super().__init__()
@@ -76,11 +82,8 @@ class SdfNetwork(nn.Module):
 
     def sdf(self, points: Tensor) -> Tensor:
         """(...) signed distances at points (..., 3), without features or gradient."""
-        hidden, _ = self._hidden(points.reshape(-1, 3) * self.config.scale, keep_slopes=False)
-        # All channels, though one is asked for: the product then rounds as in `evaluate` and in the published code, and
-        # up-sampling amplifies rounding (1e-7 in the distance moved single samples of 3 rays in 120).
-        out = layers_of(self, self.n_linear)[-1](hidden)
-        return (out[:, 0] / self.config.scale).reshape(points.shape[:-1])
+        (sdf,) = in_passes(self._sdf_of_rows, self.rows_per_pass, points.reshape(-1, 3))
+        return sdf.reshape(points.shape[:-1])
 
     def evaluate(self, points: Tensor) -> SurfaceSample:
         """Signed distance, features and spatial gradient at points (..., 3), from one evaluation.
@@ -91,18 +94,25 @@ class SdfNetwork(nn.Module):
         Returns:
             sdf (...), features (..., d_out - 1), gradients (..., 3).
         """
+        sdf, features, gradients = in_passes(self._evaluate_rows, self.rows_per_pass, points.reshape(-1, 3))
         batch = points.shape[:-1]
-        x = points.reshape(-1, 3) * self.config.scale
+        return SurfaceSample(sdf.reshape(batch), features.reshape(*batch, features.shape[-1]), gradients.reshape(*batch, 3))
+
+    def _sdf_of_rows(self, points: Tensor) -> tuple[Tensor]:
+        hidden, _ = self._hidden(points * self.config.scale, keep_slopes=False)
+        # All channels, though one is asked for: the product then rounds as in `evaluate` and in the published code, and
+        # up-sampling amplifies rounding (1e-7 in the distance moved single samples of 3 rays in 120).
+        out = layers_of(self, self.n_linear)[-1](hidden)
+        return (out[:, 0] / self.config.scale,)
+
+    def _evaluate_rows(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = points * self.config.scale
         hidden, slopes = self._hidden(x, keep_slopes=True)
         last = layers_of(self, self.n_linear)[-1]
         weight = last.weight
         out = nn.functional.linear(hidden, weight, last.bias)
-        gradients = self._pull_back(x, weight[0], slopes)  # scale of the input and of the output cancel
-        return SurfaceSample(
-            (out[:, 0] / self.config.scale).reshape(batch),
-            out[:, 1:].reshape(*batch, -1),
-            gradients.reshape(*batch, 3),
-        )
+        # The scale of the input and that of the output cancel in the gradient.
+        return out[:, 0] / self.config.scale, out[:, 1:], self._pull_back(x, weight[0], slopes)
 
     def _hidden(self, x: Tensor, keep_slopes: bool) -> tuple[Tensor, list[Tensor]]:
         """Last hidden layer (M, d_hidden) at scaled points x (M, 3), and the slope of each activation if asked for."""

@@ -1,5 +1,6 @@
 """The learned sharpness of the surface."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -29,4 +30,6 @@ class Sharpness(nn.Module):
 
     def forward(self) -> Tensor:
         """() the sharpness, per scene unit."""
-        return torch.exp(10.0 * self.variance).clamp(*SHARPNESS_RANGE)
+        # The exponent is held in range, not the power: where that overflows, its gradient would be zero times infinity.
+        lowest, highest = (math.log(limit) / 10.0 for limit in SHARPNESS_RANGE)
+        return torch.exp(10.0 * self.variance.clamp(lowest, highest))

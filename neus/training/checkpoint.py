@@ -5,7 +5,6 @@ hold its networks under its parameter names; one key of our own, `neus`, holds t
 `rgb_from_bgr` turns their last layers round at the door, and back again for export.
 """
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +73,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such checkpoint; give a .pth file, or a run folder with checkpoints/ in it.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged file makes the unpickler raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a readable checkpoint, truncated or of another kind ({reason[:80]}); use an older one.") from error
     missing = [key for key in [*PARTS, "iter_step"] if not isinstance(content, dict) or key not in content]
     if missing:
         raise InputError(f"{path}: not a NeuS checkpoint, it has no {missing[0]!r}; expected the keys {', '.join(PARTS)}, iter_step.")
+    if not all(isinstance(content[key], dict) for key in PARTS):
+        raise InputError(f"{path}: not a NeuS checkpoint, its networks are no state dictionaries; use another one.")
     if "neus" not in content:
         return rgb_from_bgr(content)
     if content["neus"].get("format") != FORMAT:
@@ -115,7 +116,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, content: dict[str, Any], pa
 def rgb_from_bgr(content: dict[str, Any]) -> dict[str, Any]:
     """A published checkpoint with the colours of its networks and optimiser turned from BGR to RGB; its own inverse."""
     swapped = dict(content)
-    last = max(name.split(".")[0] for name in content["color_network_fine"])
+    layers = {name.split(".")[0] for name in content["color_network_fine"]}
+    last = max(layers, key=lambda layer: (len(layer), layer), default="")  # lin10 comes after lin9
     for key, layer in (("color_network_fine", last), ("nerf", "rgb_linear")):
         swapped[key] = {
             name: _reversed_rows(tensor) if name.split(".")[0] == layer else tensor for name, tensor in content[key].items()

@@ -1,0 +1,105 @@
+"""What many tests share: fixed seeds, a scene and a conf so small that training takes a second."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from neus.cli.main import main
+from neus.datasets.synthetic import write_synthetic
+from neus.experiment.config import ExperimentConfig, read_config
+from neus.experiment.run_folder import RunFolder
+from neus.experiment.train import train
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+TINY_VIEWS = 4
+# Networks so narrow that an iteration takes milliseconds; everything else is as in confs/wmask.conf, which it includes.
+TINY_CONF = """
+include "{conf}"
+general.base_exp_dir = "{base}/CASE_NAME/tiny"
+dataset.data_dir = "{data}/CASE_NAME"
+train {{ end_iter = 6, batch_size = 16, warm_up_end = 2, learning_rate = 1e-3, save_freq = 3, report_freq = 1 }}
+train {{ val_freq = 0, val_mesh_freq = 0, validate_mesh_resolution = 16 }}
+model.nerf {{ D = 2, W = 16, multires = 2, multires_view = 1, skips = [] }}
+model.sdf_network {{ d_out = 17, d_hidden = 16, n_layers = 2, skip_in = [], multires = 2 }}
+model.rendering_network {{ d_feature = 16, d_hidden = 16, n_layers = 2, multires_view = 1 }}
+model.neus_renderer {{ n_samples = 8, n_importance = 8, up_sample_steps = 2 }}
+"""
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    # Networks this small lose more by handing work to threads than they gain.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real images and published numbers that may lie beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("no folder `shared` with real data beside the checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory) -> Path:
+    """A folder in which the case `cup` is a scene in NeuS's layout."""
+    folder = tmp_path_factory.mktemp("data")
+    write_synthetic(folder / "cup", views=TINY_VIEWS, width=32, height=24, antialias=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scene_folder(data_folder) -> Path:
+    return data_folder / "cup"
+
+
+@pytest.fixture
+def tiny_conf(tmp_path, data_folder) -> Path:
+    """A conf file for case `cup`, in a folder of its own; its run folder is tmp_path/exp/cup/tiny."""
+    return write_tiny_conf(tmp_path, data_folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory, data_folder) -> ExperimentConfig:
+    """What is in `tiny_conf`, for case `cup`; its `base_exp_dir` is nobody's."""
+    return read_config(write_tiny_conf(tmp_path_factory.mktemp("conf"), data_folder), case="cup")
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory, tiny_config) -> Path:
+    """A run folder of six iterations on `cup`, every second view held out; not to be written to."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    config = replace(tiny_config, dataset=replace(tiny_config.dataset, holdout=2))
+    train(config, RunFolder(folder), device="cpu")
+    return folder
+
+
+@pytest.fixture
+def neus_command(capfd):
+    """Runs a command line in this process: (exit status, lines of stdout, lines of stderr without progress)."""
+
+    def run(*arguments) -> tuple[int, list[str], list[str]]:
+        capfd.readouterr()
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as ending:  # how argparse ends
+            status = ending.code
+        out, err = capfd.readouterr()
+        return status, out.splitlines(), [line for line in err.splitlines() if line.strip() and "\r" not in line]
+
+    return run
+
+
+def write_tiny_conf(folder: Path, data: Path) -> Path:
+    path = folder / "tiny.conf"
+    text = TINY_CONF.format(conf=ROOT / "confs" / "wmask.conf", base=folder / "exp", data=data)
+    path.write_text(text, encoding="utf-8")
+    return path

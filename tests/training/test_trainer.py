@@ -1,0 +1,270 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from neus.datasets.readers import read_scene
+from neus.errors import InputError
+from neus.experiment.build import model_for_scene
+from neus.experiment.run_folder import RunFolder
+from neus.experiment.train import train
+from neus.training import trainer as trainer_module
+from neus.training.checkpoint import checkpoints_in, read_checkpoint
+from neus.training.metrics import read_metrics
+from neus.training.step import training_step
+from neus.training.trainer import MAX_RECOVERIES, RECOVERY_FACTOR, Trainer, TrainingDiverged
+from tests.test_oracle import assert_same
+
+
+@pytest.fixture
+def scene(scene_folder):
+    return read_scene(scene_folder)
+
+
+@pytest.fixture
+def make_trainer(tiny_config, scene):
+    """Trainers from the same start; their messages are in `messages`."""
+
+    def make(**changes):
+        config = replace(tiny_config, train=replace(tiny_config.train, **changes))
+        messages = []
+        trainer = Trainer(model_for_scene(config, scene), scene, config.train, messages.append)
+        trainer.messages = messages
+        return trainer
+
+    return make
+
+
+def parameters(trainer):
+    return [p.detach().clone() for p in trainer.model.parameter_list()]
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def spoiled(monkeypatch, when, spoil):
+    """Makes the training steps whose number is in `when` not finite."""
+    calls = iter(range(10**6))
+
+    def step(model, *arguments):
+        terms = training_step(model, *arguments)
+        return spoil(model, terms) if next(calls) in when else terms
+
+    monkeypatch.setattr(trainer_module, "training_step", step)
+
+
+def nan_loss(model, terms):
+    nan = terms.color * float("nan")
+    return replace(terms, total=terms.total + nan, color=nan)
+
+
+def infinite_gradient(model, terms):
+    # The root of zero: a fine value with an infinite slope.
+    return replace(terms, total=terms.total + (model.sdf_network.lin1.bias[0] * 0.0).sqrt())
+
+
+def test_training_runs_to_the_end_and_calls_hooks_after_each_iteration(make_trainer):
+    trainer, seen = make_trainer(), []
+    before = parameters(trainer)
+    trainer.run([lambda t, terms: seen.append((t.iteration, terms.total.item()))])
+    assert [i for i, _ in seen] == [1, 2, 3, 4, 5, 6]
+    assert not trainer.stopped and not same(before, parameters(trainer))
+    assert trainer.rays_per_second() > 0
+
+
+def test_the_first_step_of_a_warm_up_moves_nothing(make_trainer):
+    trainer = make_trainer(end_iter=1)
+    before = parameters(trainer)
+    trainer.run([])
+    assert same(before, parameters(trainer))
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(make_trainer):
+    runs = {}
+    for name, seed in (("one", 3), ("same", 3), ("other", 4)):
+        trainer = make_trainer(seed=seed)
+        trainer.run([])
+        runs[name] = parameters(trainer)
+    assert same(runs["one"], runs["same"]) and not same(runs["one"], runs["other"])
+
+
+def test_global_randomness_neither_matters_nor_changes(make_trainer):
+    torch.manual_seed(1)
+    first = make_trainer()
+    first.run([])
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second = make_trainer()
+    second.run([])
+    assert same(parameters(first), parameters(second))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_every_view_is_seen_once_in_each_round(make_trainer, monkeypatch):
+    views, rays = [], trainer_module.random_rays
+    monkeypatch.setattr(trainer_module, "random_rays", lambda scene, view, *a: (views.append(view), rays(scene, view, *a))[1])
+    make_trainer(end_iter=12).run([])
+    assert [sorted(views[i : i + 4]) for i in (0, 4, 8)] == [[0, 1, 2, 3]] * 3
+    assert views[:4] != views[4:8] or views[4:8] != views[8:]
+
+
+def test_stop_ends_training_after_the_present_iteration(make_trainer):
+    trainer = make_trainer()
+    trainer.run([lambda t, terms: t.iteration == 2 and t.stop()])
+    assert trainer.stopped and trainer.iteration == 2
+
+
+def test_masks_are_asked_for_by_a_mask_loss(make_trainer, scene, tiny_config):
+    blind = replace(scene, masks=None)
+    with pytest.raises(InputError, match="train.mask_weight is 0.1 but the scene has no masks"):
+        Trainer(model_for_scene(tiny_config, blind), blind, tiny_config.train)
+    config = replace(tiny_config, train=replace(tiny_config.train, mask_weight=0.0, end_iter=1))
+    Trainer(model_for_scene(config, blind), blind, config.train).run([])
+
+
+@pytest.mark.parametrize(("spoil", "what"), [(nan_loss, "the color loss"), (infinite_gradient, "the gradient of sdf_network")])
+def test_a_step_that_is_not_finite_is_named_and_training_goes_on_with_smaller_steps(make_trainer, monkeypatch, spoil, what):
+    trainer = make_trainer()
+    start = parameters(trainer)
+    rates, full_rate = [], trainer.config.learning_rate
+    spoiled(monkeypatch, {4}, spoil)
+
+    def after_recovery(t, terms):
+        rates.append(t.learning_rate)
+        assert t.messages or t.iteration <= 4
+        if t.messages and t.iteration == 1:
+            assert same(start, parameters(t)), "back at the good state, then a first step of the warm-up, which is zero"
+
+    trainer.run([after_recovery])
+    assert trainer.iteration == 6 and trainer.recoveries == 1
+    (message,) = trainer.messages
+    assert what in message and "iteration 4" in message and "from iteration 0" in message
+    assert len(rates) == 4 + 6 and all(p.isfinite().all() for p in trainer.model.parameters())
+    assert rates[4] == pytest.approx(rates[0] * RECOVERY_FACTOR) and trainer.lr_scale == RECOVERY_FACTOR
+    assert max(rates[4:]) <= full_rate * RECOVERY_FACTOR
+
+
+def test_good_states_are_kept_on_the_way(make_trainer, monkeypatch):
+    monkeypatch.setattr(trainer_module, "ITERATIONS_BETWEEN_GOOD_STATES", 2)
+    trainer = make_trainer()
+    spoiled(monkeypatch, {5}, nan_loss)
+    trainer.run([])
+    assert "going on from iteration 4" in trainer.messages[0] and trainer.iteration == 6
+
+
+def test_optimizer_moments_go_back_with_the_parameters(make_trainer, monkeypatch):
+    trainer = make_trainer(end_iter=3)
+    trainer.run([])
+    trainer._good_state = trainer._parameters_and_moments()
+    good = [trainer.optimizer.state[p]["exp_avg"].clone() for p in trainer.model.sdf_network.parameters()]
+    trainer.config = replace(trainer.config, end_iter=5)
+    spoiled(monkeypatch, {1}, nan_loss)
+    seen = []
+    monkeypatch.setattr(trainer, "on_message", lambda text: seen.append(
+        [trainer.optimizer.state[p]["exp_avg"].clone() for p in trainer.model.sdf_network.parameters()]
+    ))  # fmt: skip
+    trainer.run([])
+    assert same(seen[0], good)
+
+
+def test_training_that_is_never_finite_stops_and_says_so(make_trainer, monkeypatch):
+    trainer = make_trainer()
+    spoiled(monkeypatch, range(4, 10**6), nan_loss)
+    with pytest.raises(TrainingDiverged, match=r"color loss is not finite.*4th time.*lower train.learning_rate.*--resume"):
+        trainer.run([])
+    assert len(trainer.messages) == MAX_RECOVERIES
+
+
+def test_after_divergence_the_last_checkpoint_is_intact(tiny_config, tmp_path, monkeypatch):
+    spoiled(monkeypatch, range(4, 10**6), nan_loss)
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(TrainingDiverged):
+        train(tiny_config, run, device="cpu")
+    monkeypatch.undo()
+    content = read_checkpoint(run.latest_checkpoint())
+    assert content["iter_step"] == 3
+    assert train(tiny_config, run, resume=True, device="cpu").iteration == 6
+
+
+def finished_run(folder, config, breaks=()):
+    """A run that is interrupted after each of some iterations, and resumed until it is done."""
+    run = RunFolder(folder)
+    for i, iteration in enumerate((*breaks, None)):
+        train(config, run, resume=i > 0, device="cpu", extra_hooks=[lambda t, _, at=iteration: t.iteration == at and t.stop()])
+    return run
+
+
+def without_speed(path):
+    return [{k: v for k, v in line.items() if k != "rays_per_second"} for line in read_metrics(path)]
+
+
+@pytest.mark.parametrize("breaks", [(3,), (1, 4, 5)])
+@pytest.mark.parametrize("n_outside", [0, 4])
+def test_resuming_equals_no_interruption_bit_for_bit(tiny_config, tmp_path, breaks, n_outside):
+    renderer = replace(tiny_config.model.neus_renderer, n_outside=n_outside)
+    config = replace(
+        tiny_config,
+        model=replace(tiny_config.model, neus_renderer=renderer),
+        train=replace(tiny_config.train, anneal_end=5),
+        dataset=replace(tiny_config.dataset, holdout=4),
+    )
+    whole, parts = finished_run(tmp_path / "whole", config), finished_run(tmp_path / "parts", config, breaks)
+    one, other = (read_checkpoint(run.latest_checkpoint()) for run in (whole, parts))
+    assert one["iter_step"] == 6
+    assert_same(one, other)
+    assert without_speed(whole.path / "metrics.jsonl") == without_speed(parts.path / "metrics.jsonl")
+
+
+def test_resuming_after_a_crash_goes_back_to_the_last_checkpoint(tiny_config, tmp_path):
+    whole = finished_run(tmp_path / "whole", tiny_config)
+
+    def crash(trainer, terms):
+        if trainer.iteration == 5:
+            raise MemoryError
+
+    run = RunFolder(tmp_path / "crashed")
+    with pytest.raises(MemoryError):
+        train(tiny_config, run, device="cpu", extra_hooks=[crash])
+    assert len(read_metrics(run.path / "metrics.jsonl")) == 5
+    train(tiny_config, run, resume=True, device="cpu")
+    assert_same(read_checkpoint(whole.latest_checkpoint()), read_checkpoint(run.latest_checkpoint()))
+    assert without_speed(whole.path / "metrics.jsonl") == without_speed(run.path / "metrics.jsonl")
+
+
+def test_a_checkpoint_of_another_number_of_views_is_refused(tiny_config, tmp_path):
+    run = finished_run(tmp_path / "run", tiny_config, ())
+    fewer = replace(tiny_config, dataset=replace(tiny_config.dataset, holdout=2))
+    with pytest.raises(InputError, match="trained on 4 views, the scene has 2"):
+        train(fewer, run, resume=True, device="cpu")
+
+
+def test_training_goes_on_from_a_published_checkpoint(make_trainer, tmp_path):
+    from neus.training.checkpoint import published_checkpoint
+
+    first = make_trainer()
+    first.run([lambda t, terms: t.iteration == 3 and t.stop()])
+    first.save(tmp_path / "ckpt_000003.pth", {})
+    torch.save(published_checkpoint(read_checkpoint(tmp_path / "ckpt_000003.pth")), tmp_path / "published.pth")
+    second = make_trainer()
+    second.load(read_checkpoint(tmp_path / "published.pth"), tmp_path / "published.pth")
+    assert second.iteration == 3 and same(parameters(first), parameters(second))
+    assert "published NeuS" in second.messages[0]
+    second.run([])
+    assert second.iteration == 6 and all(p.isfinite().all() for p in second.model.parameters())
+
+
+def test_recoveries_are_remembered_by_checkpoints(make_trainer, tmp_path, monkeypatch):
+    spoiled(monkeypatch, {2}, nan_loss)
+    trainer = make_trainer()
+    trainer.run([])
+    trainer.save(tmp_path / "x.pth", {})
+    other = make_trainer()
+    other.load(read_checkpoint(tmp_path / "x.pth"), tmp_path / "x.pth")
+    assert (other.recoveries, other.lr_scale) == (1, RECOVERY_FACTOR)
+
+
+def test_old_checkpoints_are_deleted_as_the_conf_says(tiny_config, tmp_path):
+    config = replace(tiny_config, train=replace(tiny_config.train, save_freq=1, keep_checkpoints=2))
+    run = finished_run(tmp_path / "run", config)
+    assert [p.name for p in checkpoints_in(run.checkpoints)] == ["ckpt_000005.pth", "ckpt_000006.pth"]
