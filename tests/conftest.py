@@ -93,7 +93,7 @@ def neus_command(capfd):
         except SystemExit as ending:  # how argparse ends
             status = ending.code
         out, err = capfd.readouterr()
-        return status, out.splitlines(), [line for line in err.splitlines() if line.strip() and "\r" not in line]
+        return status, out.splitlines(), [line for line in err.split("\n") if line.strip() and "\r" not in line]
 
     return run
 

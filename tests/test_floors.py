@@ -1,4 +1,4 @@
-"""The package is a house: each floor may use those below it, never those above. And everything public says what it is."""
+"""The package is a house: each floor uses those below it, never those above. And everything public says what it is."""
 
 import ast
 from pathlib import Path

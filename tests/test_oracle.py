@@ -1,4 +1,4 @@
-"""Numbers that the published NeuS computes, from a checkpoint that it wrote; reproduced after turning its BGR to RGB."""
+"""Numbers that the published NeuS computes from a checkpoint that it wrote, reproduced after turning its BGR to RGB."""
 
 import numpy as np
 import pytest
@@ -143,7 +143,14 @@ def test_published_checkpoint_saved_as_ours_and_exported_is_the_same_tensor_by_t
     load_optimizer(optimizer, content, checkpoint)
     save_checkpoint(tmp_path / "ckpt_000060.pth", model, optimizer, content["iter_step"], {})
     exported = published_checkpoint(read_checkpoint(tmp_path / "ckpt_000060.pth"))
-    assert list(exported) == ["nerf", "sdf_network_fine", "variance_network_fine", "color_network_fine", "optimizer", "iter_step"]
+    assert list(exported) == [
+        "nerf",
+        "sdf_network_fine",
+        "variance_network_fine",
+        "color_network_fine",
+        "optimizer",
+        "iter_step",
+    ]
     for key in ("nerf", "sdf_network_fine", "variance_network_fine", "color_network_fine", "iter_step"):
         assert_same(exported[key], published[key])
     assert_same(exported["optimizer"]["state"], published["optimizer"]["state"])

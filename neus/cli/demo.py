@@ -13,8 +13,9 @@ from neus.errors import InputError
 
 CONF = Path(__file__).resolve().parents[2] / "confs" / "demo.conf"
 MESH_RESOLUTION = 192
-# A small, short video: it is made by volume rendering on a CPU.
-ORBIT_FRAMES, ORBIT_SCALE = 24, 0.4
+# Few and small photographs, a small and short video: all is made on a CPU in minutes.
+VIEWS, WIDTH, HEIGHT = 36, 256, 192
+ORBIT_FRAMES, ORBIT_SCALE = 20, 0.4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     folder = options.out / "scene"
     if not (folder / "cameras_sphere.npz").is_file():
         stages.begin("scene", f"rendering the built-in scene to {folder}")
-        write_synthetic(folder)
+        write_synthetic(folder, VIEWS, WIDTH, HEIGHT)
     stages.begin("train", f"training on {folder}")
     run_folder = RunFolder(options.out / "run")
     config = replace(

@@ -88,7 +88,7 @@ def _views_in_use(folder: Path, images: dict[int, Path]) -> list[int]:
         raise InputError(f"{folder}: no such folder; expected the camera files 00000000_cam.txt, ...")
     if (folder / "pair.txt").is_file():
         return _views_of_pair_file(folder / "pair.txt")
-    views = sorted(int(f.name[:8]) for f in folder.glob("*_cam.txt") if f.name[:-8].isdecimal())
+    views = sorted(int(f.name[:-8]) for f in folder.glob("*_cam.txt") if f.name[:-8].isdecimal())
     if len(views) != len(images):
         raise InputError(
             f"{folder}: {len(views)} cameras but {len(images)} images in blended_images/; expected one for each. "

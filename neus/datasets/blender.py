@@ -24,6 +24,8 @@ from neus.errors import InputError
 # OpenGL cameras look along -z with y up; here they look along +z with y down.
 OPENGL_FROM_OPENCV = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
 DISTORTION_KEYS = ("k1", "k2", "p1", "p2", "k3")
+# Nerfstudio's names of lenses that these keys describe; its fisheyes use the same keys for another formula.
+CAMERA_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 
 
 def read_blender(
@@ -89,9 +91,18 @@ class _View:
         if isinstance(frame.get("mask_path"), str):
             mask = read_mask(_image_file(path.parent, frame["mask_path"], self.where))
         values = {key: value for key, value in {**transforms, **frame}.items() if key != "frames"}
+        self._check_lens(values)
         intrinsics = self._intrinsics(values, image.shape[1], image.shape[0])
         coefficients = np.array([self._number(values, key, 0.0) for key in DISTORTION_KEYS])
         self.image, self.mask, self.intrinsics = undistorted(image, mask, intrinsics, coefficients)
+
+    def _check_lens(self, values: dict) -> None:
+        model = "fisheye" if values.get("is_fisheye") else values.get("camera_model", "OPENCV")
+        if model not in CAMERA_MODELS:
+            raise InputError(
+                f"{self.where}: its camera model is {model}, expected one of {', '.join(CAMERA_MODELS)}; undistort the "
+                "images and export them again."
+            )
 
     def _intrinsics(self, values: dict, width: int, height: int) -> Tensor:
         described_width = self._number(values, "w", float(width))

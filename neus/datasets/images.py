@@ -69,8 +69,7 @@ def read_pixels(path: Path) -> np.ndarray:
 
 def read_rgb(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an image file; an alpha channel is left out, grey becomes RGB. Raises as `read_pixels`."""
-    pixels = read_pixels(path)
-    return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3])
+    return _three_channels(read_pixels(path))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -90,10 +89,14 @@ def read_rgba(path: Path, background: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     pixels = read_pixels(path)
     if pixels.shape[2] != 4:
-        return read_rgb(path), None
+        return _three_channels(pixels), None
     alpha = pixels[:, :, 3:].astype(np.float32) / 255.0
     laid_over = pixels[:, :, :3] * alpha + 255.0 * np.asarray(background, np.float32) * (1.0 - alpha)
     return np.round(laid_over).astype(np.uint8), pixels[:, :, 3] > 127
+
+
+def _three_channels(pixels: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3])
 
 
 def _is_complete(data: bytes) -> bool:

@@ -21,9 +21,9 @@ from neus.rendering.sphere_tracing import trace
 from neus.rendering.views import normal_picture, render_view, rgb_picture
 
 # Views of the picture: the side, the handle's hole, the inside seen from above.
-PICTURE_VIEWS = (8, 18, 30)
+PICTURE_VIEWS = (6, 14, 24)
 # Full red in the error column, in parts of the object's radius.
-ERROR_SCALE = 0.02
+ERROR_SCALE = 0.05
 # Thresholds of the F-score, in parts of the object's radius.
 F_SCORE_AT = (0.005, 0.01)
 COLUMNS = ("photograph", "render", "normals", "error: 0")
@@ -91,7 +91,7 @@ def comparison_picture(model: Model, scene: Scene, views: tuple[int, ...] = PICT
         cells = [scene.images[view], rgb_picture(seen), normal_picture(seen, camera), error_picture(model, camera)]
         rows.append(np.concatenate(cells, axis=1))
     picture = np.concatenate(rows)
-    full_scale = f" (blue) to {ERROR_SCALE * MILLIMETRES_PER_UNIT:.1f} mm (red)"
+    full_scale = f" (blue) to {ERROR_SCALE * MILLIMETRES_PER_UNIT:.1f} mm"
     return np.concatenate([_labels(picture.shape[1], [*COLUMNS[:3], COLUMNS[3] + full_scale]), picture])
 
 
@@ -116,5 +116,5 @@ def _labels(width: int, texts: list[str]) -> np.ndarray:
     strip = np.full((LABEL_HEIGHT, width, 3), 255, np.uint8)
     for i, text in enumerate(texts):
         place = (i * width // len(texts) + 8, LABEL_HEIGHT - 9)
-        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
+        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
     return strip

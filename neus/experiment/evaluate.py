@@ -14,6 +14,9 @@ from neus.experiment.run_folder import RunFolder
 from neus.experiment.views import scene_of_run
 from neus.rendering.views import render_view
 
+# Pixels on each side of the window in which similarity is measured.
+SSIM_WINDOW = 11
+
 
 def evaluate_run(
     folder: Path, data: Path | None = None, scale: float = 1.0, device: str = "auto", on_progress: Callable[[int, int], None] | None = None
@@ -37,6 +40,8 @@ def evaluate_run(
         raise InputError(f"{folder}: no view was held out, so there is nothing to measure on; train with --holdout 8.")
     model, scene = load_model(folder, device=device), scene_of_run(folder, data)
     cameras = [scene.camera(v).scaled(scale) for v in held_out]
+    if smallest := [f"{c.width}x{c.height}" for c in cameras if min(c.width, c.height) < SSIM_WINDOW]:
+        raise InputError(f"--scale {scale:g}: a view would have {smallest[0]} pixels, SSIM needs {SSIM_WINDOW} each way; use a larger scale.")
     n_rays, done = sum(c.width * c.height for c in cameras), 0
     views = []
     for view, camera in zip(held_out, cameras):

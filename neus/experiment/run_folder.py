@@ -95,8 +95,11 @@ class RunFolder:
         """
         path = self.path / "run.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(facts, dict) or not {"scene", "held_out_views"} <= facts.keys():
+                raise ValueError("no scene and held_out_views in it")
+            return facts
+        except (OSError, ValueError) as error:
             raise InputError(f"{path}: missing or damaged ({error}); give the folder that `train --run` was given.") from error
 
     def _remove_run(self) -> None:

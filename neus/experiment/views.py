@@ -42,7 +42,7 @@ def scene_of_run(source: Path, data: Path | None = None) -> Scene:
         return read_scene(data, DatasetConfig())
     config = run.config().dataset
     folder = data or Path(run.facts()["scene"])
-    if not folder.exists():
+    if data is None and not folder.exists():
         raise InputError(f"{folder}: the scene of this run is no longer there; give its new place with --data.")
     return read_scene(folder, replace(config, data_dir=str(folder)))
 

@@ -18,10 +18,10 @@ def look_at(center: Tensor, target: Tensor, up: Tensor) -> Tensor:
     Returns:
         (4, 4) camera to that frame: x right, y down, z forward (OpenCV).
 
-    >>> look_at(torch.tensor([0.0, 0.0, -2.0]), torch.zeros(3), torch.tensor([0.0, -1.0, 0.0]))[:3, :3]
-    tensor([[1., 0., 0.],
-            [0., 1., 0.],
-            [0., 0., 1.]])
+    >>> look_at(torch.tensor([0.0, 0.0, -2.0]), torch.zeros(3), torch.tensor([0.0, -1.0, 0.0]))[:3, :3].int()
+    tensor([[1, 0, 0],
+            [0, 1, 0],
+            [0, 0, 1]], dtype=torch.int32)
     """
     forward = torch.nn.functional.normalize(target - center, dim=0)
     right = torch.linalg.cross(forward, up)

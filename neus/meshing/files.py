@@ -11,6 +11,7 @@ from neus.errors import InputError
 
 # What makes trimesh write the normals in each format.
 _WITH_NORMALS = {".ply": {"vertex_normal": True}, ".obj": {"include_normals": True}, ".glb": {"include_normals": True}}
+SUFFIXES = tuple(_WITH_NORMALS)
 
 
 def write_mesh(mesh: trimesh.Trimesh, path: Path, scene_to_world: Tensor | None = None) -> None:

@@ -98,7 +98,12 @@ def test_includes_are_found_beside_the_conf_and_may_be_absolute(conf, tmp_path):
 
 def test_overrides_win_and_later_ones_most(conf):
     path = conf("train.end_iter = 5")
-    overrides = ["train.end_iter=6", "model.sdf_network.skip_in=[1, 2]", "train.end_iter = 7", "train.use_white_bkgd=true"]
+    overrides = [
+        "train.end_iter=6",
+        "model.sdf_network.skip_in=[1, 2]",
+        "train.end_iter = 7",
+        "train.use_white_bkgd=true",
+    ]
     config = read_config(path, [*overrides, "dataset.data_dir=/a/b c", "train.learning_rate=1e-2"])
     assert (config.train.end_iter, config.model.sdf_network.skip_in) == (7, (1, 2))
     assert (config.train.use_white_bkgd, config.dataset.data_dir, config.train.learning_rate) == (True, "/a/b c", 0.01)
@@ -124,7 +129,10 @@ def test_overrides_win_and_later_ones_most(conf):
         ("train.batch_size = 0", "train.batch_size = 0, expected at least 1"),
         ("train.learning_rate = 1e999", "train.learning_rate = inf, expected a finite number"),
         ("model.sdf_network.bias = 1e999", "model.sdf_network.bias = inf, expected a finite number"),
-        ("model.neus_renderer.density = logistik", "expected one of logistic, laplace, occupancy. Did you mean logistic?"),
+        (
+            "model.neus_renderer.density = logistik",
+            "expected one of logistic, laplace, occupancy. Did you mean logistic?",
+        ),
         ("model.rendering_network.mode = nerf", "model.rendering_network.mode = 'nerf', expected one of idr,"),
         ("model.sdf_network.d_out = 129", "gives 128 features, model.rendering_network.d_feature expects 256"),
         ("model.rendering_network.mode = no_normal", "d_in = 9, mode no_normal takes 6"),
@@ -193,7 +201,9 @@ def test_a_file_that_is_no_text_is_malformed(tmp_path):
 
 def test_written_confs_keep_awkward_text(conf):
     config = ExperimentConfig()
-    config = replace(config, dataset=replace(config.dataset, data_dir='/a "b"/ü #1 $x\\y', center=(1.0, -2.5, 3e-7), radius=2.0))
+    config = replace(
+        config, dataset=replace(config.dataset, data_dir='/a "b"/ü #1 $x\\y', center=(1.0, -2.5, 3e-7), radius=2.0)
+    )
     assert read_config(conf(config_text(config))) == config
 
 

@@ -67,7 +67,11 @@ def test_a_published_run_folder_gives_its_recorded_conf(trained_run, tiny_config
 
 @pytest.mark.parametrize(
     ("source", "said"),
-    [("nowhere", "nowhere: no such checkpoint"), ("nowhere.pth", "nowhere.pth: no such checkpoint"), ("", "no checkpoint yet")],
+    [
+        ("nowhere", "nowhere: no such checkpoint"),
+        ("nowhere.pth", "nowhere.pth: no such checkpoint"),
+        ("", "no checkpoint yet"),
+    ],
 )
 def test_a_missing_model_is_named(tmp_path, source, said):
     with pytest.raises(InputError, match=said):

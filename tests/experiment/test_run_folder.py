@@ -5,7 +5,7 @@ import pytest
 from neus.errors import InputError
 from neus.experiment.run_folder import RunFolder
 
-FACTS = {"scene": "/somewhere", "held_out_views": [0]}
+FACTS = {"scene": "/somewhere", "held_out_views": [0], "seed": 3}
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_file_is_no_folder(tmp_path, tiny_config):
         prepared(RunFolder(tmp_path / "file" / "run"), tiny_config)
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[1, 2]"])
+@pytest.mark.parametrize("content", [None, "", "{", "[1, 2]", "{}"])
 def test_damaged_facts_are_named(run, content):
     run.path.mkdir(parents=True)
     if content is not None:

@@ -9,7 +9,12 @@ D_IN = {"idr": 9, "no_view_dir": 6, "no_normal": 6}
 
 def inputs(n=7, d_feature=5):
     unit = torch.nn.functional.normalize
-    return torch.randn(n, 3), unit(torch.randn(n, 3), dim=-1), unit(torch.randn(n, 3), dim=-1), torch.randn(n, d_feature)
+    return (
+        torch.randn(n, 3),
+        unit(torch.randn(n, 3), dim=-1),
+        unit(torch.randn(n, 3), dim=-1),
+        torch.randn(n, d_feature),
+    )
 
 
 @pytest.mark.parametrize("mode", COLOR_MODES)

@@ -1,7 +1,6 @@
 import math
 
 import pytest
-import torch
 
 from neus.fields.sharpness import SHARPNESS_RANGE, Sharpness, SharpnessConfig
 

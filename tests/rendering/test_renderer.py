@@ -201,7 +201,9 @@ def test_the_surface_field_is_not_drawn_outside_the_unit_sphere_where_a_backgrou
             return 1.02 - points.norm(dim=-1)
 
         def evaluate(self, points):
-            return super().evaluate(points)._replace(sdf=self.sdf(points), gradients=-super().evaluate(points).gradients)
+            return (
+                super().evaluate(points)._replace(sdf=self.sdf(points), gradients=-super().evaluate(points).gradients)
+            )
 
     seen = render_rays(fields_of(Outer(), background=glow), *rays_towards(in_ball(50, 0.5)), WITH_BACKGROUND)
     assert seen.foreground.max() < 0.01
@@ -217,6 +219,15 @@ def test_any_density_family_can_be_rendered():
 def test_without_upsampling_only_the_even_samples_are_used():
     config = RendererConfig(n_samples=64, n_importance=0, n_outside=0)
     assert render_rays(fields_of(Sphere(RADIUS)), *sphere_rays(3), config).t_mids.shape == (3, 64)
+
+
+def test_fields_are_asked_at_the_middles_of_the_sections():
+    config = RendererConfig(n_samples=5, n_importance=0, n_outside=0)
+    origins, directions = torch.tensor([[0.0, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+    seen = render_rays(fields_of(Sphere(RADIUS)), origins, directions, config)
+    # From 2 to 4 in steps of 0.5; the last section has no end and is given the length 2 / 5.
+    assert torch.allclose(seen.t_mids, torch.tensor([[2.25, 2.75, 3.25, 3.75, 4.2]]))
+    assert torch.allclose(seen.radii, (seen.t_mids - 3.0).abs())
 
 
 def test_section_ends_follow_the_slope_along_the_ray_once_it_is_trusted():

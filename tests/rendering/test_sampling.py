@@ -3,7 +3,7 @@ import torch
 
 from neus.geometry.rays import near_far_around_center
 from neus.rendering.sampling import even_t, outside_t, points_along, upsampled_t
-from tests.rendering.closed_forms import Sphere, in_ball, rays_towards
+from tests.rendering.closed_forms import Plane, Sphere, in_ball, rays_towards
 
 
 def seeded(seed=5):
@@ -57,6 +57,24 @@ def test_new_samples_concentrate_around_the_surface():
     # The old samples stay: the new ones are added.
     nearest = (more.unsqueeze(1) - t.unsqueeze(2)).abs().amin(-1)
     assert nearest.max() == 0
+
+
+def test_every_round_looks_more_closely():
+    # At a sharpness of 64 a surface is a sixteenth thick, at 512, after three doublings, a hundredth.
+    sphere, origins, directions = Sphere(0.5), torch.tensor([[0.1, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+    even = even_t(torch.tensor([2.0]), torch.tensor([4.0]), 64)
+    near = []
+    for n_rounds in (1, 4):
+        t = upsampled_t(sphere.sdf, origins, directions, even, 64, n_rounds)
+        near.append((sphere.sdf(points_along(origins, directions, t)).abs() < 0.005).sum().item())
+    assert near[1] > 2.5 * near[0]
+
+
+def test_surfaces_outside_the_unit_sphere_draw_no_samples():
+    # The ray passes the sphere of the scene at |z| < 0.44, but meets a plane before, at z = -0.8.
+    plane, origins, directions = Plane((0.0, 0.0, -1.0), 0.8), torch.tensor([[0.9, 0.0, -3.0]]), torch.eye(3)[2:]
+    t = upsampled_t(plane.sdf, origins, directions, even_t(torch.tensor([2.0]), torch.tensor([4.0]), 64), 64, 4)
+    assert ((t - 2.2).abs() < 0.1).sum() < 16
 
 
 def test_samples_gather_at_the_first_surface_only():

@@ -98,6 +98,12 @@ def test_colors_are_turned_round_for_export_and_back_at_the_door(saved, tmp_path
     last = "lin2.bias"  # two hidden layers
     assert torch.equal(exported["color_network_fine"][last], ours["color_network_fine"][last].flip(0))
     assert torch.equal(exported["color_network_fine"]["lin1.bias"], ours["color_network_fine"]["lin1.bias"])
+    names = [(key, name) for key in checkpoint.PARTS for name in ours[key]]
+    for i, (key, name) in enumerate(names):
+        is_turned = (key, name.split(".")[0]) in (("color_network_fine", "lin2"), ("nerf", "rgb_linear"))
+        for moment in ("exp_avg", "exp_avg_sq"):
+            own, theirs = (content["optimizer"]["state"][i][moment] for content in (ours, exported))
+            assert torch.equal(theirs, own.flip(0) if is_turned else own), name
     torch.save(exported, tmp_path / "published.pth")
     back = read_checkpoint(tmp_path / "published.pth")
     for key in ("nerf", "color_network_fine", "sdf_network_fine"):
@@ -149,7 +155,10 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     [
         ({"state_dict": {}}, "no 'nerf'"),
         ([1, 2], "no 'nerf'"),
-        ({"nerf": 1, "sdf_network_fine": {}, "variance_network_fine": {}, "color_network_fine": {}, "iter_step": 1}, "state"),
+        (
+            {"nerf": 1, "sdf_network_fine": {}, "variance_network_fine": {}, "color_network_fine": {}, "iter_step": 1},
+            "state",
+        ),
     ],
 )
 def test_another_kind_of_file_is_told_from_a_checkpoint(tmp_path, content, said):

@@ -26,7 +26,9 @@ def make_trainer(tiny_config, scene_folder):
     def make(**changes):
         scene = read_scene(scene_folder)
         config = replace(tiny_config, train=replace(tiny_config.train, **changes))
-        trainer = Trainer(model_for_scene(config, scene), scene, config.train, lambda text: trainer.messages.append(text))
+        trainer = Trainer(
+            model_for_scene(config, scene), scene, config.train, lambda text: trainer.messages.append(text)
+        )
         trainer.messages = []
         return trainer
 

@@ -103,7 +103,9 @@ def test_global_randomness_neither_matters_nor_changes(make_trainer):
 
 def test_every_view_is_seen_once_in_each_round(make_trainer, monkeypatch):
     views, rays = [], trainer_module.random_rays
-    monkeypatch.setattr(trainer_module, "random_rays", lambda scene, view, *a: (views.append(view), rays(scene, view, *a))[1])
+    monkeypatch.setattr(
+        trainer_module, "random_rays", lambda scene, view, *a: (views.append(view), rays(scene, view, *a))[1]
+    )
     make_trainer(end_iter=12).run([])
     assert [sorted(views[i : i + 4]) for i in (0, 4, 8)] == [[0, 1, 2, 3]] * 3
     assert views[:4] != views[4:8] or views[4:8] != views[8:]
@@ -123,8 +125,12 @@ def test_masks_are_asked_for_by_a_mask_loss(make_trainer, scene, tiny_config):
     Trainer(model_for_scene(config, blind), blind, config.train).run([])
 
 
-@pytest.mark.parametrize(("spoil", "what"), [(nan_loss, "the color loss"), (infinite_gradient, "the gradient of sdf_network")])
-def test_a_step_that_is_not_finite_is_named_and_training_goes_on_with_smaller_steps(make_trainer, monkeypatch, spoil, what):
+@pytest.mark.parametrize(
+    ("spoil", "what"), [(nan_loss, "the color loss"), (infinite_gradient, "the gradient of sdf_network")]
+)
+def test_a_step_that_is_not_finite_is_named_and_training_goes_on_with_smaller_steps(
+    make_trainer, monkeypatch, spoil, what
+):
     trainer = make_trainer()
     start = parameters(trainer)
     rates, full_rate = [], trainer.config.learning_rate
@@ -171,7 +177,9 @@ def test_optimizer_moments_go_back_with_the_parameters(make_trainer, monkeypatch
 def test_training_that_is_never_finite_stops_and_says_so(make_trainer, monkeypatch):
     trainer = make_trainer()
     spoiled(monkeypatch, range(4, 10**6), nan_loss)
-    with pytest.raises(TrainingDiverged, match=r"color loss is not finite.*4th time.*lower train.learning_rate.*--resume"):
+    with pytest.raises(
+        TrainingDiverged, match=r"color loss is not finite.*4th time.*lower train.learning_rate.*--resume"
+    ):
         trainer.run([])
     assert len(trainer.messages) == MAX_RECOVERIES
 
@@ -191,7 +199,13 @@ def finished_run(folder, config, breaks=()):
     """A run that is interrupted after each of some iterations, and resumed until it is done."""
     run = RunFolder(folder)
     for i, iteration in enumerate((*breaks, None)):
-        train(config, run, resume=i > 0, device="cpu", extra_hooks=[lambda t, _, at=iteration: t.iteration == at and t.stop()])
+        train(
+            config,
+            run,
+            resume=i > 0,
+            device="cpu",
+            extra_hooks=[lambda t, _, at=iteration: t.iteration == at and t.stop()],
+        )
     return run
 
 

@@ -1,0 +1,117 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+import neus
+from neus.training.checkpoint import published_checkpoint, read_checkpoint
+from tests.cli.test_train import assert_one_line
+
+
+@pytest.fixture
+def mesh(neus_command, trained_run):
+    def command(*options, source=trained_run, resolution=24):
+        return neus_command("mesh", source, "--resolution", resolution, "--device", "cpu", *options)
+
+    return command
+
+
+def test_a_mesh_lies_in_the_world_and_its_path_is_the_last_line(mesh, trained_run, tmp_path):
+    status, out, err = mesh("--out", tmp_path / "new" / "a.ply")
+    assert status == 0 and out[-1] == str(tmp_path / "new" / "a.ply") and not err
+    found = trimesh.load(tmp_path / "new" / "a.ply")
+    assert found.is_watertight and found.volume > 0
+    model = neus.load_model(trained_run)
+    to_scene = torch.linalg.inv(model.scene_to_world).numpy()
+    in_scene = trimesh.transform_points(found.vertices, to_scene).astype(np.float32)
+    # Where the object reaches out of its box it is closed along the box's faces.
+    within = torch.from_numpy(in_scene[np.abs(in_scene).max(axis=1) < 1.0])
+    # Cells of 0.09 units, in which the surface is taken for straight.
+    assert len(within) > 500 and model.sdf(within).abs().max() < 0.02
+    assert found.visual.kind == "vertex"
+    assert f"{len(found.vertices)} vertices, {len(found.faces)} faces, watertight: yes, in world units" in out[-2]
+
+
+def test_the_scene_frame_is_the_world_without_its_scale(mesh, trained_run, tmp_path):
+    assert mesh("--out", tmp_path / "world.ply")[0] == mesh("--out", tmp_path / "scene.ply", "--frame", "scene")[0] == 0
+    world, scene = trimesh.load(tmp_path / "world.ply"), trimesh.load(tmp_path / "scene.ply")
+    matrix = neus.load_model(trained_run).scene_to_world.numpy()
+    assert np.allclose(trimesh.transform_points(scene.vertices, matrix), world.vertices, atol=1e-2)
+    assert np.abs(scene.vertices).max() <= 1.02
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".glb", ".PLY"])
+def test_other_formats(mesh, tmp_path, suffix):
+    status, out, _ = mesh("--out", tmp_path / f"a{suffix}")
+    assert status == 0 and (tmp_path / f"a{suffix}").stat().st_size > 1000
+
+
+def test_a_threshold_above_zero_shrinks(mesh, tmp_path):
+    for name, threshold in (("a", 0.0), ("b", 0.05)):
+        assert mesh("--out", tmp_path / f"{name}.ply", "--threshold", threshold)[0] == 0
+    assert trimesh.load(tmp_path / "b.ply").volume < 0.95 * trimesh.load(tmp_path / "a.ply").volume
+
+
+def test_clipping_and_cleaning_leave_less(mesh, tmp_path):
+    assert mesh("--out", tmp_path / "a.ply")[0] == 0
+    status, out, _ = mesh("--out", tmp_path / "b.ply", "--clip-to-masks", 0, "--keep", "largest")
+    assert status == 0 and out[-1].endswith("b.ply")
+    assert len(trimesh.load(tmp_path / "b.ply").faces) < len(trimesh.load(tmp_path / "a.ply").faces)
+
+
+def test_without_out_the_mesh_lies_in_the_run(mesh, trained_run, tmp_path):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    assert mesh(source=run)[1][-1] == str(run / "meshes" / "mesh.ply")
+
+
+def test_a_published_checkpoint_needs_its_conf_and_takes_its_world_from_the_scene(
+    mesh, trained_run, tiny_conf, scene_folder, tmp_path
+):
+    path = tmp_path / "ckpt_000006.pth"
+    torch.save(published_checkpoint(read_checkpoint(trained_run / "checkpoints" / "ckpt_000006.pth")), path)
+    assert_one_line(mesh(source=path), "does not know its conf; give it")
+    assert mesh("--conf", tiny_conf, "--data", scene_folder, "--out", tmp_path / "b.ply", source=path)[0] == 0
+    assert mesh("--out", tmp_path / "a.ply")[0] == 0
+    ours, published = trimesh.load(tmp_path / "a.ply"), trimesh.load(tmp_path / "b.ply")
+    assert np.array_equal(ours.vertices, published.vertices)
+    assert np.array_equal(ours.visual.vertex_colors, published.visual.vertex_colors)
+
+
+def test_wrong_input_is_explained(mesh, trained_run, tmp_path, tiny_conf):
+    assert_one_line(mesh(source=tmp_path / "none"), "none: no such checkpoint")
+    assert_one_line(mesh(source=tmp_path), "no checkpoint yet")
+    assert_one_line(mesh("--out", tmp_path / "a.stl"), "a.stl: unknown mesh format; name the file .ply, .obj or .glb")
+    assert_one_line(mesh("--data", tmp_path / "none"), "none: no such folder")
+    (tmp_path / "x.pth").write_bytes(b"no checkpoint")
+    assert_one_line(mesh(source=tmp_path / "x.pth"), "x.pth: not a readable checkpoint")
+    checkpoint = trained_run / "checkpoints" / "ckpt_000006.pth"
+    assert_one_line(mesh("--clip-to-masks", 2, source=checkpoint), "give --data")
+
+
+def test_another_conf_is_explained_by_the_tensor_that_differs(mesh, tmp_path, tiny_conf):
+    tiny_conf.write_text(tiny_conf.read_text().replace("n_layers = 2, skip_in", "n_layers = 3, skip_in"))
+    assert_one_line(mesh("--conf", tiny_conf), "sdf_network_fine/lin2.bias: found (17,), the conf makes (16,)")
+
+
+def test_no_surface_is_explained(mesh, tmp_path):
+    status, _, err = mesh("--out", tmp_path / "a.ply", "--threshold", 100)
+    assert status == 2 and len(err) == 1 and err[0].startswith("error: ") and not (tmp_path / "a.ply").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(mesh, tmp_path):
+    (tmp_path / "file").touch()
+    status, _, err = mesh("--out", tmp_path / "file" / "a.ply")
+    assert status == 2 and len(err) == 1 and "a.ply: the mesh could not be written" in err[0]
+
+
+def test_a_full_disk_leaves_no_half_mesh(mesh, tmp_path, monkeypatch):
+    def half(self, path, **options):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trimesh.Trimesh, "export", half)
+    status, _, err = mesh("--out", tmp_path / "a.ply")
+    assert status == 2 and len(err) == 1 and "No space left on device" in err[0]
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,100 @@
+import cv2
+import numpy as np
+import pytest
+
+import neus
+from neus.experiment import views as experiment_views
+from neus.geometry.similarity import scale_of
+from neus.rendering.views import render_view, rgb_picture
+from tests.cli.test_train import assert_one_line
+
+
+@pytest.fixture
+def render(neus_command, trained_run):
+    def command(*options, source=trained_run):
+        return neus_command("render", source, "--device", "cpu", *options)
+
+    return command
+
+
+def frames_of(path):
+    video, frames = cv2.VideoCapture(str(path)), []
+    while True:
+        there, frame = video.read()
+        if not there:
+            return frames
+        frames.append(frame[..., ::-1])
+
+
+def test_views_are_written_one_picture_each_and_the_folder_is_the_last_line(render, trained_run, tmp_path):
+    status, out, err = render("--views", "0,3", "--what", "rgb,normal,depth,opacity", "--out", tmp_path / "views")
+    assert status == 0 and out[-1] == str(tmp_path / "views") and not err
+    names = {f"{view:03d}_{what}.png" for view in (0, 3) for what in ("rgb", "normal", "depth", "opacity")}
+    assert {p.name for p in (tmp_path / "views").iterdir()} == names | {"000_depth.npy", "003_depth.npy"}
+    model = neus.load_model(trained_run)
+    scene = experiment_views.scene_of_run(trained_run)
+    seen = render_view(model, scene.camera(3))
+    assert np.array_equal(cv2.imread(str(tmp_path / "views" / "003_rgb.png"))[..., ::-1], rgb_picture(seen))
+    depth = np.load(tmp_path / "views" / "003_depth.npy")
+    assert np.allclose(depth, seen.depth.numpy() * scale_of(scene.scene_to_world), rtol=1e-4), "in world units"
+
+
+@pytest.mark.parametrize(("size", "shape"), [(("--scale", 0.5), (12, 16)), (("--width", 16), (12, 16)), ((), (24, 32))])
+def test_size(render, tmp_path, size, shape):
+    assert render("--views", "1", *size, "--out", tmp_path)[0] == 0
+    assert cv2.imread(str(tmp_path / "001_rgb.png")).shape[:2] == shape
+
+
+def test_the_way_between_two_views_goes_there_and_back(render, tmp_path):
+    status, out, _ = render("--between", 0, 1, "--frames", 3, "--scale", 0.5, "--out", tmp_path / "frames")
+    assert status == 0
+    paths = sorted((tmp_path / "frames").iterdir())
+    assert [p.name for p in paths] == [f"{i:04d}.png" for i in range(6)]
+    first, last = (cv2.imread(str(p)) for p in (paths[0], paths[-1]))
+    assert np.array_equal(first, last)
+
+
+def test_a_film_of_an_orbit_plays_and_shows_pictures_side_by_side(render, tmp_path):
+    status, out, err = render("--orbit", 4, "--what", "rgb,normal", "--out", tmp_path / "a.mp4")
+    assert status == 0 and out[-1] == str(tmp_path / "a.mp4") and not err
+    frames = frames_of(tmp_path / "a.mp4")
+    assert len(frames) == 4 and frames[0].shape == (24, 64, 3)
+
+
+def test_odd_sizes_lose_a_column(render, tmp_path):
+    assert render("--orbit", 2, "--width", 17, "--out", tmp_path / "a.mp4")[0] == 0
+    assert frames_of(tmp_path / "a.mp4")[0].shape == (12, 16, 3)
+
+
+def test_wrong_input_is_explained(render, tmp_path, trained_run):
+    assert_one_line(render("--views", "0,4"), "view 4: the scene has views 0 to 3")
+    assert_one_line(render("--between", 0, 9), "view 9: the scene has views 0 to 3")
+    assert_one_line(render("--views", "0", "--out", tmp_path / "a.mp4"), "give one, or use --between or --orbit")
+    assert_one_line(
+        render("--orbit", 4, "--out", tmp_path / "a.avi"), "a.avi: expected a folder or a file ending in .mp4"
+    )
+    assert_one_line(render("--views", "0", source=tmp_path / "none"), "none: no such checkpoint")
+    assert_one_line(render("--views", "0", "--data", tmp_path / "none"), "none: no such folder")
+    checkpoint = trained_run / "checkpoints" / "ckpt_000006.pth"
+    assert_one_line(render("--views", "0", source=checkpoint), "give --data SCENE_FOLDER")
+
+
+def test_a_checkpoint_with_its_scene_is_enough(render, trained_run, scene_folder, tmp_path):
+    checkpoint = trained_run / "checkpoints" / "ckpt_000003.pth"
+    assert render("--views", "2", "--data", scene_folder, "--out", tmp_path, source=checkpoint)[0] == 0
+
+
+@pytest.mark.parametrize("options", [("--views", "0"), ("--between", 0, 1, "--frames", 2), ("--orbit", 2)], ids=str)
+def test_a_place_that_cannot_be_written_is_named(render, tmp_path, options):
+    (tmp_path / "file").touch()
+    places = ["file/frames"] if options[0] == "--views" else ["file/frames", "file/a.mp4"]
+    for place in places:
+        status, out, err = render(*options, "--scale", 0.25, "--out", tmp_path / place)
+        assert status == 2 and len(err) == 1 and "cannot be written" in err[0] and str(tmp_path / place) in err[0]
+
+
+def test_a_full_disk_leaves_no_half_picture(render, tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, "imwrite", lambda path, picture: open(path, "wb").close())
+    status, _, err = render("--views", "0", "--out", tmp_path / "views")
+    assert status == 2 and len(err) == 1 and "000_rgb.png: cannot be written" in err[0]
+    assert not list((tmp_path / "views").iterdir())

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neus.errors import InputError
+from neus.experiment.views import pictures_of, scene_of_run, write_video
+from neus.geometry.cameras import Camera
+from neus.rendering.views import RenderedView
+
+
+def test_a_run_knows_its_scene(trained_run, scene_folder):
+    scene = scene_of_run(trained_run)
+    assert len(scene) == 4 and scene.source == scene_folder.resolve()
+    assert len(scene_of_run(trained_run, scene_folder)) == 4
+
+
+def test_what_is_not_there_is_asked_for(trained_run, tmp_path):
+    with pytest.raises(InputError, match="give --data SCENE_FOLDER"):
+        scene_of_run(trained_run / "checkpoints" / "ckpt_000006.pth")
+    with pytest.raises(InputError, match="holds no run.json; give --data"):
+        scene_of_run(tmp_path)
+    with pytest.raises(InputError, match="none: no such folder"):
+        scene_of_run(trained_run, tmp_path / "none")
+
+
+def test_pictures_by_name():
+    plane = torch.ones(4, 6)
+    seen = RenderedView(torch.zeros(4, 6, 3), plane, 0.5 * plane, plane, plane, torch.zeros(4, 6, 3))
+    camera = Camera(torch.eye(3, dtype=torch.float64), torch.eye(4, dtype=torch.float64), 6, 4)
+    pictures = pictures_of(seen, camera, ["opacity", "rgb", "depth", "normal"])
+    assert list(pictures) == ["opacity", "rgb", "depth", "normal"]
+    assert all(p.shape == (4, 6, 3) and p.dtype == np.uint8 for p in pictures.values())
+    assert (pictures["opacity"] == 128).all() and (pictures["rgb"] == 0).all()
+
+
+def test_an_error_while_rendering_leaves_no_half_film(tmp_path):
+    def frames():
+        yield np.zeros((16, 16, 3), np.uint8)
+        raise InputError("the model fell over.")
+
+    with pytest.raises(InputError, match="fell over"):
+        write_video(tmp_path / "a.mp4", frames(), 16, 16)
+    assert not list(Path(tmp_path).iterdir())
