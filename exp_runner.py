@@ -1,4 +1,4 @@
-"""The command line that NeuS users know: `python exp_runner.py --mode train --conf C --case NAME`, and the verbs beside it."""
+"""The command line that NeuS users know, `exp_runner.py --mode train --conf C --case NAME`, and the verbs beside it."""
 
 import sys
 

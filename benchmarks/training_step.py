@@ -2,8 +2,8 @@
 
     python benchmarks/training_step.py [--conf confs/wmask.conf] [--repeats 3] [--rays 512]
 
-The published code runs the signed distance network forward twice for every sample, once for value and features, once more
-for the gradient. `SdfNetwork.evaluate` shares one pass. All are measured here in turn, each in a process of its own for its
+The published code runs the signed distance network forward twice for every sample, once for value and features, once
+more for the gradient. `SdfNetwork.evaluate` shares one pass. All are measured here in turn, each in a process of its own for its
 peak memory; medians and the ratios are printed as JSON.
 """
 
@@ -101,14 +101,29 @@ def main() -> None:
     parser.add_argument("--one", choices=KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(options.conf, options.rays, options.one.startswith("twice"), options.one == "twice_in_one_pass")))
+        print(
+            json.dumps(
+                measure(options.conf, options.rays, options.one.startswith("twice"), options.one == "twice_in_one_pass")
+            )
+        )
         return
     runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     for _ in range(options.repeats):
         for kind, results in runs.items():
-            command = [sys.executable, __file__, "--conf", str(options.conf), "--rays", str(options.rays), "--one", kind]
+            command = [
+                sys.executable,
+                __file__,
+                "--conf",
+                str(options.conf),
+                "--rays",
+                str(options.rays),
+                "--one",
+                kind,
+            ]
             results.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    medians = {kind: {key: statistics.median(r[key] for r in results) for key in results[0]} for kind, results in runs.items()}
+    medians = {
+        kind: {key: statistics.median(r[key] for r in results) for key in results[0]} for kind, results in runs.items()
+    }
     report = {
         "threads": torch.get_num_threads(),
         "rays": options.rays,

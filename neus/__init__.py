@@ -1,9 +1,9 @@
 """NeuS: posed images to a watertight, coloured mesh and novel views, by volume rendering of a signed distance field.
 
-    import neus
-    scene = neus.load_scene("data/dtu_scan65")
-    model = neus.load_model("runs/scan65")
-    rendered = model.render(origins, directions)
+import neus
+scene = neus.load_scene("data/dtu_scan65")
+model = neus.load_model("runs/scan65")
+rendered = model.render(origins, directions)
 """
 
 from neus.errors import InputError

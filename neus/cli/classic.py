@@ -1,6 +1,5 @@
 """NeuS's own command line: `exp_runner.py --mode train|validate_mesh|interpolate_I_J --conf C --case NAME ...`."""
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,9 @@ def main(arguments: list[str]) -> int:
     from neus.experiment.config import read_config
     from neus.experiment.run_folder import RunFolder
 
-    parser = _Parser(prog="exp_runner.py", description="NeuS's own command line; see `exp_runner.py --help` for the verbs.")
+    parser = _Parser(
+        prog="exp_runner.py", description="NeuS's own command line; see `exp_runner.py --help` for the verbs."
+    )
     parser.add_argument("--conf", type=Path, required=True)
     parser.add_argument("--mode", default="train")
     parser.add_argument("--mcube_threshold", type=float, default=0.0)
@@ -38,7 +39,9 @@ def main(arguments: list[str]) -> int:
     parts = options.mode.split("_")
     if parts[0] == "interpolate" and len(parts) == 3 and all(p.isdigit() for p in parts[1:]):
         return _interpolate(config, folder, int(parts[1]), int(parts[2]), device)
-    raise InputError(f"--mode {options.mode}: expected train, validate_mesh or interpolate_I_J, such as interpolate_0_12.")
+    raise InputError(
+        f"--mode {options.mode}: expected train, validate_mesh or interpolate_I_J, such as interpolate_0_12."
+    )
 
 
 def _device(gpu: int) -> str:
@@ -89,7 +92,9 @@ def _interpolate(config: "ExperimentConfig", folder: "RunFolder", start: int, en
 
     model, scene, iteration = _loaded(config, folder, device)
     check_views([start, end], len(scene))
-    cameras = between(scene.camera(start).scaled(INTERPOLATION_SCALE), scene.camera(end).scaled(INTERPOLATION_SCALE), FRAMES)
+    cameras = between(
+        scene.camera(start).scaled(INTERPOLATION_SCALE), scene.camera(end).scaled(INTERPOLATION_SCALE), FRAMES
+    )
     out = folder.path / "render" / f"{iteration:08d}_{start}_{end}.mp4"
     with Progress("render", " frames") as progress:
         write_frames(model, cameras, ["rgb"], out, progress)

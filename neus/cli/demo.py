@@ -20,9 +20,18 @@ ORBIT_FRAMES, ORBIT_SCALE = 20, 0.4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `demo`."""
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for everything that is made (default runs/demo)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), help="folder for everything that is made (default runs/demo)"
+    )
     parser.add_argument("--conf", type=Path, default=CONF, help="conf (default confs/demo.conf)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="change a setting of the conf; may be repeated")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a setting of the conf; may be repeated",
+    )
     parser.add_argument("--seed", type=whole_number(0), default=0)
     add_device_argument(parser)
 
@@ -76,10 +85,14 @@ def run(options: argparse.Namespace) -> int:
     with Progress("orbit", " frames") as progress:
         write_frames(model, cameras, ["rgb", "normal"], options.out / "orbit.mp4", progress)
     stages.end()
-    result = DemoResult(scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(n_components), stages.seconds)
+    result = DemoResult(
+        scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(n_components), stages.seconds
+    )
     with written_whole(options.out / "demo.json") as beside:
         beside.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
-    print(f"mesh, orbit and numbers: {options.out / 'mesh.ply'}, {options.out / 'orbit.mp4'}, {options.out / 'demo.json'}")
+    print(
+        f"mesh, orbit and numbers: {options.out / 'mesh.ply'}, {options.out / 'orbit.mp4'}, {options.out / 'demo.json'}"
+    )
     print(
         f"Chamfer distance to the exact surface: {result.chamfer_mm:.3f} mm, "
         f"{100 * result.chamfer_mm / result.radius_mm:.2f} % of the scene's radius; seconds: {result.seconds}"

@@ -1,4 +1,4 @@
-"""`neus VERB ...`, `python -m neus VERB ...`, `python exp_runner.py VERB ...`, and NeuS's own `exp_runner.py --mode ...`."""
+"""`neus VERB ...`, `python -m neus VERB ...`, `exp_runner.py VERB ...`, and NeuS's own `exp_runner.py --mode ...`."""
 
 import argparse
 import os
@@ -37,7 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(
-            name, help=summary, description=summary, epilog=example, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=summary,
+            description=summary,
+            epilog=example,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(verb)
         verb.set_defaults(run=module.run)
@@ -75,7 +79,9 @@ def _is_classic(arguments: list[str]) -> bool:
     return bool(arguments) and arguments[0].startswith("--") and arguments[0] not in ("--help", "--version")
 
 
-def _show_warning(message: Warning, category: type, filename: str, line: int, file: object = None, text: object = None) -> None:
+def _show_warning(
+    message: Warning, category: type, filename: str, line: int, file: object = None, text: object = None
+) -> None:
     if issubclass(category, InputWarning):
         print(f"warning: {message}", file=sys.stderr)
 

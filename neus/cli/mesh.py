@@ -14,13 +14,37 @@ from neus.errors import InputError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `mesh`."""
     add_model_arguments(parser)
-    parser.add_argument("--resolution", type=whole_number(8), default=512, help="lattice points along each axis of the object's box (default 512)")
+    parser.add_argument(
+        "--resolution",
+        type=whole_number(8),
+        default=512,
+        help="lattice points along each axis of the object's box (default 512)",
+    )
     parser.add_argument("--out", type=Path, help="FILE.ply, .obj or .glb (default: RUN/meshes/mesh.ply)")
-    parser.add_argument("--frame", choices=("world", "scene"), default="world", help="units of the data set, such as millimetres (default), or the unit sphere's")
-    parser.add_argument("--keep", choices=("all", "largest"), default="all", help="all pieces (default) or the largest alone")
-    parser.add_argument("--clip-to-masks", type=whole_number(0), metavar="PIXELS", help="drop what lies outside the object masks, grown by so many pixels")
-    parser.add_argument("--threshold", type=float, default=0.0, help="extract sdf = -threshold, in scene units; above 0 shrinks (NeuS's --mcube_threshold)")
-    parser.add_argument("--data", type=Path, help="scene folder, for the world units of a published checkpoint and for --clip-to-masks")
+    parser.add_argument(
+        "--frame",
+        choices=("world", "scene"),
+        default="world",
+        help="units of the data set, such as millimetres (default), or the unit sphere's",
+    )
+    parser.add_argument(
+        "--keep", choices=("all", "largest"), default="all", help="all pieces (default) or the largest alone"
+    )
+    parser.add_argument(
+        "--clip-to-masks",
+        type=whole_number(0),
+        metavar="PIXELS",
+        help="drop what lies outside the object masks, grown by so many pixels",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.0,
+        help="extract sdf = -threshold, in scene units; above 0 shrinks (NeuS's --mcube_threshold)",
+    )
+    parser.add_argument(
+        "--data", type=Path, help="scene folder, for the world units of a published checkpoint and for --clip-to-masks"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,7 +54,10 @@ def run(options: argparse.Namespace) -> int:
     from neus.meshing.clean import clip_to_masks, largest_component
     from neus.meshing.files import SUFFIXES, write_mesh
 
-    out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "meshes" / "mesh.ply"
+    out = (
+        options.out
+        or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "meshes" / "mesh.ply"
+    )
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {out}: unknown mesh format; name the file .ply, .obj or .glb.")
     model = load_model(options.run_folder, options.conf, options.device)
@@ -47,7 +74,9 @@ def run(options: argparse.Namespace) -> int:
         mesh = largest_component(mesh)
     write_mesh(mesh, out, model.scene_to_world if options.frame == "world" else None)
     unit = "world units" if options.frame == "world" else "scene units"
-    print(f"{len(mesh.vertices)} vertices, {len(mesh.faces)} faces, watertight: {'yes' if mesh.is_watertight else 'no'}, in {unit}")
+    print(
+        f"{len(mesh.vertices)} vertices, {len(mesh.faces)} faces, watertight: {'yes' if mesh.is_watertight else 'no'}, in {unit}"
+    )
     print(out)
     return 0
 

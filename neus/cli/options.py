@@ -11,7 +11,12 @@ from neus.errors import InputError
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN, --conf and --device: which model, and where it is evaluated."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="run folder (its newest checkpoint) or a .pth checkpoint, ours or published")
+    parser.add_argument(
+        "run_folder",
+        type=Path,
+        metavar="RUN",
+        help="run folder (its newest checkpoint) or a .pth checkpoint, ours or published",
+    )
     parser.add_argument("--conf", type=Path, help="conf of a published checkpoint; ours carry theirs")
     add_device_argument(parser)
 

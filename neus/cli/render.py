@@ -8,7 +8,15 @@ example: neus render runs/scan65 --views 0,8 --what rgb,normal,depth --scale 0.5
 import argparse
 from pathlib import Path
 
-from neus.cli.options import Progress, add_model_arguments, check_views, numbers_in_list, positive_number, whole_number, words_in_list
+from neus.cli.options import (
+    Progress,
+    add_model_arguments,
+    check_views,
+    numbers_in_list,
+    positive_number,
+    whole_number,
+    words_in_list,
+)
 from neus.errors import InputError
 
 WHAT = ("rgb", "normal", "depth", "opacity")
@@ -19,10 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--views", type=numbers_in_list, metavar="I,J,...", help="views of the data set")
-    which.add_argument("--between", type=whole_number(0), nargs=2, metavar=("I", "J"), help="from one view to another and back")
+    which.add_argument(
+        "--between", type=whole_number(0), nargs=2, metavar=("I", "J"), help="from one view to another and back"
+    )
     which.add_argument("--orbit", type=whole_number(2), metavar="FRAMES", help="round the object")
     parser.add_argument("--frames", type=whole_number(2), default=60, help="of --between, one way (default 60)")
-    parser.add_argument("--what", type=words_in_list(WHAT), default=["rgb"], help="some of rgb,normal,depth,opacity (default rgb)")
+    parser.add_argument(
+        "--what", type=words_in_list(WHAT), default=["rgb"], help="some of rgb,normal,depth,opacity (default rgb)"
+    )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--scale", type=positive_number, default=1.0, help="of the size of the photographs (default 1)")
     size.add_argument("--width", type=whole_number(1), help="in pixels; the height follows")

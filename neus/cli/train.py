@@ -1,6 +1,7 @@
 """train on one scene
 
-example: neus train --conf confs/wmask.conf --data data/dtu_scan65 --run runs/scan65 --set train.end_iter=20000 --holdout 8
+example: neus train --conf confs/wmask.conf --data data/dtu_scan65 --run runs/scan65 --holdout 8
+         neus train --conf confs/small_wmask.conf --data data/lego --run runs/lego --set train.end_iter=20000
          neus train --run runs/scan65 --resume
 """
 
@@ -15,13 +16,28 @@ from neus.errors import InputError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `train`."""
     parser.add_argument("--conf", type=Path, help="conf file; with --resume the run's own is taken if this is left out")
-    parser.add_argument("--data", type=Path, help="folder of the scene: IDR/NeuS, BlendedMVS, Blender or COLMAP (default: dataset.data_dir of the conf)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder of the scene: IDR/NeuS, BlendedMVS, Blender or COLMAP (default: dataset.data_dir of the conf)",
+    )
     parser.add_argument("--run", type=Path, required=True, dest="run_folder", help="folder to write to")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="change a setting of the conf, such as train.end_iter=2000; may be repeated")
-    parser.add_argument("--resume", "--is_continue", action="store_true", help="go on from the newest checkpoint in the run folder")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a setting of the conf, such as train.end_iter=2000; may be repeated",
+    )
+    parser.add_argument(
+        "--resume", "--is_continue", action="store_true", help="go on from the newest checkpoint in the run folder"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in the run folder")
     parser.add_argument("--seed", type=whole_number(0), help="of everything random (default: train.seed of the conf)")
-    parser.add_argument("--holdout", type=whole_number(0), metavar="K", help="keep every K-th view out of training; 0 is none")
+    parser.add_argument(
+        "--holdout", type=whole_number(0), metavar="K", help="keep every K-th view out of training; 0 is none"
+    )
     add_device_argument(parser)
 
 
@@ -47,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
         training = replace(training, seed=options.seed)
     if not dataset.data_dir or "CASE_NAME" in dataset.data_dir:
         raise InputError("--data is missing; give the folder of the scene.")
-    trainer = train(replace(config, dataset=dataset, train=training), folder, options.resume, options.overwrite, options.device)
+    trainer = train(
+        replace(config, dataset=dataset, train=training), folder, options.resume, options.overwrite, options.device
+    )
     print(folder.path)
     return EXIT_INTERRUPTED if trainer.stopped else 0

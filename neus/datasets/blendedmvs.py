@@ -1,9 +1,9 @@
 """Reader of the raw folders of BlendedMVS (and of MVSNet's camera files, which it took over).
 
-    SCENE/blended_images/00000000.jpg          the photographs
-    SCENE/blended_images/00000000_masked.jpg   optional: black outside the object; taken for masks only
-    SCENE/cams/00000000_cam.txt                extrinsic (world to camera), intrinsic, and the range of depths
-    SCENE/cams/pair.txt                        optional: names the views in use
+SCENE/blended_images/00000000.jpg          the photographs
+SCENE/blended_images/00000000_masked.jpg   optional: black outside the object; taken for masks only
+SCENE/cams/00000000_cam.txt                extrinsic (world to camera), intrinsic, and the range of depths
+SCENE/cams/pair.txt                        optional: names the views in use
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Reader of `transforms.json`: NeRF's synthetic scenes, and captures in the format of instant-ngp and nerfstudio.
 
-    SCENE/transforms_train.json   (or transforms.json) camera_angle_x, or fl_x fl_y cx cy w h; frames with file_path
-                                  (with or without its ending) and transform_matrix (camera to world, OpenGL axes)
-    SCENE/train/r_0.png           RGBA: the alpha channel is the mask
+SCENE/transforms_train.json   (or transforms.json) camera_angle_x, or fl_x fl_y cx cy w h; frames with file_path
+                              (with or without its ending) and transform_matrix (camera to world, OpenGL axes)
+SCENE/train/r_0.png           RGBA: the alpha channel is the mask
 """
 
 import json
@@ -189,6 +189,9 @@ def _pose(matrix: object, where: str) -> Tensor:
         raise InputError(f"{where}: its transform_matrix has shape {rows.shape}, expected 4x4 numbers; re-export it.")
     if not np.isfinite(rows).all():
         raise InputError(f"{where}: its transform_matrix holds NaN or infinity; re-export the cameras.")
+    # Before the region is looked for, which inverts the poses; whether they are rigid is checked with the whole scene.
+    if np.linalg.cond(rows[:3, :3]) > 1e12:
+        raise InputError(f"{where}: its transform_matrix is singular, expected a rigid pose; re-export the cameras.")
     pose = torch.eye(4, dtype=torch.float64)
     pose[:3] = torch.from_numpy(rows[:3])
     return pose @ OPENGL_FROM_OPENCV

@@ -1,8 +1,8 @@
 """Reader of COLMAP's sparse models with their images.
 
-    SCENE/images/**          (or image/) the photographs, at the size of the model or smaller by one factor
-    SCENE/masks/**           (or mask/) optional: name.png or COLMAP's name.jpg.png for the image name.jpg
-    SCENE/sparse/0/          (or sparse/, or SCENE itself) cameras, images and points3D as .bin or .txt
+SCENE/images/**          (or image/) the photographs, at the size of the model or smaller by one factor
+SCENE/masks/**           (or mask/) optional: name.png or COLMAP's name.jpg.png for the image name.jpg
+SCENE/sparse/0/          (or sparse/, or SCENE itself) cameras, images and points3D as .bin or .txt
 """
 
 import warnings

@@ -1,8 +1,8 @@
 """Reader of the folders of IDR and NeuS: DTU, preprocessed BlendedMVS, and scenes prepared for NeuS by its users.
 
-    SCENE/image/*.png        (or images/, any format, any numbering; sorted, view i is the i-th)
-    SCENE/mask/*.png         (or masks/) optional
-    SCENE/cameras_sphere.npz world_mat_i (world to pixel), scale_mat_i (scene to world), 4x4 each
+SCENE/image/*.png        (or images/, any format, any numbering; sorted, view i is the i-th)
+SCENE/mask/*.png         (or masks/) optional
+SCENE/cameras_sphere.npz world_mat_i (world to pixel), scale_mat_i (scene to world), 4x4 each
 """
 
 import zipfile

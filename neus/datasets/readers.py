@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from neus.datasets.blender import read_blender
 from neus.datasets.blendedmvs import read_blendedmvs
+from neus.datasets.blender import read_blender
 from neus.datasets.colmap import read_colmap
 from neus.datasets.idr import read_idr
 from neus.datasets.scene import Scene
@@ -91,7 +91,11 @@ def layout_of(folder: Path, config: DatasetConfig) -> str:
         return "blendedmvs"
     if any(folder.glob("transforms*.json")):
         return "blender"
-    if any((folder / place / f"cameras{end}").is_file() for place in ("sparse/0", "sparse", ".") for end in (".bin", ".txt")):
+    if any(
+        (folder / place / f"cameras{end}").is_file()
+        for place in ("sparse/0", "sparse", ".")
+        for end in (".bin", ".txt")
+    ):
         return "colmap"
     raise InputError(
         f"{folder}: no known layout; expected {config.render_cameras_name} (IDR/NeuS), cams/ and blended_images/ (BlendedMVS), "

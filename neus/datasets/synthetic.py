@@ -34,7 +34,7 @@ PROFILE = [
 SAUCER_TOP = -0.5  # below this height, and outside STEM_RADIUS, the profile is saucer: only its colour differs
 # The ends of the handle's arc lie just outside the wall, so that their round caps end within it.
 HANDLE_CENTER, HANDLE_RADIUS, HANDLE_TUBE = (0.46, 0.0, -0.04), 0.2, 0.045
-HANDLE_TILT, HANDLE_HALF_ARC = 0.09, 1.63
+HANDLE_TILT, HANDLE_HALF_ARC = -0.09, 1.63
 # The stirrer stands 0.004 deep in the floor and leans 0.008 deep into the rim: touching, at any sensible resolution.
 STIRRER_FOOT, STIRRER_TOP = (0.115, -0.0965, -0.422), (-0.429, 0.36, 0.535)
 STIRRER_RADIUS, KNOB_RADIUS = 0.03, 0.055

@@ -66,5 +66,7 @@ def pick_device(name: str) -> torch.device:
     if kind not in at_hand or (number and not number.isdigit()):
         raise InputError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps.")
     if int(number or 0) >= at_hand[kind]:
-        raise InputError(f"--device {name}: not on this machine ({at_hand[kind]} of that kind); use --device auto or cpu.")
+        raise InputError(
+            f"--device {name}: not on this machine ({at_hand[kind]} of that kind); use --device auto or cpu."
+        )
     return torch.device(name)

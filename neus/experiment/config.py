@@ -95,11 +95,13 @@ def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
     for name in _INCLUDE.findall(text):
         included = (path.parent / name).resolve()
         if included in within:
-            raise InputError(f"{path}: include \"{name}\" leads back to itself; remove one of the includes.")
+            raise InputError(f'{path}: include "{name}" leads back to itself; remove one of the includes.')
         if "://" in name or "*" in name or "?" in name:
             continue
         if not included.is_file():
-            raise InputError(f"{path}: include \"{name}\": no such file; the name is taken from the folder of {path.name}.")
+            raise InputError(
+                f'{path}: include "{name}": no such file; the name is taken from the folder of {path.name}.'
+            )
         _check_includes(included, included.read_text(encoding="utf-8"), (*within, included))
 
 
@@ -185,7 +187,11 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
     if color.d_in != d_in:
         raise InputError(f"{source}: model.rendering_network.d_in = {color.d_in}, mode {color.mode} takes {d_in}.")
     fixed = [("sdf_network.d_in", sdf.d_in, 3), ("rendering_network.d_out", color.d_out, 3)]
-    fixed += [("nerf.d_in", model.nerf.d_in, 4), ("nerf.d_in_view", model.nerf.d_in_view, 3), ("nerf.use_viewdirs", model.nerf.use_viewdirs, True)]
+    fixed += [
+        ("nerf.d_in", model.nerf.d_in, 4),
+        ("nerf.d_in_view", model.nerf.d_in_view, 3),
+        ("nerf.use_viewdirs", model.nerf.use_viewdirs, True),
+    ]
     for place, found, expected in fixed:
         if found != expected:
             raise InputError(f"{source}: model.{place} = {found}, expected {expected}.")
@@ -197,7 +203,9 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
                 f"and d_hidden above {n_encoded}, found {sdf.d_hidden}."
             )
     if model.nerf.D - 1 in model.nerf.skips:
-        raise InputError(f"{source}: model.nerf.skips = {list(model.nerf.skips)}: no layer follows layer {model.nerf.D - 1}; make D larger.")
+        raise InputError(
+            f"{source}: model.nerf.skips = {list(model.nerf.skips)}: no layer follows layer {model.nerf.D - 1}; make D larger."
+        )
     if renderer.n_importance % renderer.up_sample_steps:
         raise InputError(
             f"{source}: model.neus_renderer.n_importance = {renderer.n_importance} does not divide by up_sample_steps = "

@@ -19,7 +19,11 @@ SSIM_WINDOW = 11
 
 
 def evaluate_run(
-    folder: Path, data: Path | None = None, scale: float = 1.0, device: str = "auto", on_progress: Callable[[int, int], None] | None = None
+    folder: Path,
+    data: Path | None = None,
+    scale: float = 1.0,
+    device: str = "auto",
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """PSNR (dB) and SSIM of every held-out view, over the whole image and inside the mask, and their means.
 
@@ -41,11 +45,15 @@ def evaluate_run(
     model, scene = load_model(folder, device=device), scene_of_run(folder, data)
     cameras = [scene.camera(v).scaled(scale) for v in held_out]
     if smallest := [f"{c.width}x{c.height}" for c in cameras if min(c.width, c.height) < SSIM_WINDOW]:
-        raise InputError(f"--scale {scale:g}: a view would have {smallest[0]} pixels, SSIM needs {SSIM_WINDOW} each way; use a larger scale.")
+        raise InputError(
+            f"--scale {scale:g}: a view would have {smallest[0]} pixels, SSIM needs {SSIM_WINDOW} each way; use a larger scale."
+        )
     n_rays, done = sum(c.width * c.height for c in cameras), 0
     views = []
     for view, camera in zip(held_out, cameras):
-        seen = render_view(model, camera, on_progress=on_progress and (lambda part, _, done=done: on_progress(done + part, n_rays)))
+        seen = render_view(
+            model, camera, on_progress=on_progress and (lambda part, _, done=done: on_progress(done + part, n_rays))
+        )
         done += camera.width * camera.height
         size = (camera.width, camera.height)
         target = cv2.resize(scene.images[view], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
@@ -57,6 +65,8 @@ def evaluate_run(
             if mask.any():
                 scores |= {"psnr_masked": psnr(image, target, mask), "ssim_masked": ssim(image, target, mask)}
         views.append({"view": view, "name": scene.names[view], **{k: round(v, 6) for k, v in scores.items()}})
-    names = [name for name in ("psnr", "ssim", "psnr_masked", "ssim_masked", "mask_error") if any(name in v for v in views)]
+    names = [
+        name for name in ("psnr", "ssim", "psnr_masked", "ssim_masked", "mask_error") if any(name in v for v in views)
+    ]
     mean = {name: round(float(np.mean([v[name] for v in views if name in v])), 6) for name in names}
     return {"checkpoint": checkpoint.name, "scale": scale, "n_held_out": len(held_out), "mean": mean, "views": views}

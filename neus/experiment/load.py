@@ -53,7 +53,9 @@ def load_model(source: str | Path, conf: str | Path | None = None, device: str =
     elif run and (run.path / "recording" / "config.conf").is_file():
         config = read_config(run.path / "recording" / "config.conf")
     else:
-        raise InputError(f"{path}: a checkpoint of the published NeuS does not know its conf; give it (conf=..., or --conf).")
+        raise InputError(
+            f"{path}: a checkpoint of the published NeuS does not know its conf; give it (conf=..., or --conf)."
+        )
     model = _model_of(config, own)
     load_parameters(model, content, path)
     return placed(model, pick_device(device)).eval()

@@ -1,9 +1,9 @@
 """A run's folder: what is where in it, and whether it is this run's.
 
-    RUN/config.conf             every setting, as resolved
-    RUN/run.json                scene, views, versions
-    RUN/checkpoints/ckpt_*.pth  RUN/metrics.jsonl  RUN/logs/ (TensorBoard)
-    RUN/validations_fine/  RUN/normals/  RUN/meshes/  RUN/render/  RUN/recording/   as in NeuS
+RUN/config.conf             every setting, as resolved
+RUN/run.json                scene, views, versions
+RUN/checkpoints/ckpt_*.pth  RUN/metrics.jsonl  RUN/logs/ (TensorBoard)
+RUN/validations_fine/  RUN/normals/  RUN/meshes/  RUN/render/  RUN/recording/   as in NeuS
 """
 
 import json
@@ -43,10 +43,14 @@ class RunFolder:
             InputError: no such folder, or no checkpoint in it.
         """
         if not self.path.is_dir():
-            raise InputError(f"{self.path}: no such run folder; train first, or give the folder that `train --run` was given.")
+            raise InputError(
+                f"{self.path}: no such run folder; train first, or give the folder that `train --run` was given."
+            )
         found = checkpoints_in(self.checkpoints)
         if not found:
-            raise InputError(f"{self.checkpoints}: no checkpoint yet; train first (one is written every train.save_freq iterations).")
+            raise InputError(
+                f"{self.checkpoints}: no checkpoint yet; train first (one is written every train.save_freq iterations)."
+            )
         return found[-1]
 
     def holds_a_run(self) -> bool:
@@ -71,7 +75,9 @@ class RunFolder:
             self.latest_checkpoint()
         elif self.holds_a_run():
             if not overwrite:
-                raise InputError(f"{self.path}: already holds a run; continue it with --resume, replace it with --overwrite, or choose another folder.")
+                raise InputError(
+                    f"{self.path}: already holds a run; continue it with --resume, replace it with --overwrite, or choose another folder."
+                )
             self._remove_run()
         text = config_text(config)
         with written_whole(self.path / "config.conf") as beside:
@@ -100,7 +106,9 @@ class RunFolder:
                 raise ValueError("no scene and held_out_views in it")
             return facts
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: missing or damaged ({error}); give the folder that `train --run` was given.") from error
+            raise InputError(
+                f"{path}: missing or damaged ({error}); give the folder that `train --run` was given."
+            ) from error
 
     def _remove_run(self) -> None:
         for name in OWN_FOLDERS:

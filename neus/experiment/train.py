@@ -21,7 +21,12 @@ from neus.training.trainer import Hook, Trainer, TrainingDiverged
 
 
 def train(
-    config: ExperimentConfig, run: RunFolder, resume: bool = False, overwrite: bool = False, device: str = "auto", extra_hooks: list[Hook] = ()
+    config: ExperimentConfig,
+    run: RunFolder,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    extra_hooks: list[Hook] = (),
 ) -> Trainer:
     """Trains, from the start or from the newest checkpoint, until the end or Ctrl-C; the state is saved either way.
 

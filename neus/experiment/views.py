@@ -53,7 +53,9 @@ def pictures_of(seen: RenderedView, camera: Camera, what: list[str]) -> dict[str
         "rgb": lambda: rgb_picture(seen),
         "normal": lambda: normal_picture(seen, camera),
         "depth": lambda: depth_picture(seen),
-        "opacity": lambda: np.repeat((seen.foreground.clamp(0, 1).numpy() * 255.0).round().astype(np.uint8)[..., None], 3, -1),
+        "opacity": lambda: np.repeat(
+            (seen.foreground.clamp(0, 1).numpy() * 255.0).round().astype(np.uint8)[..., None], 3, -1
+        ),
     }
     return {name: makers[name]() for name in what}
 
@@ -82,7 +84,13 @@ def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: in
     size = (width // 2 * 2, height // 2 * 2)
     with written_whole(path) as beside:
         video = imageio_ffmpeg.write_frames(
-            str(beside), size, fps=FRAMES_PER_SECOND, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=2, quality=8
+            str(beside),
+            size,
+            fps=FRAMES_PER_SECOND,
+            codec="libx264",
+            pix_fmt_out="yuv420p",
+            macro_block_size=2,
+            quality=8,
         )
         video.send(None)
         try:
@@ -92,7 +100,9 @@ def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: in
             video.close()
 
 
-def _frames(model: Model, cameras: list[Camera], what: list[str], on_frame: Callable[[int, int], None] | None) -> Iterable[np.ndarray]:
+def _frames(
+    model: Model, cameras: list[Camera], what: list[str], on_frame: Callable[[int, int], None] | None
+) -> Iterable[np.ndarray]:
     for number, camera in enumerate(cameras):
         seen = render_view(model, camera)
         yield np.concatenate(list(pictures_of(seen, camera, what).values()), axis=1)

@@ -42,7 +42,9 @@ class Nerf(nn.Module):
     def __init__(self, config: NerfConfig) -> None:
         super().__init__()
         if not config.use_viewdirs:
-            raise ValueError("model.nerf.use_viewdirs: false, expected true; the background always depends on the direction.")
+            raise ValueError(
+                "model.nerf.use_viewdirs: false, expected true; the background always depends on the direction."
+            )
         self.config = config
         n_points = frequency_width(config.d_in, config.multires)
         n_views = frequency_width(config.d_in_view, config.multires_view)

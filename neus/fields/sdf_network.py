@@ -96,7 +96,9 @@ class SdfNetwork(nn.Module):
         """
         sdf, features, gradients = in_passes(self._evaluate_rows, self.rows_per_pass, points.reshape(-1, 3))
         batch = points.shape[:-1]
-        return SurfaceSample(sdf.reshape(batch), features.reshape(*batch, features.shape[-1]), gradients.reshape(*batch, 3))
+        return SurfaceSample(
+            sdf.reshape(batch), features.reshape(*batch, features.shape[-1]), gradients.reshape(*batch, 3)
+        )
 
     def _sdf_of_rows(self, points: Tensor) -> tuple[Tensor]:
         hidden, _ = self._hidden(points * self.config.scale, keep_slopes=False)

@@ -4,7 +4,7 @@ All families share one signature, so that nothing else in the renderer knows whi
 
     alphas(sdf_starts, sdf_ends, deltas, sharpness) -> (..., S) in [0, 1]
 
-Only the logistic one is unbiased: its weight peaks on the surface whatever the angle (docs/rendering.md, tests/rendering/test_density.py).
+Only the logistic one is unbiased: its weight peaks on the surface whatever the angle (docs/rendering.md).
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class LogisticDensity:
 
 @dataclass(frozen=True)
 class LaplaceDensity:
-    """VolSDF: density Psi(-f) / beta with Laplace's cumulative distribution and beta = 1 / s (Yariv et al. 2021, eq. 2-3).
+    """VolSDF: density Psi(-f) / beta with Laplace's cumulative distribution, beta = 1 / s (Yariv et al. 2021, eq. 2-3).
 
     The angle between ray and surface does not enter, so oblique surfaces are drawn too near.
 

@@ -87,12 +87,22 @@ class Model(nn.Module):
         if background is not None:
             background = background.to(origins)
         return render_rays(
-            self.fields(), origins, directions, self.config.neus_renderer, background, perturb, cos_anneal, generator, forward
+            self.fields(),
+            origins,
+            directions,
+            self.config.neus_renderer,
+            background,
+            perturb,
+            cos_anneal,
+            generator,
+            forward,
         )
 
     def parameter_list(self) -> list[nn.Parameter]:
         """All parameters in the order of published optimiser states: background, distance, sharpness, colour."""
-        return [p for part in (self.nerf, self.sdf_network, self.sharpness, self.color_network) for p in part.parameters()]
+        return [
+            p for part in (self.nerf, self.sdf_network, self.sharpness, self.color_network) for p in part.parameters()
+        ]
 
 
 def in_chunks(function: Callable[..., Tensor], chunk: int) -> Callable[..., Tensor]:

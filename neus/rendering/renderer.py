@@ -134,7 +134,9 @@ def render_rays(
     if t_outside is not None:
         inside = (radii < 1.0).to(radii)
         all_t = torch.cat([t, t_outside], dim=-1).sort(dim=-1).values
-        alphas, colors = _with_background(fields.background, origins, directions, all_t, last_delta, alphas, colors, inside)
+        alphas, colors = _with_background(
+            fields.background, origins, directions, all_t, last_delta, alphas, colors, inside
+        )
 
     weights = weights_from_alphas(alphas)
     rgb = composite(weights, colors)
@@ -158,7 +160,9 @@ def render_rays(
     )
 
 
-def section_ends(sdf: Tensor, gradients: Tensor, directions: Tensor, deltas: Tensor, cos_anneal: float) -> tuple[Tensor, Tensor]:
+def section_ends(
+    sdf: Tensor, gradients: Tensor, directions: Tensor, deltas: Tensor, cos_anneal: float
+) -> tuple[Tensor, Tensor]:
     """Signed distances at both ends of sections, by the slope of the field at their middles.
 
     f -/+ cos(theta) delta / 2 with cos(theta) = d . grad f, kept from rising: what leaves a surface is not drawn. Early in

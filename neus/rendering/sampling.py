@@ -14,7 +14,9 @@ FIRST_UPSAMPLING_SHARPNESS = 64.0
 _DENSITY = LogisticDensity()
 
 
-def even_t(near: Tensor, far: Tensor, n_samples: int, generator: Generator | None = None, jitter: float = 0.0) -> Tensor:
+def even_t(
+    near: Tensor, far: Tensor, n_samples: int, generator: Generator | None = None, jitter: float = 0.0
+) -> Tensor:
     """Evenly spaced distances from near to far, moved together by a random part of a step if `jitter` > 0.
 
     Args:
@@ -33,7 +35,9 @@ def even_t(near: Tensor, far: Tensor, n_samples: int, generator: Generator | Non
     return t
 
 
-def outside_t(far: Tensor, n_outside: int, n_samples: int, generator: Generator | None = None, jitter: float = 0.0) -> Tensor:
+def outside_t(
+    far: Tensor, n_outside: int, n_samples: int, generator: Generator | None = None, jitter: float = 0.0
+) -> Tensor:
     """Distances beyond `far`, evenly spaced in inverse distance, stratified if `jitter` > 0 (NeRF++ sec. 4).
 
     Args:
@@ -76,7 +80,9 @@ def upsampled_t(
     distances = _sdf_along(sdf, origins, directions, t)
     for i in range(n_rounds):
         sharpness = FIRST_UPSAMPLING_SHARPNESS * 2.0**i
-        new_t = sample_sections(t, _section_weights(origins, directions, t, distances, sharpness), n_importance // n_rounds)
+        new_t = sample_sections(
+            t, _section_weights(origins, directions, t, distances, sharpness), n_importance // n_rounds
+        )
         t, order = torch.cat([t, new_t], dim=-1).sort(dim=-1)
         if i + 1 < n_rounds:
             new_distances = _sdf_along(sdf, origins, directions, new_t)

@@ -46,7 +46,9 @@ def checkpoints_in(folder: Path) -> list[Path]:
     return sorted((p for p in folder.glob("ckpt_*.pth") if iteration_of(p) >= 0), key=iteration_of)
 
 
-def save_checkpoint(path: Path, model: Model, optimizer: torch.optim.Optimizer, iteration: int, extra: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: Path, model: Model, optimizer: torch.optim.Optimizer, iteration: int, extra: dict[str, Any]
+) -> None:
     """Writes a checkpoint; `extra` (tensors, numbers, strings, lists and dicts) goes under the key `neus`."""
     content = {key: getattr(model, part).state_dict() for key, part in PARTS.items()}
     content |= {"optimizer": optimizer.state_dict(), "iter_step": iteration, "neus": {"format": FORMAT, **extra}}
@@ -75,16 +77,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise nearly anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable checkpoint, truncated or of another kind ({reason[:80]}); use an older one.") from error
+        raise InputError(
+            f"{path}: not a readable checkpoint, truncated or of another kind ({reason[:80]}); use an older one."
+        ) from error
     missing = [key for key in [*PARTS, "iter_step"] if not isinstance(content, dict) or key not in content]
     if missing:
-        raise InputError(f"{path}: not a NeuS checkpoint, it has no {missing[0]!r}; expected the keys {', '.join(PARTS)}, iter_step.")
+        raise InputError(
+            f"{path}: not a NeuS checkpoint, it has no {missing[0]!r}; expected the keys {', '.join(PARTS)}, iter_step."
+        )
     if not all(isinstance(content[key], dict) for key in PARTS):
         raise InputError(f"{path}: not a NeuS checkpoint, its networks are no state dictionaries; use another one.")
     if "neus" not in content:
         return rgb_from_bgr(content)
     if content["neus"].get("format") != FORMAT:
-        raise InputError(f"{path}: checkpoint format {content['neus'].get('format')}, expected {FORMAT}; update the project.")
+        raise InputError(
+            f"{path}: checkpoint format {content['neus'].get('format')}, expected {FORMAT}; update the project."
+        )
     return content
 
 
@@ -101,7 +109,9 @@ def load_parameters(model: Model, content: dict[str, Any], path: Path) -> None:
             want = tuple(expected[name].shape) if name in expected else "no such tensor"
             have = tuple(found[name].shape) if name in found else "no such tensor"
             if want != have:
-                raise InputError(f"{path}: {key}/{name}: found {have}, the conf makes {want}; give the conf that the checkpoint was trained with.")
+                raise InputError(
+                    f"{path}: {key}/{name}: found {have}, the conf makes {want}; give the conf that the checkpoint was trained with."
+                )
         network.load_state_dict(found)
 
 
@@ -110,7 +120,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, content: dict[str, Any], pa
     try:
         optimizer.load_state_dict(content["optimizer"])
     except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: its optimiser does not fit the model ({error}); give the conf it was trained with.") from error
+        raise InputError(
+            f"{path}: its optimiser does not fit the model ({error}); give the conf it was trained with."
+        ) from error
 
 
 def rgb_from_bgr(content: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +132,8 @@ def rgb_from_bgr(content: dict[str, Any]) -> dict[str, Any]:
     last = max(layers, key=lambda layer: (len(layer), layer), default="")  # lin10 comes after lin9
     for key, layer in (("color_network_fine", last), ("nerf", "rgb_linear")):
         swapped[key] = {
-            name: _reversed_rows(tensor) if name.split(".")[0] == layer else tensor for name, tensor in content[key].items()
+            name: _reversed_rows(tensor) if name.split(".")[0] == layer else tensor
+            for name, tensor in content[key].items()
         }
     if "optimizer" in content:
         swapped["optimizer"] = _reversed_moments(content, last)
@@ -141,7 +154,9 @@ def _reversed_moments(content: dict[str, Any], last_color_layer: str) -> dict[st
     }
     optimizer = dict(content["optimizer"])
     optimizer["state"] = {
-        i: {name: _reversed_rows(value) if i in colored and name != "step" else value for name, value in moments.items()}
+        i: {
+            name: _reversed_rows(value) if i in colored and name != "step" else value for name, value in moments.items()
+        }
         for i, moments in optimizer.get("state", {}).items()
     }
     return optimizer

@@ -11,8 +11,8 @@ from tqdm import tqdm
 from neus.datasets.scene import Scene
 from neus.errors import InputError
 from neus.files import written_whole
-from neus.meshing.files import write_mesh
 from neus.meshing.extract import extract_mesh
+from neus.meshing.files import write_mesh
 from neus.rendering.model import in_chunks
 from neus.rendering.views import normal_picture, render_view, rgb_picture
 from neus.training.checkpoint import checkpoint_name, delete_old_checkpoints
@@ -31,7 +31,12 @@ class ProgressHook:
 
     def __init__(self, trainer: Trainer) -> None:
         self.bar = tqdm(
-            total=trainer.config.end_iter, initial=trainer.iteration, unit="it", dynamic_ncols=True, desc="train", smoothing=0.05
+            total=trainer.config.end_iter,
+            initial=trainer.iteration,
+            unit="it",
+            dynamic_ncols=True,
+            desc="train",
+            smoothing=0.05,
         )
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
@@ -127,7 +132,9 @@ class MeshHook:
             return
         model = trainer.model
         try:
-            mesh = extract_mesh(in_chunks(model.sdf, MAX_POINTS), model.box.to(model.device), config.validate_mesh_resolution)
+            mesh = extract_mesh(
+                in_chunks(model.sdf, MAX_POINTS), model.box.to(model.device), config.validate_mesh_resolution
+            )
         except InputError as error:
             trainer.on_message(f"no mesh snapshot in iteration {trainer.iteration}: {error}")
             return

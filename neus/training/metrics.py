@@ -30,23 +30,35 @@ class MetricsWriter:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = folder / "metrics.jsonl"
-        self._drop_lines_after(from_iteration)
-        self._file = open(self.path, "a", buffering=1, encoding="utf-8")
+        self._last = from_iteration
+        self._open_after(from_iteration)
         self._board = SummaryWriter(str(folder / "logs"), purge_step=from_iteration + 1)
 
     def write(self, iteration: int, scalars: dict[str, float]) -> None:
         """One line `{"iteration": ..., name: value, ...}` and one TensorBoard point for each name."""
+        if iteration <= self._last:  # training went back to a good state
+            self._file.close()
+            self._open_after(iteration - 1)
+        self._last = iteration
         try:
-            self._file.write(json.dumps({"iteration": iteration, **{k: round(v, 8) for k, v in scalars.items()}}) + "\n")
+            self._file.write(
+                json.dumps({"iteration": iteration, **{k: round(v, 8) for k, v in scalars.items()}}) + "\n"
+            )
             for name, value in scalars.items():
                 self._board.add_scalar(TENSORBOARD_NAMES.get(name, name), value, iteration)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free some space and resume.") from error
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); free some space and resume."
+            ) from error
 
     def close(self) -> None:
         """Flushes both; call once at the end."""
         self._file.close()
         self._board.close()
+
+    def _open_after(self, iteration: int) -> None:
+        self._drop_lines_after(iteration)
+        self._file = open(self.path, "a", buffering=1, encoding="utf-8")
 
     def _drop_lines_after(self, iteration: int) -> None:
         if not self.path.is_file():

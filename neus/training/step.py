@@ -1,4 +1,4 @@
-"""One training step of NeuS, for a reader with the paper open: render a batch of rays, compare, sum the terms (sec. 3.4)."""
+"""One training step of NeuS, for a reader with the paper open: render rays, compare, sum the terms (sec. 3.4)."""
 
 from dataclasses import dataclass
 

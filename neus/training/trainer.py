@@ -1,4 +1,4 @@
-"""The loop around the training step: schedule, hooks, recovery from numbers that are not finite, and its whole state."""
+"""The loop around the training step: schedule, hooks, recovery from numbers that are not finite, its whole state."""
 
 import copy
 import time
@@ -50,7 +50,9 @@ class Trainer:
         stopped: whether a stop was asked for before the end.
     """
 
-    def __init__(self, model: Model, scene: Scene, config: TrainConfig, on_message: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, model: Model, scene: Scene, config: TrainConfig, on_message: Callable[[str], None] = print
+    ) -> None:
         if config.mask_weight > 0 and scene.masks is None:
             raise InputError(
                 f"{scene.source}: train.mask_weight is {config.mask_weight} but the scene has no masks; "
@@ -117,7 +119,9 @@ class Trainer:
             raise NotFinite(f"the {' and '.join(bad) or 'total'} loss")
         terms.total.backward()
         if not gradients_are_finite(self.optimizer):
-            bad = next(n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all())
+            bad = next(
+                n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
+            )
             raise NotFinite(f"the gradient of {bad}")
         self.optimizer.step()
         return terms
@@ -126,8 +130,8 @@ class Trainer:
         self.recoveries += 1
         if self.recoveries > MAX_RECOVERIES:
             raise TrainingDiverged(
-                f"{error} is not finite in iteration {self.iteration}, for the {self.recoveries}th time; training stops. The last "
-                "checkpoint is intact: lower train.learning_rate, then go on with --resume."
+                f"{error} is not finite in iteration {self.iteration}, for the {self.recoveries}th time; training stops. The "
+                "checkpoints are intact: lower train.learning_rate, then go on with --resume."
             )
         iteration_of_error = self.iteration
         self._restore(copy.deepcopy(self._good_state))
@@ -156,6 +160,8 @@ class Trainer:
             "recoveries": self.recoveries,
         }
         save_checkpoint(path, self.model, self.optimizer, self.iteration, {"training": state, **extra})
+        # Recovery must not go back behind a checkpoint, or the newest one would not be the furthest.
+        self._good_state = self._parameters_and_moments()
 
     def load(self, content: dict[str, Any], path: Path) -> None:
         """Takes up the state of a checkpoint (from `read_checkpoint`), ours or published.

@@ -22,7 +22,7 @@ WORLD = similarity(3.7, torch.tensor([11.3, -4.1, 25.9], dtype=torch.float64))
 
 
 def ring_scene(sizes: list[tuple[int, int]], scene_to_world: Tensor = WORLD) -> Scene:
-    """Views of a sphere about the origin with exact masks, one for each (width, height), from a rising ring of cameras."""
+    """Views of a sphere with exact masks, one for each (width, height), from a rising ring of cameras."""
     images, masks, intrinsics, poses = [], [], [], []
     for view, (width, height) in enumerate(sizes):
         angle = 2.4 * view
@@ -59,9 +59,7 @@ def largest_pixel_difference(one: Scene, other: Scene) -> float:
     points, worst = world_points(one), 0.0
     assert len(one) == len(other)
     for view in range(len(one)):
-        pixels = [
-            project(transform_points(invert(s.scene_to_world), points), s.camera(view))[0] for s in (one, other)
-        ]
+        pixels = [project(transform_points(invert(s.scene_to_world), points), s.camera(view))[0] for s in (one, other)]
         worst = max(worst, float((pixels[0] - pixels[1]).norm(dim=-1).max()))
     return worst
 

@@ -172,6 +172,7 @@ def test_a_file_that_is_no_transforms_json_is_refused(tmp_path, text, message):
         ({"transform_matrix": "identity"}, "not 4x4 plain numbers"),
         ({"transform_matrix": [[1.0] * 4] * 2}, r"transform_matrix has shape \(2, 4\)"),
         ({"transform_matrix": [[float("nan")] * 4] * 4}, "NaN or infinity"),
+        ({"transform_matrix": [[0.0] * 4] * 4}, "transform_matrix is singular"),
         ({"transform_matrix": [[2.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 2.0, 9.0]]}, "not a rotation"),
         ({"fl_x": None}, "neither camera_angle_x nor fl_x"),
         ({"fl_x": "wide"}, "fl_x is 'wide', expected a finite number"),

@@ -119,6 +119,18 @@ def test_the_sphere_around_sparse_points_disregards_outliers(noise):
     assert float((region.center - CENTER).norm()) < 0.1
 
 
+def test_what_few_views_have_in_their_frame_is_no_part_of_the_object():
+    # A turntable with a lamp above: near, but out of the frame of all views.
+    scene = aimed_at([CENTER] * 12)
+    angles = torch.linspace(0.0, 2 * math.pi, 13, dtype=torch.float64)[:-1]
+    ring = torch.stack([angles.cos(), angles.sin(), torch.full_like(angles, 0.1)], dim=-1)
+    scene = replace(scene, camera_to_scene=torch.stack([look_at(CENTER + 4.0 * d, CENTER, UP) for d in ring]))
+    surface = CENTER + 0.9 * random_directions(400, seed=2)
+    lamp = CENTER + 2.4 * UP + 0.1 * random_directions(100, seed=3)
+    region = region_from_points(scene, torch.cat([surface, lamp]))
+    assert region.radius < 1.2 * 0.9 and float((region.center - CENTER).norm()) < 0.1
+
+
 def test_too_few_points_are_refused():
     with pytest.raises(InputError, match="9 of 109 sparse points lie where the cameras look, expected at least 10"):
         points = torch.cat([CENTER.expand(9, 3), CENTER + 500.0 * random_directions(100, seed=0)])

@@ -70,10 +70,11 @@ def test_concentric_spheres_are_as_far_apart_as_their_radii(kind):
     truth = {
         "sdf": lambda p: shapes.sphere(p, 0.5),
         "mesh": ball(0.5),
-        "points": sample_mesh(ball(0.5), 10_000, seed=5),
+        "points": sample_mesh(ball(0.5), 5000, seed=5),
     }[kind]
     found = scores(ball(0.6), truth, thresholds=[0.09, 0.11], box=BOX, resolution=48)
-    assert found.accuracy == pytest.approx(0.1, abs=1e-3)
+    # The nearest of 5000 points lies up to 0.02 beside the foot of the perpendicular; surfaces leave no such floor.
+    assert found.accuracy == pytest.approx(0.1, abs=3e-3 if kind == "points" else 1e-3)
     assert found.completeness == pytest.approx(0.1, abs=1e-3)
     assert found.chamfer == pytest.approx((found.accuracy + found.completeness) / 2)
     assert found.f_scores == (0.0, 1.0)

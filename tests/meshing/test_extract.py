@@ -89,7 +89,8 @@ def test_a_thin_wire_between_lattice_blocks_is_not_lost():
 def test_surfaces_exactly_on_lattice_points_leave_no_collapsed_faces():
     mesh = extract_mesh(lambda p: shapes.box(p, (0.5, 0.5, 0.5)), torch.tensor([[-1.0] * 3, [1.0] * 3]), 33, block=16)
     assert_closed(mesh)
-    assert mesh.volume == pytest.approx(1.0, rel=0.02)
+    # Along its twelve edges the box loses half a cell's square.
+    assert mesh.volume == pytest.approx(1.0 - 12 * (1 / 16) ** 2 / 2, abs=2e-3)
 
 
 def test_the_mesh_closes_even_if_the_field_is_only_a_sign():

@@ -35,7 +35,7 @@ def test_positions_run_from_corner_to_corner_along_each_axis():
     np.testing.assert_allclose(lattice.spacing, [2 / 6, 3 / 6, 0.5 / 6])
 
 
-@pytest.mark.parametrize(("resolution", "block"), [(53, 16), (53, 64), (40, 2), (34, 4)])
+@pytest.mark.parametrize(("resolution", "block"), [(53, 16), (53, 64), (25, 2), (34, 4)])
 def test_blocks_have_the_signs_of_the_whole_lattice_and_its_values_around_the_surface(resolution, block):
     lattice = Lattice(BOX, resolution, block)
     truth = whole_lattice(torus, lattice)
@@ -109,7 +109,9 @@ def test_no_call_of_the_field_exceeds_the_chunk():
 
 def test_progress_counts_all_blocks():
     calls = []
-    for _ in sampled_blocks(Sampler(torus, Lattice(BOX, 50, 16)), 1.05, lambda done, total: calls.append((done, total))):
+    for _ in sampled_blocks(
+        Sampler(torus, Lattice(BOX, 50, 16)), 1.05, lambda done, total: calls.append((done, total))
+    ):
         pass
     assert calls == [(i + 1, 64) for i in range(64)]
 

@@ -3,7 +3,7 @@ import torch
 
 from neus.geometry.rays import near_far_around_center
 from neus.rendering.sampling import even_t, outside_t, points_along, upsampled_t
-from tests.rendering.closed_forms import Plane, Sphere, in_ball, rays_towards
+from tests.rendering.closed_forms import Sphere, in_ball, rays_towards
 
 
 def seeded(seed=5):
@@ -70,11 +70,13 @@ def test_every_round_looks_more_closely():
     assert near[1] > 2.5 * near[0]
 
 
-def test_surfaces_outside_the_unit_sphere_draw_no_samples():
-    # The ray passes the sphere of the scene at |z| < 0.44, but meets a plane before, at z = -0.8.
-    plane, origins, directions = Plane((0.0, 0.0, -1.0), 0.8), torch.tensor([[0.9, 0.0, -3.0]]), torch.eye(3)[2:]
-    t = upsampled_t(plane.sdf, origins, directions, even_t(torch.tensor([2.0]), torch.tensor([4.0]), 64), 64, 4)
-    assert ((t - 2.2).abs() < 0.1).sum() < 16
+@pytest.mark.parametrize(("z", "draws"), [(-0.8, False), (0.0, True)])
+def test_only_what_lies_within_the_unit_sphere_draws_samples(z, draws):
+    # A ball that the ray all but touches; the ray is within the unit sphere where |z| < 0.44.
+    ball = Sphere(0.05, (0.955, 0.0, z))
+    origins, directions = torch.tensor([[0.9, 0.0, -3.0]]), torch.eye(3)[2:]
+    t = upsampled_t(ball.sdf, origins, directions, even_t(torch.tensor([2.0]), torch.tensor([4.0]), 64), 64, 4)
+    assert (((t - (3.0 + z)).abs() < 0.1).sum() > 20) == draws
 
 
 def test_samples_gather_at_the_first_surface_only():
