@@ -83,15 +83,18 @@ def run(options: argparse.Namespace) -> int:
 
 def surface_mesh(model: "Model", resolution: int, threshold: float = 0.0) -> "Trimesh":  # noqa: F821
     """The coloured mesh of a model in the scene frame, with a progress line."""
+    import torch
+
     from neus.meshing.color import color_vertices
     from neus.meshing.extract import extract_mesh
     from neus.rendering.model import in_chunks
 
+    # MPS has no float64.
     chunk = 2**15
     with Progress("mesh", " blocks") as progress:
         mesh = extract_mesh(
             in_chunks(model.sdf, chunk),
-            model.box.to(model.device),
+            model.box.to(model.device, torch.float32),
             resolution,
             level=threshold,
             gradient=in_chunks(model.gradient, chunk),

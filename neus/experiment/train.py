@@ -9,7 +9,6 @@ from typing import Any
 
 from neus.datasets.readers import read_scene
 from neus.datasets.splits import split_views
-from neus.errors import InputError
 from neus.experiment.build import scene_facts
 from neus.experiment.config import ExperimentConfig
 from neus.experiment.load import config_as_dict, new_model
@@ -17,7 +16,7 @@ from neus.experiment.run_folder import RunFolder
 from neus.training.checkpoint import read_checkpoint
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, ValidationHook
 from neus.training.metrics import MetricsWriter
-from neus.training.trainer import Hook, Trainer, TrainingDiverged
+from neus.training.trainer import Hook, Trainer
 
 
 def train(
@@ -98,6 +97,3 @@ def stopping_on_signals(trainer: Trainer) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-__all__ = ["InputError", "TrainingDiverged", "stopping_on_signals", "train"]

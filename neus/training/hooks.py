@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from neus.datasets.scene import Scene
@@ -133,7 +134,7 @@ class MeshHook:
         model = trainer.model
         try:
             mesh = extract_mesh(
-                in_chunks(model.sdf, MAX_POINTS), model.box.to(model.device), config.validate_mesh_resolution
+                in_chunks(model.sdf, MAX_POINTS), model.box.to(model.device, torch.float32), config.validate_mesh_resolution
             )
         except InputError as error:
             trainer.on_message(f"no mesh snapshot in iteration {trainer.iteration}: {error}")
