@@ -11,7 +11,6 @@ from pathlib import Path
 from neus.cli.options import Progress, add_device_argument, whole_number
 from neus.errors import InputError
 
-CONF = Path(__file__).resolve().parents[2] / "confs" / "demo.conf"
 MESH_RESOLUTION = 192
 # Few and small photographs, a small and short video: all is made on a CPU in minutes.
 VIEWS, WIDTH, HEIGHT = 36, 256, 192
@@ -23,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/demo"), help="folder for everything that is made (default runs/demo)"
     )
-    parser.add_argument("--conf", type=Path, default=CONF, help="conf (default confs/demo.conf)")
+    parser.add_argument("--conf", type=Path, help="conf (default confs/demo.conf)")
     parser.add_argument(
         "--set",
         action="append",
@@ -41,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.cli.mesh import surface_mesh
     from neus.datasets.readers import read_scene
     from neus.datasets.synthetic import MILLIMETRES_PER_UNIT, write_synthetic
-    from neus.experiment.config import read_config
+    from neus.experiment.config import read_config, shipped_conf
     from neus.experiment.demo import DemoResult, Stages, compare_with_truth, comparison_picture
     from neus.experiment.run_folder import RunFolder
     from neus.experiment.train import train
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out}: is a file, expected a folder.")
-    config = read_config(options.conf, options.overrides)
+    config = read_config(options.conf or shipped_conf("demo.conf"), options.overrides)
     stages = Stages(print)
     folder = options.out / "scene"
     if not (folder / "cameras_sphere.npz").is_file():

@@ -1,7 +1,8 @@
 """The built-in scene: a cup on a saucer in closed form, so that every measure of a reconstruction has an exact truth.
 
 One connected object, z up, within the unit sphere: a thin-walled cup grown together with its saucer, a handle (a hole),
-a thin stirrer that stands in the cup and leans on its rim (a second hole), and a lump of sugar. Around it, a painted dome.
+a thin stirrer that stands in the cup and leans on its rim (a second hole), and a lump of sugar. Around it stands a
+painted dome.
 """
 
 import math
@@ -24,8 +25,8 @@ from neus.geometry.shapes import box, capsule, revolution, sphere, torus, union
 from neus.geometry.similarity import similarity, transform_points
 from neus.rendering.sphere_tracing import trace
 
-# Cup and saucer as (distance from the axis, z), from below: foot, saucer, stem, outer wall, rim, inner wall. The wall is
-# 0.04 to 0.05 thick: thin enough to be lost by a blurred reconstruction, thick enough for a lattice of 128 points a side.
+# Cup and saucer as (distance from the axis, z), from below: foot, saucer, stem, outer wall, rim, inner wall. The wall
+# is 0.04 to 0.05 thick: thin enough to be lost by a blurred reconstruction, thick enough for a lattice of 128 a side.
 PROFILE = [
     (0.0, -0.62), (0.29, -0.62), (0.33, -0.6), (0.7, -0.505), (0.725, -0.475), (0.69, -0.46), (0.33, -0.55),
     (0.25, -0.55), (0.24, -0.515), (0.34, -0.43), (0.4, -0.28), (0.43, -0.03), (0.45, 0.2), (0.475, 0.33),
@@ -64,12 +65,14 @@ LOWEST, HIGHEST = math.radians(-22), math.radians(68)  # below the saucer's rim;
 NEAREST, FURTHEST = 2.8, 3.2  # camera distances, scene units
 FOCAL_PER_SIDE = 1.5  # focal length over the shorter image side: the object just fits from everywhere
 CHUNK = 1 << 18  # rays at a time: each step of a trace is a thousand small operations, so few and large ones
-MAX_STEPS = 64  # grazing rays that need more are as good as misses
+# A twentieth of a pixel at 320x240. The many steps are for the few rays that creep along the saucer: given up too
+# early, they would leave holes in the masks.
+TRACE_TOLERANCE, MAX_STEPS = 3e-4, 1000
 NORMAL_STEP = 1e-3  # rounds edges by less than a pixel, well above the rounding of float32
 
 
 def _placed(center: tuple[float, float, float], *turns: tuple[float, float, float]) -> Tensor:
-    """(4, 4) from the scene to a part at `center` that was turned by rotation vectors, each about its own axes so far."""
+    """(4, 4) from the scene to a part at `center`, turned by rotation vectors, each about its own axes so far."""
     rotation = torch.eye(3, dtype=torch.float64)
     for turn in turns:
         rotation = rotation @ rotation_from_vector(torch.tensor(turn, dtype=torch.float64))
@@ -84,8 +87,8 @@ _SCENE_TO_WORLD = similarity(MILLIMETRES_PER_UNIT, torch.tensor(WORLD_CENTER, dt
 def object_sdf(points: Tensor) -> Tensor:
     """Signed distance (...) of points (..., 3) to the object, both in scene units: the truth.
 
-    Exact outside. Exact inside too, except where parts overlap (the roots of the handle, the feet of stirrer and sugar):
-    there the buried surface of a part still counts, and the depth is a lower bound.
+    Exact outside. Exact inside too, except where parts overlap (the roots of the handle, the feet of stirrer and sugar,
+    the knob): there the buried surface of a part still counts, and the depth is a lower bound.
     """
     return part_distances(points).amin(dim=-1)
 
@@ -110,7 +113,7 @@ def part_distances(points: Tensor) -> Tensor:
 
 
 def object_color(points: Tensor, directions: Tensor) -> Tensor:
-    """RGB (N, 3) in [0, 1] of surface points (N, 3) seen along unit directions: painted parts, two lights, a little gloss."""
+    """RGB (N, 3) in [0, 1] of surface points (N, 3) seen along unit directions: paint, two lights, a little gloss."""
     normals, part = _normals_and_parts(points)
     coarse, fine = _waves(points, OBJECT_WAVELENGTHS)
     is_saucer = (part == 0) & (points[:, 2] < SAUCER_TOP)
@@ -145,7 +148,8 @@ def render_rays(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     enters, leaves, is_near = intersect_sphere(origins, directions, BOUNDING_RADIUS)
     hit = is_near.clone()
     near_origins, near_directions = origins[is_near], directions[is_near]
-    traced = trace(object_sdf, near_origins, near_directions, enters[is_near], leaves[is_near], max_steps=MAX_STEPS)
+    near, far = enters[is_near], leaves[is_near]
+    traced = trace(object_sdf, near_origins, near_directions, near, far, TRACE_TOLERANCE, MAX_STEPS)
     hit[is_near] = traced.hit
     colors = torch.empty_like(origins)
     colors[hit] = object_color((near_origins + traced.t.unsqueeze(-1) * near_directions)[traced.hit], directions[hit])
@@ -264,7 +268,7 @@ def _normals_and_parts(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _waves(points: Tensor, wavelengths: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-    """A solid pattern that never repeats, (N, 1): its coarsest octave alone, and all octaves, each bent by the one before."""
+    """A solid pattern that never repeats, (N, 1): its coarsest octave, and all octaves, each bent by the one before."""
     generator = torch.Generator().manual_seed(TEXTURE_SEED)
     octave, octaves = torch.zeros_like(points[:, :1]), []
     for wavelength in wavelengths:

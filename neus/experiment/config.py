@@ -3,6 +3,7 @@
 import difflib
 import math
 import re
+import sys
 import types
 import typing
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -45,6 +46,12 @@ class ExperimentConfig:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+
+
+def shipped_conf(name: str) -> Path:
+    """The file of one of the project's own confs, in the checkout or where `pip install` put it."""
+    in_checkout = Path(__file__).resolve().parents[2] / "confs" / name
+    return in_checkout if in_checkout.is_file() else Path(sys.prefix) / "share" / "neus" / "confs" / name
 
 
 def read_config(path: Path, overrides: list[str] = (), case: str = "") -> ExperimentConfig:

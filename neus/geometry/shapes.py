@@ -150,6 +150,8 @@ def _edges(corners: Sequence[Point]) -> list[tuple[Point, Point]]:
 def _polygon(points: Tensor, edges: list[tuple[Point, Point]]) -> Tensor:
     x, y = points.unbind(-1)
     nearest_squared, is_inside = torch.full_like(x, math.inf), torch.zeros_like(x, dtype=torch.bool)
+    # Comparisons are the slow part, so edges share those of their corners.
+    is_above = {height: y >= height for edge in edges for _, height in edge}
     # Edge by edge: no temporary is larger than the points, so large batches stay in the processor's cache.
     for (start_x, start_y), (end_x, end_y) in edges:
         length = math.hypot(end_x - start_x, end_y - start_y)
@@ -159,9 +161,10 @@ def _polygon(points: Tensor, edges: list[tuple[Point, Point]]) -> Tensor:
         across = torch.add(from_x * unit_y, from_y, alpha=-unit_x)  # positive to the right of the edge
         beyond = along - along.clamp(0.0, length)
         nearest_squared = torch.minimum(nearest_squared, torch.addcmul(across.square(), beyond, beyond))
-        # A ray from the point along +x crosses the edge; half-open in y, so that a corner is crossed once.
-        is_left = across < 0.0 if unit_y > 0.0 else across > 0.0
-        is_inside = is_inside ^ (((y >= start_y) != (y >= end_y)) & is_left)
+        if start_y != end_y:
+            # A ray from the point along +x crosses the edge; half-open in y, so that a corner is crossed once.
+            is_left = across < 0.0 if unit_y > 0.0 else across > 0.0
+            is_inside = is_inside ^ ((is_above[start_y] != is_above[end_y]) & is_left)
     # On the surface itself the root has no slope; the floor makes the gradient zero there, not NaN.
     distance = nearest_squared.clamp_min(torch.finfo(x.dtype).tiny).sqrt()
     return torch.where(is_inside, -distance, distance)

@@ -134,7 +134,9 @@ class MeshHook:
         model = trainer.model
         try:
             mesh = extract_mesh(
-                in_chunks(model.sdf, MAX_POINTS), model.box.to(model.device, torch.float32), config.validate_mesh_resolution
+                in_chunks(model.sdf, MAX_POINTS),
+                model.box.to(model.device, torch.float32),
+                config.validate_mesh_resolution,
             )
         except InputError as error:
             trainer.on_message(f"no mesh snapshot in iteration {trainer.iteration}: {error}")

@@ -134,7 +134,9 @@ def test_masks_are_the_pixels_whose_rays_hit_the_object(scene):
         pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)
         rays = rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene)
         near, far = (torch.full_like(rays[0][:, 0], t) for t in (1.5, 4.5))
-        thinner, thicker = (trace(lambda p, d=d: object_sdf(p) - d, *rays, near, far).hit.numpy() for d in (-1e-3, 1e-3))
+        thinner, thicker = (
+            trace(lambda p, d=d: object_sdf(p) - d, *rays, near, far).hit.numpy() for d in (-1e-3, 1e-3)
+        )
         mask = scene.masks[view].reshape(-1)
         assert mask[thinner].all() and not mask[~thicker].any()
         assert 0.9 * thicker.sum() < mask.sum() > 100
@@ -165,7 +167,9 @@ def test_every_part_of_the_surface_is_seen_by_some_view(surface):
         distances = (targets - centers).norm(dim=-1)
         directions = (targets - centers) / distances.unsqueeze(-1)
         near, far = distances.flatten() - 1.8, distances.flatten() + 0.1
-        result = trace(object_sdf, centers.reshape(-1, 3), directions.reshape(-1, 3), near, far, tolerance=1e-3, max_steps=50)
+        result = trace(
+            object_sdf, centers.reshape(-1, 3), directions.reshape(-1, 3), near, far, tolerance=1e-3, max_steps=50
+        )
         is_seen = result.hit & (result.t > distances.flatten() - 0.02)
         assert is_seen.reshape(len(scene), -1).any(dim=0).double().mean() > 0.8, name
 
