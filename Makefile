@@ -1,6 +1,6 @@
 # The two commands a newcomer needs, on a machine with Python 3.11+ and nothing else:
 #   make demo   trains on the built-in scene and shows the result beside the truth
-#   make test   runs the tests and the linter
+#   make test   runs the tests (make lint: the linter)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -13,5 +13,9 @@ class InputError(ValueError):
     """
 
 
+class TrainingDiverged(ArithmeticError):
+    """Numbers stopped being finite again and again; the message says which, when, and what is left."""
+
+
 class InputWarning(UserWarning):
     """Something given by the user looks wrong, but work can go on; the command line prints it as one line."""

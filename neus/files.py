@@ -8,6 +8,21 @@ from pathlib import Path
 from neus.errors import InputError
 
 
+def check_can_write(path: Path) -> None:
+    """InputError if `path` cannot be written, said before hours of work rather than after; nothing is left behind."""
+    path = Path(path)
+    made = [folder for folder in path.parents if not folder.exists()]
+    probe = path.with_name(f".{path.name}.probe")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+        for folder in made:
+            folder.rmdir()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with the same suffix, that takes its name when the block ends without an error.
@@ -29,9 +44,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield beside
         os.replace(beside, path)
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space or choose a folder you may write to."
-        ) from error
+        raise _cannot_write(path, error) from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError:
+    reason = error.strerror or error
+    return InputError(f"{path}: cannot be written ({reason}); free some space or choose a folder you may write to.")

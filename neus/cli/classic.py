@@ -1,9 +1,18 @@
 """NeuS's own command line: `exp_runner.py --mode train|validate_mesh|interpolate_I_J --conf C --case NAME ...`."""
 
+from __future__ import annotations
+
+import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from neus.cli.options import EXIT_INTERRUPTED, OneLineParser
 from neus.errors import InputError
+
+if TYPE_CHECKING:
+    from neus.experiment.config import ExperimentConfig
+    from neus.experiment.run_folder import RunFolder
 
 # As in NeuS: the resolution of validate_mesh, and frames one way of an interpolation.
 MESH_RESOLUTION, FRAMES = 512, 60
@@ -13,17 +22,17 @@ INTERPOLATION_SCALE = 0.25
 
 def main(arguments: list[str]) -> int:
     """Runs one of NeuS's modes in its folders; returns the exit status."""
-    from neus.cli.main import _Parser
     from neus.experiment.config import read_config
     from neus.experiment.run_folder import RunFolder
 
-    parser = _Parser(
+    parser = OneLineParser(
         prog="exp_runner.py", description="NeuS's own command line; see `exp_runner.py --help` for the verbs."
     )
     parser.add_argument("--conf", type=Path, required=True)
     parser.add_argument("--mode", default="train")
     parser.add_argument("--mcube_threshold", type=float, default=0.0)
     parser.add_argument("--is_continue", action="store_true")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run of this case")
     parser.add_argument("--gpu", type=int, default=0)
     parser.add_argument("--case", default="")
     options = parser.parse_args(arguments)
@@ -33,7 +42,7 @@ def main(arguments: list[str]) -> int:
     folder = RunFolder(Path(config.general.base_exp_dir))
     device = _device(options.gpu)
     if options.mode == "train":
-        return _train(config, folder, options.is_continue, device)
+        return _train(config, folder, options, device)
     if options.mode == "validate_mesh":
         return _validate_mesh(config, folder, options.mcube_threshold, device)
     parts = options.mode.split("_")
@@ -50,18 +59,17 @@ def _device(gpu: int) -> str:
     return f"cuda:{gpu}" if torch.cuda.is_available() else "auto"
 
 
-def _train(config: "ExperimentConfig", folder: "RunFolder", resume: bool, device: str) -> int:  # noqa: F821
-    from neus.cli.main import EXIT_INTERRUPTED
+def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace, device: str) -> int:
     from neus.experiment.train import train
 
-    # NeuS keeps every checkpoint and writes over an earlier run without asking; the first is kept, the second is not.
+    # NeuS keeps every checkpoint. It also writes over an earlier run without asking, which is not copied.
     config = replace(config, train=replace(config.train, keep_checkpoints=0))
-    trainer = train(config, folder, resume=resume, device=device)
+    trainer = train(config, folder, options.is_continue, options.overwrite, device)
     print(folder.path)
     return EXIT_INTERRUPTED if trainer.stopped else 0
 
 
-def _loaded(config: "ExperimentConfig", folder: "RunFolder", device: str) -> tuple:  # noqa: F821
+def _loaded(config: ExperimentConfig, folder: RunFolder, device: str) -> tuple:
     from neus.datasets.readers import read_scene
     from neus.experiment.load import new_model
     from neus.training.checkpoint import load_parameters, read_checkpoint
@@ -74,7 +82,7 @@ def _loaded(config: "ExperimentConfig", folder: "RunFolder", device: str) -> tup
     return model.eval(), scene, int(content["iter_step"])
 
 
-def _validate_mesh(config: "ExperimentConfig", folder: "RunFolder", threshold: float, device: str) -> int:  # noqa: F821
+def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float, device: str) -> int:
     from neus.cli.mesh import surface_mesh
     from neus.meshing.files import write_mesh
 
@@ -85,7 +93,7 @@ def _validate_mesh(config: "ExperimentConfig", folder: "RunFolder", threshold: f
     return 0
 
 
-def _interpolate(config: "ExperimentConfig", folder: "RunFolder", start: int, end: int, device: str) -> int:  # noqa: F821
+def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: int, device: str) -> int:
     from neus.cli.options import Progress, check_views
     from neus.experiment.views import write_frames
     from neus.rendering.paths import between

@@ -5,16 +5,19 @@ example: neus demo --out runs/demo
 
 import argparse
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from neus.cli.options import Progress, add_device_argument, whole_number
+from neus.cli.options import EXIT_INTERRUPTED, Progress, add_device_argument, whole_number
 from neus.errors import InputError
 
 MESH_RESOLUTION = 192
+# Tells a folder that an earlier demo made from any other, which is left alone.
+MARKER = "made_by_demo.txt"
 # Few and small photographs, a small and short video: all is made on a CPU in minutes.
 VIEWS, WIDTH, HEIGHT = 36, 256, 192
-ORBIT_FRAMES, ORBIT_SCALE = 20, 0.4
+ORBIT_FRAMES, ORBIT_SCALE = 16, 0.4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,9 +59,15 @@ def run(options: argparse.Namespace) -> int:
     config = read_config(options.conf or shipped_conf("demo.conf"), options.overrides)
     stages = Stages(print)
     folder = options.out / "scene"
-    if not (folder / "cameras_sphere.npz").is_file():
-        stages.begin("scene", f"rendering the built-in scene to {folder}")
-        write_synthetic(folder, VIEWS, WIDTH, HEIGHT)
+    if options.out.exists() and any(options.out.iterdir()) and not (options.out / MARKER).is_file():
+        raise InputError(f"--out {options.out}: holds something else than an earlier demo; choose another folder.")
+    with written_whole(options.out / MARKER) as beside:
+        beside.write_text(
+            "Everything in this folder is made by `neus demo` and replaced by the next one.\n", encoding="utf-8"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    stages.begin("scene", f"rendering the built-in scene to {folder}")
+    write_synthetic(folder, VIEWS, WIDTH, HEIGHT)
     stages.begin("train", f"training on {folder}")
     run_folder = RunFolder(options.out / "run")
     config = replace(
@@ -66,8 +75,6 @@ def run(options: argparse.Namespace) -> int:
     )
     trainer = train(config, run_folder, overwrite=True, device=options.device)
     if trainer.stopped:
-        from neus.cli.main import EXIT_INTERRUPTED
-
         return EXIT_INTERRUPTED
     model, scene = trainer.model.eval(), read_scene(folder)
     stages.begin("mesh", "extracting the mesh")

@@ -9,30 +9,22 @@ import warnings
 # It has to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from neus.errors import InputError, InputWarning  # noqa: E402
+from neus.cli.options import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_USER_ERROR, OneLineParser  # noqa: E402
+from neus.errors import InputError, InputWarning, TrainingDiverged  # noqa: E402
 from neus.version import VERSION  # noqa: E402
-
-EXIT_USER_ERROR, EXIT_DIVERGED, EXIT_INTERRUPTED = 2, 1, 130
-
-
-class _Parser(argparse.ArgumentParser):
-    """Errors in one line, without the usage text before it."""
-
-    def error(self, message: str) -> None:
-        self.exit(EXIT_USER_ERROR, f"error: {message}; see {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
     from neus.cli import demo, evaluate, mesh, render, train
 
-    parser = _Parser(
+    parser = OneLineParser(
         prog="neus",
         description="Posed images to a watertight, coloured mesh and novel views.",
         epilog="NeuS's own command line (--mode, --conf, --case, --is_continue, --mcube_threshold, --gpu) works as well.",
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}")
-    verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, parser_class=_Parser)
+    verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, parser_class=OneLineParser)
     for module in (train, mesh, render, evaluate, demo):
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
@@ -69,7 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except ArithmeticError as error:
+    except OSError as error:
+        print(
+            f"error: {error.filename or 'files'}: {error.strerror or error}; check that it can be read and written.",
+            file=sys.stderr,
+        )
+        return EXIT_USER_ERROR
+    except TrainingDiverged as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_DIVERGED
 

@@ -4,11 +4,19 @@ example: neus mesh runs/scan65 --resolution 512 --out scan65.ply
          neus mesh old_neus/ckpt_300000.pth --conf old_neus/config.conf --data data/dtu_scan65 --out scan65.glb
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neus.cli.options import Progress, add_model_arguments, whole_number
 from neus.errors import InputError
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
+
+    from neus.rendering.model import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     """Extracts, colours and writes the mesh; prints its path last."""
     from neus.experiment.load import load_model
     from neus.experiment.views import scene_of_run
+    from neus.files import check_can_write
     from neus.meshing.clean import clip_to_masks, largest_component
     from neus.meshing.files import SUFFIXES, write_mesh
 
@@ -60,10 +69,12 @@ def run(options: argparse.Namespace) -> int:
     )
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {out}: unknown mesh format; name the file .ply, .obj or .glb.")
+    check_can_write(out)
     model = load_model(options.run_folder, options.conf, options.device)
     scene = None
-    if options.clip_to_masks is not None or options.data is not None:
-        scene = scene_of_run(options.run_folder, options.data)
+    in_world = options.frame == "world"
+    if options.clip_to_masks is not None or options.data is not None or (in_world and model.scene_to_world is None):
+        scene = scene_of_run(options.run_folder, options.data, options.conf)
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
     mesh = surface_mesh(model, options.resolution, options.threshold)
     if options.clip_to_masks is not None:
@@ -72,8 +83,8 @@ def run(options: argparse.Namespace) -> int:
         mesh = clip_to_masks(mesh, [scene.camera(v) for v in range(len(scene))], scene.masks, options.clip_to_masks)
     if options.keep == "largest":
         mesh = largest_component(mesh)
-    write_mesh(mesh, out, model.scene_to_world if options.frame == "world" else None)
-    unit = "world units" if options.frame == "world" else "scene units"
+    write_mesh(mesh, out, model.scene_to_world if in_world else None)
+    unit = "world units" if in_world else "scene units"
     print(
         f"{len(mesh.vertices)} vertices, {len(mesh.faces)} faces, watertight: {'yes' if mesh.is_watertight else 'no'}, in {unit}"
     )
@@ -81,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def surface_mesh(model: "Model", resolution: int, threshold: float = 0.0) -> "Trimesh":  # noqa: F821
+def surface_mesh(model: Model, resolution: int, threshold: float = 0.0) -> Trimesh:
     """The coloured mesh of a model in the scene frame, with a progress line."""
     import torch
 
@@ -89,12 +100,11 @@ def surface_mesh(model: "Model", resolution: int, threshold: float = 0.0) -> "Tr
     from neus.meshing.extract import extract_mesh
     from neus.rendering.model import in_chunks
 
-    # MPS has no float64.
     chunk = 2**15
     with Progress("mesh", " blocks") as progress:
         mesh = extract_mesh(
             in_chunks(model.sdf, chunk),
-            model.box.to(model.device, torch.float32),
+            model.box.to(model.device, torch.float32),  # MPS has no float64
             resolution,
             level=threshold,
             gradient=in_chunks(model.gradient, chunk),

@@ -8,6 +8,16 @@ from tqdm import tqdm
 
 from neus.errors import InputError
 
+EXIT_DIVERGED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Errors in one line, without the usage text before it."""
+
+    def error(self, message: str) -> None:
+        """Prints the line and exits with status 2."""
+        self.exit(EXIT_USER_ERROR, f"error: {message}; see {self.prog} --help\n")
+
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN, --conf and --device: which model, and where it is evaluated."""

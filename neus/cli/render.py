@@ -5,8 +5,12 @@ example: neus render runs/scan65 --views 0,8 --what rgb,normal,depth --scale 0.5
          neus render runs/scan65 --orbit 120 --out orbit.mp4
 """
 
+from __future__ import annotations
+
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neus.cli.options import (
     Progress,
@@ -19,6 +23,11 @@ from neus.cli.options import (
 )
 from neus.errors import InputError
 
+if TYPE_CHECKING:
+    from neus.datasets.scene import Scene
+    from neus.geometry.cameras import Camera
+    from neus.rendering.model import Model
+
 WHAT = ("rgb", "normal", "depth", "opacity")
 
 
@@ -27,11 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--views", type=numbers_in_list, metavar="I,J,...", help="views of the data set")
-    which.add_argument(
-        "--between", type=whole_number(0), nargs=2, metavar=("I", "J"), help="from one view to another and back"
-    )
+    which.add_argument("--between", type=whole_number(0), nargs=2, metavar=("I", "J"), help="from one view to another")
     which.add_argument("--orbit", type=whole_number(2), metavar="FRAMES", help="round the object")
-    parser.add_argument("--frames", type=whole_number(2), default=60, help="of --between, one way (default 60)")
+    parser.add_argument("--frames", type=whole_number(2), default=60, help="of --between (default 60)")
     parser.add_argument(
         "--what", type=words_in_list(WHAT), default=["rgb"], help="some of rgb,normal,depth,opacity (default rgb)"
     )
@@ -46,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Renders; prints the path of what was made last."""
     from neus.experiment.load import load_model
     from neus.experiment.views import scene_of_run, write_frames
+    from neus.files import check_can_write
     from neus.rendering.paths import between, orbit
 
     out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "render"
@@ -53,11 +61,13 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--out {out}: single views are written to a folder; give one, or use --between or --orbit.")
     if out.suffix and out.suffix.lower() != ".mp4":
         raise InputError(f"--out {out}: expected a folder or a file ending in .mp4.")
+    check_can_write(out if out.suffix else out / "frame.png")
     model = load_model(options.run_folder, options.conf, options.device)
-    scene = scene_of_run(options.run_folder, options.data)
+    scene = scene_of_run(options.run_folder, options.data, options.conf)
+    model.scene_to_world = scene.scene_to_world
     check_views(options.views or options.between or [], len(scene))
 
-    def sized(camera: "Camera") -> "Camera":  # noqa: F821
+    def sized(camera: Camera) -> Camera:
         return camera.scaled(options.width / camera.width if options.width else options.scale)
 
     if options.views:
@@ -65,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         if options.between:
             start, end = (sized(scene.camera(v)) for v in options.between)
-            cameras = between(start, end, options.frames)
+            cameras = between(start, end, options.frames, there_and_back=False)
         else:
             cameras = orbit([sized(scene.camera(v)) for v in range(len(scene))], options.orbit)
         with Progress("render", " frames") as progress:
@@ -74,7 +84,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _render_views(model: "Model", scene: "Scene", options: argparse.Namespace, out: Path, sized: "Callable") -> None:  # noqa: F821
+def _render_views(
+    model: Model, scene: Scene, options: argparse.Namespace, out: Path, sized: Callable[[Camera], Camera]
+) -> None:
     import numpy as np
 
     from neus.experiment.views import pictures_of

@@ -9,7 +9,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from neus.cli.options import add_device_argument, whole_number
+from neus.cli.options import EXIT_INTERRUPTED, add_device_argument, whole_number
 from neus.errors import InputError
 
 
@@ -43,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Trains; prints the run folder last."""
-    from neus.cli.main import EXIT_INTERRUPTED
     from neus.experiment.config import read_config
     from neus.experiment.run_folder import RunFolder
     from neus.experiment.train import train
@@ -55,6 +54,15 @@ def run(options: argparse.Namespace) -> int:
         folder.latest_checkpoint()
     config = read_config(options.conf or folder.path / "config.conf", options.overrides)
     dataset, training = config.dataset, config.train
+    if options.resume and (folder.path / "config.conf").is_file():
+        # What decides the views and the random numbers stays as the run began, whatever the conf says.
+        begun = folder.config()
+        dataset = replace(dataset, holdout=begun.dataset.holdout, data_dir=begun.dataset.data_dir)
+        if options.seed not in (None, begun.train.seed):
+            raise InputError(
+                f"--seed {options.seed}: the run began with seed {begun.train.seed}; leave it out to resume."
+            )
+        training = replace(training, seed=begun.train.seed)
     if options.data is not None:
         dataset = replace(dataset, data_dir=str(options.data))
     if options.holdout is not None:

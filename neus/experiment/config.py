@@ -81,13 +81,15 @@ def read_config(path: Path, overrides: list[str] = (), case: str = "") -> Experi
     if not isinstance(tree, ConfigTree):
         raise InputError(f"{path}: a list, expected sections as in confs/wmask.conf.")
     for override in overrides:
-        tree = ConfigTree.merge_configs(tree, _parsed_override(override))
+        change = _parsed_override(override)
+        section_from_dict(ExperimentConfig, change.as_plain_ordered_dict(), f"--set {override}", ())
+        tree = ConfigTree.merge_configs(tree, change)
     return config_from_dict(_with_case(tree.as_plain_ordered_dict(), case), str(path))
 
 
 def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
     """The checked conf in a plain dictionary; `source` is named in errors. Inverse of `dataclasses.asdict`."""
-    config = _build(ExperimentConfig, content, source, ())
+    config = section_from_dict(ExperimentConfig, content, source, ())
     _check_together(config, source)
     return config
 
@@ -131,8 +133,15 @@ def _parsed_override(text: str) -> ConfigTree:
         raise InputError(f"--set {text}: not a HOCON value; quote text, write lists as [1, 2].") from error
 
 
-def _build(cls: type[T], content: Any, source: str, path: tuple[str, ...]) -> T:
-    """A dataclass from nested dictionaries, each key known, each value of its type and in its range."""
+def section_from_dict(cls: type[T], content: Any, source: str, path: tuple[str, ...]) -> T:
+    """A config dataclass from nested dictionaries, each key known, each value of its type and in its range.
+
+    Args:
+        cls: the dataclass.
+        content: its fields; sections are dictionaries.
+        source: named first in errors.
+        path: of this section in the conf.
+    """
     if not isinstance(content, dict):
         raise InputError(f"{source}: {'.'.join(path)}: found {content!r}, expected a section {{ ... }}.")
     known = {f.name: f for f in fields(cls)}
@@ -146,7 +155,7 @@ def _build(cls: type[T], content: Any, source: str, path: tuple[str, ...]) -> T:
             raise InputError(f"{source}: unknown key {'.'.join((*path, key))}; {hint}")
         place = ".".join((*path, key))
         if is_dataclass(hints[key]):
-            values[key] = _build(hints[key], value, source, (*path, key))
+            values[key] = section_from_dict(hints[key], value, source, (*path, key))
         else:
             values[key] = _in_range(_converted(value, hints[key], source, place), known[key].metadata, source, place)
     return cls(**values)

@@ -7,7 +7,7 @@ from neus.datasets.readers import DatasetConfig, read_scene
 from neus.datasets.scene import Scene
 from neus.errors import InputError
 from neus.experiment.build import build_model, model_for_scene, pick_device, placed, take_scene_facts
-from neus.experiment.config import ExperimentConfig, config_from_dict, read_config
+from neus.experiment.config import ExperimentConfig, config_from_dict, read_config, section_from_dict
 from neus.experiment.run_folder import RunFolder
 from neus.rendering.model import Model
 from neus.training.checkpoint import load_parameters, read_checkpoint
@@ -23,7 +23,7 @@ def load_scene(folder: str | Path, **settings: object) -> Scene:
     Raises:
         InputError: no such folder, no known layout, or something wrong in it, named.
     """
-    return read_scene(Path(folder), DatasetConfig(**settings))
+    return read_scene(Path(folder), section_from_dict(DatasetConfig, settings, "load_scene", ("dataset",)))
 
 
 def load_model(source: str | Path, conf: str | Path | None = None, device: str = "cpu") -> Model:
@@ -36,7 +36,7 @@ def load_model(source: str | Path, conf: str | Path | None = None, device: str =
 
     Returns:
         The model in evaluation mode, colours in RGB. A published checkpoint knows nothing of its scene: its
-        `scene_to_world` is the identity until set.
+        `scene_to_world` is None until set.
 
     Raises:
         InputError: missing, truncated, or made with another conf (the first tensor that differs is named).

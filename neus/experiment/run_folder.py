@@ -54,8 +54,8 @@ class RunFolder:
         return found[-1]
 
     def holds_a_run(self) -> bool:
-        """Whether something was trained here before."""
-        return (self.path / "run.json").is_file() or bool(checkpoints_in(self.checkpoints))
+        """Whether something was trained here before that would be lost."""
+        return bool(checkpoints_in(self.checkpoints))
 
     def prepare(self, config: ExperimentConfig, facts: dict[str, Any], resume: bool, overwrite: bool) -> None:
         """Makes the folder ready to train in, and records the settings.
@@ -76,14 +76,17 @@ class RunFolder:
         elif self.holds_a_run():
             if not overwrite:
                 raise InputError(
-                    f"{self.path}: already holds a run; continue it with --resume, replace it with --overwrite, or choose another folder."
+                    f"{self.path}: already holds a run; go on with --resume (--is_continue), replace it with --overwrite, "
+                    "or choose another folder."
                 )
+        if not resume and (overwrite or (self.path / "run.json").is_file()):
             self._remove_run()
         text = config_text(config)
         with written_whole(self.path / "config.conf") as beside:
             beside.write_text(text, encoding="utf-8")
-        with written_whole(self.path / "recording" / "config.conf") as beside:
-            beside.write_text(text, encoding="utf-8")
+        if not (self.path / "recording" / "config.conf").exists():  # how the run began, ours or a published one
+            with written_whole(self.path / "recording" / "config.conf") as beside:
+                beside.write_text(text, encoding="utf-8")
         versions = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
         with written_whole(self.path / "run.json") as beside:
             beside.write_text(json.dumps({**facts, "versions": versions}, indent=2) + "\n", encoding="utf-8")

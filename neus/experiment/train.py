@@ -2,13 +2,17 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from neus.datasets.readers import read_scene
 from neus.datasets.splits import split_views
+from neus.errors import InputError
 from neus.experiment.build import scene_facts
 from neus.experiment.config import ExperimentConfig
 from neus.experiment.load import config_as_dict, new_model
@@ -25,7 +29,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
-    extra_hooks: list[Hook] = (),
+    extra_hooks: Sequence[Hook] = (),
 ) -> Trainer:
     """Trains, from the start or from the newest checkpoint, until the end or Ctrl-C; the state is saved either way.
 
@@ -47,27 +51,29 @@ def train(
     scene = read_scene(Path(config.dataset.data_dir), config.dataset)
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
     model = new_model(config, scene, device)
-    messages: list[Any] = [print]
-    trainer = Trainer(model, scene.subset(training_views), config.train, on_message=lambda text: messages[-1](text))
-    if resume:
-        path = run.latest_checkpoint()
-        trainer.load(read_checkpoint(path), path)
+    trainer = Trainer(model, scene.subset(training_views), config.train)
     facts = {
         "scene": str(Path(config.dataset.data_dir).resolve()),
         "format": scene.format,
         "n_views": len(scene),
+        "view_names": scene.names,
         "training_views": training_views,
         "held_out_views": held_out,
         "seed": config.train.seed,
     }
+    if resume:
+        path = run.latest_checkpoint()
+        content = read_checkpoint(path)
+        check_same_scene(content, facts, model.scene_to_world, path)
+        trainer.load(content, path)
     run.prepare(config, facts, resume, overwrite)
     extra = {"config": config_as_dict(config), "scene": scene_facts(model), "run": facts}
     checkpoints = CheckpointHook(run.checkpoints, lambda path: trainer.save(path, extra))
     writer = MetricsWriter(run.path, trainer.iteration)
     progress = ProgressHook(trainer)
-    messages.append(progress.message)
-    hooks = [progress, MetricsHook(writer), checkpoints, MeshHook(run.path)]
-    hooks.insert(-1, ValidationHook(run.path, trainer.scene, training_views))
+    trainer.on_message, trainer.on_recovery = progress.message, checkpoints.forget_after
+    pictures = ValidationHook(run.path, trainer.scene, training_views)
+    hooks = [progress, MetricsHook(writer), checkpoints, pictures, MeshHook(run.path)]
     try:
         with stopping_on_signals(trainer):
             trainer.run([*hooks, *extra_hooks])
@@ -78,6 +84,23 @@ def train(
         path = checkpoints.save_now(trainer)
         print(f"stopped after iteration {trainer.iteration}; saved {path}; go on with --resume")
     return trainer
+
+
+def check_same_scene(content: dict[str, Any], facts: dict[str, Any], scene_to_world: Tensor, path: Path) -> None:
+    """InputError if a checkpoint was trained on other views or in another frame; its folder may have moved."""
+    if "neus" not in content:
+        return  # a published checkpoint does not say
+    before, frame = content["neus"].get("run", facts), content["neus"]["scene"]["scene_to_world"]
+    for what in ("view_names", "training_views"):
+        if before.get(what) != facts[what]:
+            raise InputError(
+                f"{path}: trained on other {what.replace('_', ' ')} ({len(before.get(what) or [])}) than the scene in "
+                f"{facts['scene']} has now ({len(facts[what])}); resume with the same scene and --holdout."
+            )
+    if not torch.allclose(frame, scene_to_world):
+        raise InputError(
+            f"{path}: trained on a scene with another scale matrix than the one in {facts['scene']}; give the scene it was trained on."
+        )
 
 
 @contextmanager

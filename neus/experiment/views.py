@@ -1,7 +1,6 @@
 """Scenes of runs, and sequences of rendered pictures on disk."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -10,6 +9,7 @@ import numpy as np
 from neus.datasets.readers import DatasetConfig, read_scene
 from neus.datasets.scene import Scene
 from neus.errors import InputError
+from neus.experiment.config import read_config
 from neus.experiment.run_folder import RunFolder
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
@@ -21,30 +21,28 @@ FRAMES_PER_SECOND = 30
 WHAT = ("rgb", "normal", "depth", "opacity")
 
 
-def scene_of_run(source: Path, data: Path | None = None) -> Scene:
+def scene_of_run(source: Path, data: Path | None = None, conf: Path | None = None) -> Scene:
     """The scene that a run was trained on, all its views.
 
     Args:
-        source: run folder, or a checkpoint, for which `data` is needed.
-        data: the scene's folder, if it has moved.
+        source: run folder, ours or published, or a checkpoint.
+        data: the scene's folder, if it has moved or is not known.
+        conf: says how the scene is read (camera files, background), and where it is if nothing else does.
 
     Raises:
         InputError: not found.
     """
-    if not source.is_dir():
-        if data is None:
-            raise InputError(f"{source}: a checkpoint alone does not say where its scene is; give --data SCENE_FOLDER.")
-        return read_scene(data, DatasetConfig())
     run = RunFolder(source)
-    if not (source / "run.json").is_file():
-        if data is None:
-            raise InputError(f"{source}: holds no run.json; give --data SCENE_FOLDER.")
-        return read_scene(data, DatasetConfig())
-    config = run.config().dataset
-    folder = data or Path(run.facts()["scene"])
-    if data is None and not folder.exists():
-        raise InputError(f"{folder}: the scene of this run is no longer there; give its new place with --data.")
-    return read_scene(folder, replace(config, data_dir=str(folder)))
+    recorded = [source / "config.conf", source / "recording" / "config.conf"]
+    known = [path for path in ([conf] if conf else recorded) if path.is_file()]
+    config = read_config(known[0]).dataset if known else DatasetConfig()
+    if data is None and (source / "run.json").is_file():
+        data = Path(run.facts()["scene"])
+        if not data.exists():
+            raise InputError(f"{data}: the scene of this run is no longer there; give its new place with --data.")
+    if data is None and (not config.data_dir or not Path(config.data_dir).exists()):
+        raise InputError(f"{source}: does not say where its scene is; give --data SCENE_FOLDER.")
+    return read_scene(data or Path(config.data_dir), config)
 
 
 def pictures_of(seen: RenderedView, camera: Camera, what: list[str]) -> dict[str, np.ndarray]:
@@ -93,11 +91,23 @@ def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: in
             quality=8,
         )
         video.send(None)
+        n_frames = 0
         try:
             for frame in frames:
                 video.send(np.ascontiguousarray(frame[: size[1], : size[0]]))
+                n_frames += 1
         finally:
             video.close()
+        if _frames_in(beside) != n_frames:  # the encoder says nothing of a full disk
+            raise OSError("the encoder stopped early; the disk may be full")
+
+
+def _frames_in(path: Path) -> int:
+    """Frames of a video file, 0 if it cannot be read."""
+    try:
+        return imageio_ffmpeg.count_frames_and_secs(str(path))[0]
+    except RuntimeError:
+        return 0
 
 
 def _frames(

@@ -30,7 +30,8 @@ class Model(nn.Module):
 
     Attributes:
         config: how it is built.
-        scene_to_world: (4, 4), from the scene frame of all queries to the data set's own unit.
+        scene_to_world: (4, 4), from the scene frame of all queries to the data set's own unit; None if it is not known,
+            as with published checkpoints.
         box: (2, 3), the corners of the object's box in the scene frame.
         background: (3,) RGB behind everything, used by `render` where no other is given; None is black.
     """
@@ -44,7 +45,7 @@ class Model(nn.Module):
         self.sharpness = Sharpness(config.variance_network)
         self.color_network = ColorNetwork(config.rendering_network)
         self.density = DENSITIES[config.neus_renderer.density]()
-        self.scene_to_world = torch.eye(4, dtype=torch.float64)
+        self.scene_to_world: Tensor | None = None
         self.box = torch.tensor([[-1.01] * 3, [1.01] * 3], dtype=torch.float64)
         self.background: Tensor | None = None
 

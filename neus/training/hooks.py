@@ -16,7 +16,7 @@ from neus.meshing.extract import extract_mesh
 from neus.meshing.files import write_mesh
 from neus.rendering.model import in_chunks
 from neus.rendering.views import normal_picture, render_view, rgb_picture
-from neus.training.checkpoint import checkpoint_name, delete_old_checkpoints
+from neus.training.checkpoint import checkpoint_name, checkpoints_in, delete_old_checkpoints, iteration_of
 from neus.training.metrics import MetricsWriter
 from neus.training.step import StepTerms
 from neus.training.trainer import Trainer
@@ -97,6 +97,12 @@ class CheckpointHook:
         self.save(path)
         delete_old_checkpoints(self.folder, trainer.config.keep_checkpoints)
         return path
+
+    def forget_after(self, iteration: int) -> None:
+        """Removes the checkpoints of later iterations: steps from them were not finite."""
+        for path in checkpoints_in(self.folder):
+            if iteration_of(path) > iteration:
+                path.unlink()
 
 
 class ValidationHook:

@@ -39,7 +39,9 @@ def eikonal_loss(gradients: Tensor, radii: Tensor) -> Tensor:
 
 def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
     """Binary cross entropy between opacity and mask, (N,) each (NeuS eq. 17)."""
-    return torch.nn.functional.binary_cross_entropy(opacity.clamp(OPACITY_MARGIN, 1.0 - OPACITY_MARGIN), mask)
+    opacity = opacity.clamp(OPACITY_MARGIN, 1.0 - OPACITY_MARGIN)
+    # Written out: torch's own refuses NaN with an error of its own, before training can name it and recover.
+    return -(mask * opacity.log() + (1.0 - mask) * (1.0 - opacity).log()).mean()
 
 
 def psnr_of(rgb: Tensor, target: Tensor, mask: Tensor) -> Tensor:

@@ -19,5 +19,6 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 def gradients_are_finite(optimizer: torch.optim.Optimizer) -> bool:
     """Whether no gradient holds NaN or infinity."""
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norms = torch._foreach_norm(gradients)
+    # The greatest element, not the sum of squares, which overflows while every element is still finite.
+    norms = torch._foreach_norm(gradients, float("inf"))
     return bool(torch.stack([n.float() for n in norms]).isfinite().all())

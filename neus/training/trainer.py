@@ -10,7 +10,7 @@ import torch
 
 from neus.datasets.pixels import ViewOrder, random_rays
 from neus.datasets.scene import Scene
-from neus.errors import InputError
+from neus.errors import InputError, TrainingDiverged
 from neus.rendering.model import Model
 from neus.training.checkpoint import load_optimizer, load_parameters, save_checkpoint
 from neus.training.config import TrainConfig
@@ -22,10 +22,6 @@ from neus.training.step import LossWeights, StepTerms, training_step
 ITERATIONS_BETWEEN_GOOD_STATES = 100
 MAX_RECOVERIES = 3
 RECOVERY_FACTOR = 0.5
-
-
-class TrainingDiverged(ArithmeticError):
-    """Numbers stopped being finite again and again; the message says which, when, and what is left."""
 
 
 class NotFinite(ArithmeticError):
@@ -48,10 +44,17 @@ class Trainer:
         iteration: iterations done.
         recoveries: how often training went back to a good state.
         stopped: whether a stop was asked for before the end.
+        on_message: told what a user should know.
+        on_recovery: told the iteration of the last good state, when later ones have turned out not to be.
     """
 
     def __init__(
-        self, model: Model, scene: Scene, config: TrainConfig, on_message: Callable[[str], None] = print
+        self,
+        model: Model,
+        scene: Scene,
+        config: TrainConfig,
+        on_message: Callable[[str], None] = print,
+        on_recovery: Callable[[int], None] = lambda iteration: None,
     ) -> None:
         if config.mask_weight > 0 and scene.masks is None:
             raise InputError(
@@ -64,9 +67,9 @@ class Trainer:
         self.view_order = ViewOrder(len(scene), self.generator)
         self.weights = LossWeights(eikonal=config.igr_weight, mask=config.mask_weight)
         self.iteration, self.recoveries, self.lr_scale, self.stopped = 0, 0, 1.0, False
-        self.on_message = on_message
+        self.on_message, self.on_recovery = on_message, on_recovery
         self._started, self._iterations_before = time.monotonic(), 0
-        self._good_state = self._parameters_and_moments()
+        self._good_state, self._wants_good_state = self._parameters_and_moments(), False
 
     def run(self, hooks: list[Hook]) -> None:
         """Iterates to the end, or until `stop` is called; hooks run after each iteration.
@@ -76,14 +79,17 @@ class Trainer:
         """
         self._started, self._iterations_before = time.monotonic(), self.iteration
         while self.iteration < self.config.end_iter and not self.stopped:
+            state = self._parameters_and_moments() if self._wants_good_state else None
             try:
                 terms = self._step()
             except NotFinite as error:
                 self._recover(error)
                 continue
+            if state is not None:  # good, since a step from it was finite
+                self._good_state, self._wants_good_state = state, False
             self.iteration += 1
             if self.iteration % ITERATIONS_BETWEEN_GOOD_STATES == 0:
-                self._good_state = self._parameters_and_moments()
+                self._wants_good_state = True
             for hook in hooks:
                 hook(self, terms)
 
@@ -128,10 +134,11 @@ class Trainer:
 
     def _recover(self, error: NotFinite) -> None:
         self.recoveries += 1
+        self.on_recovery(self._good_state["iteration"])
         if self.recoveries > MAX_RECOVERIES:
             raise TrainingDiverged(
                 f"{error} is not finite in iteration {self.iteration}, for the {self.recoveries}th time; training stops. The "
-                "checkpoints are intact: lower train.learning_rate, then go on with --resume."
+                "checkpoints that are left are good: lower train.learning_rate, then go on with --resume."
             )
         iteration_of_error = self.iteration
         self._restore(copy.deepcopy(self._good_state))
@@ -157,11 +164,10 @@ class Trainer:
             "view_order": self.view_order.views,
             "generator": self.generator.get_state(),
             "lr_scale": self.lr_scale,
-            "recoveries": self.recoveries,
         }
         save_checkpoint(path, self.model, self.optimizer, self.iteration, {"training": state, **extra})
-        # Recovery must not go back behind a checkpoint, or the newest one would not be the furthest.
-        self._good_state = self._parameters_and_moments()
+        # Recovery goes back to this state, once a step from it has shown that it is good.
+        self._wants_good_state = True
 
     def load(self, content: dict[str, Any], path: Path) -> None:
         """Takes up the state of a checkpoint (from `read_checkpoint`), ours or published.
@@ -183,5 +189,5 @@ class Trainer:
                 )
             self.view_order.views = state["view_order"]
             self.generator.set_state(state["generator"])
-            self.lr_scale, self.recoveries = float(state["lr_scale"]), int(state["recoveries"])
+            self.lr_scale = float(state["lr_scale"])
         self._good_state = self._parameters_and_moments()

@@ -8,7 +8,7 @@ import pytest
 
 import neus
 from neus.cli import main as main_module
-from neus.errors import InputError, InputWarning
+from neus.errors import InputError, InputWarning, TrainingDiverged
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,7 +93,12 @@ def run_instead(monkeypatch, function):
     [
         (InputError("x: wrong; mend it."), 2, "error: x: wrong; mend it."),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (FloatingPointError("diverged"), 1, "error: diverged"),
+        (TrainingDiverged("diverged"), 1, "error: diverged"),
+        (
+            PermissionError(13, "Permission denied", "x.png"),
+            2,
+            "error: x.png: Permission denied; check that it can be read and written.",
+        ),
     ],
 )
 def test_errors_become_one_line_and_a_status(neus_command, monkeypatch, error, status, line):

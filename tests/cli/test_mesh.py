@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 import trimesh
 
 import neus
+from neus.experiment.config import config_text
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
 from tests.cli.test_train import assert_one_line
 
@@ -103,7 +105,7 @@ def test_no_surface_is_explained(mesh, tmp_path):
 def test_a_place_that_cannot_be_written_is_named(mesh, tmp_path):
     (tmp_path / "file").touch()
     status, _, err = mesh("--out", tmp_path / "file" / "a.ply")
-    assert status == 2 and len(err) == 1 and "a.ply: the mesh could not be written" in err[0]
+    assert status == 2 and len(err) == 1 and "a.ply: cannot be written" in err[0]
 
 
 def test_a_full_disk_leaves_no_half_mesh(mesh, tmp_path, monkeypatch):
@@ -115,3 +117,27 @@ def test_a_full_disk_leaves_no_half_mesh(mesh, tmp_path, monkeypatch):
     status, _, err = mesh("--out", tmp_path / "a.ply")
     assert status == 2 and len(err) == 1 and "No space left on device" in err[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_published_run_folder_is_meshed_in_the_world_of_the_scene_its_conf_names(
+    mesh, trained_run, tiny_config, tmp_path
+):
+    run = tmp_path / "published"
+    for name in ("checkpoints", "recording"):
+        (run / name).mkdir(parents=True)
+    ours = read_checkpoint(trained_run / "checkpoints" / "ckpt_000006.pth")
+    torch.save(published_checkpoint(ours), run / "checkpoints" / "ckpt_000006.pth")
+    (run / "recording" / "config.conf").write_text(config_text(tiny_config))
+    assert mesh("--out", tmp_path / "a.ply")[0] == mesh("--out", tmp_path / "b.ply", source=run)[0] == 0
+    a, b = trimesh.load(tmp_path / "a.ply"), trimesh.load(tmp_path / "b.ply")
+    assert np.allclose(a.vertices, b.vertices, atol=1e-3)
+
+
+def test_without_a_scene_there_is_no_world(mesh, trained_run, tiny_config, tmp_path):
+    ours = read_checkpoint(trained_run / "checkpoints" / "ckpt_000006.pth")
+    torch.save(published_checkpoint(ours), tmp_path / "ckpt_000006.pth")
+    nowhere = replace(tiny_config, dataset=replace(tiny_config.dataset, data_dir="./public_data/CASE_NAME/"))
+    (tmp_path / "c.conf").write_text(config_text(nowhere))
+    options = ("--conf", tmp_path / "c.conf", "--out", tmp_path / "a.ply")
+    assert_one_line(mesh(*options, source=tmp_path / "ckpt_000006.pth"), "give --data SCENE_FOLDER")
+    assert mesh(*options, "--frame", "scene", source=tmp_path / "ckpt_000006.pth")[0] == 0

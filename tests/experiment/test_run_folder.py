@@ -21,7 +21,7 @@ def prepared(run, config, resume=False, overwrite=False):
 def test_a_new_folder_records_settings_and_facts(run, tiny_config):
     assert not run.holds_a_run()
     prepared(run, tiny_config)
-    assert run.holds_a_run() and run.checkpoints.is_dir()
+    assert not run.holds_a_run() and run.checkpoints.is_dir()
     assert run.config() == tiny_config
     assert run.facts()["scene"] == "/somewhere" and "torch" in run.facts()["versions"]
     assert (run.path / "recording" / "config.conf").read_text() == (run.path / "config.conf").read_text()
@@ -36,8 +36,17 @@ def test_a_folder_with_other_files_is_used(run, tiny_config):
 
 def test_another_run_is_not_written_over(run, tiny_config):
     prepared(run, tiny_config)
-    with pytest.raises(InputError, match="already holds a run; continue it with --resume, replace it with --overwrite"):
+    prepared(run, tiny_config)  # nothing was trained yet, so nothing is lost
+    (run.checkpoints / "ckpt_000010.pth").touch()
+    with pytest.raises(InputError, match=r"already holds a run; go on with --resume.*replace it with --overwrite"):
         prepared(run, tiny_config)
+
+
+def test_folders_of_others_are_left_alone_where_no_run_was(run, tiny_config):
+    (run.path / "logs").mkdir(parents=True)
+    (run.path / "logs" / "mine").touch()
+    prepared(run, tiny_config)
+    assert (run.path / "logs" / "mine").exists()
 
 
 def test_a_folder_with_checkpoints_alone_holds_a_run(run, tiny_config):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from neus.errors import InputError
+from neus.experiment import views
 from neus.experiment.views import pictures_of, scene_of_run, write_video
 from neus.geometry.cameras import Camera
 from neus.rendering.views import RenderedView
@@ -19,7 +20,8 @@ def test_a_run_knows_its_scene(trained_run, scene_folder):
 def test_what_is_not_there_is_asked_for(trained_run, tmp_path):
     with pytest.raises(InputError, match="give --data SCENE_FOLDER"):
         scene_of_run(trained_run / "checkpoints" / "ckpt_000006.pth")
-    with pytest.raises(InputError, match="holds no run.json; give --data"):
+    assert len(scene_of_run(trained_run / "checkpoints" / "ckpt_000006.pth", conf=trained_run / "config.conf")) == 4
+    with pytest.raises(InputError, match="does not say where its scene is; give --data"):
         scene_of_run(tmp_path)
     with pytest.raises(InputError, match="none: no such folder"):
         scene_of_run(trained_run, tmp_path / "none")
@@ -43,3 +45,10 @@ def test_an_error_while_rendering_leaves_no_half_film(tmp_path):
     with pytest.raises(InputError, match="fell over"):
         write_video(tmp_path / "a.mp4", frames(), 16, 16)
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_a_film_that_the_encoder_cut_short_is_no_film(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "_frames_in", lambda path: 1)
+    with pytest.raises(InputError, match="x.mp4: cannot be written"):
+        write_video(tmp_path / "x.mp4", [np.zeros((32, 32, 3), np.uint8)] * 3, 32, 32)
+    assert not list(tmp_path.iterdir())
