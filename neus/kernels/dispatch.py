@@ -43,7 +43,9 @@ def _compiled(operation: str) -> ModuleType | None:
     except (ImportError, RuntimeError) as error:  # the latter where numba finds no folder for its cache
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         warnings.warn(
-            InputWarning(f"numba does not work here ({reason[:80]}); the slower torch kernels are used. pip install numba"),
+            InputWarning(
+                f"numba does not work here ({reason[:80]}); the slower torch kernels are used. pip install numba"
+            ),
             stacklevel=2,
         )
         return None

@@ -84,7 +84,9 @@ def test_derivatives_of_the_gradient_equal_double_backward_through_the_reference
 
 
 def test_gradient_is_differentiable_in_every_parameter(monkeypatch):
-    tiny = replace(SMALL, grid=replace(SMALL.grid, n_levels=2, log2_table_size=3, base_resolution=1), d_hidden=5, d_out=2)
+    tiny = replace(
+        SMALL, grid=replace(SMALL.grid, n_levels=2, log2_table_size=3, base_resolution=1), d_hidden=5, d_out=2
+    )
     field = trained_like(HashSdf(tiny).double())
     points = torch.rand(2, 3, dtype=torch.float64)
     names = [name for name, _ in field.named_parameters()]

@@ -104,7 +104,8 @@ def test_reference_gradients_equal_differences_in_float64_to_second_order(grid):
             lambda rows: outputs(points, torch.cat([rows, table[2:]]), cotangent), (few_rows,), eps=1e-7, atol=1e-5
         )
     assert torch.autograd.gradcheck(
-        lambda rows: outputs(points, table * rows, cotangent), (torch.ones(n_features, dtype=torch.float64).requires_grad_(),)
+        lambda rows: outputs(points, table * rows, cotangent),
+        (torch.ones(n_features, dtype=torch.float64).requires_grad_(),),
     )
 
 

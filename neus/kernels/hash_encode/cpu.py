@@ -142,7 +142,11 @@ def _weigh_corners(factors, signs, weights, slopes):
         i, j, k = corner & 1, corner >> 1 & 1, corner >> 2
         x, y, z = factors[0, i], factors[1, j], factors[2, k]
         weights[corner] = x * y * z
-        slopes[corner, 0], slopes[corner, 1], slopes[corner, 2] = signs[0, i] * y * z, signs[1, j] * x * z, signs[2, k] * x * y
+        slopes[corner, 0], slopes[corner, 1], slopes[corner, 2] = (
+            signs[0, i] * y * z,
+            signs[1, j] * x * z,
+            signs[2, k] * x * y,
+        )
 
 
 @_compiled

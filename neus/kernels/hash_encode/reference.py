@@ -24,9 +24,7 @@ def encode(points: Tensor, table: Tensor, layout: GridLayout, n_active: int) -> 
     return encode_with_jacobian(points, table, layout, n_active)[0]
 
 
-def encode_with_jacobian(
-    points: Tensor, table: Tensor, layout: GridLayout, n_active: int
-) -> tuple[Tensor, Tensor]:
+def encode_with_jacobian(points: Tensor, table: Tensor, layout: GridLayout, n_active: int) -> tuple[Tensor, Tensor]:
     """What `encode` gives, and its Jacobian, from the same look-ups in the table.
 
     On the faces of cells, where features have a kink, the slope is that of the cell on the upper side. Outside the box the
