@@ -119,13 +119,15 @@ def _row(x, y, z, resolution, is_dense, mask):
 
 
 @_compiled
-def _find_corners(point, grid, level, one, rows, factors, signs):
-    """Fills rows (8,) of the corners of a point's cell, and factors, signs (3, 2): weight and slope by axis and side."""
-    resolutions, offsets, dense, mask = grid
-    resolution, first, is_dense = resolutions[level], offsets[level], dense[level]
-    x, u, factors_x = _locate(point[0], resolution, one)
-    y, v, factors_y = _locate(point[1], resolution, one)
-    z, w, factors_z = _locate(point[2], resolution, one)
+def _find_corners(x, y, z, level, one, rows, factors, signs):
+    """Fills rows (8,) of the corners of a point's cell, and factors, signs (3, 2): weight and slope by axis and side.
+
+    `level` is resolution, first row, whether it is dense, mask.
+    """
+    resolution, first, is_dense, mask = level
+    x, u, factors_x = _locate(x, resolution, one)
+    y, v, factors_y = _locate(y, resolution, one)
+    z, w, factors_z = _locate(z, resolution, one)
     factors[0, 0], factors[1, 0], factors[2, 0] = one - u, one - v, one - w
     factors[0, 1], factors[1, 1], factors[2, 1] = u, v, w
     signs[0, 0], signs[1, 0], signs[2, 0] = -factors_x, -factors_y, -factors_z
@@ -157,8 +159,9 @@ def _gather(points, table, grid, n_active, start, stop, features, jacobian, with
     rows, factors, signs = np.empty(8, np.int64), np.empty((3, 2), points.dtype), np.empty((3, 2), points.dtype)
     weights, slopes = np.empty(8, points.dtype), np.empty((8, 3), points.dtype)
     for level in range(min(n_active, len(grid[0]))):
+        place = grid[0][level], grid[1][level], grid[2][level], grid[3]
         for m in range(start, stop):
-            _find_corners(points[m], grid, level, one, rows, factors, signs)
+            _find_corners(points[m, 0], points[m, 1], points[m, 2], place, one, rows, factors, signs)
             _weigh_corners(factors, signs, weights, slopes)
             for f in range(n_features):
                 feature = dx = dy = dz = one - one
@@ -182,8 +185,9 @@ def _scatter(points, grid, level, grad_features, grad_jacobian, with_jacobian, g
     n_features = grad_table.shape[1]
     rows, factors, signs = np.empty(8, np.int64), np.empty((3, 2), points.dtype), np.empty((3, 2), points.dtype)
     weights, slopes = np.empty(8, points.dtype), np.empty((8, 3), points.dtype)
+    place = grid[0][level], grid[1][level], grid[2][level], grid[3]
     for m in range(len(points)):
-        _find_corners(points[m], grid, level, one, rows, factors, signs)
+        _find_corners(points[m, 0], points[m, 1], points[m, 2], place, one, rows, factors, signs)
         _weigh_corners(factors, signs, weights, slopes)
         for f in range(n_features):
             channel = level * n_features + f
@@ -205,8 +209,9 @@ def _pull_to_points(
     n_features = table.shape[1]
     rows, factors, signs = np.empty(8, np.int64), np.empty((3, 2), points.dtype), np.empty((3, 2), points.dtype)
     for level in range(min(n_active, len(grid[0]))):
+        place = grid[0][level], grid[1][level], grid[2][level], grid[3]
         for m in range(start, stop):
-            _find_corners(points[m], grid, level, one, rows, factors, signs)
+            _find_corners(points[m, 0], points[m, 1], points[m, 2], place, one, rows, factors, signs)
             for corner in range(8):
                 i, j, k = corner & 1, corner >> 1 & 1, corner >> 2
                 x, y, z = factors[0, i], factors[1, j], factors[2, k]
