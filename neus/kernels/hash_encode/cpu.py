@@ -119,19 +119,19 @@ def _row(x, y, z, resolution, is_dense, mask):
 
 
 @_compiled
-def _find_corners(x, y, z, level, one, rows, factors, signs):
+def _find_corners(at_x, at_y, at_z, level, one, rows, factors, signs):
     """Fills rows (8,) of the corners of a point's cell, and factors, signs (3, 2): weight and slope by axis and side.
 
     `level` is resolution, first row, whether it is dense, mask.
     """
     resolution, first, is_dense, mask = level
-    x, u, factors_x = _locate(x, resolution, one)
-    y, v, factors_y = _locate(y, resolution, one)
-    z, w, factors_z = _locate(z, resolution, one)
+    x, u, slope_x = _locate(at_x, resolution, one)
+    y, v, slope_y = _locate(at_y, resolution, one)
+    z, w, slope_z = _locate(at_z, resolution, one)
     factors[0, 0], factors[1, 0], factors[2, 0] = one - u, one - v, one - w
     factors[0, 1], factors[1, 1], factors[2, 1] = u, v, w
-    signs[0, 0], signs[1, 0], signs[2, 0] = -factors_x, -factors_y, -factors_z
-    signs[0, 1], signs[1, 1], signs[2, 1] = factors_x, factors_y, factors_z
+    signs[0, 0], signs[1, 0], signs[2, 0] = -slope_x, -slope_y, -slope_z
+    signs[0, 1], signs[1, 1], signs[2, 1] = slope_x, slope_y, slope_z
     for corner in range(8):
         i, j, k = corner & 1, corner >> 1 & 1, corner >> 2
         rows[corner] = first + _row(x + i, y + j, z + k, resolution, is_dense, mask)
