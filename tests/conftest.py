@@ -25,6 +25,8 @@ train {{ val_freq = 0, val_mesh_freq = 0, validate_mesh_resolution = 16 }}
 model.nerf {{ D = 2, W = 16, multires = 2, multires_view = 1, skips = [] }}
 model.sdf_network {{ d_out = 17, d_hidden = 16, n_layers = 2, skip_in = [], multires = 2 }}
 model.rendering_network {{ d_feature = 16, d_hidden = 16, n_layers = 2, multires_view = 1 }}
+model.hash_sdf.grid {{ n_levels = 4, base_resolution = 4, finest_resolution = 32, log2_table_size = 8 }}
+model.hash_sdf {{ d_out = 17, d_hidden = 16 }}
 model.neus_renderer {{ n_samples = 8, n_importance = 8, up_sample_steps = 2 }}
 """
 
@@ -71,6 +73,16 @@ def tiny_conf(tmp_path, data_folder) -> Path:
 def tiny_config(tmp_path_factory, data_folder) -> ExperimentConfig:
     """What is in `tiny_conf`, for case `cup`; its `base_exp_dir` is nobody's."""
     return read_config(write_tiny_conf(tmp_path_factory.mktemp("conf"), data_folder), case="cup")
+
+
+@pytest.fixture(scope="session")
+def tiny_hash_config(tiny_config) -> ExperimentConfig:
+    """The same with a surface on a hash grid, whose levels are switched on one by one."""
+    return replace(
+        tiny_config,
+        model=replace(tiny_config.model, surface="hash"),
+        train=replace(tiny_config.train, levels_start=1, levels_end=5),
+    )
 
 
 @pytest.fixture(scope="session")

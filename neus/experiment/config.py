@@ -22,6 +22,8 @@ from neus.training.config import TrainConfig
 # The word in old confs that stands for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
 _INCLUDE = re.compile(r'^\s*include\s+(?:required\s*\(\s*)?(?:file\s*\(\s*)?"([^"]+)"', re.MULTILINE)
+# A table of so many rows for each level fills 2 GiB with two features and 16 levels.
+MAX_LOG2_TABLE_SIZE = 24
 T = TypeVar("T")
 
 
@@ -194,9 +196,10 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
     """Settings that only make sense with each other."""
     model = config.model
     sdf, color, renderer = model.sdf_network, model.rendering_network, model.neus_renderer
-    if sdf.d_out - 1 != color.d_feature:
+    section, d_out = ("hash_sdf", model.hash_sdf.d_out) if model.surface == "hash" else ("sdf_network", sdf.d_out)
+    if d_out - 1 != color.d_feature:
         raise InputError(
-            f"{source}: model.sdf_network.d_out = {sdf.d_out} gives {sdf.d_out - 1} features, "
+            f"{source}: model.{section}.d_out = {d_out} gives {d_out - 1} features, "
             f"model.rendering_network.d_feature expects {color.d_feature}; make d_out = d_feature + 1."
         )
     d_in = 9 if color.mode == "idr" else 6
@@ -211,6 +214,17 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
     for place, found, expected in fixed:
         if found != expected:
             raise InputError(f"{source}: model.{place} = {found}, expected {expected}.")
+    grid = model.hash_sdf.grid
+    if grid.finest_resolution < grid.base_resolution:
+        raise InputError(
+            f"{source}: model.hash_sdf.grid.finest_resolution = {grid.finest_resolution}, expected at least "
+            f"base_resolution = {grid.base_resolution}."
+        )
+    if grid.log2_table_size > MAX_LOG2_TABLE_SIZE:
+        raise InputError(
+            f"{source}: model.hash_sdf.grid.log2_table_size = {grid.log2_table_size}, expected at most "
+            f"{MAX_LOG2_TABLE_SIZE}; it is a power of two, 18 is 262144 rows."
+        )
     n_encoded = sdf.d_in * (1 + 2 * sdf.multires)
     for layer in sdf.skip_in:
         if not 0 < layer < sdf.n_layers or sdf.d_hidden <= n_encoded:

@@ -8,18 +8,29 @@ from torch import Generator, Tensor, nn
 
 from neus.fields.background import Nerf, NerfConfig
 from neus.fields.color_network import ColorNetwork, ColorNetworkConfig
+from neus.fields.hash_sdf import HashSdf, HashSdfConfig
 from neus.fields.sdf_network import SdfNetwork, SdfNetworkConfig
 from neus.fields.sharpness import Sharpness, SharpnessConfig
 from neus.rendering.density import DENSITIES
 from neus.rendering.renderer import Fields, RenderedRays, RendererConfig, render_rays
+from neus.settings import one_of
+
+# Kinds of surface: NeuS's network, or a hash grid with one small layer.
+SURFACES = ("mlp", "hash")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Conf section `model`, one subsection for each part, with NeuS's names."""
+    """Conf section `model`, one subsection for each part, with NeuS's names.
 
+    Attributes:
+        surface: `mlp` is built as `sdf_network` says, `hash` as `hash_sdf` says; the other section is without effect.
+    """
+
+    surface: str = one_of(SURFACES, default="mlp")
     nerf: NerfConfig = field(default_factory=NerfConfig)
     sdf_network: SdfNetworkConfig = field(default_factory=SdfNetworkConfig)
+    hash_sdf: HashSdfConfig = field(default_factory=HashSdfConfig)
     variance_network: SharpnessConfig = field(default_factory=SharpnessConfig)
     rendering_network: ColorNetworkConfig = field(default_factory=ColorNetworkConfig)
     neus_renderer: RendererConfig = field(default_factory=RendererConfig)
@@ -41,7 +52,7 @@ class Model(nn.Module):
         self.config = config
         # Order of construction is the order of the parameters in published optimiser states.
         self.nerf = Nerf(config.nerf)
-        self.sdf_network = SdfNetwork(config.sdf_network)
+        self.sdf_network = HashSdf(config.hash_sdf) if config.surface == "hash" else SdfNetwork(config.sdf_network)
         self.sharpness = Sharpness(config.variance_network)
         self.color_network = ColorNetwork(config.rendering_network)
         self.density = DENSITIES[config.neus_renderer.density]()
@@ -98,6 +109,11 @@ class Model(nn.Module):
             generator,
             forward,
         )
+
+    def set_active_levels(self, n_levels: int) -> None:
+        """Coarse to fine: of a hash surface only the coarsest `n_levels` take part; other surfaces have no levels."""
+        if self.config.surface == "hash":
+            self.sdf_network.set_active_levels(n_levels)
 
     def parameter_list(self) -> list[nn.Parameter]:
         """All parameters in the order of published optimiser states: background, distance, sharpness, colour."""

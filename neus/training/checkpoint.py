@@ -141,7 +141,15 @@ def rgb_from_bgr(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def published_checkpoint(content: dict[str, Any]) -> dict[str, Any]:
-    """One of our checkpoints (from `read_checkpoint`) as the published code reads it: its keys alone, colours in BGR."""
+    """One of our checkpoints (from `read_checkpoint`) as the published code reads it: its keys alone, colours in BGR.
+
+    Raises:
+        InputError: its surface is a hash grid, which the published code does not know.
+    """
+    if "grid.table" in content["sdf_network_fine"]:
+        raise InputError(
+            "model.surface = hash: the published NeuS has no hash grid; export a model with model.surface = mlp."
+        )
     return {key: value for key, value in rgb_from_bgr(content).items() if key != "neus"}
 
 

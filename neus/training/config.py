@@ -11,11 +11,14 @@ class TrainConfig:
 
     Attributes:
         learning_rate: of Adam, at the end of the warm-up.
-        learning_rate_alpha: share of it that is left at the end.
+        learning_rate_table: the same for the table of a hash surface.
+        learning_rate_alpha: share of both that is left at the end.
         end_iter: iterations in all.
         batch_size: rays per iteration.
         warm_up_end: iterations of rising learning rate.
         anneal_end: iterations until the slope of the surface is fully trusted; 0 from the start.
+        levels_start: levels of a hash surface that are on at the start, from the coarsest.
+        levels_end: iteration from which all are on, one after another at even intervals; 0 from the start.
         use_white_bkgd: the photographs have a white background.
         igr_weight: of the Eikonal term (lambda).
         mask_weight: of the silhouettes (beta); above 0 the scene must have masks.
@@ -30,11 +33,14 @@ class TrainConfig:
     """
 
     learning_rate: float = at_least(0.0, default=5e-4)
+    learning_rate_table: float = at_least(0.0, default=5e-3)
     learning_rate_alpha: float = at_least(0.0, default=0.05)
     end_iter: int = at_least(1, default=300_000)
     batch_size: int = at_least(1, default=512)
     warm_up_end: int = at_least(0, default=0)
     anneal_end: int = at_least(0, default=0)
+    levels_start: int = at_least(1, default=4)
+    levels_end: int = at_least(0, default=0)
     use_white_bkgd: bool = False
     igr_weight: float = at_least(0.0, default=0.1)
     mask_weight: float = at_least(0.0, default=0.0)

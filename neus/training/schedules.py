@@ -1,4 +1,4 @@
-"""What changes with the iterations: learning rate and annealing."""
+"""What changes with the iterations: learning rate, annealing, levels of detail."""
 
 import math
 
@@ -22,3 +22,15 @@ def cos_anneal_ratio(iteration: int, anneal_end: int) -> float:
     (0.25, 1.0)
     """
     return 1.0 if anneal_end == 0 else min(1.0, iteration / anneal_end)
+
+
+def active_levels(iteration: int, levels_end: int, levels_start: int, n_levels: int) -> int:
+    """How many levels of a grid are on: from `levels_start`, one after another, to all at `levels_end`; all if that is 0.
+
+    >>> [active_levels(i, 100, 2, 4) for i in (0, 49, 50, 99, 100, 500)]
+    [2, 2, 3, 3, 4, 4]
+    """
+    if iteration >= levels_end:
+        return n_levels
+    first = min(levels_start, n_levels)
+    return first + (n_levels - first) * iteration // levels_end

@@ -15,7 +15,7 @@ from neus.rendering.model import Model
 from neus.training.checkpoint import load_optimizer, load_parameters, save_checkpoint
 from neus.training.config import TrainConfig
 from neus.training.optimizer import build_optimizer, gradients_are_finite, set_learning_rate
-from neus.training.schedules import cos_anneal_ratio, learning_rate_factor
+from neus.training.schedules import active_levels, cos_anneal_ratio, learning_rate_factor
 from neus.training.step import LossWeights, StepTerms, training_step
 
 # How often the last good state is kept, how often training may go back to it, and how much smaller steps are then.
@@ -62,7 +62,7 @@ class Trainer:
                 "add mask/, or train without masks (confs/womask.conf)."
             )
         self.model, self.scene, self.config = model, scene, config
-        self.optimizer = build_optimizer(model, config.learning_rate)
+        self.optimizer = build_optimizer(model, config.learning_rate, config.learning_rate_table)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.view_order = ViewOrder(len(scene), self.generator)
         self.weights = LossWeights(eikonal=config.igr_weight, mask=config.mask_weight)
@@ -100,9 +100,24 @@ class Trainer:
     @property
     def learning_rate(self) -> float:
         """Of the next step."""
+        return self.config.learning_rate * self._rate_factor
+
+    @property
+    def learning_rate_table(self) -> float:
+        """Of the next step, for the table of a hash surface."""
+        return self.config.learning_rate_table * self._rate_factor
+
+    @property
+    def _rate_factor(self) -> float:
         config = self.config
         factor = learning_rate_factor(self.iteration, config.warm_up_end, config.end_iter, config.learning_rate_alpha)
-        return config.learning_rate * factor * self.lr_scale
+        return factor * self.lr_scale
+
+    @property
+    def active_levels(self) -> int:
+        """Levels of a hash surface that are on in the next step."""
+        config, n_levels = self.config, self.model.config.hash_sdf.grid.n_levels
+        return active_levels(self.iteration, config.levels_end, config.levels_start, n_levels)
 
     @property
     def cos_anneal(self) -> float:
@@ -117,7 +132,8 @@ class Trainer:
     def _step(self) -> StepTerms:
         view = self.view_order.view_at(self.iteration)
         batch = random_rays(self.scene, view, self.config.batch_size, self.generator).to(self.model.device)
-        set_learning_rate(self.optimizer, self.learning_rate)
+        set_learning_rate(self.optimizer, self.learning_rate, self.learning_rate_table)
+        self.model.set_active_levels(self.active_levels)
         self.optimizer.zero_grad(set_to_none=True)
         terms = training_step(self.model, batch, self.weights, self.cos_anneal, self.generator)
         if not torch.isfinite(terms.total):

@@ -212,3 +212,33 @@ def test_every_key_is_written_out(conf):
     for section, values in asdict(ExperimentConfig()).items():
         for key in values:
             assert key in text, f"{section}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model.surface = grid", "model.surface = 'grid', expected one of mlp, hash"),
+        (
+            "model.surface = hash",
+            "model.hash_sdf.d_out = 16 gives 15 features, model.rendering_network.d_feature expects 256",
+        ),
+        (
+            "model.hash_sdf.grid { base_resolution = 32, finest_resolution = 16 }",
+            "finest_resolution = 16, expected at least",
+        ),
+        ("model.hash_sdf.grid.log2_table_size = 40", "log2_table_size = 40, expected at most 24"),
+        ("model.hash_sdf.levels = 3", "unknown key model.hash_sdf.levels"),
+        ("train.levels_start = 0", "train.levels_start = 0, expected at least 1"),
+    ],
+)
+def test_settings_of_a_hash_surface_are_checked(conf, text, said):
+    with pytest.raises(InputError) as caught:
+        read_config(conf(text))
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_only_the_surface_that_is_built_must_fit_the_colour_network(conf):
+    text = "model { surface = hash, hash_sdf.d_out = 9, rendering_network.d_feature = 8 }"
+    config = read_config(conf(text))
+    assert config.model.surface == "hash" and config.model.sdf_network.d_out == 257
+    assert read_config(conf(config_text(config))) == config

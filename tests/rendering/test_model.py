@@ -9,6 +9,7 @@ from neus.fields.color_network import ColorNetworkConfig
 from neus.fields.sdf_network import SdfNetworkConfig
 from neus.rendering.model import ModelConfig, in_chunks
 from neus.rendering.renderer import RendererConfig
+from neus.rendering.sphere_tracing import trace
 from tests.rendering.closed_forms import in_ball, rays_towards
 
 SMALL = ModelConfig(
@@ -76,3 +77,17 @@ def test_in_chunks_changes_nothing_but_the_gradient():
     colors = in_chunks(model.surface_color, 5)(points, points)
     assert torch.allclose(colors, model.surface_color(points, points), atol=1e-6)
     assert in_chunks(model.sdf, 5)(points[:0]).shape == (0,)
+
+
+def test_a_model_on_a_hash_grid_answers_the_same_questions(tiny_hash_config):
+    model = build_model(tiny_hash_config.model)
+    points = 0.3 * torch.randn(20, 3)
+    model.set_active_levels(2)
+    assert model.sdf(points).shape == (20,) and model.gradient(points).shape == (20, 3)
+    assert model.surface_color(points, torch.nn.functional.normalize(points, dim=-1)).shape == (20, 3)
+    origins = torch.tensor([[0.0, 0.0, -3.0]])
+    seen = model.render(origins, torch.tensor([[0.0, 0.0, 1.0]]))
+    assert seen.rgb.shape == (1, 3) and seen.t.item() == pytest.approx(2.5, abs=0.2)
+    one = torch.ones(1)
+    hits = trace(model.sdf, origins, torch.tensor([[0.0, 0.0, 1.0]]), one, 4.0 * one)
+    assert hits.t.item() == pytest.approx(2.5, abs=0.05)

@@ -233,3 +233,27 @@ def test_an_interruption_while_writing_leaves_the_old_checkpoint_and_no_half_one
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(saved, model, optimizer, 7, {})
     assert saved.read_bytes() == before and not list(saved.parent.glob(".*"))
+
+
+def test_a_hash_surface_is_kept_under_the_published_key(tiny_hash_config, tmp_path):
+    model = build_model(tiny_hash_config.model)
+    model.set_active_levels(2)
+    save_checkpoint(tmp_path / "ckpt_000001.pth", model, build_optimizer(model, 1e-3), 1, {})
+    content = read_checkpoint(tmp_path / "ckpt_000001.pth")
+    assert set(content["sdf_network_fine"]) == {
+        "grid.table", "grid.n_active", "hidden.weight", "hidden.bias", "out.weight", "out.bias",
+    }  # fmt: skip
+    other = build_model(tiny_hash_config.model, seed=1)
+    load_parameters(other, content, tmp_path)
+    points = torch.rand(20, 3)
+    assert torch.equal(model.sdf(points), other.sdf(points)) and int(other.sdf_network.grid.n_active) == 2
+    with pytest.raises(
+        InputError, match="the published NeuS has no hash grid; export a model with model.surface = mlp"
+    ):
+        published_checkpoint(content)
+
+
+def test_a_checkpoint_of_the_other_kind_of_surface_is_refused(tiny_hash_config, saved):
+    content = read_checkpoint(saved)
+    with pytest.raises(InputError, match="sdf_network_fine/grid.table: found no such tensor"):
+        load_parameters(build_model(tiny_hash_config.model), content, saved)

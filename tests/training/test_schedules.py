@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from neus.training.schedules import cos_anneal_ratio, learning_rate_factor
+from neus.training.schedules import active_levels, cos_anneal_ratio, learning_rate_factor
 
 WARM_UP, END, FINAL = 5000, 300_000, 0.05
 
@@ -47,3 +47,14 @@ def test_annealing_rises_to_one_and_stays():
 
 def test_without_annealing_the_slope_is_trusted_from_the_start():
     assert cos_anneal_ratio(0, 0) == 1.0
+
+
+@pytest.mark.parametrize(("start", "n_levels"), [(1, 8), (4, 8), (8, 8), (12, 8), (4, 1)])
+def test_levels_come_one_after_another_and_all_are_on_at_the_end(start, n_levels):
+    levels = [active_levels(i, 100, start, n_levels) for i in range(150)]
+    assert levels[0] == min(start, n_levels) and set(levels[100:]) == {n_levels}
+    assert all(0 <= later - earlier <= 1 for earlier, later in zip(levels, levels[1:]))
+
+
+def test_all_levels_are_on_from_the_start_without_a_schedule():
+    assert active_levels(0, 0, 2, 8) == 8

@@ -289,6 +289,30 @@ def test_resuming_equals_no_interruption_bit_for_bit(tiny_config, tmp_path, brea
     assert without_speed(whole.path / "metrics.jsonl") == without_speed(parts.path / "metrics.jsonl")
 
 
+def test_resuming_a_hash_surface_equals_no_interruption_bit_for_bit(tiny_hash_config, tmp_path):
+    whole, parts = (finished_run(tmp_path / str(breaks), tiny_hash_config, breaks) for breaks in ((), (1, 4)))
+    one, other = (read_checkpoint(run.latest_checkpoint()) for run in (whole, parts))
+    assert one["iter_step"] == 6 and len(one["optimizer"]["param_groups"]) == 2
+    assert_same(one, other)
+    assert without_speed(whole.path / "metrics.jsonl") == without_speed(parts.path / "metrics.jsonl")
+
+
+def test_levels_of_a_hash_surface_are_switched_on_one_by_one(tiny_hash_config, scene):
+    trainer = Trainer(model_for_scene(tiny_hash_config, scene), scene, tiny_hash_config.train)
+    layout, grid, seen = trainer.model.sdf_network.grid.layout, trainer.model.sdf_network.grid, []
+    start = grid.table.detach().clone()
+
+    def note(t, terms):
+        changed = (grid.table.detach() != start).any(dim=1)
+        seen.append(
+            (int(grid.n_active), [bool(changed[a:b].any()) for a, b in zip(layout.offsets, layout.offsets[1:])])
+        )
+
+    trainer.run([note])
+    assert [n for n, _ in seen] == [1, 1, 2, 2, 3, 4]
+    assert seen[1][1] == [True, False, False, False] and seen[-1][1] == [True] * 4
+
+
 def test_resuming_after_a_crash_goes_back_to_the_last_checkpoint(tiny_config, tmp_path):
     whole = finished_run(tmp_path / "whole", tiny_config)
 

@@ -1,0 +1,71 @@
+"""A multiresolution hash grid (Mueller et al. 2022) whose finer levels can be switched off for a start."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from neus.kernels.dispatch import kernels_for
+from neus.kernels.hash_encode.layout import grid_layout
+from neus.settings import at_least
+
+# Spread of the initial features: far below the distances they are added to (Mueller et al. 2022, sec. 4).
+INITIAL_FEATURE = 1e-4
+
+
+@dataclass(frozen=True)
+class HashGridConfig:
+    """Conf section `model.hash_sdf.grid`.
+
+    Attributes:
+        n_levels: levels, L.
+        n_features: features of each level, F.
+        base_resolution: cells per axis of the coarsest level, over the box [-1, 1]^3.
+        finest_resolution: of the finest; those between grow geometrically.
+        log2_table_size: a level whose vertices do not fit 2^this rows shares so many by hashing.
+    """
+
+    n_levels: int = at_least(1, default=8)
+    n_features: int = at_least(1, default=2)
+    base_resolution: int = at_least(1, default=16)
+    finest_resolution: int = at_least(1, default=640)
+    log2_table_size: int = at_least(1, default=18)
+
+
+class HashGrid(nn.Module):
+    """Features of points in the box [-1, 1]^3; outside it, those of the nearest point of the box.
+
+    Attributes:
+        layout: levels and where they are in the table.
+        table: (rows, F), all levels.
+        n_active: () how many levels are on, from the coarsest; the others give zeros. Part of the state.
+    """
+
+    def __init__(self, config: HashGridConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layout = grid_layout(
+            config.n_levels, config.base_resolution, config.finest_resolution, config.log2_table_size
+        )
+        table = torch.empty(self.layout.n_rows, config.n_features).uniform_(-INITIAL_FEATURE, INITIAL_FEATURE)
+        self.table = nn.Parameter(table)
+        self.register_buffer("n_active", torch.tensor(config.n_levels))
+
+    @property
+    def n_channels(self) -> int:
+        """L F, the width of the features."""
+        return self.config.n_levels * self.config.n_features
+
+    def set_active_levels(self, n_levels: int) -> None:
+        """Switches on the coarsest `n_levels` and the others off."""
+        self.n_active.fill_(min(max(n_levels, 1), self.config.n_levels))
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Features (M, L F) at points (M, 3)."""
+        kernels = kernels_for("hash_encode", points.device)
+        return kernels.encode(points, self.table, self.layout, int(self.n_active))
+
+    def with_jacobian(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (M, L F) at points (M, 3), and their Jacobian (M, L F, 3), for `pull_back`."""
+        kernels = kernels_for("hash_encode", points.device)
+        return kernels.encode_with_jacobian(points, self.table, self.layout, int(self.n_active))

@@ -1,0 +1,1 @@
+"""Multiresolution hash encoding (Mueller et al. 2022, sec. 3) and its Jacobian."""
