@@ -83,12 +83,15 @@ def _loaded(config: ExperimentConfig, folder: RunFolder, device: str) -> tuple:
 
 
 def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float, device: str) -> int:
-    from neus.cli.mesh import surface_mesh
+    from neus.cli.options import Progress
+    from neus.experiment.surface import surface_mesh
     from neus.meshing.files import write_mesh
 
     model, _, iteration = _loaded(config, folder, device)
     out = folder.path / "meshes" / f"{iteration:08d}.ply"
-    write_mesh(surface_mesh(model, MESH_RESOLUTION, threshold), out, model.scene_to_world)
+    with Progress("mesh", " blocks") as progress:
+        mesh = surface_mesh(model, MESH_RESOLUTION, threshold, progress)
+    write_mesh(mesh, out, model.scene_to_world)
     print(out)
     return 0
 

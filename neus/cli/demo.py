@@ -40,19 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Makes scene, model, mesh, orbit and picture; prints the Chamfer distance and, last, the path of the picture."""
-    from neus.cli.mesh import surface_mesh
+    from neus.datasets.images import write_picture
     from neus.datasets.readers import read_scene
     from neus.datasets.synthetic import MILLIMETRES_PER_UNIT, write_synthetic
     from neus.experiment.config import read_config, shipped_conf
     from neus.experiment.demo import DemoResult, Stages, compare_with_truth, comparison_picture
     from neus.experiment.run_folder import RunFolder
+    from neus.experiment.surface import surface_mesh
     from neus.experiment.train import train
     from neus.experiment.views import write_frames
     from neus.files import written_whole
     from neus.meshing.clean import largest_component
     from neus.meshing.files import in_world, write_mesh
     from neus.rendering.paths import orbit
-    from neus.training.hooks import write_picture
 
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out}: is a file, expected a folder.")
@@ -78,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     model, scene = trainer.model.eval(), read_scene(folder)
     stages.begin("mesh", "extracting the mesh")
-    mesh = surface_mesh(model, MESH_RESOLUTION)
+    with Progress("mesh", " blocks") as progress:
+        mesh = surface_mesh(model, MESH_RESOLUTION, on_progress=progress)
     n_components = mesh.body_count
     write_mesh(mesh, options.out / "mesh.ply", model.scene_to_world)
     stages.begin("compare", "comparing with the exact surface")

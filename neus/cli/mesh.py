@@ -4,19 +4,11 @@ example: neus mesh runs/scan65 --resolution 512 --out scan65.ply
          neus mesh old_neus/ckpt_300000.pth --conf old_neus/config.conf --data data/dtu_scan65 --out scan65.glb
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neus.cli.options import Progress, add_model_arguments, whole_number
 from neus.errors import InputError
-
-if TYPE_CHECKING:
-    from trimesh import Trimesh
-
-    from neus.rendering.model import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Extracts, colours and writes the mesh; prints its path last."""
     from neus.experiment.load import load_model
+    from neus.experiment.surface import surface_mesh
     from neus.experiment.views import scene_of_run
     from neus.files import check_can_write
     from neus.meshing.clean import clip_to_masks, largest_component
@@ -76,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
     if options.clip_to_masks is not None or options.data is not None or (in_world and model.scene_to_world is None):
         scene = scene_of_run(options.run_folder, options.data, options.conf)
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
-    mesh = surface_mesh(model, options.resolution, options.threshold)
+    with Progress("mesh", " blocks") as progress:
+        mesh = surface_mesh(model, options.resolution, options.threshold, progress)
     if options.clip_to_masks is not None:
         if scene.masks is None:
             raise InputError(f"--clip-to-masks: the scene in {scene.source} has no masks.")
@@ -90,24 +84,3 @@ def run(options: argparse.Namespace) -> int:
     )
     print(out)
     return 0
-
-
-def surface_mesh(model: Model, resolution: int, threshold: float = 0.0) -> Trimesh:
-    """The coloured mesh of a model in the scene frame, with a progress line."""
-    import torch
-
-    from neus.meshing.color import color_vertices
-    from neus.meshing.extract import extract_mesh
-    from neus.rendering.model import in_chunks
-
-    chunk = 2**15
-    with Progress("mesh", " blocks") as progress:
-        mesh = extract_mesh(
-            in_chunks(model.sdf, chunk),
-            model.box.to(model.device, torch.float32),  # MPS has no float64
-            resolution,
-            level=threshold,
-            gradient=in_chunks(model.gradient, chunk),
-            on_progress=progress,
-        )
-    return color_vertices(mesh, in_chunks(model.surface_color, chunk), model.device)

@@ -89,11 +89,11 @@ def _render_views(
 ) -> None:
     import numpy as np
 
+    from neus.datasets.images import write_picture
     from neus.experiment.views import pictures_of
     from neus.files import written_whole
     from neus.geometry.similarity import scale_of
     from neus.rendering.views import render_view
-    from neus.training.hooks import write_picture
 
     for view in options.views:
         camera = sized(scene.camera(view))

@@ -1,4 +1,4 @@
-"""Image files to arrays, and the order of image files in a folder."""
+"""Image files to arrays and back, and the order of image files in a folder."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from neus.errors import InputError
+from neus.files import written_whole
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".ppm"}
 
@@ -97,6 +98,13 @@ def read_rgba(path: Path, background: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _three_channels(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3])
+
+
+def write_picture(path: Path, rgb: np.ndarray) -> None:
+    """Writes (H, W, 3) uint8 RGB as an image file, whole or not at all; InputError if it cannot be written."""
+    with written_whole(path) as beside:
+        if not cv2.imwrite(str(beside), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
+            raise OSError(f"no encoder for {path.suffix}, or the disk is full")
 
 
 def _is_complete(data: bytes) -> bool:

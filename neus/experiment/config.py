@@ -90,7 +90,7 @@ def read_config(path: Path, overrides: list[str] = (), case: str = "") -> Experi
 
 
 def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
-    """The checked conf in a plain dictionary; `source` is named in errors. Inverse of `dataclasses.asdict`."""
+    """The checked conf in a plain dictionary; `source` is named in errors. Inverse of `config_as_dict`."""
     config = section_from_dict(ExperimentConfig, content, source, ())
     _check_together(config, source)
     return config
@@ -98,7 +98,7 @@ def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
 
 def config_text(config: ExperimentConfig) -> str:
     """The conf as HOCON, every key written out."""
-    return HOCONConverter.to_hocon(ConfigFactory.from_dict(_plain(asdict(config)))) + "\n"
+    return HOCONConverter.to_hocon(ConfigFactory.from_dict(config_as_dict(config))) + "\n"
 
 
 def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
@@ -241,6 +241,11 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
             f"{source}: model.neus_renderer.n_importance = {renderer.n_importance} does not divide by up_sample_steps = "
             f"{renderer.up_sample_steps}; choose a multiple."
         )
+
+
+def config_as_dict(config: ExperimentConfig) -> dict[str, Any]:
+    """The conf as plain numbers, text, lists and dictionaries, as a checkpoint keeps it; inverse of `config_from_dict`."""
+    return _plain(asdict(config))
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """Scenes and models from what is on disk: the two functions that a library user begins with."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from neus.datasets.readers import DatasetConfig, read_scene
@@ -73,14 +72,3 @@ def _model_of(config: ExperimentConfig, own: dict | None) -> Model:
 def new_model(config: ExperimentConfig, scene: Scene, device: str) -> Model:
     """An untrained model for a scene, on a device."""
     return placed(model_for_scene(config, scene), pick_device(device))
-
-
-def config_as_dict(config: ExperimentConfig) -> dict:
-    """The conf as plain numbers, text, lists and dictionaries, as a checkpoint keeps it."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items()}
-        return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
-
-    return plain(asdict(config))

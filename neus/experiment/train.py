@@ -14,8 +14,8 @@ from neus.datasets.readers import read_scene
 from neus.datasets.splits import split_views
 from neus.errors import InputError
 from neus.experiment.build import scene_facts
-from neus.experiment.config import ExperimentConfig
-from neus.experiment.load import config_as_dict, new_model
+from neus.experiment.config import ExperimentConfig, config_as_dict
+from neus.experiment.load import new_model
 from neus.experiment.run_folder import RunFolder
 from neus.training.checkpoint import read_checkpoint
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, ValidationHook

@@ -6,6 +6,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 
+from neus.datasets.images import write_picture
 from neus.datasets.readers import DatasetConfig, read_scene
 from neus.datasets.scene import Scene
 from neus.errors import InputError
@@ -15,10 +16,8 @@ from neus.files import written_whole
 from neus.geometry.cameras import Camera
 from neus.rendering.model import Model
 from neus.rendering.views import RenderedView, depth_picture, normal_picture, render_view, rgb_picture
-from neus.training.hooks import write_picture
 
 FRAMES_PER_SECOND = 30
-WHAT = ("rgb", "normal", "depth", "opacity")
 
 
 def scene_of_run(source: Path, data: Path | None = None, conf: Path | None = None) -> Scene:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from neus.datasets.images import write_picture
 from neus.datasets.scene import Scene
 from neus.errors import InputError
-from neus.files import written_whole
 from neus.meshing.extract import extract_mesh
 from neus.meshing.files import write_mesh
 from neus.rendering.model import in_chunks
@@ -148,10 +148,3 @@ class MeshHook:
             trainer.on_message(f"no mesh snapshot in iteration {trainer.iteration}: {error}")
             return
         write_mesh(mesh, self.folder / "meshes" / f"{trainer.iteration:08d}.ply")
-
-
-def write_picture(path: Path, rgb: np.ndarray) -> None:
-    """Writes (H, W, 3) uint8 RGB as an image file, whole or not at all; InputError if it cannot be written."""
-    with written_whole(path) as beside:
-        if not cv2.imwrite(str(beside), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
-            raise OSError(f"no encoder for {path.suffix}, or the disk is full")

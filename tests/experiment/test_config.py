@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from neus.errors import InputError
-from neus.experiment.config import ExperimentConfig, config_from_dict, config_text, read_config
-from neus.experiment.load import config_as_dict
+from neus.experiment.config import ExperimentConfig, config_as_dict, config_from_dict, config_text, read_config
 
 CONFS = Path(__file__).parents[2] / "confs"
 # What the four published confs share, and where they differ.

@@ -4,11 +4,12 @@ import pytest
 import torch
 import trimesh
 
+from neus.datasets.images import write_picture
 from neus.datasets.readers import read_scene
 from neus.errors import InputError
 from neus.experiment.build import model_for_scene
 from neus.training.checkpoint import iteration_of
-from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, ValidationHook, write_picture
+from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, ValidationHook
 from neus.training.metrics import MetricsWriter, read_metrics
 from neus.training.step import StepTerms
 from neus.training.trainer import Trainer
