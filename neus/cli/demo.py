@@ -9,7 +9,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from neus.cli.options import EXIT_INTERRUPTED, Progress, add_device_argument, whole_number
+from neus.cli.options import EXIT_INTERRUPTED, Progress, add_device_argument, add_set_argument, whole_number
 from neus.errors import InputError
 
 MESH_RESOLUTION = 192
@@ -26,14 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("runs/demo"), help="folder for everything that is made (default runs/demo)"
     )
     parser.add_argument("--conf", type=Path, help="conf (default confs/demo.conf)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change a setting of the conf; may be repeated",
-    )
+    add_set_argument(parser)
     parser.add_argument("--seed", type=whole_number(0), default=0)
     add_device_argument(parser)
 

@@ -36,6 +36,18 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
 
 
+def add_set_argument(parser: argparse.ArgumentParser) -> None:
+    """--set."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="change a setting of the conf, such as train.end_iter=2000; may be repeated",
+    )
+
+
 def whole_number(minimum: int) -> Callable[[str], int]:
     """A type for argparse: an integer not below `minimum`."""
 

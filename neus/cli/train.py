@@ -9,7 +9,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from neus.cli.options import EXIT_INTERRUPTED, add_device_argument, whole_number
+from neus.cli.options import EXIT_INTERRUPTED, add_device_argument, add_set_argument, whole_number
 from neus.errors import InputError
 
 
@@ -22,14 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the scene: IDR/NeuS, BlendedMVS, Blender or COLMAP (default: dataset.data_dir of the conf)",
     )
     parser.add_argument("--run", type=Path, required=True, dest="run_folder", help="folder to write to")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="change a setting of the conf, such as train.end_iter=2000; may be repeated",
-    )
+    add_set_argument(parser)
     parser.add_argument(
         "--resume", "--is_continue", action="store_true", help="go on from the newest checkpoint in the run folder"
     )
