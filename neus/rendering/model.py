@@ -12,7 +12,14 @@ from neus.fields.hash_sdf import HashSdf, HashSdfConfig
 from neus.fields.sdf_network import SdfNetwork, SdfNetworkConfig
 from neus.fields.sharpness import Sharpness, SharpnessConfig
 from neus.rendering.density import DENSITIES
-from neus.rendering.renderer import Fields, RenderedRays, RendererConfig, render_rays
+from neus.rendering.renderer import (
+    Fields,
+    RenderedRays,
+    RendererConfig,
+    backdrop_colors,
+    render_rays,
+    render_sections,
+)
 from neus.settings import one_of
 
 # Kinds of surface: NeuS's network, or a hash grid with one small layer.
@@ -109,6 +116,25 @@ class Model(nn.Module):
             generator,
             forward,
         )
+
+    def render_sections(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        edges: Tensor,
+        cos_anneal: float = 1.0,
+        negligible: float = 0.0,
+        generator: Generator | None = None,
+    ) -> RenderedRays:
+        """Volume rendering of rays already cut into sections; arguments and result as in `render_sections`."""
+        backdrop = self.backdrop(origins, directions, generator)
+        return render_sections(self.fields(), origins, directions, edges, backdrop, cos_anneal, negligible)
+
+    def backdrop(self, origins: Tensor, directions: Tensor, generator: Generator | None = None) -> Tensor | None:
+        """(3,) or (N, 3) RGB behind the unit sphere: of the background network, else the model's constant; None is black."""
+        if self.config.neus_renderer.n_outside > 0:
+            return backdrop_colors(self.nerf, origins, directions, self.config.neus_renderer, generator)
+        return None if self.background is None else self.background.to(origins)
 
     def set_active_levels(self, n_levels: int) -> None:
         """Coarse to fine: of a hash surface only the coarsest `n_levels` take part; other surfaces have no levels."""

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from neus.fields.base import BackgroundField, ColorField, SurfaceField
 from neus.geometry.contraction import inverted_sphere
 from neus.geometry.intervals import deltas_from_t
-from neus.geometry.rays import near_far_around_center
+from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import DENSITIES, Density
 from neus.rendering.sampling import even_t, outside_t, points_along, upsampled_t
 from neus.rendering.weights import composite, weights_from_alphas
@@ -118,9 +118,47 @@ def render_rays(
         t_outside = outside_t(far, config.n_outside, config.n_samples, generator, jitter)
     if config.n_importance > 0:
         t = upsampled_t(fields.surface.sdf, origins, directions, t, config.n_importance, config.up_sample_steps)
-
     last_delta = 2.0 / config.n_samples
-    deltas = deltas_from_t(t, last_delta)
+    sections = t, deltas_from_t(t, last_delta)
+    return _shaded(fields, origins, directions, sections, t_outside, last_delta, background, cos_anneal, forward)
+
+
+def render_sections(
+    fields: Fields,
+    origins: Tensor,
+    directions: Tensor,
+    edges: Tensor,
+    backdrop: Tensor | None = None,
+    cos_anneal: float = 1.0,
+    negligible: float = 0.0,
+) -> RenderedRays:
+    """What `render_rays` gives, for rays already cut into sections within the unit sphere.
+
+    Args:
+        fields, origins, directions, cos_anneal: as in `render_rays`; the background field is not looked at.
+        edges: (N, K + 1), ascending, the ends of K sections.
+        backdrop: (3,) or (N, 3) RGB behind everything; black if None.
+        negligible: sections of a weight up to this take part with the mean colour of the others, which they do not pull at: their
+            own colour need not be known.
+    """
+    sections = edges[:, :-1], edges[:, 1:] - edges[:, :-1]
+    return _shaded(fields, origins, directions, sections, None, 0.0, backdrop, cos_anneal, None, negligible)
+
+
+def _shaded(
+    fields: Fields,
+    origins: Tensor,
+    directions: Tensor,
+    sections: tuple[Tensor, Tensor],
+    t_outside: Tensor | None,
+    last_delta: float,
+    background: Tensor | None,
+    cos_anneal: float,
+    forward: Tensor | None,
+    negligible: float = 0.0,
+) -> RenderedRays:
+    """Pixels of sections, given by starts and lengths (N, S) each."""
+    t, deltas = sections
     t_mids = t + deltas / 2
     points = points_along(origins, directions, t_mids)
     surface = fields.surface.evaluate(points)
@@ -139,6 +177,8 @@ def render_rays(
         )
 
     weights = weights_from_alphas(alphas)
+    if negligible > 0.0:
+        colors = _without_negligible(weights, colors, negligible)
     rgb = composite(weights, colors)
     if background is not None:
         rgb = rgb + background * (1.0 - weights.sum(-1, keepdim=True))
@@ -158,6 +198,37 @@ def render_rays(
         t_mids=t_mids,
         radii=radii,
     )
+
+
+def _without_negligible(weights: Tensor, colors: Tensor, negligible: float) -> Tensor:
+    """Colours (N, S, 3) in which those of small weights are the mean of the others, a constant."""
+    is_seen = (weights > negligible).unsqueeze(-1)
+    seen = (weights.unsqueeze(-1) * is_seen).detach()
+    mean = (seen * colors).sum(1, keepdim=True).detach() / seen.sum(1, keepdim=True).clamp_min(1e-30)
+    return torch.where(is_seen, colors, mean)
+
+
+def backdrop_colors(
+    background: BackgroundField,
+    origins: Tensor,
+    directions: Tensor,
+    config: RendererConfig,
+    generator: Generator | None = None,
+) -> Tensor:
+    """(N, 3) RGB of what lies beyond the unit sphere along rays (N, 3), (N, 3): NeRF++ sec. 4.
+
+    Args:
+        background: density and colour on the inverted sphere.
+        config: `n_outside` samples.
+        generator: of the samples' jitter, for training; None is without.
+    """
+    _, leaves, _ = intersect_sphere(origins, directions)
+    jitter = 0.0 if generator is None else config.perturb
+    t = outside_t(leaves, config.n_outside, config.n_samples, generator, jitter)
+    deltas = deltas_from_t(t, 2.0 / config.n_samples)
+    points = points_along(origins, directions, t + deltas / 2)
+    density, colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
+    return composite(weights_from_alphas(-torch.expm1(-density * deltas)), colors)
 
 
 def section_ends(

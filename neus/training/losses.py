@@ -2,25 +2,28 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
 
 # Within this distance of the centre the field is held to be a distance; slightly more than the unit sphere.
 EIKONAL_RADIUS = 1.2
 # Opacity is kept off 0 and 1, where the logarithm of the cross entropy has no bound.
 OPACITY_MARGIN = 1e-3
-_TINY = 1e-5
+TINY = 1e-5
 
 
-def color_loss(rgb: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def color_loss(rgb: Tensor, target: Tensor, mask: Tensor, huber: float = 0.0) -> Tensor:
     """Mean over the masked rays of the absolute difference, summed over channels (NeuS eq. 15, as published).
 
     Args:
         rgb, target: (N, 3).
         mask: (N,) 0 or 1.
+        huber: differences below this count as their square, scaled to go on smoothly (Huber 1964); 0 is without.
 
     >>> color_loss(torch.zeros(2, 3), torch.ones(2, 3), torch.tensor([1.0, 0.0]))
     tensor(3.0000)
     """
-    return ((rgb - target).abs() * mask.unsqueeze(-1)).sum() / (mask.sum() + _TINY)
+    difference = smooth_l1_loss(rgb, target, reduction="none", beta=huber)
+    return (difference * mask.unsqueeze(-1)).sum() / (mask.sum() + TINY)
 
 
 def eikonal_loss(gradients: Tensor, radii: Tensor) -> Tensor:
@@ -34,7 +37,7 @@ def eikonal_loss(gradients: Tensor, radii: Tensor) -> Tensor:
     tensor(4.0000)
     """
     near = (radii < EIKONAL_RADIUS).to(gradients)
-    return (near * (gradients.norm(dim=-1) - 1.0).square()).sum() / (near.sum() + _TINY)
+    return (near * (gradients.norm(dim=-1) - 1.0).square()).sum() / (near.sum() + TINY)
 
 
 def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
@@ -46,5 +49,5 @@ def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
 
 def psnr_of(rgb: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """() decibels: peak signal to noise ratio over the masked rays; a figure to watch, not a loss."""
-    mean_square = ((rgb - target).square() * mask.unsqueeze(-1)).sum() / ((mask.sum() + _TINY) * 3.0)
+    mean_square = ((rgb - target).square() * mask.unsqueeze(-1)).sum() / ((mask.sum() + TINY) * 3.0)
     return -10.0 * torch.log10(mean_square.clamp_min(1e-12))

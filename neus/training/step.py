@@ -9,13 +9,17 @@ from neus.datasets.pixels import RayBatch
 from neus.rendering.model import Model
 from neus.training.losses import color_loss, eikonal_loss, mask_loss, psnr_of
 
+# Sections that bear less of a pixel than this do without a colour of their own.
+NEGLIGIBLE_WEIGHT = 1e-3
+
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms beside the colour term: `igr_weight` (lambda) and `mask_weight` (beta) of the confs."""
+    """Weights of the terms beside the colour term, `igr_weight` (lambda) and `mask_weight` (beta) of the confs; and `color_huber`."""
 
     eikonal: float = 0.1
     mask: float = 0.0
+    huber: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ def training_step(
     weights: LossWeights,
     cos_anneal: float,
     generator: Generator | None = None,
+    edges: Tensor | None = None,
 ) -> StepTerms:
     """L = L_color + lambda L_eikonal + beta L_mask of one batch of rays (NeuS eq. 14).
 
@@ -49,12 +54,17 @@ def training_step(
         weights: lambda and beta.
         cos_anneal: 0 at the start of annealing, 1 at its end.
         generator: source of the jitter of the samples.
+        edges: (N, K + 1), ends of the sections that the rays are cut into; None places them as NeuS does.
     """
-    rendered = model.render(batch.origins, batch.directions, perturb=True, cos_anneal=cos_anneal, generator=generator)
+    rays = batch.origins, batch.directions
+    if edges is None:
+        rendered = model.render(*rays, perturb=True, cos_anneal=cos_anneal, generator=generator)
+    else:
+        rendered = model.render_sections(*rays, edges, cos_anneal, NEGLIGIBLE_WEIGHT, generator)
 
     use_masks = weights.mask > 0.0
     mask = batch.masks if use_masks else torch.ones_like(rendered.opacity)
-    color = color_loss(rendered.rgb, batch.colors, mask)
+    color = color_loss(rendered.rgb, batch.colors, mask, weights.huber)
     eikonal = eikonal_loss(rendered.gradients, rendered.radii)
     silhouette = mask_loss(rendered.opacity, mask) if use_masks else torch.zeros_like(color)
 

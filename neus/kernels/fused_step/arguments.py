@@ -1,0 +1,127 @@
+"""What the fused step takes and gives, as named tuples that compiled code can read."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Grid(NamedTuple):
+    """The active levels of a hash grid: table (rows, F), and per level resolution, first row, is it dense; rows of a hashed level - 1."""
+
+    table: np.ndarray
+    resolutions: np.ndarray
+    offsets: np.ndarray
+    is_dense: np.ndarray
+    hash_mask: np.uint32
+
+
+class SurfaceWeights(NamedTuple):
+    """The layers over the grid: w1 (H, D), b1 (H,), w2 (G, H), b2 (G,), their transposes, and the b of squareplus.
+
+    D and G are the true widths rounded up to multiples of four, with zeros.
+    """
+
+    w1: np.ndarray
+    b1: np.ndarray
+    w2: np.ndarray
+    b2: np.ndarray
+    w1_t: np.ndarray
+    w2_t: np.ndarray
+    squareplus_b: np.float32
+
+
+class ColorWeights(NamedTuple):
+    """The colour network: first (H', E) for point, normal and features, E a multiple of four; hidden (L - 1, H', H'),
+    hidden_b (L - 1, H'); last (4, H'), last_b (4,), the fourth channel zero; transposes of all three.
+    """
+
+    first: np.ndarray
+    hidden: np.ndarray
+    hidden_b: np.ndarray
+    last: np.ndarray
+    last_b: np.ndarray
+    first_t: np.ndarray
+    hidden_t: np.ndarray
+    last_t: np.ndarray
+
+
+class Rays(NamedTuple):
+    """N rays cut into K sections: origins, directions (N, 3), edges (N, K + 1), colors (N, 3), masks (N,).
+
+    `color_bias` (N, H') is what the first layer of the colour network makes of the viewing direction, bias included;
+    `backdrop` (N, 3) the colour behind everything.
+    """
+
+    origins: np.ndarray
+    directions: np.ndarray
+    edges: np.ndarray
+    colors: np.ndarray
+    masks: np.ndarray
+    color_bias: np.ndarray
+    backdrop: np.ndarray
+
+
+class Scales(NamedTuple):
+    """Numbers of one step.
+
+    `color`, `eikonal`, `mask` are the weights of the three terms over the number of what they sum: rays in the mask, samples,
+    rays. `huber` is the error up to which the colour term is a square. Colours of weights up to `negligible` are not asked for.
+    """
+
+    sharpness: np.float32
+    cos_anneal: np.float32
+    epsilon: np.float32
+    transmittance_floor: np.float32
+    opacity_margin: np.float32
+    huber: np.float32
+    negligible: np.float32
+    color: np.float32
+    eikonal: np.float32
+    mask: np.float32
+
+
+class Gradients(NamedTuple):
+    """Sums of one lane: of the weights, shaped as they are, and of the loss's parts, with the derivative in the sharpness."""
+
+    w1: np.ndarray
+    b1: np.ndarray
+    w2: np.ndarray
+    b2: np.ndarray
+    first: np.ndarray
+    hidden: np.ndarray
+    hidden_b: np.ndarray
+    last: np.ndarray
+    last_b: np.ndarray
+    sums: np.ndarray
+
+
+class Samples(NamedTuple):
+    """What the second part of the step needs of all M = N K samples, channel by channel.
+
+    points, grad_normals (3, M); normals (3, M) raw gradients; sdf (M,); cotangents, grad_features (C, M) of the grid's channels.
+    """
+
+    points: np.ndarray
+    normals: np.ndarray
+    sdf: np.ndarray
+    cotangents: np.ndarray
+    grad_features: np.ndarray
+    grad_normals: np.ndarray
+
+
+class Pixels(NamedTuple):
+    """What each ray sees: rgb (N, 3), opacity (N,), t (N,), normals (N, 3), weight_max (N,); and the derivatives of the loss
+    in `Rays.color_bias` (N, H') and `Rays.backdrop` (N, 3).
+    """
+
+    rgb: np.ndarray
+    opacity: np.ndarray
+    t: np.ndarray
+    normals: np.ndarray
+    weight_max: np.ndarray
+    grad_color_bias: np.ndarray
+    grad_backdrop: np.ndarray
+
+
+# Places of `Gradients.sums`.
+SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, N_SUMS = 0, 1, 2, 3, 4, 5

@@ -1,0 +1,131 @@
+"""The fused step on a CPU: tiles shared out among threads, then the table's gradient level by level.
+
+No two threads write to the same place and every sum has one order, so the numbers are the same to the bit whatever the number of
+threads.
+"""
+
+import threading
+
+import numpy as np
+
+from neus.kernels.fused_step.arguments import (
+    N_SUMS,
+    ColorWeights,
+    Gradients,
+    Grid,
+    Pixels,
+    Rays,
+    Samples,
+    Scales,
+    SurfaceWeights,
+)
+from neus.kernels.fused_step.lookups import scatter
+from neus.kernels.fused_step.tiles import TILE, Tile, distance_lane, empty_tile, render_lane, train_lane
+from neus.kernels.threads import ranges, run_tasks
+
+# Sums of gradients that are added up in turn; more than the cores of most machines, few enough to cost nothing.
+N_LANES = 16
+POINTS_PER_TASK = 8192
+# Shapes of tiles that a thread keeps the memory of.
+TILES_KEPT = 4
+_local = threading.local()
+
+
+def train_rays(
+    grid: Grid,
+    surface: SurfaceWeights,
+    color: ColorWeights,
+    rays: Rays,
+    scales: Scales,
+    grad_table: np.ndarray,
+) -> tuple[Pixels, Samples, Gradients]:
+    """Pixels of rays, and the gradient of NeuS's loss in everything.
+
+    Args:
+        grid, surface, color: the model, padded as `arguments` says.
+        rays: N rays of K sections with their truth.
+        scales: sharpness, annealing, weights of the terms.
+        grad_table: (rows, F), added to.
+
+    Returns:
+        Pixels, the samples with their distances and normals, and the gradients of all layers (float32, except the sums of the
+        losses, float64).
+    """
+    n, n_sections = len(rays.edges), rays.edges.shape[1] - 1
+    n_channels = len(grid.resolutions) * grid.table.shape[1]
+    pixels, samples = _empty_pixels(n, color), _empty_samples(n * n_sections, n_channels)
+    gradients = [_zero_gradients(surface, color) for _ in range(N_LANES)]
+    rays_per_tile = max(1, TILE // n_sections)
+
+    def train(lane: int) -> None:
+        tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
+        train_lane(
+            grid, surface, color, rays, scales, tile, lane, N_LANES, rays_per_tile, pixels, samples, gradients[lane]
+        )
+
+    def add_to_table(level: int) -> None:
+        scatter(grid, level, samples, grad_table)
+
+    run_tasks(train, [(lane,) for lane in range(N_LANES)])
+    # Finest first: those take longest.
+    run_tasks(add_to_table, [(level,) for level in range(len(grid.resolutions) - 1, -1, -1)])
+    return pixels, samples, Gradients(*(np.sum(parts, axis=0) for parts in zip(*gradients)))
+
+
+def render(grid: Grid, surface: SurfaceWeights, color: ColorWeights, rays: Rays, scales: Scales) -> Pixels:
+    """Pixels of rays, without gradients."""
+    n_sections = rays.edges.shape[1] - 1
+    n_channels = len(grid.resolutions) * grid.table.shape[1]
+    pixels = _empty_pixels(len(rays.edges), color)
+    rays_per_tile = max(1, TILE // n_sections)
+
+    def draw(lane: int) -> None:
+        tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
+        render_lane(grid, surface, color, rays, scales, tile, lane, N_LANES, rays_per_tile, pixels)
+
+    run_tasks(draw, [(lane,) for lane in range(N_LANES)])
+    return pixels
+
+
+def distances(grid: Grid, surface: SurfaceWeights, points: np.ndarray) -> np.ndarray:
+    """(M,) signed distances at points (M, 3), float32."""
+    out = np.empty(len(points), np.float32)
+    n_channels = len(grid.resolutions) * grid.table.shape[1]
+
+    def evaluate(start: int, stop: int) -> None:
+        tile = _tile(TILE, n_channels, surface, _NO_COLOR)
+        distance_lane(grid, surface, tile, points, start, stop, out)
+
+    run_tasks(evaluate, ranges(len(points), POINTS_PER_TASK))
+    return out
+
+
+def _tile(n: int, n_channels: int, surface: SurfaceWeights, color: ColorWeights) -> Tile:
+    """This thread's tile, kept from call to call: fresh memory costs more than the work on it."""
+    key = (n, n_channels, surface.w1.shape, surface.w2.shape, color.first.shape, color.hidden.shape)
+    tiles = _local.__dict__.setdefault("tiles", {})
+    if key not in tiles:
+        while len(tiles) >= TILES_KEPT:
+            tiles.pop(next(iter(tiles)))
+        tiles[key] = empty_tile(n, n_channels, surface, color)
+    return tiles[key]
+
+
+def _empty_pixels(n: int, color: ColorWeights) -> Pixels:
+    shapes = ((n, 3), (n,), (n,), (n, 3), (n,), (n, color.first.shape[0]), (n, 3))
+    return Pixels(*(np.zeros(shape, np.float32) for shape in shapes))
+
+
+def _empty_samples(m: int, n_channels: int) -> Samples:
+    shapes = ((3, m), (3, m), (m,), (n_channels, m), (n_channels, m), (3, m))
+    return Samples(*(np.empty(shape, np.float32) for shape in shapes))
+
+
+def _zero_gradients(surface: SurfaceWeights, color: ColorWeights) -> Gradients:
+    like = (surface.w1, surface.b1, surface.w2, surface.b2, color.first, color.hidden, color.hidden_b, color.last, color.last_b)
+    return Gradients(*(np.zeros_like(x) for x in like), np.zeros(N_SUMS, np.float64))
+
+
+_NO_COLOR = ColorWeights(
+    *(np.zeros(shape, np.float32) for shape in ((4, 8), (0, 4, 4), (0, 4), (4, 4), (4,), (8, 4), (0, 4, 4), (4, 4)))
+)

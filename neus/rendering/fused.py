@@ -1,0 +1,148 @@
+"""A hash model as the fused kernels see it: its weights padded and transposed, once per step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neus.fields.encoding import encode_frequencies, frequency_width
+from neus.fields.hash_sdf import SQUAREPLUS_B
+from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, SurfaceWeights
+from neus.rendering.model import Model
+
+# Products run over so many channels at a time; others are filled up with zeros.
+WIDTH = 4
+N_COORDINATES = 3
+
+
+def why_not_fused(model: Model) -> str:
+    """What keeps a model from the fused step, for a message; empty if nothing does."""
+    config = model.config
+    color = config.rendering_network
+    if config.surface != "hash":
+        return f"model.surface is {config.surface}"
+    if model.device.type != "cpu":
+        return f"the model is on {model.device}"
+    if config.neus_renderer.density != "logistic":
+        return f"model.neus_renderer.density is {config.neus_renderer.density}"
+    if color.mode != "idr" or color.weight_norm or not color.squeeze_out or color.d_out != 3 or color.n_layers < 1:
+        return "model.rendering_network is not idr with plain weights, three channels and squeeze_out"
+    if config.hash_sdf.d_out - 1 != color.d_feature:
+        return "model.rendering_network takes other features than the surface gives"
+    return ""
+
+
+@dataclass(frozen=True)
+class FusedModel:
+    """The arrays of a model, for kernels; the table is shared with the model, all else copied."""
+
+    grid: Grid
+    surface: SurfaceWeights
+    color: ColorWeights
+
+    @classmethod
+    def of(cls, model: Model) -> "FusedModel":
+        """The model as it is now."""
+        return cls(_grid(model), _surface(model), _color(model))
+
+
+def color_bias(model: Model, directions: Tensor) -> Tensor:
+    """(N, H') what the first colour layer makes of viewing directions (N, 3), its bias included; differentiable."""
+    layer = model.color_network.lin0
+    codes = encode_frequencies(directions, model.config.rendering_network.multires_view)
+    bias = torch.addmm(layer.bias, codes, layer.weight[:, N_COORDINATES : N_COORDINATES + codes.shape[1]].t())
+    return torch.nn.functional.pad(bias, (0, _up(bias.shape[1]) - bias.shape[1]))
+
+
+def put_gradients(model: Model, gradients: Gradients) -> None:
+    """Sets `grad` of the layers; in the first colour layer, whose columns for the view have theirs already, adds to it."""
+    surface, n_in = model.sdf_network, 3 + model.sdf_network.grid.config.n_features * int(model.sdf_network.grid.n_active)
+    w1 = torch.zeros_like(surface.hidden.weight)
+    w1[:, :n_in] = _cropped(gradients.w1, (len(w1), n_in))
+    surface.hidden.weight.grad = w1
+    first, *hidden, last = _color_layers(model)
+    pairs = [
+        (surface.hidden.bias, gradients.b1),
+        (surface.out.weight, gradients.w2),
+        (surface.out.bias, gradients.b2),
+        (last.weight, gradients.last),
+        (last.bias, gradients.last_b),
+    ]
+    for i, layer in enumerate(hidden):
+        pairs += [(layer.weight, gradients.hidden[i]), (layer.bias, gradients.hidden_b[i])]
+    for parameter, gradient in pairs:
+        parameter.grad = _cropped(gradient, parameter.shape).clone()
+    columns = _sample_columns(model)
+    first.weight.grad[:, columns] += _cropped(gradients.first, (first.out_features, len(columns)))
+
+
+def _grid(model: Model) -> Grid:
+    grid = model.sdf_network.grid
+    n, layout = int(grid.n_active), grid.layout
+    return Grid(
+        grid.table.detach().numpy(),
+        np.asarray(layout.resolutions[:n], np.int64),
+        np.asarray(layout.offsets[:n], np.int64),
+        np.asarray(layout.is_dense[:n], np.bool_),
+        np.uint32(layout.hash_size - 1),
+    )
+
+
+def _surface(model: Model) -> SurfaceWeights:
+    surface = model.sdf_network
+    n_in = 3 + surface.grid.config.n_features * int(surface.grid.n_active)
+    w1, w2 = _padded(surface.hidden.weight[:, :n_in]), _padded(surface.out.weight)
+    b1, b2 = _padded(surface.hidden.bias), _padded(surface.out.bias)
+    return SurfaceWeights(w1, b1, w2, b2, _transposed(w1), _transposed(w2), np.float32(SQUAREPLUS_B))
+
+
+def _color(model: Model) -> ColorWeights:
+    first, *hidden, last = _color_layers(model)
+    w_first, w_last = _padded(first.weight[:, _sample_columns(model)]), _padded(last.weight)
+    width = len(w_first)
+    w_hidden = np.zeros((len(hidden), width, width), np.float32)
+    b_hidden = np.zeros((len(hidden), width), np.float32)
+    for i, layer in enumerate(hidden):
+        w_hidden[i], b_hidden[i] = _padded(layer.weight), _padded(layer.bias)
+    return ColorWeights(
+        w_first,
+        w_hidden,
+        b_hidden,
+        w_last,
+        _padded(last.bias),
+        _transposed(w_first),
+        np.ascontiguousarray(w_hidden.transpose(0, 2, 1)),
+        _transposed(w_last),
+    )
+
+
+def _color_layers(model: Model) -> list[nn.Linear]:
+    return [getattr(model.color_network, f"lin{i}") for i in range(model.color_network.n_linear)]
+
+
+def _sample_columns(model: Model) -> list[int]:
+    """Columns of the first colour layer for point, normal and features; those between belong to the viewing direction."""
+    n_in = model.color_network.lin0.in_features
+    n_views = frequency_width(3, model.config.rendering_network.multires_view)
+    return [0, 1, 2, *range(3 + n_views, n_in)]
+
+
+def _up(width: int) -> int:
+    return -(-width // WIDTH) * WIDTH
+
+
+def _padded(parameter: Tensor) -> np.ndarray:
+    """A contiguous copy with every axis filled up with zeros to a multiple of `WIDTH`."""
+    array = np.zeros([_up(n) for n in parameter.shape], np.float32)
+    array[tuple(slice(n) for n in parameter.shape)] = parameter.detach().numpy()
+    return array
+
+
+def _transposed(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array.T)
+
+
+def _cropped(array: np.ndarray, shape: Sequence[int]) -> Tensor:
+    return torch.from_numpy(array[tuple(slice(n) for n in shape)])

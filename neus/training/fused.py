@@ -1,0 +1,107 @@
+"""The training step of a hash surface by the fused kernel: the function of `step.py`, faster."""
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from neus.datasets.pixels import RayBatch
+from neus.kernels.fused_step.arguments import (
+    SUM_COLOR,
+    SUM_EIKONAL,
+    SUM_MASK,
+    SUM_SHARPNESS,
+    SUM_SQUARE,
+    Pixels,
+    Rays,
+    Samples,
+    Scales,
+)
+from neus.rendering.density import PUBLISHED_EPSILON
+from neus.rendering.fused import FusedModel, color_bias, put_gradients
+from neus.rendering.model import Model
+from neus.rendering.weights import TRANSMITTANCE_FLOOR
+from neus.training.losses import OPACITY_MARGIN, TINY
+from neus.training.step import NEGLIGIBLE_WEIGHT, LossWeights, StepTerms
+
+
+def fused_training_step(
+    model: Model,
+    batch: RayBatch,
+    weights: LossWeights,
+    cos_anneal: float,
+    edges: Tensor,
+    generator: Generator | None = None,
+) -> tuple[StepTerms, Samples]:
+    """`training_step` of rays cut into sections and its backward pass at once: sets `grad` of every parameter of a hash model.
+
+    The gradient of the table is added to the one that is there.
+
+    Args:
+        model, batch, weights, cos_anneal, edges, generator: as in `training_step`; edges within the unit sphere.
+
+    Returns:
+        The terms, without gradient, and what the samples showed of the surface.
+    """
+    from neus.kernels.fused_step import cpu
+
+    n, n_samples = len(edges), edges.numel() - len(edges)
+    model.color_network.zero_grad()
+    bias = color_bias(model, batch.directions)
+    backdrop = model.backdrop(batch.origins, batch.directions, generator)
+    sharpness = model.sharpness()
+    masks = batch.masks if weights.mask > 0.0 else torch.ones(n)
+    n_colored = masks.sum() + TINY
+    scales = (
+        sharpness.detach(),
+        cos_anneal,
+        PUBLISHED_EPSILON,
+        TRANSMITTANCE_FLOOR,
+        OPACITY_MARGIN,
+        weights.huber,
+        NEGLIGIBLE_WEIGHT,
+        1.0 / n_colored,
+        weights.eikonal / (n_samples + TINY),
+        weights.mask / n,
+    )
+    table = model.sdf_network.grid.table
+    if table.grad is None:
+        table.grad = torch.zeros_like(table)
+    view = FusedModel.of(model)
+    pixels, samples, gradients = cpu.train_rays(
+        view.grid,
+        view.surface,
+        view.color,
+        _rays(batch, edges, masks, bias, backdrop),
+        Scales(*(np.float32(float(x)) for x in scales)),
+        table.grad.numpy(),
+    )
+    bias.backward(torch.from_numpy(pixels.grad_color_bias))
+    if backdrop is not None and backdrop.requires_grad:
+        backdrop.backward(torch.from_numpy(pixels.grad_backdrop))
+    put_gradients(model, gradients)
+    model.sharpness.variance.grad = None
+    sharpness.backward(sharpness.new_tensor(gradients.sums[SUM_SHARPNESS]))
+    return _terms(gradients.sums, pixels, weights, float(n_colored), n_samples, n), samples
+
+
+def _rays(batch: RayBatch, edges: Tensor, masks: Tensor, bias: Tensor, backdrop: Tensor | None) -> Rays:
+    if backdrop is None:
+        backdrop = torch.zeros(3)
+    tensors = (batch.origins, batch.directions, edges, batch.colors, masks, bias, backdrop.expand(len(edges), 3))
+    return Rays(*(tensor.detach().contiguous().numpy() for tensor in tensors))
+
+
+def _terms(
+    sums: np.ndarray, pixels: Pixels, weights: LossWeights, n_colored: float, n_samples: int, n_rays: int
+) -> StepTerms:
+    color, eikonal = sums[SUM_COLOR] / n_colored, sums[SUM_EIKONAL] / (n_samples + TINY)
+    mask = sums[SUM_MASK] / n_rays
+    terms = {
+        "total": color + weights.eikonal * eikonal + weights.mask * mask,
+        "color": color,
+        "eikonal": eikonal,
+        "mask": mask,
+        "psnr": -10.0 * np.log10(max(sums[SUM_SQUARE] / (3.0 * n_colored), 1e-12)),
+        "weight_max": pixels.weight_max.mean(),
+    }
+    return StepTerms(**{name: torch.tensor(float(value)) for name, value in terms.items()})
