@@ -1,0 +1,1 @@
+"""Where along rays to look, by a walk through a coarse grid of signed distances."""

@@ -1,0 +1,178 @@
+"""Marching on a CPU: a compiled loop over rays with the signature of `reference`, whose docstrings hold here too.
+
+Rays are independent of each other, so the numbers are the same to the bit whatever the number of threads.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from neus.kernels.march.reference import (
+    FARTHEST,
+    MAX_STEP,
+    MAX_STEPS,
+    MIN_STEP_IN_VOXELS,
+    NOTHING_MET,
+    SPREAD_WIDTH,
+    STEP_SHARE,
+)
+from neus.kernels.threads import ranges, run_tasks
+
+RAYS_PER_TASK = 128
+# Phi(-x) beyond it is less than the rounding of a sum close to one: the exponentials are not worth taking.
+_NO_WEIGHT_FROM = 36.0
+_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+
+
+def march(
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor,
+    far: Tensor,
+    distances: Tensor,
+    sharpness: float,
+    uniform_share: float,
+    jitter: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Edges (N, K + 1) and clearance (N,); see `reference.march`."""
+    rays = tuple(_array(tensor) for tensor in (origins, directions, near, far))
+    grid, jitter_array = _array(distances.to(origins.dtype)), _array(jitter.to(origins.dtype))
+    edges, clearance = np.empty_like(jitter_array), np.empty_like(rays[2])
+    # In the type of the rays, lest one factor in double precision turn all into it.
+    constants = np.array(
+        [
+            0.5 * (len(grid) - 1),
+            MIN_STEP_IN_VOXELS * 2.0 / (len(grid) - 1),
+            MAX_STEP,
+            STEP_SHARE,
+            1.0 / SPREAD_WIDTH,
+            FARTHEST,
+            sharpness,
+        ],
+        edges.dtype,
+    )
+
+    def some(start: int, stop: int) -> None:
+        _march(rays, grid, constants, float(uniform_share), jitter_array, start, stop, edges, clearance)
+
+    run_tasks(some, ranges(len(edges), RAYS_PER_TASK))
+    return torch.from_numpy(edges), torch.from_numpy(clearance)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().numpy())
+
+
+@_compiled
+def _locate(x, n_cells, per_unit, one):
+    """Cell and place in it from 0 to 1, along one axis."""
+    size = per_unit + per_unit
+    position = min(max((x + one) * per_unit, one - one), size)
+    # Clamped again as a whole number: the far face belongs to the last cell, and NaN must not become an address.
+    lower = min(np.floor(position), size - one)
+    return min(max(np.int64(lower), 0), n_cells - 1), position - lower
+
+
+@_compiled
+def _sdf_at(x, y, z, grid, constants, one):
+    """Trilinear signed distance at a point, within [-FARTHEST, FARTHEST]."""
+    n, per_unit, farthest = grid.shape[0] - 1, constants[0], constants[5]
+    i, u = _locate(x, n, per_unit, one)
+    j, v = _locate(y, n, per_unit, one)
+    k, w = _locate(z, n, per_unit, one)
+    at_00 = grid[i, j, k] * (one - w) + grid[i, j, k + 1] * w
+    at_01 = grid[i, j + 1, k] * (one - w) + grid[i, j + 1, k + 1] * w
+    at_10 = grid[i + 1, j, k] * (one - w) + grid[i + 1, j, k + 1] * w
+    at_11 = grid[i + 1, j + 1, k] * (one - w) + grid[i + 1, j + 1, k + 1] * w
+    sdf = (at_00 * (one - v) + at_01 * v) * (one - u) + (at_10 * (one - v) + at_11 * v) * u
+    # Written so that NaN is far too.
+    return max(sdf, -farthest) if sdf <= farthest else farthest
+
+
+@_compiled
+def _alpha(sdf_start, sdf_end, sharpness, one):
+    """Opacity of a piece of the walk; see `reference._neus_weights`."""
+    at_end = sharpness * sdf_end
+    if not sdf_end < sdf_start or at_end > _NO_WEIGHT_FROM:
+        return one - one
+    # The exponential of what is negative, on either side of the surface.
+    decay = math.exp(-abs(at_end))
+    behind = (one if at_end <= 0 else decay) / (one + decay)
+    return -math.expm1(sharpness * (sdf_end - sdf_start)) * behind
+
+
+@_compiled
+def _walk(origin, direction, near, far, grid, constants, one, ts, weights, spread):
+    """Fills vertices ts and both measures of the pieces between them.
+
+    Returns:
+        number of pieces, sums of weights and spread in double precision, least signed distance.
+    """
+    min_step, max_step, share, per_width, sharpness = (
+        constants[1],
+        constants[2],
+        constants[3],
+        constants[4],
+        constants[6],
+    )
+    t = ts[0] = near
+    sdf = _sdf_at(
+        origin[0] + direction[0] * t, origin[1] + direction[1] * t, origin[2] + direction[2] * t, grid, constants, one
+    )
+    least, light, closeness = sdf, one, one / (one + (sdf * per_width) * (sdf * per_width))
+    opacity, total_spread, n = 0.0, 0.0, 0
+    while n < MAX_STEPS and t < far:
+        left = MAX_STEPS - n
+        step = max(min(max(share * abs(sdf), min_step), max_step), (far - t) / ts.dtype.type(left))
+        t_next = min(t + step, far) if left > 1 else far
+        sdf_next = _sdf_at(
+            origin[0] + direction[0] * t_next,
+            origin[1] + direction[1] * t_next,
+            origin[2] + direction[2] * t_next,
+            grid,
+            constants,
+            one,
+        )
+        alpha = _alpha(sdf, sdf_next, sharpness, one)
+        weights[n] = alpha * light
+        light *= one - alpha
+        closeness_next = one / (one + (sdf_next * per_width) * (sdf_next * per_width))
+        spread[n] = (closeness + closeness_next) * (t_next - t)
+        opacity += weights[n]
+        total_spread += spread[n]
+        t, sdf, closeness, least = t_next, sdf_next, closeness_next, min(least, sdf_next)
+        n += 1
+        ts[n] = t
+    return n, opacity, total_spread, least
+
+
+@_compiled
+def _march(rays, grid, constants, uniform_share, jitter, start, stop, edges, clearance):
+    """Fills edges and clearance of rays start ... stop."""
+    origins, directions, near, far = rays
+    one = near.dtype.type(1)
+    ts, weights = np.empty(MAX_STEPS + 1, near.dtype), np.empty(MAX_STEPS, near.dtype)
+    spread = np.empty(MAX_STEPS, near.dtype)
+    n_edges = jitter.shape[1]
+    for m in range(start, stop):
+        if not far[m] > near[m]:
+            edges[m], clearance[m] = near[m], NOTHING_MET
+            continue
+        n, opacity, total_spread, clearance[m] = _walk(
+            origins[m], directions[m], near[m], far[m], grid, constants, one, ts, weights, spread
+        )
+        spread_share = (1.0 - (1.0 - uniform_share) * opacity) / total_spread
+        # Edges and pieces are gone through together, since both ascend.
+        piece, reached = 0, 0.0
+        mass = (1.0 - uniform_share) * weights[0] + spread_share * spread[0]
+        for k in range(n_edges):
+            share = (ts.dtype.type(k) + jitter[m, k]) / ts.dtype.type(n_edges)
+            while piece < n - 1 and reached + mass < share:
+                reached += mass
+                piece += 1
+                mass = (1.0 - uniform_share) * weights[piece] + spread_share * spread[piece]
+            fraction = ts.dtype.type(min(max((share - reached) / max(mass, 1e-300), 0.0), 1.0))
+            edges[m, k] = min(ts[piece] + fraction * (ts[piece + 1] - ts[piece]), ts[piece + 1])
