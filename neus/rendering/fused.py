@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -146,3 +147,19 @@ def _transposed(array: np.ndarray) -> np.ndarray:
 
 def _cropped(array: np.ndarray, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(array[tuple(slice(n) for n in shape)])
+
+
+class SurfaceNotes(NamedTuple):
+    """What samples of a step showed of the surface: points and raw gradients (3, M), sdf (M,)."""
+
+    points: Tensor
+    sdf: Tensor
+    gradients: Tensor
+
+
+@torch.no_grad()
+def fused_sdf(model: Model, points: Tensor) -> Tensor:
+    """(M,) signed distances at points (M, 3), by the fused kernel."""
+    from neus.kernels.fused_step import cpu
+
+    return torch.from_numpy(cpu.distances(_grid(model), _surface(model), points.detach().float().contiguous().numpy()))

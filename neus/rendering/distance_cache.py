@@ -1,0 +1,80 @@
+"""A coarse grid of signed distances that follows the surface while it is trained, and says where rays should look."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from neus.geometry.rays import intersect_sphere
+from neus.kernels.dispatch import kernels_for
+from neus.rendering.fused import SurfaceNotes
+
+# Vertices per axis; a voxel is then 1/63 of the unit sphere's radius.
+RESOLUTION = 128
+# Sections are placed by a blurred surface, whatever its true sharpness: a sharp one would not look beside itself.
+SHARPNESS_RANGE = (40.0, 400.0)
+SHARPNESS_SHARE = 0.5
+# Vertices further from the surface than this are not looked at again: sections are not placed there.
+REFRESH_WITHIN = 0.25
+# Slabs are refreshed in this order, a step without common factor with their number, so that no part waits for long.
+SLAB_STRIDE = 37
+
+
+class DistanceCache:
+    """Signed distances at the vertices of a lattice over [-1, 1]^3: what was last seen there.
+
+    Attributes:
+        values: (P, P, P), scene units, indexed [x, y, z].
+        slab: number of slabs refreshed so far.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values.contiguous().float()
+        self.axis = torch.linspace(-1.0, 1.0, len(values))
+        self.slab = 0
+
+    def sections(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        n_sections: int,
+        sharpness: float,
+        uniform_share: float,
+        generator: Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Ends (N, K + 1) of the sections of rays (N, 3), (N, 3), and their clearance (N,): see `kernels.march`.
+
+        Args:
+            n_sections: K.
+            sharpness: the model's.
+            uniform_share: of the sections, spread along the rays.
+            generator: of the jitter; None puts every end in the middle of its share.
+        """
+        enters, leaves, hits = intersect_sphere(origins, directions)
+        far = torch.where(hits, leaves, enters)
+        lowest, highest = SHARPNESS_RANGE
+        blurred = min(max(SHARPNESS_SHARE * sharpness, lowest), highest)
+        shape = (len(origins), n_sections + 1)
+        jitter = torch.full(shape, 0.5) if generator is None else torch.rand(shape, generator=generator)
+        march = kernels_for("march", origins.device).march
+        return march(origins, directions, enters, far, self.values, blurred, uniform_share, jitter)
+
+    def note(self, seen: SurfaceNotes) -> None:
+        """Takes over what samples showed: at the vertex v nearest to a sample x, f(x) + grad f . (v - x)."""
+        last = len(self.axis) - 1
+        per_unit = 0.5 * last
+        cells = ((seen.points + 1.0) * per_unit).round().clamp(0, last).nan_to_num(0.0)
+        offsets = cells / per_unit - 1.0 - seen.points
+        values = (seen.sdf + (seen.gradients * offsets).sum(0)).numpy()
+        x, y, z = cells.long().numpy()
+        # numpy: of several samples at one vertex the last one stays, every time.
+        self.values.numpy()[x, y, z] = values
+
+    def refresh(self, sdf: Callable[[Tensor], Tensor]) -> None:
+        """Evaluates the next slab anew where the surface is not far."""
+        at = self.slab * SLAB_STRIDE % len(self.axis)
+        self.slab += 1
+        y, z = (self.values[at].abs() < REFRESH_WITHIN).nonzero(as_tuple=True)
+        if len(y) > 0:
+            points = torch.stack([self.axis[at].expand(len(y)), self.axis[y], self.axis[z]], dim=-1)
+            self.values[at, y, z] = sdf(points)
