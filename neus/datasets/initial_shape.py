@@ -1,0 +1,72 @@
+"""A first shape of the object from posed photographs, for training to start from: visual hull, carved by plane sweep."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neus.datasets.depth_fusion import carved
+from neus.datasets.lattice_distances import distances_from_values
+from neus.datasets.plane_sweep import sweep_depths
+from neus.datasets.scene import Scene
+from neus.datasets.visual_hull import BALL_RADIUS, hull_values
+from neus.errors import InputError
+
+# Without masks the sweep goes on behind the sphere, this many times as far as the camera's distance from it: what lies
+# there shows that the space before it is empty.
+BEHIND = 4.0
+
+
+def initial_distances(
+    scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None
+) -> Tensor:
+    """Signed distances (P, P, P) to a first shape of the object, in scene units, negative inside.
+
+    The shape is the visual hull of the masks, or without masks the ball that is looked for, less the space that the
+    photographs prove to be empty. It is made to contain the object: where nothing can be matched the hull stays.
+
+    Args:
+        scene: with or without masks.
+        resolution: P, vertices linspace(-1, 1, P) along each axis; the result is indexed [x, y, z].
+        on_progress: is told the share of the work that is done, from 0 to 1.
+
+    Returns:
+        float32, on the CPU.
+
+    Raises:
+        InputError: a resolution below 8, or masks that have no point in common.
+    """
+    if resolution < 8:
+        raise InputError(f"initial shape: resolution {resolution}; expected at least 8 vertices along each axis.")
+    values = hull_values(scene, resolution)
+    if not (values < 0).any():
+        raise InputError(
+            f"{scene.source}: the masks of the {len(scene)} views have no point in common inside the unit sphere; check "
+            "that masks and cameras belong to the same images, or train without masks (confs/womask.conf)."
+        )
+    maps = sweep_depths(scene, _spans(scene, values), on_progress)
+    fused = carved(values, maps)
+    distances = torch.from_numpy(distances_from_values(fused, 2.0 / (resolution - 1)))
+    if on_progress:
+        on_progress(1.0)
+    return distances
+
+
+def _spans(scene: Scene, values: np.ndarray) -> np.ndarray:
+    """(V, 2) nearest and farthest depth at which each view may see a surface."""
+    poses = scene.camera_to_scene.numpy()
+    forward, centers = poses[:, :3, 2], poses[:, :3, 3]
+    if scene.masks is None:
+        depths = -(centers * forward).sum(-1)
+        distances = np.linalg.norm(centers, axis=-1)
+        near = np.maximum(depths - BALL_RADIUS, 0.1 * distances)
+        return np.stack([near, BEHIND * distances], axis=-1)
+    step = 2.0 / (len(values) - 1)
+    # A view's nearest and farthest vertex lie among the first and last of their columns.
+    inside = values < 0
+    ends = inside & ~(np.roll(inside, 1, axis=2) & np.roll(inside, -1, axis=2))
+    points = np.argwhere(ends) * step - 1.0
+    depths = points @ forward.T - (centers * forward).sum(-1)
+    near, far = depths.min(axis=0) - step, depths.max(axis=0) + step
+    return np.stack([np.maximum(near, 0.1 * np.linalg.norm(centers, axis=-1)), far], axis=-1)
