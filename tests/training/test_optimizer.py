@@ -1,7 +1,7 @@
 import torch
 
 from neus.experiment.build import build_model
-from neus.training.optimizer import TABLE_EPSILON, build_optimizer, set_learning_rate
+from neus.training.optimizer import TABLE_EPSILON, TableAdam, build_optimizer, set_learning_rate
 
 
 def test_a_network_is_one_group_in_published_order(tiny_config):
@@ -36,3 +36,40 @@ def test_the_first_step_moves_touched_rows_by_the_learning_rate_and_no_others(ti
     moved = before - table.detach()
     assert torch.allclose(moved[7], torch.full((2,), 5e-3), rtol=1e-3)
     assert (moved[:7] == 0).all() and (moved[8:] == 0).all()
+
+
+def test_rows_without_gradient_are_not_carried_on_by_momentum():
+    table, other = torch.nn.Parameter(torch.zeros(3, 2)), torch.nn.Parameter(torch.zeros(3, 2))
+    optimizer = TableAdam([{"params": [table], "eps": TABLE_EPSILON}, {"params": [other]}], lr=0.1)
+    for touched in (0, 1):
+        before = table.detach().clone()
+        for parameter in (table, other):
+            parameter.grad = torch.zeros(3, 2)
+            parameter.grad[touched] = 1.0
+        optimizer.step()
+        moved = (table.detach() != before).any(1)
+        assert moved.tolist() == [row == touched for row in range(3)]
+        assert (table.grad == 0).all() and (other.grad[touched] == 1).all()
+    # Torch's own Adam went on with the row of the first step.
+    assert (other[0] < -0.1 * 1.5).all() and torch.allclose(table[0], torch.full((2,), -0.1))
+
+
+def test_state_goes_to_torchs_adam_and_back():
+    def steps(optimizer, table, n):
+        for _ in range(n):
+            table.grad = torch.ones(3, 2)
+            optimizer.step()
+
+    tables = [torch.nn.Parameter(torch.zeros(3, 2)) for _ in range(2)]
+    optimizers = [
+        kind([table], lr=0.1, eps=TABLE_EPSILON) for kind, table in zip((TableAdam, torch.optim.Adam), tables)
+    ]
+    for optimizer, table in zip(optimizers, tables):
+        steps(optimizer, table, 3)
+    ours, theirs = (optimizer.state_dict() for optimizer in optimizers)
+    assert ours["param_groups"] == theirs["param_groups"] and ours["state"][0].keys() == theirs["state"][0].keys()
+    optimizers[0].load_state_dict(theirs)
+    optimizers[1].load_state_dict(ours)
+    for optimizer, table in zip(optimizers, tables):
+        steps(optimizer, table, 2)
+    assert torch.allclose(tables[0], tables[1])

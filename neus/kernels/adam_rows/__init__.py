@@ -1,0 +1,1 @@
+"""Adam for tables of which a step touches few rows."""

@@ -1,0 +1,103 @@
+"""Adam on touched rows: its compiled form against the reference, both against torch's Adam and against doing nothing."""
+
+import pytest
+import torch
+
+from neus.kernels.adam_rows import cpu, reference
+
+KERNELS = pytest.mark.parametrize("kernels", [reference, cpu])
+SETTINGS = 1e-2, (0.9, 0.99), 1e-15
+
+
+def table(n_rows, n_features, touched=0.15, dtype=torch.float32, seed=0):
+    """Parameter, gradient, and moments as they are after some steps."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = n_rows, n_features
+    parameter, gradient, moment1 = (torch.randn(shape, generator=generator).to(dtype) for _ in range(3))
+    is_touched = torch.rand(n_rows, 1, generator=generator) < touched
+    return (
+        parameter,
+        gradient * 1e-3 * is_touched,
+        moment1 * 1e-3,
+        torch.rand(shape, generator=generator).to(dtype) * 1e-6,
+    )
+
+
+@pytest.mark.parametrize("n_rows, n_features, touched", [
+    (0, 2, 1.0), (1, 2, 1.0), (5000, 1, 0.1), (70001, 2, 0.15), (3001, 3, 1.0), (999, 4, 0.0),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_compiled_steps_equal_the_reference(n_rows, n_features, touched, dtype, tolerance):
+    given, expected = (table(n_rows, n_features, touched, dtype) for _ in range(2))
+    for step in (1, 2, 300):
+        cpu.adam_rows(*given, *SETTINGS, step)
+        reference.adam_rows(*expected, *SETTINGS, step)
+        for one, other in zip(given, expected, strict=True):
+            assert torch.allclose(one, other, rtol=tolerance, atol=tolerance)
+        # The same gradient once more, since it has been used up.
+        for tensors in (given, expected):
+            tensors[1].copy_(table(n_rows, n_features, touched, dtype, seed=step)[1])
+
+
+def test_the_numbers_are_the_same_for_any_number_of_threads():
+    results, before = [], torch.get_num_threads()
+    for n in (1, 2, 3):
+        torch.set_num_threads(n)
+        results.append(table(200_000, 2))
+        cpu.adam_rows(*results[-1], *SETTINGS, 7)
+    torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(other, results[0], strict=True))
+
+
+@KERNELS
+def test_where_every_row_is_touched_it_is_torchs_adam(kernels):
+    parameter, _, _, _ = table(300, 2)
+    ours, theirs = parameter.clone(), torch.nn.Parameter(parameter.clone())
+    optimizer = torch.optim.Adam([theirs], lr=1e-2, betas=(0.9, 0.99), eps=1e-15)
+    moments = torch.zeros_like(ours), torch.zeros_like(ours)
+    for step in range(1, 6):
+        theirs.grad = torch.randn(300, 2)
+        kernels.adam_rows(ours, theirs.grad.clone(), *moments, *SETTINGS, step)
+        optimizer.step()
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+@KERNELS
+def test_rows_without_gradient_keep_parameter_and_moments_to_the_bit(kernels):
+    given = table(1000, 2)
+    before = [tensor.clone() for tensor in given]
+    untouched = (given[1] == 0).all(1)
+    kernels.adam_rows(*given, *SETTINGS, 3)
+    for now, then in zip(given, before, strict=True):
+        assert torch.equal(now[untouched], then[untouched])
+    for now, then in zip((given[0], *given[2:]), (before[0], *before[2:]), strict=True):
+        assert (now[~untouched] != then[~untouched]).all()
+
+
+@KERNELS
+@pytest.mark.parametrize("n_features", [2, 3])
+def test_one_number_of_a_gradient_moves_its_whole_row_and_minus_zero_is_zero(kernels, n_features):
+    parameter, gradient, moment1, moment2 = table(3, n_features, touched=0.0)
+    gradient[1, 0], gradient[2] = 1.0, -0.0
+    before = parameter.clone()
+    kernels.adam_rows(parameter, gradient, moment1, moment2, *SETTINGS, 1)
+    assert (parameter[1] != before[1]).all() and torch.equal(parameter[[0, 2]], before[[0, 2]])
+
+
+@KERNELS
+def test_the_gradient_is_used_up(kernels):
+    given = table(5000, 2)
+    assert (given[1] != 0).any()
+    kernels.adam_rows(*given, *SETTINGS, 1)
+    assert (given[1] == 0).all()
+    before = given[0].clone()
+    kernels.adam_rows(*given, *SETTINGS, 2)
+    assert torch.equal(given[0], before)
+
+
+@KERNELS
+def test_the_tiniest_gradient_moves_by_the_learning_rate(kernels):
+    parameter, gradient = torch.zeros(4, 2), torch.zeros(4, 2)
+    gradient[2] = 1e-11
+    kernels.adam_rows(parameter, gradient, torch.zeros(4, 2), torch.zeros(4, 2), *SETTINGS, 1)
+    assert torch.allclose(parameter[2], torch.full((2,), -1e-2), rtol=1e-3)
