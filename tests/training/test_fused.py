@@ -1,0 +1,183 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from neus.datasets.pixels import RayBatch
+from neus.fields.background import NerfConfig
+from neus.fields.color_network import ColorNetworkConfig
+from neus.fields.hash_grid import HashGridConfig
+from neus.fields.hash_sdf import HashSdfConfig
+from neus.geometry.rays import intersect_sphere
+from neus.rendering.fused import fused_sdf, why_not_fused
+from neus.rendering.model import Model, ModelConfig
+from neus.rendering.renderer import RendererConfig
+from neus.training.fused import fused_training_step
+from neus.training.step import LossWeights, training_step
+
+GRID = HashGridConfig(n_levels=5, n_features=2, base_resolution=4, finest_resolution=40, log2_table_size=10)
+
+
+def hash_model(grid=GRID, d_hidden=24, d_out=9, n_layers=2, d_color=20, n_outside=0, variance=0.3) -> Model:
+    """A model whose table is far from its start, so that every term has a part in the gradients."""
+    torch.manual_seed(3)
+    color = ColorNetworkConfig(d_feature=d_out - 1, d_hidden=d_color, n_layers=n_layers, weight_norm=False)
+    config = ModelConfig(
+        surface="hash",
+        hash_sdf=HashSdfConfig(grid=grid, d_hidden=d_hidden, d_out=d_out),
+        rendering_network=color,
+        nerf=NerfConfig(D=2, W=8, multires=2, multires_view=1, skips=(0,)),
+        neus_renderer=RendererConfig(n_outside=n_outside),
+    )
+    model = Model(config)
+    with torch.no_grad():
+        model.sdf_network.grid.table.normal_(0.0, 0.02)
+        model.sharpness.variance.fill_(variance)
+    return model
+
+
+def rays_with_sections(n_rays=37, n_sections=7, seed=1) -> tuple[RayBatch, torch.Tensor]:
+    """Rays through the middle of the sphere, cut at random places within it, towards random colours and masks."""
+    generator = torch.Generator().manual_seed(seed)
+    origins = torch.nn.functional.normalize(torch.randn(n_rays, 3, generator=generator), dim=-1) * 3.0
+    targets = 0.3 * torch.randn(n_rays, 3, generator=generator)
+    directions = torch.nn.functional.normalize(targets - origins, dim=-1)
+    enters, leaves, _ = intersect_sphere(origins, directions)
+    shares = torch.rand(n_rays, n_sections + 1, generator=generator).sort(dim=-1).values
+    edges = enters.unsqueeze(-1) + shares * (leaves - enters).unsqueeze(-1)
+    colors = torch.rand(n_rays, 3, generator=generator)
+    masks = (torch.rand(n_rays, generator=generator) > 0.3).float()
+    return RayBatch(origins, directions, colors, masks), edges
+
+
+def double(batch: RayBatch) -> RayBatch:
+    return RayBatch(*(x.double() for x in (batch.origins, batch.directions, batch.colors, batch.masks)))
+
+
+def assert_same_step(model: Model, batch: RayBatch, edges: torch.Tensor, weights: LossWeights, cos_anneal: float):
+    """The fused step and the plain one in float64 agree: values to 1e-5, gradients to 1e-4 of the greatest element."""
+    exact = copy.deepcopy(model).double()
+    exact.background = model.background
+    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.double())
+    expected.total.backward()
+    model.zero_grad(set_to_none=True)
+    terms, _ = fused_training_step(model, batch, weights, cos_anneal, edges)
+    for name, value in expected.named().items():
+        assert terms.named()[name] == pytest.approx(value, rel=1e-5, abs=1e-5), name
+    compared = 0
+    for (name, parameter), truth in zip(model.named_parameters(), exact.parameters(), strict=True):
+        if truth.grad is None:
+            continue
+        compared += 1
+        error = (parameter.grad - truth.grad).abs().max()
+        assert error <= 1e-4 * truth.grad.abs().max() + 1e-9, f"{name}: {error} of {truth.grad.abs().max()}"
+    assert compared >= 10
+
+
+WEIGHTS = LossWeights(eikonal=0.3, mask=0.5, huber=0.05)
+
+
+@pytest.mark.parametrize("cos_anneal", [0.0, 0.6, 1.0])
+def test_fused_step_is_the_plain_step(cos_anneal):
+    assert_same_step(hash_model(), *rays_with_sections(), WEIGHTS, cos_anneal)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"d_hidden": 13, "d_out": 6, "d_color": 10, "n_layers": 1},
+        {"d_out": 17, "n_layers": 3},
+        {"grid": replace(GRID, n_levels=1)},
+        {"grid": replace(GRID, n_features=3)},
+        {"grid": replace(GRID, n_features=1, n_levels=3)},
+    ],
+)
+def test_fused_step_holds_for_networks_and_grids_of_any_size(sizes):
+    assert_same_step(hash_model(**sizes), *rays_with_sections(), WEIGHTS, 1.0)
+
+
+@pytest.mark.parametrize(("n_rays", "n_sections"), [(1, 1), (5, 1), (3, 200), (131, 3)])
+def test_fused_step_holds_for_any_number_of_rays_and_sections(n_rays, n_sections):
+    assert_same_step(hash_model(), *rays_with_sections(n_rays, n_sections), WEIGHTS, 1.0)
+
+
+def test_fused_step_leaves_out_levels_that_are_off():
+    model = hash_model()
+    model.set_active_levels(2)
+    assert_same_step(model, *rays_with_sections(), WEIGHTS, 1.0)
+    assert model.sdf_network.grid.table.grad[model.sdf_network.grid.layout.offsets[2] :].abs().max() == 0
+
+
+def test_fused_step_without_masks_draws_a_background_network():
+    assert_same_step(hash_model(n_outside=4), *rays_with_sections(), LossWeights(0.1, 0.0, 0.0), 1.0)
+
+
+def test_fused_step_draws_a_constant_background():
+    model = hash_model()
+    model.background = torch.tensor([1.0, 0.5, 0.0])
+    assert_same_step(model, *rays_with_sections(), WEIGHTS, 1.0)
+
+
+def test_fused_step_takes_the_plain_absolute_difference():
+    assert_same_step(hash_model(), *rays_with_sections(), LossWeights(0.1, 0.1, 0.0), 1.0)
+
+
+def test_fused_step_of_sections_without_length():
+    batch, edges = rays_with_sections()
+    assert_same_step(hash_model(), batch, edges[:, :1].expand_as(edges).contiguous(), WEIGHTS, 1.0)
+
+
+@pytest.mark.parametrize("variance", [-1.0, 1.38, 5.0])
+def test_fused_step_stays_finite_at_extreme_sharpness(variance):
+    model = hash_model(variance=variance)
+    terms, _ = _step(model)
+    assert all(abs(value) < 1e6 for value in terms.named().values())
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def _step(model: Model):
+    batch, edges = rays_with_sections()
+    model.zero_grad(set_to_none=True)
+    return fused_training_step(model, batch, WEIGHTS, 1.0, edges)
+
+
+def test_fused_step_of_no_rays_has_no_gradient():
+    model = hash_model()
+    batch, edges = rays_with_sections()
+    nothing = RayBatch(batch.origins[:0], batch.directions[:0], batch.colors[:0], batch.masks[:0])
+    terms, _ = fused_training_step(model, nothing, WEIGHTS, 1.0, edges[:0])
+    assert terms.total == 0
+    assert all(p.grad.abs().max() == 0 for p in model.parameters() if p.grad is not None)
+
+
+def test_number_of_threads_changes_no_bit():
+    before, results = torch.get_num_threads(), []
+    try:
+        for n_threads in (1, 2, 3):
+            torch.set_num_threads(n_threads)
+            model = hash_model()
+            _step(model)
+            results.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_fused_distances_are_those_of_the_field():
+    model = hash_model()
+    points = torch.rand(1003, 3, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2
+    assert torch.allclose(fused_sdf(model, points), model.sdf(points), atol=2e-6)
+    assert fused_sdf(model, points[:0]).shape == (0,)
+
+
+def test_models_that_the_kernel_does_not_know_are_named():
+    assert why_not_fused(hash_model()) == ""
+    other = hash_model()
+    other.config = replace(other.config, surface="mlp")
+    assert "mlp" in why_not_fused(other)
+    other.config = replace(
+        hash_model().config, neus_renderer=RendererConfig(density="laplace")
+    )
+    assert "laplace" in why_not_fused(other)
