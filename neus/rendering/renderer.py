@@ -11,7 +11,7 @@ from neus.geometry.intervals import deltas_from_t
 from neus.geometry.rays import near_far_around_center
 from neus.rendering.density import DENSITIES, Density
 from neus.rendering.sampling import even_t, outside_t, points_along, upsampled_t
-from neus.rendering.weights import composite, weights_from_alphas
+from neus.rendering.weights import composite, composite_alphas
 from neus.settings import at_least, one_of
 
 
@@ -138,8 +138,7 @@ def render_rays(
             fields.background, origins, directions, all_t, last_delta, alphas, colors, inside
         )
 
-    weights = weights_from_alphas(alphas)
-    rgb = composite(weights, colors)
+    weights, rgb = composite_alphas(alphas, colors)
     if background is not None:
         rgb = rgb + background * (1.0 - weights.sum(-1, keepdim=True))
     front = weights[:, : t.shape[1]] * inside
