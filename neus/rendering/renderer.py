@@ -11,7 +11,7 @@ from neus.geometry.intervals import deltas_from_t
 from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import DENSITIES, Density
 from neus.rendering.sampling import even_t, outside_t, points_along, upsampled_t
-from neus.rendering.weights import composite, weights_from_alphas
+from neus.rendering.weights import composite, composite_alphas, weights_from_alphas
 from neus.settings import at_least, one_of
 
 
@@ -176,10 +176,9 @@ def _shaded(
             fields.background, origins, directions, all_t, last_delta, alphas, colors, inside
         )
 
-    weights = weights_from_alphas(alphas)
     if negligible > 0.0:
-        colors = _without_negligible(weights, colors, negligible)
-    rgb = composite(weights, colors)
+        colors = _without_negligible(weights_from_alphas(alphas), colors, negligible)
+    weights, rgb = composite_alphas(alphas, colors)
     if background is not None:
         rgb = rgb + background * (1.0 - weights.sum(-1, keepdim=True))
     front = weights[:, : t.shape[1]] * inside
@@ -228,7 +227,7 @@ def backdrop_colors(
     deltas = deltas_from_t(t, 2.0 / config.n_samples)
     points = points_along(origins, directions, t + deltas / 2)
     density, colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
-    return composite(weights_from_alphas(-torch.expm1(-density * deltas)), colors)
+    return composite_alphas(-torch.expm1(-density * deltas), colors)[1]
 
 
 def section_ends(

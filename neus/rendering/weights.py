@@ -3,35 +3,22 @@
 import torch
 from torch import Tensor
 
-# Keeps the transmittance from becoming exactly zero, where its gradient would vanish (the published NeuS's value).
-TRANSMITTANCE_FLOOR = 1e-7
+from neus.kernels.composite import reference
+from neus.kernels.composite.reference import TRANSMITTANCE_FLOOR, transmittance_from_alphas, weights_from_alphas
+from neus.kernels.composite.reference import weighted_sums as composite
+from neus.kernels.dispatch import kernels_for
+
+__all__ = ["TRANSMITTANCE_FLOOR", "composite", "composite_alphas", "transmittance_from_alphas", "weights_from_alphas"]
 
 
-def weights_from_alphas(alphas: Tensor) -> Tensor:
-    """w_i = alpha_i T_i with T_i = prod_{j<i} (1 - alpha_j): the share of each section in the pixel (NeuS eq. 11).
+def composite_alphas(alphas: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (N, S) of alphas (N, S), and the sums (N, C) of values (N, S, C) with them, by the fastest kernel there is.
 
-    Args:
-        alphas: (..., S) in [0, 1], front to back.
+    Double precision is for checking derivatives, so there it is the reference, which has them to any order.
 
-    Returns:
-        (..., S); sums to 1 - prod (1 - alpha_j).
-
-    >>> weights_from_alphas(torch.tensor([0.5, 0.5, 1.0]))
-    tensor([0.5000, 0.2500, 0.2500])
+    >>> composite_alphas(torch.tensor([[1.0]]), torch.tensor([[[2.0, 3.0]]]))
+    (tensor([[1.]]), tensor([[2., 3.]]))
     """
-    return alphas * transmittance_from_alphas(alphas)[..., :-1]
-
-
-def transmittance_from_alphas(alphas: Tensor) -> Tensor:
-    """(..., S + 1): the light that reaches each section, and last what passes all of them.
-
-    >>> transmittance_from_alphas(torch.tensor([0.5, 0.5]))
-    tensor([1.0000, 0.5000, 0.2500])
-    """
-    passing = torch.cat([torch.ones_like(alphas[..., :1]), 1.0 - alphas + TRANSMITTANCE_FLOOR], dim=-1)
-    return torch.cumprod(passing, dim=-1)
-
-
-def composite(weights: Tensor, values: Tensor) -> Tensor:
-    """(..., C): weighted sum of values (..., S, C) of the sections of each ray (NeuS eq. 2, discretised)."""
-    return (weights.unsqueeze(-1) * values).sum(-2)
+    is_single = alphas.dtype == values.dtype == torch.float32
+    kernels = kernels_for("composite", alphas.device) if is_single else reference
+    return kernels.composite(alphas, values)

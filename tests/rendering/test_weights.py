@@ -1,6 +1,6 @@
 import torch
 
-from neus.rendering.weights import composite, transmittance_from_alphas, weights_from_alphas
+from neus.rendering.weights import composite, composite_alphas, transmittance_from_alphas, weights_from_alphas
 
 
 def test_weights_and_final_transmittance_sum_to_one():
@@ -32,3 +32,17 @@ def test_composite_of_one_color_is_that_color_times_the_opacity():
     weights, color = torch.rand(4, 9), torch.tensor([0.2, 0.5, 0.9])
     rgb = composite(weights, color.expand(4, 9, 3))
     assert torch.allclose(rgb, weights.sum(-1, keepdim=True) * color)
+
+
+def test_weights_and_sums_together_are_those_taken_one_by_one_in_either_precision():
+    for dtype in (torch.float32, torch.float64):
+        alphas, colors = torch.rand(5, 9, dtype=dtype), torch.rand(5, 9, 3, dtype=dtype)
+        weights, rgb = composite_alphas(alphas, colors)
+        assert weights.dtype == rgb.dtype == dtype and torch.allclose(weights, weights_from_alphas(alphas))
+        assert torch.allclose(rgb, composite(weights, colors))
+
+
+def test_in_double_precision_compositing_has_second_derivatives():
+    alphas = torch.rand(3, 4, dtype=torch.float64, requires_grad=True)
+    colors = torch.rand(3, 4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(composite_alphas, (alphas, colors))

@@ -1,0 +1,1 @@
+"""Opacities and values of the sections of rays to their weights and weighted sums."""
