@@ -199,8 +199,9 @@ def _render_view(camera: Camera, antialias: int) -> tuple[np.ndarray, np.ndarray
     chunks = [render_rays(*chunk) for chunk in zip(*(part.split(CHUNK) for part in rays), strict=True)]
     colors, hits = (torch.cat(parts).float() for parts in zip(*chunks, strict=True))
     blocks = (camera.height, antialias, camera.width, antialias)
-    image = (255.0 * colors.reshape(*blocks, 3).mean(dim=(1, 3))).round().byte()
-    return image.numpy(), (hits.reshape(blocks).mean(dim=(1, 3)) > 0.5).numpy()
+    # One axis at a time: over both at once the mean takes ten times as long.
+    image = (255.0 * colors.reshape(*blocks, 3).mean(dim=3).mean(dim=1)).round().byte()
+    return image.numpy(), (hits.reshape(blocks).mean(dim=3).mean(dim=1) > 0.5).numpy()
 
 
 def _normals_and_parts(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -220,14 +221,15 @@ def _part_distances(points: Tensor) -> Tensor:
 def _waves(points: Tensor, wavelengths: tuple[float, ...]) -> tuple[Tensor, Tensor]:
     """A solid pattern that never repeats, (N, 1): its coarsest octave, and all octaves, each bent by the one before."""
     generator = torch.Generator().manual_seed(TEXTURE_SEED)
-    octave, octaves = torch.zeros_like(points[:, :1]), []
+    octave, octaves = torch.zeros_like(points[:, 0]), []
     for wavelength in wavelengths:
         directions = torch.nn.functional.normalize(torch.randn(3, WAVES_PER_OCTAVE, generator=generator), dim=0)
-        phases = 2.0 * math.pi * torch.rand(WAVES_PER_OCTAVE, generator=generator)
-        angles = points @ (2.0 * math.pi / wavelength * directions).to(points) + phases.to(points)
-        octave = torch.sin(angles + 2.0 * octave).mean(dim=-1, keepdim=True)
+        phases = 2.0 * math.pi * torch.rand(WAVES_PER_OCTAVE, 1, generator=generator)
+        # One row for each wave: the mean then runs over whole rows, which is many times faster.
+        angles = (2.0 * math.pi / wavelength * directions).T.to(points) @ points.T + phases.to(points)
+        octave = angles.add_(2.0 * octave).sin_().mean(dim=0)
         octaves.append(octave)
-    return octaves[0], torch.stack(octaves).sum(dim=0)
+    return octaves[0].unsqueeze(-1), sum(octaves).unsqueeze(-1)
 
 
 def _contrast(value: Tensor) -> Tensor:

@@ -29,10 +29,10 @@ def test_compiled_distances_are_those_of_the_closed_form(shape, dtype):
 
 
 def test_compiled_and_plain_tracing_find_the_same_places():
-    scattered = rays(250)
-    found, expected = (k.first_hits(*scattered, TOLERANCE, MAX_STEPS) for k in (cpu, reference))
+    scattered = rays(1000)
+    found, expected = (k.first_hits(*scattered, TOLERANCE, max_steps=40) for k in (cpu, reference))
     assert torch.equal(found.isfinite(), expected.isfinite())
-    torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-5)
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-6)
 
 
 def test_hits_lie_on_the_surface_and_nothing_lies_before_them():
@@ -43,7 +43,7 @@ def test_hits_lie_on_the_surface_and_nothing_lies_before_them():
     end = torch.where(hit, t, far).unsqueeze(-1)
     at_end = object_sdf(origins + end * directions)[hit].abs()
     # Rays that only graze the object stay where they came within the tolerance.
-    assert (at_end < TOLERANCE).all() and (at_end < 1e-5).double().mean() > 0.98
+    assert (at_end < TOLERANCE).all() and (at_end < 2e-5).double().mean() > 0.98
     for share in torch.linspace(0.0, 1.0, 40)[:-1]:
         t_before = near.unsqueeze(-1) + share * (end - near.unsqueeze(-1))
         assert (object_sdf(origins + t_before * directions) > 0.0).all()
@@ -59,7 +59,7 @@ def test_tracing_agrees_with_the_tracer_of_any_surface():
     here, there = (object_sdf(origins + x[both].double().unsqueeze(-1) * directions).abs() for x in (t, traced.t))
     # They differ where rays meet the surface at a low angle: `trace` may stop short of it, within the tolerance.
     assert ((t - traced.t).abs()[both] < 1e-4).double().mean() > 0.95
-    assert (here <= there + 1e-6).double().mean() > 0.999
+    assert (here <= there + 1e-5).double().mean() > 0.99 and here.mean() < there.mean()
 
 
 def test_rays_that_begin_beyond_their_end_miss():

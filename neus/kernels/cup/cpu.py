@@ -1,7 +1,8 @@
 """The built-in object on a CPU: compiled loops with the signatures of `reference`, whose docstrings hold here too.
 
-The distances are those of `geometry.shapes`, each written out for one point; the object's measures all come from
-`geometry.cup`. Rays are shared out among threads, and each is traced alone: no number depends on how many there are.
+The distances are those of `geometry.shapes`, each written out for one point. Measures and limits are arguments of the loops,
+for numba's cache does not see constants of other files change. Rays are shared out among threads, and each is traced alone:
+no number depends on how many there are.
 """
 
 import functools
@@ -42,7 +43,9 @@ def first_hits(
 
     def trace(start: int, stop: int) -> None:
         part = slice(start, stop)
-        _trace(o[part], d[part], t[part], end[part], *_shape(), tolerance, max_steps, hits[part])
+        _trace(
+            o[part], d[part], t[part], end[part], *_shape(), tolerance, max_steps, POLISHED, POLISH_STEPS, hits[part]
+        )
 
     run_tasks(trace, ranges(len(t), PER_TASK))
     return torch.from_numpy(hits).to(near)
@@ -72,7 +75,7 @@ def _measure(points, edges, frames, sizes, distances):
 
 
 @_compiled
-def _trace(origins, directions, near, far, edges, frames, sizes, tolerance, max_steps, hits):
+def _trace(origins, directions, near, far, edges, frames, sizes, tolerance, max_steps, polished, polish_steps, hits):
     for i in range(len(near)):
         o, d, t = origins[i], directions[i], near[i]
         hits[i] = np.inf
@@ -81,15 +84,15 @@ def _trace(origins, directions, near, far, edges, frames, sizes, tolerance, max_
                 break
             f = _along(o, d, t, edges, frames, sizes)
             if f < tolerance:
-                hits[i] = _polished(o, d, t, f, edges, frames, sizes)
+                hits[i] = _polished(o, d, t, f, edges, frames, sizes, polished, polish_steps)
                 break
             t += f
 
 
 @_compiled
-def _polished(o, d, t, f, edges, frames, sizes):
-    for _ in range(POLISH_STEPS):
-        if abs(f) < POLISHED:
+def _polished(o, d, t, f, edges, frames, sizes, polished, polish_steps):
+    for _ in range(polish_steps):
+        if abs(f) < polished:
             break
         f_next = _along(o, d, t + f, edges, frames, sizes)
         if abs(f_next) >= abs(f):
