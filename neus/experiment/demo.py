@@ -10,9 +10,10 @@ import torch
 import trimesh
 
 from neus.datasets.scene import Scene
-from neus.datasets.synthetic import MILLIMETRES_PER_UNIT, object_sdf, world_sdf
+from neus.datasets.synthetic import MILLIMETRES_PER_UNIT, world_sdf
 from neus.evaluation.surface import SurfaceScores, surface_scores
 from neus.geometry.cameras import Camera
+from neus.geometry.cup import object_sdf
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.geometry.similarity import transform_points
 from neus.rendering.model import Model, in_chunks

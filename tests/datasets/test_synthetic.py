@@ -7,9 +7,10 @@ import trimesh
 
 from neus.datasets import synthetic
 from neus.datasets.idr import read_idr
-from neus.datasets.synthetic import object_sdf, part_distances, render_scene, world_sdf, write_synthetic
+from neus.datasets.synthetic import render_scene, world_sdf, write_synthetic
 from neus.errors import InputError
 from neus.geometry.cameras import project
+from neus.geometry.cup import BOUNDING_RADIUS, STIRRER_TOP, object_sdf, part_distances
 from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.geometry.similarity import transform_points
 from neus.rendering.sphere_tracing import trace
@@ -90,7 +91,7 @@ def test_the_handle_does_not_reach_through_the_wall():
 
 
 def test_the_object_lies_within_its_bounding_sphere_and_is_centred(surface):
-    assert 0.75 < surface.norm(dim=-1).max() < synthetic.BOUNDING_RADIUS
+    assert 0.75 < surface.norm(dim=-1).max() < BOUNDING_RADIUS
     middle = (surface.amax(dim=0) + surface.amin(dim=0)) / 2
     assert middle.norm() < 0.05
 
@@ -115,7 +116,7 @@ def test_a_surface_is_as_near_as_the_distance_says_but_where_parts_overlap(surfa
     beyond = nearest[:, None] + 5e-4 * random_directions(len(points), 32, seed=4)
     is_crossed = ((object_sdf(beyond) > 0) != (distances > 0)[:, None]).any(dim=-1)
     first, second = part_distances(points).sort(dim=-1).values[:, :2].unbind(-1)
-    is_in_knob = (points - torch.tensor(synthetic.STIRRER_TOP)).norm(dim=-1) < 0.1
+    is_in_knob = (points - torch.tensor(STIRRER_TOP)).norm(dim=-1) < 0.1
     # Inside, the depth is exact where no other part, and no knob, covers the nearest surface.
     is_exact = (first > 0) | ((second > first.abs()) & ~is_in_knob)
     assert is_exact.double().mean() > 0.95 and (first[is_exact] < 0).sum() > 100

@@ -1,0 +1,1 @@
+"""Distances to the built-in object, and where rays first meet it."""
