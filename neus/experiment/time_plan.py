@@ -19,8 +19,8 @@ MARGIN_AT_START, MARGIN_LATER = 1.5, 1.15
 ANNOUNCE_AT, ESTIMATE_AGAIN_AT = 0.03, 0.9
 # Bytes a second that a checkpoint is written at before one was timed: a slow disk's.
 CHECKPOINT_SPEED = 100e6
-# Closing files and leaving the process, seconds.
-LEAVING = 0.4
+# Closing files and leaving the process, seconds; torch and TensorBoard take 0.3 to 1.3 s to unload on two busy cores.
+LEAVING = 1.0
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
@@ -104,6 +104,6 @@ class TimePlan:
         n_iterations = trainer.iteration + round(left * rays / trainer.config.batch_size)
         mesh_at = 60.0 * self.minutes - (self.left() - left)
         return (
-            f"{self.minutes:.1f} minutes: about {n_iterations} iterations ({rays:.0f} rays/s, measured over the first "
+            f"{self.minutes:g} minutes: about {n_iterations} iterations ({rays:.0f} rays/s, measured over the first "
             f"iterations), mesh of {self.resolution}^3 after {clock_time(mesh_at)}"
         )

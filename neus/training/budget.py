@@ -12,6 +12,8 @@ from typing import Protocol
 
 # A warm-up counted in iterations must not fill a short time: at this share of the schedule it is over.
 LONGEST_WARM_UP = 0.1
+# No time at all is still divided by.
+SHORTEST = 1e-9
 
 
 class Budget(Protocol):
@@ -90,13 +92,13 @@ class TimeBudget:
         self.end_iter, self._clock = end_iter, clock
         self._progress_then, self._step, self._ticks = 0.0, 0.0, 0
         self._now = self._then = clock()
-        self.end_in(seconds)
+        self.seconds = max(seconds, SHORTEST)
 
     def end_in(self, seconds: float) -> None:
         """Lets training end in so many seconds: progress goes evenly from where it is to 1 in that time."""
-        self._progress_then = self.progress(0) if self._ticks else self._progress_then
+        self._progress_then = self.progress(0)
         self._now = self._then = self._clock()
-        self.seconds = max(seconds, 1e-9)
+        self.seconds = max(seconds, SHORTEST)
 
     def resume_from(self, progress: float) -> None:
         """Goes on with the schedules of an earlier run where it left them."""
@@ -118,7 +120,7 @@ class TimeBudget:
         return max(0.0, self._then + self.seconds - self._now)
 
     def progress(self, iteration: int) -> float:
-        """How far the schedules have come, with what was done before `resume_from`."""
+        """How far the schedules have come; a resumed run starts where the one before it stopped."""
         return self._progress_then + (1.0 - self._progress_then) * self.share
 
     def is_over(self, iteration: int) -> bool:

@@ -8,8 +8,9 @@ from neus.datasets.images import write_picture
 from neus.datasets.readers import read_scene
 from neus.errors import InputError
 from neus.experiment.build import model_for_scene
+from neus.training.budget import TimeBudget
 from neus.training.checkpoint import iteration_of
-from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, ValidationHook
+from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
 from neus.training.metrics import MetricsWriter, read_metrics
 from neus.training.step import StepTerms
 from neus.training.trainer import Trainer
@@ -46,6 +47,19 @@ def test_checkpoints_are_saved_every_save_freq_iterations_and_at_the_end(make_tr
     hook = CheckpointHook(tmp_path, lambda path: path.touch())
     called_through(hook, trainer, terms, 10)
     assert sorted(iteration_of(p) for p in tmp_path.iterdir()) == [4, 8, 10]
+
+
+def test_checkpoints_are_saved_by_the_clock_as_well_and_when_the_time_is_over(make_trainer, terms, tmp_path):
+    now = [0.0]
+    trainer = make_trainer(save_freq=1000, end_iter=10**6, keep_checkpoints=0)
+    trainer.time_budget = TimeBudget(10.0, 1000, lambda: now[0])
+    hook = CheckpointHook(tmp_path, lambda path: path.touch(), every_seconds=4.0, clock=lambda: now[0])
+    for trainer.iteration in range(1, 11):
+        now[0] += 1.0
+        trainer.budget.tick()
+        hook(trainer, terms)
+    assert sorted(iteration_of(p) for p in tmp_path.iterdir()) == [4, 8, 10]
+    assert hook.seconds == 0.0
 
 
 def test_metrics_are_written_every_report_freq_iterations_and_at_the_end(make_trainer, terms, tmp_path):
@@ -114,6 +128,21 @@ def test_the_progress_line_says_loss_psnr_sharpness_speed(make_trainer, capfd):
     last = err.split("\r")[-1]
     assert "20/20" in last and "loss 0.0000, PSNR 4.00 dB, sharpness 20, " in last and "rays/s" in last
     assert "a word above" in out + err
+
+
+def test_the_progress_line_of_a_time_says_its_share_and_what_is_left(make_trainer, terms, capfd):
+    now = [0.0]
+    trainer = make_trainer(end_iter=10**6)
+    trainer.time_budget = TimeBudget(200.0, 1000, lambda: now[0])
+    progress, lines = TimeProgressHook(trainer), []
+    for trainer.iteration, now[0] in ((10, 50.0), (11, 199.9)):
+        trainer.budget.tick()
+        progress(trainer, terms)
+        progress.bar.refresh()
+        lines.append(capfd.readouterr().err.split("\r")[-1])
+    progress.close()
+    assert "25%" in lines[0] and "2:30 left, iteration 10, loss 0.0000, PSNR 4.00 dB" in lines[0]
+    assert "100%" in lines[1] and "0:00 left, iteration 11" in lines[1]
 
 
 def test_a_picture_is_read_back_as_it_was_written(tmp_path):
