@@ -23,6 +23,8 @@ SPHERE_POINTS, SPHERE_VERTICES = 18.0, 3.7
 SECONDS_PER_POINT_BESIDE = 2e-6
 # Points that the bound on the slope takes at any resolution.
 FIXED_POINTS = BOUND_SAMPLES * (1 + NEWTON_STEPS)
+# How often a call is timed, unless it takes so many seconds that its first time says enough.
+REPEATS, SLOW = 5, 0.2
 COARSEST, STEP = 128, 32
 
 
@@ -104,7 +106,10 @@ def measured_mesh_cost(
 
 @torch.no_grad()
 def _seconds_of(function: Callable[[], torch.Tensor], clock: Callable[[], float]) -> float:
-    function().flatten()[-1].item()  # once unmeasured: the first call of its kind allocates and compiles
-    started = clock()
-    function().flatten()[-1].item()  # a number on the CPU: devices have finished then
-    return clock() - started
+    """Of one call: the median of REPEATS, since others may use the machine; of the first alone if that was slow."""
+    seconds: list[float] = []
+    while len(seconds) < REPEATS and sum(seconds) < SLOW:
+        started = clock()
+        function().flatten()[-1].item()  # a number on the CPU: devices have finished then
+        seconds.append(clock() - started)
+    return sorted(seconds)[len(seconds) // 2]

@@ -19,8 +19,9 @@ MARGIN_AT_START, MARGIN_LATER = 1.5, 1.15
 ANNOUNCE_AT, ESTIMATE_AGAIN_AT = 0.03, 0.9
 # Bytes a second that a checkpoint is written at before one was timed: a slow disk's.
 CHECKPOINT_SPEED = 100e6
-# Closing files and leaving the process, seconds; torch and TensorBoard take 0.3 to 1.3 s to unload on two busy cores.
-LEAVING = 1.0
+# Closing files and leaving the process: torch and TensorBoard take 0.3 to 1.3 s to unload on two busy cores; yet no
+# more than this share of the time, for short ones.
+LEAVING, LEAVING_SHARE = 1.0, 0.01
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
@@ -38,6 +39,7 @@ class TimePlan:
         self.resolution = self.finest
         self._end = started + 60.0 * minutes
         self._checkpoints: CheckpointHook | None = None
+        self._first_iteration, self._training_left = 0, 0.0
         self._is_announced = self._is_estimated_again = False
 
     @property
@@ -63,7 +65,7 @@ class TimePlan:
 
     def begin(self, trainer: Trainer, checkpoints: CheckpointHook) -> None:
         """Compiles the kernels outside the time, and gives training what the mesh leaves of it."""
-        self._checkpoints = checkpoints
+        self._checkpoints, self._first_iteration = checkpoints, trainer.iteration
         took = trainer.prepare()
         self._end += took
         if took > 1.0:
@@ -89,7 +91,8 @@ class TimePlan:
         whole = 60.0 * self.minutes
         cost: MeshCost = measured_mesh_cost(trainer.model, PROBE_SHARE * whole)
         self.resolution = cost.resolution_within(MESH_SHARE * whole / margin, self.finest)
-        reserve = margin * cost.seconds(self.resolution) + self._checkpoint_seconds(trainer) + LEAVING
+        leaving = min(LEAVING, LEAVING_SHARE * whole)
+        reserve = margin * cost.seconds(self.resolution) + self._checkpoint_seconds(trainer) + leaving
         self._training_left = self.left() - reserve
         trainer.time_budget.end_in(self._training_left)
 
@@ -100,8 +103,10 @@ class TimePlan:
         return 3 * sum(p.numel() * p.element_size() for p in trainer.model.parameters()) / CHECKPOINT_SPEED
 
     def _announcement(self, trainer: Trainer) -> str:
-        rays, left = trainer.rays_per_second(), trainer.time_budget.seconds_left
-        n_iterations = trainer.iteration + round(left * rays / trainer.config.batch_size)
+        budget = trainer.time_budget
+        left = budget.seconds_left
+        speed = (trainer.iteration - self._first_iteration) / max(budget.seconds - left, 1e-9)
+        n_iterations, rays = trainer.iteration + round(left * speed), speed * trainer.config.batch_size
         mesh_at = 60.0 * self.minutes - (self.left() - left)
         return (
             f"{self.minutes:g} minutes: about {n_iterations} iterations ({rays:.0f} rays/s, measured over the first "

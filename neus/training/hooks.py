@@ -68,15 +68,17 @@ class TimeProgressHook(ProgressHook):
     """The same line for a run of so many seconds: the share of the time, and what is left of it."""
 
     def __init__(self, trainer: Trainer) -> None:
-        self.bar = tqdm(
-            total=100, dynamic_ncols=True, desc="train", bar_format="{desc}: {percentage:3.0f}%|{bar}| {postfix}"
-        )
+        bar_format = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
+        self.bar = tqdm(total=100, dynamic_ncols=True, desc="train", bar_format=bar_format)
+        self._whole: float | None = None
 
     def _redraw(self, trainer: Trainer, said: str) -> None:
-        budget = trainer.time_budget
-        left = 0.0 if trainer.is_over else budget.seconds_left
+        left = 0.0 if trainer.is_over else trainer.time_budget.seconds_left
+        # Of the time there was at the first look: the end may have moved since, and the line must not go back.
+        self._whole = max(left, 1e-9) if self._whole is None else self._whole
+        share = max(0.0, 1.0 - left / self._whole) if left else 1.0
         self.bar.set_postfix_str(f"{clock_time(left)} left, iteration {trainer.iteration}, {said}", refresh=False)
-        self.bar.update((100 if trainer.is_over else int(100 * budget.share)) - self.bar.n)
+        self.bar.update(max(0, int(100 * share) - self.bar.n))
 
 
 def clock_time(seconds: float) -> str:

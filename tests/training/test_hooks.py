@@ -135,14 +135,18 @@ def test_the_progress_line_of_a_time_says_its_share_and_what_is_left(make_traine
     trainer = make_trainer(end_iter=10**6)
     trainer.time_budget = TimeBudget(200.0, 1000, lambda: now[0])
     progress, lines = TimeProgressHook(trainer), []
-    for trainer.iteration, now[0] in ((10, 50.0), (11, 199.9)):
+    # The end comes nearer in between: the line goes on from where it was.
+    for trainer.iteration, now[0], end in ((10, 0.0, 200.0), (20, 50.0, 10.0), (30, 55.0, 20.0), (31, 74.9, None)):
         trainer.budget.tick()
         progress(trainer, terms)
+        if end:
+            trainer.time_budget.end_in(end)
         progress.bar.refresh()
         lines.append(capfd.readouterr().err.split("\r")[-1])
     progress.close()
-    assert "25%" in lines[0] and "2:30 left, iteration 10, loss 0.0000, PSNR 4.00 dB" in lines[0]
-    assert "100%" in lines[1] and "0:00 left, iteration 11" in lines[1]
+    assert ["0%" in lines[0], "25%" in lines[1], "97%" in lines[2], "100%" in lines[3]] == [True] * 4
+    assert "2:30 left, iteration 20, loss 0.0000, PSNR 4.00 dB" in lines[1]
+    assert "0:00 left, iteration 31" in lines[3]
 
 
 def test_a_picture_is_read_back_as_it_was_written(tmp_path):
