@@ -3,7 +3,11 @@
 import argparse
 import os
 import sys
+import time
 import warnings
+
+# When this process began: starting Python is work of one thread, so its age is the processor time it has used.
+PROCESS_STARTED = time.monotonic() - time.process_time()
 
 # Waiting threads sleep instead of spinning: on a machine shared with others spinning costs more than the work itself.
 # It has to be said before torch is imported.
@@ -46,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     0: done; the path of what was made is the last line. 1: training diverged. 2: something given is wrong, one line on
     stderr says what. 130: interrupted.
     """
+    # A caller that gives arguments had a life of its own before.
+    started = PROCESS_STARTED if arguments is None else time.monotonic()
     arguments = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = _show_warning
     try:
@@ -54,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
             return classic.main(arguments)
         options = build_parser().parse_args(arguments)
+        options.started = started
         return options.run(options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,15 +2,36 @@
 
 example: neus train --conf confs/wmask.conf --data data/dtu_scan65 --run runs/scan65 --holdout 8
          neus train --conf confs/small_wmask.conf --data data/lego --run runs/lego --set train.end_iter=20000
+         neus train --conf confs/hash_wmask.conf --data data/lego --run runs/lego --minutes 10
          neus train --run runs/scan65 --resume
 """
 
+from __future__ import annotations
+
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from neus.cli.options import EXIT_INTERRUPTED, add_device_argument, add_set_argument, whole_number
+from neus.cli.options import (
+    EXIT_INTERRUPTED,
+    Progress,
+    add_device_argument,
+    add_set_argument,
+    positive_number,
+    whole_number,
+)
 from neus.errors import InputError
+
+if TYPE_CHECKING:
+    from neus.experiment.config import ExperimentConfig
+    from neus.experiment.run_folder import RunFolder
+    from neus.experiment.time_plan import TimePlan
+    from neus.training.trainer import Trainer
+
+# As `neus mesh` does.
+MESH_RESOLUTION = 512
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,16 +52,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--holdout", type=whole_number(0), metavar="K", help="keep every K-th view out of training; 0 is none"
     )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--minutes",
+        type=positive_number,
+        metavar="M",
+        help="from the start of this command to RUN/mesh.ply, at any speed of the machine: schedules follow the clock, there "
+        "are no pictures on the way, the compilation of kernels is not counted; with --resume for M more minutes, in "
+        "which the schedules go from where they were to their end",
+    )
+    length.add_argument(
+        "--iterations",
+        type=whole_number(1),
+        metavar="N",
+        help="in all, in place of train.end_iter, the schedules of the conf stretched to fit; then writes RUN/mesh.ply",
+    )
     add_device_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains; prints the run folder last."""
-    from neus.experiment.config import read_config
+    """Trains, and extracts the mesh after so many minutes or iterations; prints the run folder last."""
     from neus.experiment.run_folder import RunFolder
+    from neus.experiment.time_plan import TimePlan
     from neus.experiment.train import train
 
     folder = RunFolder(options.run_folder)
+    config = _config(options, folder)
+    plan = None if options.minutes is None else TimePlan(options.minutes, options.started)
+    trainer = train(config, folder, options.resume, options.overwrite, options.device, plan=plan)
+    if trainer.stopped:
+        print(folder.path)
+        return EXIT_INTERRUPTED
+    if plan or options.iterations:
+        _write_mesh(trainer, folder, plan)
+    print(folder.path)
+    return 0
+
+
+def _config(options: argparse.Namespace, folder: RunFolder) -> ExperimentConfig:
+    from neus.experiment.config import read_config
+    from neus.training.config import with_iterations
+
     if options.conf is None and not options.resume:
         raise InputError("--conf is missing; give a conf such as confs/wmask.conf, or --resume to go on with a run.")
     if options.resume and options.conf is None:
@@ -64,8 +116,27 @@ def run(options: argparse.Namespace) -> int:
         training = replace(training, seed=options.seed)
     if not dataset.data_dir or "CASE_NAME" in dataset.data_dir:
         raise InputError("--data is missing; give the folder of the scene.")
-    trainer = train(
-        replace(config, dataset=dataset, train=training), folder, options.resume, options.overwrite, options.device
+    if options.iterations is not None:
+        training = with_iterations(training, options.iterations)
+    return replace(config, dataset=dataset, train=training)
+
+
+def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None) -> None:
+    """The surface in RUN/mesh.ply, in world units; a model without any is no reason to fail, its checkpoint is there."""
+    from neus.experiment.surface import surface_mesh
+    from neus.meshing.files import write_mesh
+
+    resolution, model = plan.resolution if plan else MESH_RESOLUTION, trainer.model.eval()
+    try:
+        with Progress("mesh", " blocks") as progress:
+            mesh = surface_mesh(model, resolution, on_progress=progress)
+    except InputError as error:
+        print(f"warning: no mesh.ply is written: {error}", file=sys.stderr)
+        return
+    path = folder.path / "mesh.ply"
+    write_mesh(mesh, path, model.scene_to_world)
+    took = f"{plan.minutes_used():.2f} minutes: " if plan else ""
+    print(
+        f"{took}{trainer.iteration} iterations, mesh of {resolution}^3 with {len(mesh.vertices)} vertices, "
+        f"watertight: {'yes' if mesh.is_watertight else 'no'}, in world units: {path}"
     )
-    print(folder.path)
-    return EXIT_INTERRUPTED if trainer.stopped else 0

@@ -3,6 +3,7 @@
 RUN/config.conf             every setting, as resolved
 RUN/run.json                scene, views, versions
 RUN/checkpoints/ckpt_*.pth  RUN/metrics.jsonl  RUN/logs/ (TensorBoard)
+RUN/mesh.ply                after training with --minutes or --iterations
 RUN/validations_fine/  RUN/normals/  RUN/meshes/  RUN/render/  RUN/recording/   as in NeuS
 """
 
@@ -22,7 +23,7 @@ from neus.training.checkpoint import checkpoints_in
 
 # What a run writes; nothing else in the folder is touched by --overwrite.
 OWN_FOLDERS = ("checkpoints", "logs", "validations_fine", "normals", "meshes", "render", "recording")
-OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "evaluation.json")
+OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "evaluation.json", "mesh.ply")
 
 
 @dataclass(frozen=True)

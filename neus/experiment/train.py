@@ -17,8 +17,9 @@ from neus.experiment.build import scene_facts
 from neus.experiment.config import ExperimentConfig, config_as_dict
 from neus.experiment.load import new_model
 from neus.experiment.run_folder import RunFolder
+from neus.experiment.time_plan import SECONDS_BETWEEN_CHECKPOINTS, TimePlan
 from neus.training.checkpoint import read_checkpoint
-from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, ValidationHook
+from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
 from neus.training.metrics import MetricsWriter
 from neus.training.trainer import Hook, Trainer
 
@@ -30,6 +31,7 @@ def train(
     overwrite: bool = False,
     device: str = "auto",
     extra_hooks: Sequence[Hook] = (),
+    plan: TimePlan | None = None,
 ) -> Trainer:
     """Trains, from the start or from the newest checkpoint, until the end or Ctrl-C; the state is saved either way.
 
@@ -40,6 +42,8 @@ def train(
         overwrite: replace an earlier run in that folder.
         device: as `--device`.
         extra_hooks: called after each iteration, after the usual ones.
+        plan: train as long as it says, in place of `train.end_iter` iterations; there are no pictures and meshes on the way
+            then, since nobody knows how long they take.
 
     Returns:
         The trainer as it stopped; `stopped` tells whether that was before the end.
@@ -51,7 +55,8 @@ def train(
     scene = read_scene(Path(config.dataset.data_dir), config.dataset)
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
     model = new_model(config, scene, device)
-    trainer = Trainer(model, scene.subset(training_views), config.train)
+    time_budget = plan.new_budget(config.train.end_iter) if plan else None
+    trainer = Trainer(model, scene.subset(training_views), config.train, time_budget=time_budget)
     facts = {
         "scene": str(Path(config.dataset.data_dir).resolve()),
         "format": scene.format,
@@ -68,14 +73,22 @@ def train(
         trainer.load(content, path)
     run.prepare(config, facts, resume, overwrite)
     extra = {"config": config_as_dict(config), "scene": scene_facts(model), "run": facts}
-    checkpoints = CheckpointHook(run.checkpoints, lambda path: trainer.save(path, extra))
+    every_seconds = SECONDS_BETWEEN_CHECKPOINTS if plan else float("inf")
+    checkpoints = CheckpointHook(run.checkpoints, lambda path: trainer.save(path, extra), every_seconds)
     writer = MetricsWriter(run.path, trainer.iteration)
-    progress = ProgressHook(trainer)
+    progress = TimeProgressHook(trainer) if plan else ProgressHook(trainer)
     trainer.on_message, trainer.on_recovery = progress.message, checkpoints.forget_after
-    pictures = ValidationHook(run.path, trainer.scene, training_views)
-    hooks = [progress, MetricsHook(writer), checkpoints, pictures, MeshHook(run.path)]
+    hooks = [progress, MetricsHook(writer), checkpoints]
+    # The plan first: it may move the end, on which all others must agree.
+    hooks = (
+        [plan, *hooks]
+        if plan
+        else [*hooks, ValidationHook(run.path, trainer.scene, training_views), MeshHook(run.path)]
+    )
     try:
         with stopping_on_signals(trainer):
+            if plan:
+                plan.begin(trainer, checkpoints)
             trainer.run([*hooks, *extra_hooks])
     finally:
         progress.close()

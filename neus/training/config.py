@@ -1,6 +1,6 @@
 """Settings of training: conf section `train`, with NeuS's keys and a few more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neus.settings import at_least
 
@@ -52,3 +52,30 @@ class TrainConfig:
     validate_mesh_resolution: int = at_least(8, default=64)
     keep_checkpoints: int = at_least(0, default=5)
     seed: int = at_least(0, default=0)
+
+
+def with_iterations(config: TrainConfig, n_iterations: int) -> TrainConfig:
+    """The same training in `n_iterations` iterations: levels and annealing keep their share of it.
+
+    The warm-up, which the optimiser's moments need at any length, is only cut to a tenth; what is written now and then is
+    written at least once.
+
+    >>> short = with_iterations(TrainConfig(end_iter=1000, anneal_end=500, levels_end=600, warm_up_end=50), 200)
+    >>> short.end_iter, short.anneal_end, short.levels_end, short.warm_up_end, short.save_freq
+    (200, 100, 120, 20, 200)
+    """
+
+    def scaled(iterations: int) -> int:
+        return max(1, round(iterations * n_iterations / config.end_iter)) if iterations else 0
+
+    return replace(
+        config,
+        end_iter=n_iterations,
+        anneal_end=scaled(config.anneal_end),
+        levels_end=scaled(config.levels_end),
+        warm_up_end=min(config.warm_up_end, n_iterations // 10),
+        report_freq=min(config.report_freq, n_iterations),
+        val_freq=min(config.val_freq, n_iterations),
+        val_mesh_freq=min(config.val_mesh_freq, n_iterations),
+        save_freq=min(config.save_freq, n_iterations),
+    )

@@ -1,6 +1,7 @@
 """What happens beside the iterations: progress line, metrics, checkpoints, pictures and meshes on the way."""
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,13 +43,16 @@ class ProgressHook:
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
         """Redraws the line every few iterations."""
-        if trainer.iteration % PROGRESS_EVERY and trainer.iteration != trainer.config.end_iter:
+        if trainer.iteration % PROGRESS_EVERY and not trainer.is_over:
             return
-        self.bar.set_postfix_str(
+        said = (
             f"loss {float(terms.total.detach()):.4f}, PSNR {float(terms.psnr):.2f} dB, sharpness "
-            f"{float(trainer.model.sharpness().detach()):.0f}, {trainer.rays_per_second():.0f} rays/s",
-            refresh=False,
+            f"{float(trainer.model.sharpness().detach()):.0f}, {trainer.rays_per_second():.0f} rays/s"
         )
+        self._redraw(trainer, said)
+
+    def _redraw(self, trainer: Trainer, said: str) -> None:
+        self.bar.set_postfix_str(said, refresh=False)
         self.bar.update(trainer.iteration - self.bar.n)
 
     def message(self, text: str) -> None:
@@ -60,6 +64,32 @@ class ProgressHook:
         self.bar.close()
 
 
+class TimeProgressHook(ProgressHook):
+    """The same line for a run of so many seconds: the share of the time, and what is left of it."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        bar_format = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
+        self.bar = tqdm(total=100, dynamic_ncols=True, desc="train", bar_format=bar_format)
+        self._whole: float | None = None
+
+    def _redraw(self, trainer: Trainer, said: str) -> None:
+        left = 0.0 if trainer.is_over else trainer.time_budget.seconds_left
+        # Of the time there was at the first look: the end may have moved since, and the line must not go back.
+        self._whole = max(left, 1e-9) if self._whole is None else self._whole
+        share = max(0.0, 1.0 - left / self._whole) if left else 1.0
+        self.bar.set_postfix_str(f"{clock_time(left)} left, iteration {trainer.iteration}, {said}", refresh=False)
+        self.bar.update(max(0, int(100 * share) - self.bar.n))
+
+
+def clock_time(seconds: float) -> str:
+    """Minutes and seconds.
+
+    >>> clock_time(112.4), clock_time(3600)
+    ('1:52', '60:00')
+    """
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"
+
+
 class MetricsHook:
     """Writes the scalars every `report_freq` iterations."""
 
@@ -68,7 +98,7 @@ class MetricsHook:
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
         """One line of metrics, if it is time."""
-        if trainer.iteration % trainer.config.report_freq and trainer.iteration != trainer.config.end_iter:
+        if trainer.iteration % trainer.config.report_freq and not trainer.is_over:
             return
         sharpness = float(trainer.model.sharpness().detach())
         scalars = terms.named() | {
@@ -81,20 +111,34 @@ class MetricsHook:
 
 
 class CheckpointHook:
-    """Saves every `save_freq` iterations and at the end; keeps the newest."""
+    """Saves every `save_freq` iterations and at the end, and every so many seconds if asked to; keeps the newest.
 
-    def __init__(self, folder: Path, save: Callable[[Path], None]) -> None:
-        self.folder, self.save = folder, save
+    Attributes:
+        seconds: what the last one took; None before the first.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        save: Callable[[Path], None],
+        every_seconds: float = float("inf"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder, self.save, self.seconds = folder, save, None
+        self._every_seconds, self._clock, self._saved_at = every_seconds, clock, clock()
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
         """One checkpoint, if it is time."""
-        if trainer.iteration % trainer.config.save_freq == 0 or trainer.iteration == trainer.config.end_iter:
+        is_late = self._clock() - self._saved_at >= self._every_seconds
+        if trainer.iteration % trainer.config.save_freq == 0 or trainer.is_over or is_late:
             self.save_now(trainer)
 
     def save_now(self, trainer: Trainer) -> Path:
         """Saves at once; returns the file."""
-        path = self.folder / checkpoint_name(trainer.iteration)
+        path, started = self.folder / checkpoint_name(trainer.iteration), self._clock()
         self.save(path)
+        self._saved_at = self._clock()
+        self.seconds = self._saved_at - started
         delete_old_checkpoints(self.folder, trainer.config.keep_checkpoints)
         return path
 

@@ -3,7 +3,7 @@
 import math
 
 
-def learning_rate_factor(iteration: int, warm_up_end: int, end_iter: int, final: float) -> float:
+def learning_rate_factor(iteration: float, warm_up_end: int, end_iter: int, final: float) -> float:
     """Share of the base learning rate: a linear warm-up, then a cosine from 1 to `final` (published NeuS).
 
     >>> [round(learning_rate_factor(i, 10, 110, 0.05), 3) for i in (0, 5, 10, 60, 110)]
@@ -15,7 +15,7 @@ def learning_rate_factor(iteration: int, warm_up_end: int, end_iter: int, final:
     return 0.5 * (math.cos(math.pi * progress) + 1.0) * (1.0 - final) + final
 
 
-def cos_anneal_ratio(iteration: int, anneal_end: int) -> float:
+def cos_anneal_ratio(iteration: float, anneal_end: int) -> float:
     """How far the slope of the surface is trusted: from 0 to 1 at `anneal_end`; 1 throughout if that is 0.
 
     >>> cos_anneal_ratio(25, 100), cos_anneal_ratio(0, 0)
@@ -24,7 +24,7 @@ def cos_anneal_ratio(iteration: int, anneal_end: int) -> float:
     return 1.0 if anneal_end == 0 else min(1.0, iteration / anneal_end)
 
 
-def active_levels(iteration: int, levels_end: int, levels_start: int, n_levels: int) -> int:
+def active_levels(iteration: float, levels_end: int, levels_start: int, n_levels: int) -> int:
     """How many levels of a grid are on: from `levels_start`, one after another, to all at `levels_end`; all if that is 0.
 
     >>> [active_levels(i, 100, 2, 4) for i in (0, 49, 50, 99, 100, 500)]
@@ -33,4 +33,4 @@ def active_levels(iteration: int, levels_end: int, levels_start: int, n_levels: 
     if iteration >= levels_end:
         return n_levels
     first = min(levels_start, n_levels)
-    return first + (n_levels - first) * iteration // levels_end
+    return int(first + (n_levels - first) * iteration // levels_end)

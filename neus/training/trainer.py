@@ -12,11 +12,13 @@ from neus.datasets.pixels import ViewOrder, random_rays
 from neus.datasets.scene import Scene
 from neus.errors import InputError, TrainingDiverged
 from neus.rendering.model import Model
+from neus.training.budget import Budget, IterationBudget, TimeBudget
 from neus.training.checkpoint import load_optimizer, load_parameters, save_checkpoint
 from neus.training.config import TrainConfig
 from neus.training.optimizer import build_optimizer, gradients_are_finite, set_learning_rate
 from neus.training.schedules import active_levels, cos_anneal_ratio, learning_rate_factor
 from neus.training.step import LossWeights, StepTerms, training_step
+from neus.training.warm_up import warm_up_kernels
 
 # How often the last good state is kept, how often training may go back to it, and how much smaller steps are then.
 ITERATIONS_BETWEEN_GOOD_STATES = 100
@@ -46,6 +48,7 @@ class Trainer:
         stopped: whether a stop was asked for before the end.
         on_message: told what a user should know.
         on_recovery: told the iteration of the last good state, when later ones have turned out not to be.
+        time_budget: how long training lasts; None is `config.end_iter` iterations.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Trainer:
         config: TrainConfig,
         on_message: Callable[[str], None] = print,
         on_recovery: Callable[[int], None] = lambda iteration: None,
+        time_budget: TimeBudget | None = None,
     ) -> None:
         if config.mask_weight > 0 and scene.masks is None:
             raise InputError(
@@ -68,8 +72,15 @@ class Trainer:
         self.weights = LossWeights(eikonal=config.igr_weight, mask=config.mask_weight)
         self.iteration, self.recoveries, self.lr_scale, self.stopped = 0, 0, 1.0, False
         self.on_message, self.on_recovery = on_message, on_recovery
+        self.time_budget = time_budget
         self._started, self._iterations_before = time.monotonic(), 0
         self._good_state, self._wants_good_state = self._parameters_and_moments(), False
+
+    def prepare(self) -> float:
+        """Compiles the kernels that training will use and changes nothing else; returns the seconds it took."""
+        started = time.monotonic()
+        warm_up_kernels(self.model, self.scene, self.weights)
+        return time.monotonic() - started
 
     def run(self, hooks: list[Hook]) -> None:
         """Iterates to the end, or until `stop` is called; hooks run after each iteration.
@@ -78,7 +89,7 @@ class Trainer:
             TrainingDiverged: after more than `MAX_RECOVERIES` steps that were not finite.
         """
         self._started, self._iterations_before = time.monotonic(), self.iteration
-        while self.iteration < self.config.end_iter and not self.stopped:
+        while not self.is_over and not self.stopped:
             state = self._parameters_and_moments() if self._wants_good_state else None
             try:
                 terms = self._step()
@@ -88,6 +99,7 @@ class Trainer:
             if state is not None:  # good, since a step from it was finite
                 self._good_state, self._wants_good_state = state, False
             self.iteration += 1
+            self.budget.tick()
             if self.iteration % ITERATIONS_BETWEEN_GOOD_STATES == 0:
                 self._wants_good_state = True
             for hook in hooks:
@@ -96,6 +108,21 @@ class Trainer:
     def stop(self) -> None:
         """Ends `run` after the present iteration."""
         self.stopped = True
+
+    @property
+    def budget(self) -> Budget:
+        """How long training lasts."""
+        return self.time_budget or IterationBudget(self.config.end_iter)
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, in [0, 1]."""
+        return self.budget.progress(self.iteration)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the iterations done are all there will be; hooks ask this for what they do at the end."""
+        return self.budget.is_over(self.iteration)
 
     @property
     def learning_rate(self) -> float:
@@ -110,19 +137,20 @@ class Trainer:
     @property
     def _rate_factor(self) -> float:
         config = self.config
-        factor = learning_rate_factor(self.iteration, config.warm_up_end, config.end_iter, config.learning_rate_alpha)
+        scheduled = self.budget.scheduled_rate(self.iteration, config.warm_up_end)
+        factor = learning_rate_factor(scheduled, config.warm_up_end, config.end_iter, config.learning_rate_alpha)
         return factor * self.lr_scale
 
     @property
     def active_levels(self) -> int:
         """Levels of a hash surface that are on in the next step."""
         config, n_levels = self.config, self.model.config.hash_sdf.grid.n_levels
-        return active_levels(self.iteration, config.levels_end, config.levels_start, n_levels)
+        return active_levels(self.budget.scheduled(self.iteration), config.levels_end, config.levels_start, n_levels)
 
     @property
     def cos_anneal(self) -> float:
         """Annealing ratio of the next step."""
-        return cos_anneal_ratio(self.iteration, self.config.anneal_end)
+        return cos_anneal_ratio(self.budget.scheduled(self.iteration), self.config.anneal_end)
 
     def rays_per_second(self) -> float:
         """Mean since `run` began, hooks included."""
@@ -181,6 +209,8 @@ class Trainer:
             "generator": self.generator.get_state(),
             "lr_scale": self.lr_scale,
         }
+        if self.time_budget is not None:
+            state["progress"] = self.progress
         save_checkpoint(path, self.model, self.optimizer, self.iteration, {"training": state, **extra})
         # Recovery goes back to this state, once a step from it has shown that it is good.
         self._wants_good_state = True
@@ -194,6 +224,7 @@ class Trainer:
         load_parameters(self.model, content, path)
         load_optimizer(self.optimizer, content, path)
         self.iteration = int(content["iter_step"])
+        progress = IterationBudget(self.config.end_iter).progress(self.iteration)
         if "neus" not in content:
             self.on_message(f"{path}: a checkpoint of the published NeuS; its random state is unknown and starts anew")
         else:
@@ -206,4 +237,15 @@ class Trainer:
             self.view_order.views = state["view_order"]
             self.generator.set_state(state["generator"])
             self.lr_scale = float(state["lr_scale"])
+            self._say_how_time_goes_on(state, path)
+            progress = float(state.get("progress", progress))
+        if self.time_budget is not None:
+            self.time_budget.resume_from(progress)
         self._good_state = self._parameters_and_moments()
+
+    def _say_how_time_goes_on(self, state: dict[str, Any], path: Path) -> None:
+        if "progress" in state and self.time_budget is None:
+            self.on_message(
+                f"{path}: trained by time, to {100 * state['progress']:.0f} % of its schedule; without --minutes it goes on "
+                f"as iteration {self.iteration} of {self.config.end_iter}"
+            )

@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 
+from neus.cli import train as train_verb
+from neus.errors import InputError
 from neus.experiment.run_folder import RunFolder
 from neus.training import checkpoint
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
@@ -53,6 +56,31 @@ def test_options_win_over_the_conf(train, run):
     config, facts = RunFolder(run).config(), RunFolder(run).facts()
     assert status == 0 and (config.train.end_iter, config.train.seed, config.dataset.holdout) == (2, 5, 2)
     assert facts["held_out_views"] == [0, 2] and facts["training_views"] == [1, 3] and facts["seed"] == 5
+
+
+def test_iterations_replace_the_end_stretch_the_schedules_and_give_a_mesh(train, run, monkeypatch):
+    monkeypatch.setattr(train_verb, "MESH_RESOLUTION", 32)
+    status, out, _ = train("--set", "train.anneal_end=3", "--iterations", "4")
+    config = RunFolder(run).config().train
+    assert status == 0 and (config.end_iter, config.anneal_end, config.warm_up_end) == (4, 2, 0)
+    assert RunFolder(run).latest_checkpoint().name == "ckpt_000004.pth"
+    assert out[-1] == str(run) and "4 iterations, mesh of 32^3" in out[-2] and str(run / "mesh.ply") in out[-2]
+    # World units: millimetres, many for each unit of the scene.
+    mesh = trimesh.load(run / "mesh.ply")
+    assert mesh.visual.kind == "vertex" and np.abs(mesh.vertices).max() > 2.0
+    assert train("--overwrite")[0] == 0
+    assert not (run / "mesh.ply").exists()
+
+
+def test_a_model_without_a_surface_is_warned_of_and_keeps_its_checkpoint(train, run, monkeypatch):
+    def no_surface(*arguments, **options):
+        raise InputError("mesh extraction: no surface in the box.")
+
+    monkeypatch.setattr("neus.experiment.surface.surface_mesh", no_surface)
+    status, out, err = train("--iterations", "2")
+    assert status == 0 and out[-1] == str(run)
+    assert err == ["warning: no mesh.ply is written: mesh extraction: no surface in the box."]
+    assert RunFolder(run).latest_checkpoint().name == "ckpt_000002.pth" and not (run / "mesh.ply").exists()
 
 
 def test_an_old_run_is_kept_unless_told_to_go_on_or_to_replace_it(train, run):
@@ -106,6 +134,12 @@ def test_a_missing_conf_or_scene_is_named(train, tmp_path, neus_command, run):
         (["--device", "gpu"], "--device gpu: expected auto, cpu"),
         (["--holdout", "1"], "keeps out all 4 views"),
         (["--resume"], "no such run folder"),
+        (["--minutes", "0"], "argument --minutes: found 0, expected a number above 0"),
+        (["--minutes", "-2"], "argument --minutes: found -2, expected a number above 0"),
+        (["--minutes", "nan"], "argument --minutes: found nan, expected a number above 0"),
+        (["--minutes", "inf"], "argument --minutes: found inf, expected a number above 0"),
+        (["--iterations", "0"], "argument --iterations: found 0, expected at least 1"),
+        (["--minutes", "2", "--iterations", "5"], "not allowed with argument --minutes"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -8,8 +8,9 @@ from neus.datasets.images import write_picture
 from neus.datasets.readers import read_scene
 from neus.errors import InputError
 from neus.experiment.build import model_for_scene
+from neus.training.budget import TimeBudget
 from neus.training.checkpoint import iteration_of
-from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, ValidationHook
+from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
 from neus.training.metrics import MetricsWriter, read_metrics
 from neus.training.step import StepTerms
 from neus.training.trainer import Trainer
@@ -46,6 +47,19 @@ def test_checkpoints_are_saved_every_save_freq_iterations_and_at_the_end(make_tr
     hook = CheckpointHook(tmp_path, lambda path: path.touch())
     called_through(hook, trainer, terms, 10)
     assert sorted(iteration_of(p) for p in tmp_path.iterdir()) == [4, 8, 10]
+
+
+def test_checkpoints_are_saved_by_the_clock_as_well_and_when_the_time_is_over(make_trainer, terms, tmp_path):
+    now = [0.0]
+    trainer = make_trainer(save_freq=1000, end_iter=10**6, keep_checkpoints=0)
+    trainer.time_budget = TimeBudget(10.0, 1000, lambda: now[0])
+    hook = CheckpointHook(tmp_path, lambda path: path.touch(), every_seconds=4.0, clock=lambda: now[0])
+    for trainer.iteration in range(1, 11):
+        now[0] += 1.0
+        trainer.budget.tick()
+        hook(trainer, terms)
+    assert sorted(iteration_of(p) for p in tmp_path.iterdir()) == [4, 8, 10]
+    assert hook.seconds == 0.0
 
 
 def test_metrics_are_written_every_report_freq_iterations_and_at_the_end(make_trainer, terms, tmp_path):
@@ -114,6 +128,25 @@ def test_the_progress_line_says_loss_psnr_sharpness_speed(make_trainer, capfd):
     last = err.split("\r")[-1]
     assert "20/20" in last and "loss 0.0000, PSNR 4.00 dB, sharpness 20, " in last and "rays/s" in last
     assert "a word above" in out + err
+
+
+def test_the_progress_line_of_a_time_says_its_share_and_what_is_left(make_trainer, terms, capfd):
+    now = [0.0]
+    trainer = make_trainer(end_iter=10**6)
+    trainer.time_budget = TimeBudget(200.0, 1000, lambda: now[0])
+    progress, lines = TimeProgressHook(trainer), []
+    # The end comes nearer in between: the line goes on from where it was.
+    for trainer.iteration, now[0], end in ((10, 0.0, 200.0), (20, 50.0, 10.0), (30, 55.0, 20.0), (31, 74.9, None)):
+        trainer.budget.tick()
+        progress(trainer, terms)
+        if end:
+            trainer.time_budget.end_in(end)
+        progress.bar.refresh()
+        lines.append(capfd.readouterr().err.split("\r")[-1])
+    progress.close()
+    assert ["0%" in lines[0], "25%" in lines[1], "97%" in lines[2], "100%" in lines[3]] == [True] * 4
+    assert "2:30 left, iteration 20, loss 0.0000, PSNR 4.00 dB" in lines[1]
+    assert "0:00 left, iteration 31" in lines[3]
 
 
 def test_a_picture_is_read_back_as_it_was_written(tmp_path):
