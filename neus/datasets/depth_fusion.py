@@ -14,6 +14,8 @@ N_THROUGH, THROUGH_PER_SURFACE = 3, 2.0
 N_NEAR = 2
 # Pieces of fewer vertices left floating, and hollows of any size that nothing leads into, are mistakes.
 LEAST_PIECE = 30
+# Removed matter comes back if so many masks miss it.
+N_BARE = 3
 CHUNK = 1 << 16
 
 
@@ -69,6 +71,41 @@ def _distances(points: np.ndarray, maps: list[DepthMap], nearest: list[DepthMap]
     mean = np.where(n_near >= N_NEAR, total / np.maximum(n_near, 1), np.float32(-np.inf))
     # What some see as surface and as many see through stays: the views contradict each other.
     return np.where(is_empty, np.float32(reach), np.minimum(mean, np.float32(reach))).astype(np.float32)
+
+
+def with_silhouettes(values: np.ndarray, fused: np.ndarray, masks: list[DepthMap]) -> np.ndarray:
+    """(P, P, P) `fused`, with the removed matter put back that the masks miss.
+
+    A thin part may be taken for what is seen beside it. Then pixels of the masks become bare: nothing projects to them
+    any more. What was removed and falls onto bare pixels of several views is put back; other matter on the line of sight
+    of a bare pixel does so in one view only.
+
+    Args:
+        values, fused: before and after the carving.
+        masks: of any number of views, `depths` 1 on the object and 0 elsewhere.
+    """
+    axis = np.linspace(-1.0, 1.0, len(values), dtype=np.float32)
+    removed = np.argwhere((values < 0) & (fused >= 0))
+    inside = fused < 0
+    skin = np.argwhere(inside & ~ndimage.binary_erosion(inside))
+    removed_points, skin_points = (np.ascontiguousarray(axis[places].T) for places in (removed, skin))
+    n_bare = np.zeros((len(masks), len(removed)), dtype=bool)
+
+    def look(view: int) -> None:
+        matrix, mask = masks[view].matrix, masks[view].depths > 0
+        covered = np.zeros(mask.size, dtype=np.uint8)
+        numbers = np.arange(mask.size, dtype=np.float32).reshape(mask.shape)
+        pixels = seen_depths(skin_points, matrix, numbers)[1]
+        covered[pixels[np.isfinite(pixels)].astype(np.int64)] = 1
+        # A vertex of the skin stands for a whole cell about it.
+        bare = mask & ~ndimage.binary_dilation(covered.reshape(mask.shape), np.ones((3, 3)))
+        n_bare[view] = seen_depths(removed_points, matrix, bare.astype(np.float32))[1] > 0
+
+    run_tasks(look, [(view,) for view in range(len(masks))])
+    back = tuple(removed[n_bare.sum(axis=0) >= N_BARE].T)
+    result = fused.copy()
+    result[back] = values[back]
+    return result
 
 
 def _mended(values: np.ndarray, fused: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neus.datasets.depth_fusion import carved
+from neus.datasets.depth_fusion import carved, with_silhouettes
 from neus.datasets.lattice_distances import distances_from_values
-from neus.datasets.plane_sweep import sweep_depths
+from neus.datasets.plane_sweep import small_masks, sweep_depths
 from neus.datasets.scene import Scene
 from neus.datasets.visual_hull import BALL_RADIUS, hull_values
 from neus.errors import InputError
@@ -47,6 +47,8 @@ def initial_distances(
         )
     maps = sweep_depths(scene, _spans(scene, values), on_progress)
     fused = carved(values, maps)
+    if scene.masks is not None:
+        fused = with_silhouettes(values, fused, small_masks(scene))
     distances = torch.from_numpy(distances_from_values(fused, 2.0 / (resolution - 1)))
     if on_progress:
         on_progress(1.0)

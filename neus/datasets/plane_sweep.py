@@ -20,6 +20,8 @@ N_NEIGHBOURS, BEST_ANGLE, LEAST_ANGLE, LARGEST_ANGLE = 6, 16.0, 4.0, 50.0
 PIXELS_PER_STEP, LEAST_PLANES, MOST_PLANES, PLANES_AT_ONCE = 0.5, 32, 128, 16
 # A depth is sure if its windows correlate, clearly better than at any other depth, and have something to correlate.
 LEAST_SCORE, LEAST_MARGIN, LEAST_CONTRAST = 0.65, 0.08, 2.0
+# Fewer pixels at about one depth are more often a glint or a coincidence than a part of the object.
+LEAST_PATCH, PATCH_STEPS = 16, 2.0
 # Grey levels squared added to variances: noise alone does not correlate.
 NOISE = 2.0
 # Depths agree that differ by less than this share; this many other views have to.
@@ -81,6 +83,12 @@ def sweep_depths(scene: Scene, spans: np.ndarray, on_progress: Callable[[float],
     return [DepthMap(view.matrix, depth) for view, depth in zip(views, kept, strict=True)]
 
 
+def small_masks(scene: Scene) -> list[DepthMap]:
+    """The masks at the size of the sweep, 1 on the object and 0 elsewhere in place of depths."""
+    views = [_view(scene, view, (0.0, 0.0)) for view in range(len(scene))]
+    return [DepthMap(view.matrix, view.allowed.astype(np.float32)) for view in views]
+
+
 def _view(scene: Scene, index: int, span: tuple[float, float]) -> _View:
     camera = scene.camera(index)
     small = camera.scaled(min(1.0, LONGEST_SIDE / max(camera.width, camera.height)))
@@ -127,6 +135,7 @@ def _sweep(view: _View, neighbours: list[_View]) -> np.ndarray:
     )
     place, is_sure = _best(scores)
     is_sure &= (variance > LEAST_CONTRAST**2) & view.allowed[rows, columns]
+    is_sure &= _in_patch(place, is_sure)
     found = 1.0 / np.interp(place, np.arange(len(inverse_depths)), inverse_depths)
     nothing[rows, columns] = np.where(is_sure, found, np.nan)
     return nothing
@@ -204,6 +213,13 @@ def _best(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     second = np.where(away, scores, np.float32(-1.0)).max(axis=0)
     is_sure = (top == inner) & (here > LEAST_SCORE) & (here - second > LEAST_MARGIN)
     return inner + np.clip(offset, -0.5, 0.5), is_sure
+
+
+def _in_patch(places: np.ndarray, is_sure: np.ndarray) -> np.ndarray:
+    """(H, W) bool: whether sure places (H, W), in steps, belong to a patch of many pixels that hang together."""
+    sixteenths = np.where(is_sure, np.rint(16.0 * places), -1000.0).astype(np.int16)
+    cv2.filterSpeckles(sixteenths, -1000, LEAST_PATCH, 16.0 * PATCH_STEPS)
+    return sixteenths > -1000
 
 
 def _agreed(view: _View, depths: np.ndarray, others: list[tuple[_View, np.ndarray]]) -> np.ndarray:
