@@ -16,6 +16,7 @@ from pyparsing import ParseBaseException
 
 from neus.datasets.readers import DatasetConfig
 from neus.errors import InputError
+from neus.fields.hash_grid import HashGridConfig
 from neus.rendering.model import ModelConfig
 from neus.training.config import TrainConfig
 
@@ -192,15 +193,31 @@ def _in_range(value: Any, rules: typing.Mapping[str, Any], source: str, place: s
     return value
 
 
+def _check_grid(grid: HashGridConfig, place: str, fewest_levels: int) -> None:
+    if grid.n_levels < fewest_levels:
+        raise InputError(f"{place}.n_levels = {grid.n_levels}, expected at least {fewest_levels}.")
+    if grid.finest_resolution < grid.base_resolution:
+        raise InputError(
+            f"{place}.finest_resolution = {grid.finest_resolution}, expected at least "
+            f"base_resolution = {grid.base_resolution}."
+        )
+    if grid.log2_table_size > MAX_LOG2_TABLE_SIZE:
+        raise InputError(
+            f"{place}.log2_table_size = {grid.log2_table_size}, expected at most "
+            f"{MAX_LOG2_TABLE_SIZE}; it is a power of two, 18 is 262144 rows."
+        )
+
+
 def _check_together(config: ExperimentConfig, source: str) -> None:
     """Settings that only make sense with each other."""
     model = config.model
     sdf, color, renderer = model.sdf_network, model.rendering_network, model.neus_renderer
-    section, d_out = ("hash_sdf", model.hash_sdf.d_out) if model.surface == "hash" else ("sdf_network", sdf.d_out)
-    if d_out - 1 != color.d_feature:
+    is_hash = model.surface == "hash"
+    section, n_features = ("hash_sdf", model.hash_sdf.n_features) if is_hash else ("sdf_network", sdf.d_out - 1)
+    if n_features != color.d_feature:
         raise InputError(
-            f"{source}: model.{section}.d_out = {d_out} gives {d_out - 1} features, "
-            f"model.rendering_network.d_feature expects {color.d_feature}; make d_out = d_feature + 1."
+            f"{source}: model.{section} gives {n_features} features (d_out - 1{' and those of color_grid' if is_hash else ''}), "
+            f"model.rendering_network.d_feature expects {color.d_feature}; make d_feature {n_features}."
         )
     d_in = 9 if color.mode == "idr" else 6
     if color.d_in != d_in:
@@ -214,17 +231,8 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
     for place, found, expected in fixed:
         if found != expected:
             raise InputError(f"{source}: model.{place} = {found}, expected {expected}.")
-    grid = model.hash_sdf.grid
-    if grid.finest_resolution < grid.base_resolution:
-        raise InputError(
-            f"{source}: model.hash_sdf.grid.finest_resolution = {grid.finest_resolution}, expected at least "
-            f"base_resolution = {grid.base_resolution}."
-        )
-    if grid.log2_table_size > MAX_LOG2_TABLE_SIZE:
-        raise InputError(
-            f"{source}: model.hash_sdf.grid.log2_table_size = {grid.log2_table_size}, expected at most "
-            f"{MAX_LOG2_TABLE_SIZE}; it is a power of two, 18 is 262144 rows."
-        )
+    _check_grid(model.hash_sdf.grid, f"{source}: model.hash_sdf.grid", 1)
+    _check_grid(model.hash_sdf.color_grid, f"{source}: model.hash_sdf.color_grid", 0)
     n_encoded = sdf.d_in * (1 + 2 * sdf.multires)
     for layer in sdf.skip_in:
         if not 0 < layer < sdf.n_layers or sdf.d_hidden <= n_encoded:

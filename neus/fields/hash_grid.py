@@ -18,14 +18,14 @@ class HashGridConfig:
     """Conf section `model.hash_sdf.grid`.
 
     Attributes:
-        n_levels: levels, L.
+        n_levels: levels, L; 0 where a grid is optional.
         n_features: features of each level, F.
         base_resolution: cells per axis of the coarsest level, over the box [-1, 1]^3.
         finest_resolution: of the finest; those between grow geometrically.
         log2_table_size: a level whose vertices do not fit 2^this rows shares so many by hashing.
     """
 
-    n_levels: int = at_least(1, default=8)
+    n_levels: int = at_least(0, default=8)
     n_features: int = at_least(1, default=2)
     base_resolution: int = at_least(1, default=16)
     finest_resolution: int = at_least(1, default=640)

@@ -26,6 +26,8 @@ class HashSdfConfig:
 
     Attributes:
         grid: levels, features, table.
+        color_grid: of a second grid that the colour network alone is told of, after the features of the distance; none with
+            0 levels. Texture then learns at its own pace and cannot shake the surface (after Rosu and Behnke 2023, sec. 4).
         d_hidden: width of the hidden layer.
         d_out: 1 distance + features for the colour network.
         bias: radius of the initial sphere, scene units.
@@ -33,10 +35,16 @@ class HashSdfConfig:
     """
 
     grid: HashGridConfig = field(default_factory=HashGridConfig)
+    color_grid: HashGridConfig = field(default_factory=lambda: HashGridConfig(n_levels=0))
     d_hidden: int = at_least(4, default=64)
     d_out: int = at_least(2, default=16)
     bias: float = at_least(1e-3, default=0.5)
     inside_outside: bool = False
+
+    @property
+    def n_features(self) -> int:
+        """Features for the colour network: those of the distance and those of the grid of colours."""
+        return self.d_out - 1 + self.color_grid.n_levels * self.color_grid.n_features
 
 
 class HashSdf(nn.Module):
@@ -55,6 +63,7 @@ class HashSdf(nn.Module):
         super().__init__()
         self.config = config
         self.grid = HashGrid(config.grid)
+        self.color_grid = HashGrid(config.color_grid) if config.color_grid.n_levels > 0 else None
         self.hidden = nn.Linear(3 + self.grid.n_channels, config.d_hidden)
         self.out = nn.Linear(config.d_hidden, config.d_out)
         with torch.no_grad():
@@ -82,12 +91,14 @@ class HashSdf(nn.Module):
         The gradient is written out as the transposed Jacobian: its derivative in all parameters is an ordinary backward pass.
 
         Returns:
-            sdf (...), features (..., d_out - 1), gradients (..., 3).
+            sdf (...), features (..., `config.n_features`), gradients (..., 3).
         """
         rows = points.reshape(-1, 3)
         # The grid in one pass: its table's gradient is then written once, whatever the number of passes.
         encoded, jacobian = self.grid.with_jacobian(rows)
         sdf, features, gradients = in_passes(self._evaluate_rows, self.rows_per_pass, rows, encoded, jacobian)
+        if self.color_grid is not None:
+            features = torch.cat([features, self.color_grid(rows)], dim=1)
         batch = points.shape[:-1]
         return SurfaceSample(
             sdf.reshape(batch), features.reshape(*batch, features.shape[-1]), gradients.reshape(*batch, 3)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neus.fields.encoding import encode_frequencies, frequency_width
+from neus.fields.hash_grid import HashGrid
 from neus.fields.hash_sdf import SQUAREPLUS_B
 from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, SurfaceWeights
 from neus.rendering.model import Model
@@ -30,7 +31,7 @@ def why_not_fused(model: Model) -> str:
         return f"model.neus_renderer.density is {config.neus_renderer.density}"
     if color.mode != "idr" or color.weight_norm or not color.squeeze_out or color.d_out != 3 or color.n_layers < 1:
         return "model.rendering_network is not idr with plain weights, three channels and squeeze_out"
-    if config.hash_sdf.d_out - 1 != color.d_feature:
+    if config.hash_sdf.n_features != color.d_feature:
         return "model.rendering_network takes other features than the surface gives"
     return ""
 
@@ -40,13 +41,15 @@ class FusedModel:
     """The arrays of a model, for kernels; the table is shared with the model, all else copied."""
 
     grid: Grid
+    color_grid: Grid
     surface: SurfaceWeights
     color: ColorWeights
 
     @classmethod
     def of(cls, model: Model) -> "FusedModel":
         """The model as it is now."""
-        return cls(_grid(model), _surface(model), _color(model))
+        surface = model.sdf_network
+        return cls(_grid(surface.grid), _grid(surface.color_grid), _surface(model), _color(model))
 
 
 def color_bias(model: Model, directions: Tensor) -> Tensor:
@@ -79,8 +82,10 @@ def put_gradients(model: Model, gradients: Gradients) -> None:
     first.weight.grad[:, columns] += _cropped(gradients.first, (first.out_features, len(columns)))
 
 
-def _grid(model: Model) -> Grid:
-    grid = model.sdf_network.grid
+def _grid(grid: HashGrid | None) -> Grid:
+    """The active levels; none for no grid."""
+    if grid is None:
+        return Grid(np.zeros((1, 1), np.float32), *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.bool_)), np.uint32(0))
     n, layout = int(grid.n_active), grid.layout
     return Grid(
         grid.table.detach().numpy(),
@@ -96,7 +101,7 @@ def _surface(model: Model) -> SurfaceWeights:
     n_in = 3 + surface.grid.config.n_features * int(surface.grid.n_active)
     w1, w2 = _padded(surface.hidden.weight[:, :n_in]), _padded(surface.out.weight)
     b1, b2 = _padded(surface.hidden.bias), _padded(surface.out.bias)
-    return SurfaceWeights(w1, b1, w2, b2, _transposed(w1), _transposed(w2), np.float32(SQUAREPLUS_B))
+    return SurfaceWeights(w1, b1, w2, b2, _transposed(w1), _transposed(w2), np.float32(SQUAREPLUS_B), surface.config.d_out - 1)
 
 
 def _color(model: Model) -> ColorWeights:
@@ -162,4 +167,4 @@ def fused_sdf(model: Model, points: Tensor) -> Tensor:
     """(M,) signed distances at points (M, 3), by the fused kernel."""
     from neus.kernels.fused_step import cpu
 
-    return torch.from_numpy(cpu.distances(_grid(model), _surface(model), points.detach().float().contiguous().numpy()))
+    return torch.from_numpy(cpu.distances(_grid(model.sdf_network.grid), _surface(model), points.detach().float().contiguous().numpy()))

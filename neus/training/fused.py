@@ -31,6 +31,7 @@ def fused_training_step(
     cos_anneal: float,
     edges: Tensor,
     generator: Generator | None = None,
+    first_shape: Tensor | None = None,
 ) -> tuple[StepTerms, Samples]:
     """`training_step` of rays cut into sections and its backward pass at once: sets `grad` of every parameter of a hash model.
 
@@ -61,19 +62,19 @@ def fused_training_step(
         NEGLIGIBLE_WEIGHT,
         1.0 / n_colored,
         weights.eikonal / (n_samples + TINY),
-        weights.mask / n,
+        weights.mask / max(n, 1),
+        weights.anchor / (n_samples + TINY),
     )
-    table = model.sdf_network.grid.table
-    if table.grad is None:
-        table.grad = torch.zeros_like(table)
-    view = FusedModel.of(model)
+    view, surface = FusedModel.of(model), model.sdf_network
     pixels, samples, gradients = cpu.train_rays(
         view.grid,
+        view.color_grid,
         view.surface,
         view.color,
-        _rays(batch, edges, masks, bias, backdrop),
+        _rays(batch, edges, masks, bias, backdrop, first_shape),
         Scales(*(np.float32(float(x)) for x in scales)),
-        table.grad.numpy(),
+        _kept_gradient(surface.grid.table),
+        _kept_gradient(surface.color_grid.table) if surface.color_grid else view.color_grid.table,
     )
     bias.backward(torch.from_numpy(pixels.grad_color_bias))
     if backdrop is not None and backdrop.requires_grad:
@@ -84,10 +85,20 @@ def fused_training_step(
     return _terms(gradients.sums, pixels, weights, float(n_colored), n_samples, n), samples
 
 
-def _rays(batch: RayBatch, edges: Tensor, masks: Tensor, bias: Tensor, backdrop: Tensor | None) -> Rays:
+def _kept_gradient(table: Tensor) -> np.ndarray:
+    if table.grad is None:
+        table.grad = torch.zeros_like(table)
+    return table.grad.numpy()
+
+
+def _rays(
+    batch: RayBatch, edges: Tensor, masks: Tensor, bias: Tensor, backdrop: Tensor | None, first_shape: Tensor | None
+) -> Rays:
     if backdrop is None:
         backdrop = torch.zeros(3)
-    tensors = (batch.origins, batch.directions, edges, batch.colors, masks, bias, backdrop.expand(len(edges), 3))
+    if first_shape is None:
+        first_shape = torch.zeros(2, 2, 2)
+    tensors = (batch.origins, batch.directions, edges, batch.colors, masks, bias, backdrop.expand(len(edges), 3), first_shape)
     return Rays(*(tensor.detach().contiguous().numpy() for tensor in tensors))
 
 

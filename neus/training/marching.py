@@ -24,6 +24,7 @@ class MarchedSteps:
         self.sampler = PatchSampler(scene, **kw)
         self.cache = DistanceCache(values)
         self.iteration = 0
+        self.first_shape = values.clone()
 
     def __call__(self, n_rays: int, n_sections: int, share: float, cos_anneal: float = 1.0) -> StepTerms:
         batch = self.sampler.draw(n_rays, self.generator)
@@ -32,7 +33,7 @@ class MarchedSteps:
         )
         if self.weights.mask > 0.0:
             batch, edges = without_clear_rays(batch, edges, clearance)
-        terms, samples = fused_training_step(self.model, batch, self.weights, cos_anneal, edges, self.generator)
+        terms, samples = fused_training_step(self.model, batch, self.weights, cos_anneal, edges, self.generator, self.first_shape)
         self.cache.note(
             SurfaceNotes(
                 torch.from_numpy(samples.points), torch.from_numpy(samples.sdf), torch.from_numpy(samples.normals)

@@ -20,6 +20,7 @@ class LossWeights:
     eikonal: float = 0.1
     mask: float = 0.0
     huber: float = 0.0
+    anchor: float = 0.0
 
 
 @dataclass(frozen=True)

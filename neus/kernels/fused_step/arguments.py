@@ -18,7 +18,7 @@ class Grid(NamedTuple):
 class SurfaceWeights(NamedTuple):
     """The layers over the grid: w1 (H, D), b1 (H,), w2 (G, H), b2 (G,), their transposes, and the b of squareplus.
 
-    D and G are the true widths rounded up to multiples of four, with zeros.
+    D and G are the true widths rounded up to multiples of four, with zeros; `n_features` is the true number of features.
     """
 
     w1: np.ndarray
@@ -28,6 +28,7 @@ class SurfaceWeights(NamedTuple):
     w1_t: np.ndarray
     w2_t: np.ndarray
     squareplus_b: np.float32
+    n_features: int
 
 
 class ColorWeights(NamedTuple):
@@ -49,7 +50,7 @@ class Rays(NamedTuple):
     """N rays cut into K sections: origins, directions (N, 3), edges (N, K + 1), colors (N, 3), masks (N,).
 
     `color_bias` (N, H') is what the first layer of the colour network makes of the viewing direction, bias included;
-    `backdrop` (N, 3) the colour behind everything.
+    `backdrop` (N, 3) the colour behind everything. `anchor` (P, P, P) are the distances of the first shape at linspace(-1, 1, P).
     """
 
     origins: np.ndarray
@@ -59,13 +60,14 @@ class Rays(NamedTuple):
     masks: np.ndarray
     color_bias: np.ndarray
     backdrop: np.ndarray
+    anchor: np.ndarray
 
 
 class Scales(NamedTuple):
     """Numbers of one step.
 
-    `color`, `eikonal`, `mask` are the weights of the three terms over the number of what they sum: rays in the mask, samples,
-    rays. `huber` is the error up to which the colour term is a square. Colours of weights up to `negligible` are not asked for.
+    `color`, `eikonal`, `mask`, `anchor` are the weights of the terms over the number of what they sum: rays in the mask, samples,
+    rays, samples. `huber` is the error up to which the colour term is a square. Colours of weights up to `negligible` are not asked for.
     """
 
     sharpness: np.float32
@@ -78,6 +80,7 @@ class Scales(NamedTuple):
     color: np.float32
     eikonal: np.float32
     mask: np.float32
+    anchor: np.float32
 
 
 class Gradients(NamedTuple):
@@ -98,7 +101,8 @@ class Gradients(NamedTuple):
 class Samples(NamedTuple):
     """What the second part of the step needs of all M = N K samples, channel by channel.
 
-    points, grad_normals (3, M); normals (3, M) raw gradients; sdf (M,); cotangents, grad_features (C, M) of the grid's channels.
+    points, grad_normals (3, M); normals (3, M) raw gradients; sdf (M,); cotangents, grad_features (C, M) of the grid's channels;
+    is_seen (M,) whose colours were asked for, and grad_color_features (C', M) of the colour grid's channels for those.
     """
 
     points: np.ndarray
@@ -107,6 +111,8 @@ class Samples(NamedTuple):
     cotangents: np.ndarray
     grad_features: np.ndarray
     grad_normals: np.ndarray
+    is_seen: np.ndarray
+    grad_color_features: np.ndarray
 
 
 class Pixels(NamedTuple):
@@ -124,4 +130,4 @@ class Pixels(NamedTuple):
 
 
 # Places of `Gradients.sums`.
-SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, N_SUMS = 0, 1, 2, 3, 4, 5
+SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_ANCHOR, N_SUMS = 0, 1, 2, 3, 4, 5, 6

@@ -2,6 +2,7 @@
 
 import math
 
+from neus.kernels.fused_step.lookups import gather_features
 from neus.kernels.fused_step.products import ONE, ZERO, add_outer, add_product, add_row_sums, compiled, fill_rows, product
 
 
@@ -22,19 +23,22 @@ def _keep_where_positive(rows, values, n):
 
 
 @compiled
-def color_forward(weights, tile, color_bias, first_ray, n_sections, n):
-    """Fills the tile's rgb (4, n) of its n seen samples, whose places are in `tile.seen`."""
-    n_features = tile.out.shape[0] - 1
+def color_forward(grid, weights, tile, n_features, color_bias, first_ray, n_sections, n):
+    """Fills the tile's rgb (4, n) of its n seen samples, whose places are in `tile.seen`.
+
+    The network sees point, normal, the distance's n_features and the features of the colour grid.
+    """
     for m in range(n):
         i = tile.seen[m]
         for axis in range(3):
             tile.color_inputs[axis, m] = tile.inputs[axis, i]
             tile.color_inputs[3 + axis, m] = tile.normals[axis, i]
-        for f in range(min(n_features, tile.color_inputs.shape[0] - 6)):
+        for f in range(n_features):
             tile.color_inputs[6 + f, m] = tile.out[1 + f, i]
         bias = color_bias[first_ray + i // n_sections]
         for j in range(len(bias)):
             tile.color_hidden[0, j, m] = bias[j]
+    gather_features(grid, tile.color_inputs, 6 + n_features, n)
     add_product(weights.first, tile.color_inputs, tile.color_hidden[0], n)
     _rectify(tile.color_hidden[0], n)
     for layer in range(weights.hidden.shape[0]):
@@ -50,7 +54,7 @@ def color_forward(weights, tile, color_bias, first_ray, n_sections, n):
 
 
 @compiled
-def color_backward(weights, tile, grad_color_bias, first_ray, n_sections, gradients, n):
+def color_backward(weights, tile, n_features, grad_color_bias, first_ray, n_sections, gradients, n):
     """From the tile's grad_rgb, before the sigmoid, to grad_out and grad_normals, adding to the gradients of the network."""
     n_hidden = weights.hidden.shape[0]
     add_outer(tile.grad_rgb, tile.color_hidden[n_hidden], gradients.last, n)
@@ -67,7 +71,6 @@ def color_backward(weights, tile, grad_color_bias, first_ray, n_sections, gradie
     grads = tile.grad_color[now]
     add_outer(grads, tile.color_inputs, gradients.first, n)
     product(weights.first_t, grads, tile.grad_color_inputs, n)
-    n_features = min(tile.out.shape[0] - 1, tile.color_inputs.shape[0] - 6)
     for m in range(n):
         i = tile.seen[m]
         for axis in range(3):

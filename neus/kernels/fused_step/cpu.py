@@ -19,7 +19,7 @@ from neus.kernels.fused_step.arguments import (
     Scales,
     SurfaceWeights,
 )
-from neus.kernels.fused_step.lookups import scatter
+from neus.kernels.fused_step.lookups import scatter, scatter_features
 from neus.kernels.fused_step.tiles import TILE, Tile, distance_lane, empty_tile, render_lane, train_lane
 from neus.kernels.threads import ranges, run_tasks
 
@@ -33,19 +33,21 @@ _local = threading.local()
 
 def train_rays(
     grid: Grid,
+    color_grid: Grid,
     surface: SurfaceWeights,
     color: ColorWeights,
     rays: Rays,
     scales: Scales,
     grad_table: np.ndarray,
+    grad_color_table: np.ndarray,
 ) -> tuple[Pixels, Samples, Gradients]:
     """Pixels of rays, and the gradient of NeuS's loss in everything.
 
     Args:
-        grid, surface, color: the model, padded as `arguments` says.
+        grid, color_grid, surface, color: the model, padded as `arguments` says; a color_grid without levels is none.
         rays: N rays of K sections with their truth.
         scales: sharpness, annealing, weights of the terms.
-        grad_table: (rows, F), added to.
+        grad_table, grad_color_table: (rows, F), added to.
 
     Returns:
         Pixels, the samples with their distances and normals, and the gradients of all layers (float32, except the sums of the
@@ -53,26 +55,33 @@ def train_rays(
     """
     n, n_sections = len(rays.edges), rays.edges.shape[1] - 1
     n_channels = len(grid.resolutions) * grid.table.shape[1]
-    pixels, samples = _empty_pixels(n, color), _empty_samples(n * n_sections, n_channels)
+    n_color_channels = len(color_grid.resolutions) * color_grid.table.shape[1]
+    pixels, samples = _empty_pixels(n, color), _empty_samples(n * n_sections, n_channels, n_color_channels)
     gradients = [_zero_gradients(surface, color) for _ in range(N_LANES)]
     rays_per_tile = max(1, TILE // n_sections)
 
     def train(lane: int) -> None:
         tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
-        train_lane(
-            grid, surface, color, rays, scales, tile, lane, N_LANES, rays_per_tile, pixels, samples, gradients[lane]
-        )
+        places = lane, N_LANES, rays_per_tile
+        train_lane(grid, color_grid, surface, color, rays, scales, tile, *places, pixels, samples, gradients[lane])
 
-    def add_to_table(level: int) -> None:
-        scatter(grid, level, samples, grad_table)
+    def add_to_table(level: int, is_color: bool) -> None:
+        if is_color:
+            scatter_features(color_grid, level, samples, grad_color_table)
+        else:
+            scatter(grid, level, samples, grad_table)
 
     run_tasks(train, [(lane,) for lane in range(N_LANES)])
+    levels = [(level, False) for level in range(len(grid.resolutions))]
+    levels += [(level, True) for level in range(len(color_grid.resolutions))]
     # Finest first: those take longest.
-    run_tasks(add_to_table, [(level,) for level in range(len(grid.resolutions) - 1, -1, -1)])
+    run_tasks(add_to_table, sorted(levels, reverse=True))
     return pixels, samples, Gradients(*(np.sum(parts, axis=0) for parts in zip(*gradients)))
 
 
-def render(grid: Grid, surface: SurfaceWeights, color: ColorWeights, rays: Rays, scales: Scales) -> Pixels:
+def render(
+    grid: Grid, color_grid: Grid, surface: SurfaceWeights, color: ColorWeights, rays: Rays, scales: Scales
+) -> Pixels:
     """Pixels of rays, without gradients."""
     n_sections = rays.edges.shape[1] - 1
     n_channels = len(grid.resolutions) * grid.table.shape[1]
@@ -81,7 +90,7 @@ def render(grid: Grid, surface: SurfaceWeights, color: ColorWeights, rays: Rays,
 
     def draw(lane: int) -> None:
         tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
-        render_lane(grid, surface, color, rays, scales, tile, lane, N_LANES, rays_per_tile, pixels)
+        render_lane(grid, color_grid, surface, color, rays, scales, tile, lane, N_LANES, rays_per_tile, pixels)
 
     run_tasks(draw, [(lane,) for lane in range(N_LANES)])
     return pixels
@@ -116,9 +125,10 @@ def _empty_pixels(n: int, color: ColorWeights) -> Pixels:
     return Pixels(*(np.zeros(shape, np.float32) for shape in shapes))
 
 
-def _empty_samples(m: int, n_channels: int) -> Samples:
+def _empty_samples(m: int, n_channels: int, n_color_channels: int) -> Samples:
     shapes = ((3, m), (3, m), (m,), (n_channels, m), (n_channels, m), (3, m))
-    return Samples(*(np.empty(shape, np.float32) for shape in shapes))
+    arrays = [np.empty(shape, np.float32) for shape in shapes]
+    return Samples(*arrays, np.empty(m, np.bool_), np.empty((n_color_channels, m), np.float32))
 
 
 def _zero_gradients(surface: SurfaceWeights, color: ColorWeights) -> Gradients:

@@ -72,6 +72,53 @@ def gather(grid, inputs, jacobian, with_jacobian, n):
 
 
 @compiled
+def gather_features(grid, rows, first_channel, n):
+    """Fills rows first_channel ... of (E, T) rows with features of the points in its first three."""
+    table, n_features = grid.table, grid.table.shape[1]
+    for level in range(len(grid.resolutions)):
+        resolution, first, is_dense = grid.resolutions[level], grid.offsets[level], grid.is_dense[level]
+        for i in range(n):
+            x, u, _ = _cell(rows[0, i], resolution)
+            y, v, _ = _cell(rows[1, i], resolution)
+            z, w, _ = _cell(rows[2, i], resolution)
+            at = _rows(x, y, z, first, resolution, is_dense, grid.hash_mask)
+            for f in range(n_features):
+                a0 = table[at[0], f] + u * (table[at[1], f] - table[at[0], f])
+                a1 = table[at[2], f] + u * (table[at[3], f] - table[at[2], f])
+                a2 = table[at[4], f] + u * (table[at[5], f] - table[at[4], f])
+                a3 = table[at[6], f] + u * (table[at[7], f] - table[at[6], f])
+                b0, b1 = a0 + v * (a1 - a0), a2 + v * (a3 - a2)
+                rows[first_channel + level * n_features + f, i] = b0 + w * (b1 - b0)
+
+
+@compiled
+def scatter_features(grid, level, samples, grad_table):
+    """Adds the gradient of one level's rows of the colour grid: the transpose of `gather_features`."""
+    n_features = grad_table.shape[1]
+    resolution, first, is_dense = grid.resolutions[level], grid.offsets[level], grid.is_dense[level]
+    for m in range(samples.points.shape[1]):
+        if not samples.is_seen[m]:
+            continue
+        x, u, _ = _cell(samples.points[0, m], resolution)
+        y, v, _ = _cell(samples.points[1, m], resolution)
+        z, w, _ = _cell(samples.points[2, m], resolution)
+        at = _rows(x, y, z, first, resolution, is_dense, grid.hash_mask)
+        u0, v0, w0 = ONE - u, ONE - v, ONE - w
+        p00, p10, p01, p11 = u0 * v0, u * v0, u0 * v, u * v
+        for f in range(n_features):
+            h = samples.grad_color_features[level * n_features + f, m]
+            low, high = h * w0, h * w
+            grad_table[at[0], f] += p00 * low
+            grad_table[at[1], f] += p10 * low
+            grad_table[at[2], f] += p01 * low
+            grad_table[at[3], f] += p11 * low
+            grad_table[at[4], f] += p00 * high
+            grad_table[at[5], f] += p10 * high
+            grad_table[at[6], f] += p01 * high
+            grad_table[at[7], f] += p11 * high
+
+
+@compiled
 def scatter(grid, level, samples, grad_table):
     """Adds the gradient of one level's rows: weight of each corner times grad_features, and its slope along grad_normals times
     the cotangents, since the normal is the Jacobian's transpose applied to those.
@@ -106,3 +153,18 @@ def scatter(grid, level, samples, grad_table):
             grad_table[rows[5], f] += p10 * low1 + q10 * gw1
             grad_table[rows[6], f] += p01 * low1 + q01 * gw1
             grad_table[rows[7], f] += p11 * low1 + q11 * gw1
+
+
+@compiled
+def read_lattice(values, x, y, z):
+    """Trilinear value of (P, P, P) values at linspace(-1, 1, P) per axis; outside the box that of its nearest point."""
+    resolution = values.shape[0] - 1
+    i, u, _ = _cell(x, resolution)
+    j, v, _ = _cell(y, resolution)
+    k, w, _ = _cell(z, resolution)
+    a = values[i, j, k] + w * (values[i, j, k + 1] - values[i, j, k])
+    b = values[i, j + 1, k] + w * (values[i, j + 1, k + 1] - values[i, j + 1, k])
+    c = values[i + 1, j, k] + w * (values[i + 1, j, k + 1] - values[i + 1, j, k])
+    d = values[i + 1, j + 1, k] + w * (values[i + 1, j + 1, k + 1] - values[i + 1, j + 1, k])
+    low, high = a + v * (b - a), c + v * (d - c)
+    return low + u * (high - low)

@@ -4,11 +4,14 @@ import math
 
 import numpy as np
 
-from neus.kernels.fused_step.arguments import SUM_COLOR, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_SQUARE
+from neus.kernels.fused_step.arguments import SUM_ANCHOR, SUM_COLOR, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_SQUARE
+from neus.kernels.fused_step.lookups import read_lattice
 from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
 
 # Keeps the mean distance of a ray that meets nothing at zero.
 TINY_OPACITY = np.float32(1e-6)
+# A distance from the first shape counts as its square up to this, scene units: about a voxel of it.
+ANCHOR_WIDTH = np.float32(0.01)
 
 
 @compiled
@@ -191,6 +194,11 @@ def _lose_section(rays, scales, tile, ray, i, by_alpha, sums):
     length = math.sqrt(nx * nx + ny * ny + nz * nz)
     sums[SUM_EIKONAL] += (length - ONE) * (length - ONE)
     outward = scales.eikonal * TWO * (length - ONE) / length if length > ZERO else ZERO
+    if scales.anchor > ZERO:
+        first = read_lattice(rays.anchor, tile.inputs[0, i], tile.inputs[1, i], tile.inputs[2, i])
+        apart = tile.out[0, i] - first
+        sums[SUM_ANCHOR] += _huber(apart, ANCHOR_WIDTH)
+        tile.grad_out[0, i] += scales.anchor * _huber_slope(apart, ANCHOR_WIDTH)
     tile.grad_normals[0, i] += along * rays.directions[ray, 0] + outward * nx
     tile.grad_normals[1, i] += along * rays.directions[ray, 1] + outward * ny
     tile.grad_normals[2, i] += along * rays.directions[ray, 2] + outward * nz

@@ -77,30 +77,35 @@ def _clear(rows, n):
 
 
 @compiled
-def render_tile(grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels):
+def render_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels):
     """The pixels of a tile's rays; returns how many samples were seen."""
     n_sections = rays.edges.shape[1] - 1
     place_samples(rays, tile, first_ray, n_rays)
     surface_forward(grid, surface, tile, n_rays * n_sections)
     n_seen = weigh(rays, scales, tile, first_ray, n_rays)
-    color_forward(color, tile, rays.color_bias, first_ray, n_sections, n_seen)
+    color_forward(color_grid, color, tile, surface.n_features, rays.color_bias, first_ray, n_sections, n_seen)
     draw(rays, tile, first_ray, n_rays, pixels)
     return n_seen
 
 
 @compiled
-def train_tile(grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels, samples, gradients):
+def train_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels, samples, gradients):
     """Pixels, losses and gradients of a tile's rays; leaves in `samples` what the table's gradient needs."""
-    n_seen = render_tile(grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels)
+    n_seen = render_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels)
     n_sections = rays.edges.shape[1] - 1
     n, at = n_rays * n_sections, first_ray * n_sections
     _clear(tile.grad_out, n)
     _clear(tile.grad_normals, n)
     lose(rays, scales, tile, first_ray, n_rays, pixels, gradients.sums)
-    color_backward(color, tile, pixels.grad_color_bias, first_ray, n_sections, gradients, n_seen)
+    color_backward(color, tile, surface.n_features, pixels.grad_color_bias, first_ray, n_sections, gradients, n_seen)
     surface_backward(surface, tile, gradients, n)
     for i in range(n):
         samples.sdf[at + i] = tile.out[0, i]
+        m = tile.place[i]
+        samples.is_seen[at + i] = m >= 0
+        if m >= 0:
+            for c in range(samples.grad_color_features.shape[0]):
+                samples.grad_color_features[c, at + i] = tile.grad_color_inputs[6 + surface.n_features + c, m]
     for axis in range(3):
         for i in range(n):
             samples.points[axis, at + i] = tile.inputs[axis, i]
@@ -113,21 +118,21 @@ def train_tile(grid, surface, color, rays, scales, tile, first_ray, n_rays, pixe
 
 
 @compiled
-def train_lane(grid, surface, color, rays, scales, tile, lane, n_lanes, rays_per_tile, pixels, samples, gradients):
+def train_lane(grid, color_grid, surface, color, rays, scales, tile, lane, n_lanes, rays_per_tile, pixels, samples, gradients):
     """Every n_lanes-th tile, one after another, summed in that order."""
     n_rays = rays.edges.shape[0]
     for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):
         n = min(rays_per_tile, n_rays - first_ray)
-        train_tile(grid, surface, color, rays, scales, tile, first_ray, n, pixels, samples, gradients)
+        train_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n, pixels, samples, gradients)
 
 
 @compiled
-def render_lane(grid, surface, color, rays, scales, tile, lane, n_lanes, rays_per_tile, pixels):
+def render_lane(grid, color_grid, surface, color, rays, scales, tile, lane, n_lanes, rays_per_tile, pixels):
     """Pixels of every n_lanes-th tile."""
     n_rays = rays.edges.shape[0]
     for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):
         n = min(rays_per_tile, n_rays - first_ray)
-        render_tile(grid, surface, color, rays, scales, tile, first_ray, n, pixels)
+        render_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n, pixels)
 
 
 @compiled
