@@ -70,6 +70,7 @@ class TimePlan:
         self._end += took
         if took > 1.0:
             trainer.on_message(f"kernels compiled in {took:.1f} s, which is not counted")
+        trainer.begin()
         self._share_out(trainer, MARGIN_AT_START)
         if self._training_left <= 0.0:
             trainer.on_message(
@@ -106,7 +107,7 @@ class TimePlan:
         budget = trainer.time_budget
         left = budget.seconds_left
         speed = (trainer.iteration - self._first_iteration) / max(budget.seconds - left, 1e-9)
-        n_iterations, rays = trainer.iteration + round(left * speed), speed * trainer.config.batch_size
+        n_iterations, rays = trainer.iteration + round(left * speed), trainer.rays_per_second()
         mesh_at = 60.0 * self.minutes - (self.left() - left)
         return (
             f"{self.minutes:g} minutes: about {n_iterations} iterations ({rays:.0f} rays/s, measured over the first "

@@ -49,3 +49,9 @@ def _compiled(operation: str) -> ModuleType | None:
             stacklevel=2,
         )
         return None
+
+
+def runs_compiled(operation: str, device: torch.device) -> bool:
+    """Whether `neus.kernels.<operation>.cpu` can be used on a device: for operations whose specification stands elsewhere."""
+    is_wanted = device.type == "cpu" and os.environ.get(VARIABLE, "") != "reference"
+    return is_wanted and _compiled(operation) is not None

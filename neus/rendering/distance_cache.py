@@ -1,13 +1,14 @@
 """A coarse grid of signed distances that follows the surface while it is trained, and says where rays should look."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import grid_sample
 
 from neus.geometry.rays import intersect_sphere
 from neus.kernels.dispatch import kernels_for
-from neus.rendering.fused import SurfaceNotes
 
 # Vertices per axis; a voxel is then 1/63 of the unit sphere's radius.
 RESOLUTION = 128
@@ -18,6 +19,24 @@ SHARPNESS_SHARE = 0.5
 REFRESH_WITHIN = 0.25
 # Slabs are refreshed in this order, a step without common factor with their number, so that no part waits for long.
 SLAB_STRIDE = 37
+
+
+def distances_at(values: Tensor, points: Tensor) -> Tensor:
+    """(M,) trilinear values at points (M, 3) of (P, P, P) values at linspace(-1, 1, P) along x, y, z; clamped to that box.
+
+    >>> distances_at(torch.arange(8.0).view(2, 2, 2), torch.tensor([[1.0, -1.0, 0.0]]))
+    tensor([4.5000])
+    """
+    grid = points.flip(-1)[None, None, None].to(values)
+    return grid_sample(values[None, None], grid, align_corners=True, padding_mode="border").flatten().to(points)
+
+
+class SurfaceNotes(NamedTuple):
+    """What samples of a step showed of the surface: points and raw gradients (3, M), sdf (M,)."""
+
+    points: Tensor
+    sdf: Tensor
+    gradients: Tensor
 
 
 class DistanceCache:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -62,7 +61,10 @@ def color_bias(model: Model, directions: Tensor) -> Tensor:
 
 def put_gradients(model: Model, gradients: Gradients) -> None:
     """Sets `grad` of the layers; in the first colour layer, whose columns for the view have theirs already, adds to it."""
-    surface, n_in = model.sdf_network, 3 + model.sdf_network.grid.config.n_features * int(model.sdf_network.grid.n_active)
+    surface, n_in = (
+        model.sdf_network,
+        3 + model.sdf_network.grid.config.n_features * int(model.sdf_network.grid.n_active),
+    )
     w1 = torch.zeros_like(surface.hidden.weight)
     w1[:, :n_in] = _cropped(gradients.w1, (len(w1), n_in))
     surface.hidden.weight.grad = w1
@@ -85,7 +87,9 @@ def put_gradients(model: Model, gradients: Gradients) -> None:
 def _grid(grid: HashGrid | None) -> Grid:
     """The active levels; none for no grid."""
     if grid is None:
-        return Grid(np.zeros((1, 1), np.float32), *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.bool_)), np.uint32(0))
+        return Grid(
+            np.zeros((1, 1), np.float32), *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.bool_)), np.uint32(0)
+        )
     n, layout = int(grid.n_active), grid.layout
     return Grid(
         grid.table.detach().numpy(),
@@ -101,7 +105,9 @@ def _surface(model: Model) -> SurfaceWeights:
     n_in = 3 + surface.grid.config.n_features * int(surface.grid.n_active)
     w1, w2 = _padded(surface.hidden.weight[:, :n_in]), _padded(surface.out.weight)
     b1, b2 = _padded(surface.hidden.bias), _padded(surface.out.bias)
-    return SurfaceWeights(w1, b1, w2, b2, _transposed(w1), _transposed(w2), np.float32(SQUAREPLUS_B), surface.config.d_out - 1)
+    return SurfaceWeights(
+        w1, b1, w2, b2, _transposed(w1), _transposed(w2), np.float32(SQUAREPLUS_B), surface.config.d_out - 1
+    )
 
 
 def _color(model: Model) -> ColorWeights:
@@ -154,17 +160,11 @@ def _cropped(array: np.ndarray, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(array[tuple(slice(n) for n in shape)])
 
 
-class SurfaceNotes(NamedTuple):
-    """What samples of a step showed of the surface: points and raw gradients (3, M), sdf (M,)."""
-
-    points: Tensor
-    sdf: Tensor
-    gradients: Tensor
-
-
 @torch.no_grad()
 def fused_sdf(model: Model, points: Tensor) -> Tensor:
     """(M,) signed distances at points (M, 3), by the fused kernel."""
     from neus.kernels.fused_step import cpu
 
-    return torch.from_numpy(cpu.distances(_grid(model.sdf_network.grid), _surface(model), points.detach().float().contiguous().numpy()))
+    return torch.from_numpy(
+        cpu.distances(_grid(model.sdf_network.grid), _surface(model), points.detach().float().contiguous().numpy())
+    )

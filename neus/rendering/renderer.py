@@ -67,7 +67,8 @@ class RenderedRays:
         depth: (N,), the same along the viewing axis of the camera if that was given, else equal to `t`.
         normals: (N, 3), unit normals of the surface in the scene frame; 0 where nothing is met.
         weights: (N, S), of all sections, those of the background network last.
-        gradients: (N, S', 3), raw gradients at the middles of the S' sections of the foreground.
+        sdf: (N, S'), signed distances at the middles of the S' sections of the foreground.
+        gradients: (N, S', 3), raw gradients there.
         t_mids: (N, S'), distances of those middles.
         radii: (N, S'), their distances from the scene's centre.
     """
@@ -79,6 +80,7 @@ class RenderedRays:
     depth: Tensor
     normals: Tensor
     weights: Tensor
+    sdf: Tensor
     gradients: Tensor
     t_mids: Tensor
     radii: Tensor
@@ -193,6 +195,7 @@ def _shaded(
         depth=t_mean * along_axis,
         normals=torch.nn.functional.normalize(composite(front, surface.gradients), dim=-1),
         weights=weights,
+        sdf=surface.sdf,
         gradients=surface.gradients,
         t_mids=t_mids,
         radii=radii,

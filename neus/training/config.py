@@ -1,8 +1,38 @@
 """Settings of training: conf section `train`, with NeuS's keys and a few more."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from neus.settings import at_least
+from neus.settings import at_least, one_of
+
+
+@dataclass(frozen=True)
+class MarchConfig:
+    """Conf section `train.march`: few sections per ray, where a coarse cache of distances sees the surface.
+
+    Attributes:
+        n_sections: of a ray; 0 samples as NeuS does, and all else here is without effect.
+        uniform_share: of the sections, spread along the ray so that a surface may appear where none is.
+        patch: rays are drawn in squares of so many pixels; neighbours share the memory they read.
+        inside_share: of the rays, within the masks.
+        near_share: of the rays, close around the masks; the rest is anywhere in the sphere.
+        growth: from `growth_at` on a batch has so many times `batch_size` rays.
+        growth_at: share of the training.
+        first_shape: start from the masks' hull, or without masks from the unit sphere, less what a plane sweep shows to be
+            empty; else from a sphere.
+        anchor_weight: of the pull towards the first shape, at the start; it decays.
+        anchor_until: share of the training after which the surface is free.
+    """
+
+    n_sections: int = at_least(0, default=0)
+    uniform_share: float = at_least(0.0, default=0.3)
+    patch: int = at_least(1, default=2)
+    inside_share: float = at_least(0.0, default=0.8)
+    near_share: float = at_least(0.0, default=0.1)
+    growth: int = at_least(1, default=2)
+    growth_at: float = at_least(0.0, default=0.5)
+    first_shape: bool = True
+    anchor_weight: float = at_least(0.0, default=100.0)
+    anchor_until: float = at_least(0.0, default=0.6)
 
 
 @dataclass(frozen=True)
@@ -12,7 +42,11 @@ class TrainConfig:
     Attributes:
         learning_rate: of Adam, at the end of the warm-up.
         learning_rate_table: the same for the table of a hash surface.
-        learning_rate_alpha: share of both that is left at the end.
+        learning_rate_color_table: the same for the table of its colours.
+        learning_rate_sharpness: the same for the sharpness of the surface; 0 is that of the networks.
+        learning_rate_surface: the same for the layers of a hash surface; 0 is that of the networks.
+        learning_rate_alpha: share of all that is left at the end.
+        learning_rate_decay: `cosine` as in NeuS, or `exponential`.
         end_iter: iterations in all.
         batch_size: rays per iteration.
         warm_up_end: iterations of rising learning rate.
@@ -22,6 +56,8 @@ class TrainConfig:
         use_white_bkgd: the photographs have a white background.
         igr_weight: of the Eikonal term (lambda).
         mask_weight: of the silhouettes (beta); above 0 the scene must have masks.
+        color_huber: colour differences below this count as their square; 0 as in NeuS, as they are.
+        march: how rays are cut into few sections.
         report_freq: iterations between lines of metrics.
         val_freq: between validation pictures; 0 is never.
         val_mesh_freq: between snapshots of the mesh; 0 is never.
@@ -34,7 +70,11 @@ class TrainConfig:
 
     learning_rate: float = at_least(0.0, default=5e-4)
     learning_rate_table: float = at_least(0.0, default=5e-3)
+    learning_rate_color_table: float = at_least(0.0, default=1e-2)
+    learning_rate_sharpness: float = at_least(0.0, default=0.0)
+    learning_rate_surface: float = at_least(0.0, default=0.0)
     learning_rate_alpha: float = at_least(0.0, default=0.05)
+    learning_rate_decay: str = one_of(("cosine", "exponential"), default="cosine")
     end_iter: int = at_least(1, default=300_000)
     batch_size: int = at_least(1, default=512)
     warm_up_end: int = at_least(0, default=0)
@@ -44,6 +84,8 @@ class TrainConfig:
     use_white_bkgd: bool = False
     igr_weight: float = at_least(0.0, default=0.1)
     mask_weight: float = at_least(0.0, default=0.0)
+    color_huber: float = at_least(0.0, default=0.0)
+    march: MarchConfig = field(default_factory=MarchConfig)
     report_freq: int = at_least(1, default=100)
     val_freq: int = at_least(0, default=2500)
     val_mesh_freq: int = at_least(0, default=5000)

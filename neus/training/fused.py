@@ -6,6 +6,7 @@ from torch import Generator, Tensor
 
 from neus.datasets.pixels import RayBatch
 from neus.kernels.fused_step.arguments import (
+    SUM_ANCHOR,
     SUM_COLOR,
     SUM_EIKONAL,
     SUM_MASK,
@@ -20,7 +21,7 @@ from neus.rendering.density import PUBLISHED_EPSILON
 from neus.rendering.fused import FusedModel, color_bias, put_gradients
 from neus.rendering.model import Model
 from neus.rendering.weights import TRANSMITTANCE_FLOOR
-from neus.training.losses import OPACITY_MARGIN, TINY
+from neus.training.losses import ANCHOR_WIDTH, OPACITY_MARGIN, TINY
 from neus.training.step import NEGLIGIBLE_WEIGHT, LossWeights, StepTerms
 
 
@@ -38,7 +39,7 @@ def fused_training_step(
     The gradient of the table is added to the one that is there.
 
     Args:
-        model, batch, weights, cos_anneal, edges, generator: as in `training_step`; edges within the unit sphere.
+        model, batch, weights, cos_anneal, edges, generator, first_shape: as in `training_step`; edges within the unit sphere.
 
     Returns:
         The terms, without gradient, and what the samples showed of the surface.
@@ -59,6 +60,7 @@ def fused_training_step(
         TRANSMITTANCE_FLOOR,
         OPACITY_MARGIN,
         weights.huber,
+        ANCHOR_WIDTH,
         NEGLIGIBLE_WEIGHT,
         1.0 / n_colored,
         weights.eikonal / (n_samples + TINY),
@@ -98,7 +100,16 @@ def _rays(
         backdrop = torch.zeros(3)
     if first_shape is None:
         first_shape = torch.zeros(2, 2, 2)
-    tensors = (batch.origins, batch.directions, edges, batch.colors, masks, bias, backdrop.expand(len(edges), 3), first_shape)
+    tensors = (
+        batch.origins,
+        batch.directions,
+        edges,
+        batch.colors,
+        masks,
+        bias,
+        backdrop.expand(len(edges), 3),
+        first_shape,
+    )
     return Rays(*(tensor.detach().contiguous().numpy() for tensor in tensors))
 
 
@@ -106,12 +117,13 @@ def _terms(
     sums: np.ndarray, pixels: Pixels, weights: LossWeights, n_colored: float, n_samples: int, n_rays: int
 ) -> StepTerms:
     color, eikonal = sums[SUM_COLOR] / n_colored, sums[SUM_EIKONAL] / (n_samples + TINY)
-    mask = sums[SUM_MASK] / n_rays
+    mask, anchor = sums[SUM_MASK] / max(n_rays, 1), sums[SUM_ANCHOR] / (n_samples + TINY)
     terms = {
-        "total": color + weights.eikonal * eikonal + weights.mask * mask,
+        "total": color + weights.eikonal * eikonal + weights.mask * mask + weights.anchor * anchor,
         "color": color,
         "eikonal": eikonal,
         "mask": mask,
+        "anchor": anchor,
         "psnr": -10.0 * np.log10(max(sums[SUM_SQUARE] / (3.0 * n_colored), 1e-12)),
         "weight_max": pixels.weight_max.mean(),
     }

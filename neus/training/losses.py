@@ -9,6 +9,8 @@ EIKONAL_RADIUS = 1.2
 # Opacity is kept off 0 and 1, where the logarithm of the cross entropy has no bound.
 OPACITY_MARGIN = 1e-3
 TINY = 1e-5
+# About a voxel of the grid that holds the first shape, scene units.
+ANCHOR_WIDTH = 0.01
 
 
 def color_loss(rgb: Tensor, target: Tensor, mask: Tensor, huber: float = 0.0) -> Tensor:
@@ -45,6 +47,11 @@ def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
     opacity = opacity.clamp(OPACITY_MARGIN, 1.0 - OPACITY_MARGIN)
     # Written out: torch's own refuses NaN with an error of its own, before training can name it and recover.
     return -(mask * opacity.log() + (1.0 - mask) * (1.0 - opacity).log()).mean()
+
+
+def anchor_loss(sdf: Tensor, first: Tensor) -> Tensor:
+    """Mean distance of signed distances from those of a first shape, (N, S) each; a square up to `ANCHOR_WIDTH`."""
+    return smooth_l1_loss(sdf, first, reduction="sum", beta=ANCHOR_WIDTH) / (sdf.numel() + TINY)
 
 
 def psnr_of(rgb: Tensor, target: Tensor, mask: Tensor) -> Tensor:

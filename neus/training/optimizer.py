@@ -10,6 +10,8 @@ from neus.rendering.model import Model
 
 # For the table of a hash grid (Mueller et al. 2022, sec. 4): rows are touched rarely and their gradients are tiny.
 TABLE_BETAS, TABLE_EPSILON = (0.9, 0.99), 1e-15
+# Roles of groups that are tables.
+TABLES = ("table", "color_table")
 
 
 class TableAdam(torch.optim.Adam):
@@ -54,28 +56,34 @@ class TableAdam(torch.optim.Adam):
         )
 
 
-def build_optimizer(model: Model, learning_rate: float, learning_rate_table: float | None = None) -> torch.optim.Adam:
+def build_optimizer(model: Model) -> torch.optim.Adam:
     """Adam with torch's default moments over all parameters, in the order of published optimiser states.
 
-    The table of a hash surface is a second group, with its own learning rate (that of the others if None), moments and epsilon.
+    The parts of a hash surface are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table`
+    and `color_table`, with the moments that suit tables. Learning rates are set before each step.
     """
-    parameters = model.parameter_list()
     if model.config.surface != "hash":
-        return torch.optim.Adam(parameters, lr=learning_rate)
-    table = model.sdf_network.grid.table
-    others = {"params": [p for p in parameters if p is not table]}
-    rate = learning_rate if learning_rate_table is None else learning_rate_table
-    of_table = {"params": [table], "lr": rate, "betas": TABLE_BETAS, "eps": TABLE_EPSILON}
-    return TableAdam([others, of_table], lr=learning_rate)
+        return torch.optim.Adam([{"params": model.parameter_list(), "role": "networks"}], lr=0.0)
+    surface = model.sdf_network
+    parts = {
+        "sharpness": [model.sharpness.variance],
+        "surface": [*surface.hidden.parameters(), *surface.out.parameters()],
+        "table": [surface.grid.table],
+        "color_table": [surface.color_grid.table] if surface.color_grid is not None else [],
+    }
+    apart = {id(parameter) for parameters in parts.values() for parameter in parameters}
+    parts = {"networks": [p for p in model.parameter_list() if id(p) not in apart], **parts}
+    groups = [{"params": parameters, "role": role} for role, parameters in parts.items() if parameters]
+    for group in groups:
+        if group["role"] in TABLES:
+            group["eps"] = TABLE_EPSILON
+    return TableAdam(groups, lr=0.0, betas=TABLE_BETAS)
 
 
-def set_learning_rate(
-    optimizer: torch.optim.Optimizer, learning_rate: float, learning_rate_table: float | None = None
-) -> None:
-    """Makes the next step use `learning_rate`, and `learning_rate_table`, if given, for the table of a hash surface."""
+def set_learning_rates(optimizer: torch.optim.Optimizer, rates: dict[str, float]) -> None:
+    """Makes the next step use the rate of each group's role; groups without one, as in published states, are `networks`."""
     for group in optimizer.param_groups:
-        is_table = group["eps"] == TABLE_EPSILON
-        group["lr"] = learning_rate_table if is_table and learning_rate_table is not None else learning_rate
+        group["lr"] = rates[group.setdefault("role", "networks")]
 
 
 def gradients_are_finite(optimizer: torch.optim.Optimizer) -> bool:

@@ -3,15 +3,21 @@
 import math
 
 
-def learning_rate_factor(iteration: float, warm_up_end: int, end_iter: int, final: float) -> float:
-    """Share of the base learning rate: a linear warm-up, then a cosine from 1 to `final` (published NeuS).
+def learning_rate_factor(
+    iteration: float, warm_up_end: int, end_iter: int, final: float, decay: str = "cosine"
+) -> float:
+    """Share of the base learning rate: a linear warm-up, then from 1 to `final`, by a cosine as in NeuS or exponentially.
 
     >>> [round(learning_rate_factor(i, 10, 110, 0.05), 3) for i in (0, 5, 10, 60, 110)]
     [0.0, 0.5, 1.0, 0.525, 0.05]
+    >>> round(learning_rate_factor(60, 10, 110, 0.04, "exponential"), 3)
+    0.2
     """
     if iteration < warm_up_end:
         return iteration / warm_up_end
     progress = min(1.0, (iteration - warm_up_end) / max(1, end_iter - warm_up_end))
+    if decay == "exponential":
+        return final**progress
     return 0.5 * (math.cos(math.pi * progress) + 1.0) * (1.0 - final) + final
 
 

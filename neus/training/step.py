@@ -6,8 +6,10 @@ import torch
 from torch import Generator, Tensor
 
 from neus.datasets.pixels import RayBatch
+from neus.rendering.distance_cache import distances_at
 from neus.rendering.model import Model
-from neus.training.losses import color_loss, eikonal_loss, mask_loss, psnr_of
+from neus.rendering.sampling import points_along
+from neus.training.losses import anchor_loss, color_loss, eikonal_loss, mask_loss, psnr_of
 
 # Sections that bear less of a pixel than this do without a colour of their own.
 NEGLIGIBLE_WEIGHT = 1e-3
@@ -15,7 +17,10 @@ NEGLIGIBLE_WEIGHT = 1e-3
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms beside the colour term, `igr_weight` (lambda) and `mask_weight` (beta) of the confs; and `color_huber`."""
+    """Weights of the terms beside the colour term: `igr_weight` (lambda), `mask_weight` (beta) and the pull towards the first shape.
+
+    `huber` is the width of the colour term's square.
+    """
 
     eikonal: float = 0.1
     mask: float = 0.0
@@ -31,6 +36,7 @@ class StepTerms:
     color: Tensor
     eikonal: Tensor
     mask: Tensor
+    anchor: Tensor
     psnr: Tensor
     weight_max: Tensor
 
@@ -46,6 +52,7 @@ def training_step(
     cos_anneal: float,
     generator: Generator | None = None,
     edges: Tensor | None = None,
+    first_shape: Tensor | None = None,
 ) -> StepTerms:
     """L = L_color + lambda L_eikonal + beta L_mask of one batch of rays (NeuS eq. 14).
 
@@ -56,6 +63,7 @@ def training_step(
         cos_anneal: 0 at the start of annealing, 1 at its end.
         generator: source of the jitter of the samples.
         edges: (N, K + 1), ends of the sections that the rays are cut into; None places them as NeuS does.
+        first_shape: (P, P, P) signed distances at linspace(-1, 1, P), which `weights.anchor` pulls towards.
     """
     rays = batch.origins, batch.directions
     if edges is None:
@@ -68,12 +76,17 @@ def training_step(
     color = color_loss(rendered.rgb, batch.colors, mask, weights.huber)
     eikonal = eikonal_loss(rendered.gradients, rendered.radii)
     silhouette = mask_loss(rendered.opacity, mask) if use_masks else torch.zeros_like(color)
+    anchor = torch.zeros_like(color)
+    if first_shape is not None and weights.anchor > 0.0:
+        points = points_along(batch.origins, batch.directions, rendered.t_mids)
+        anchor = anchor_loss(rendered.sdf, distances_at(first_shape, points.reshape(-1, 3)).view_as(rendered.sdf))
 
     return StepTerms(
-        total=color + weights.eikonal * eikonal + weights.mask * silhouette,
+        total=color + weights.eikonal * eikonal + weights.mask * silhouette + weights.anchor * anchor,
         color=color,
         eikonal=eikonal,
         mask=silhouette,
+        anchor=anchor,
         psnr=psnr_of(rendered.rgb.detach(), batch.colors, mask),
         weight_max=rendered.weights.detach().amax(-1).mean(),
     )

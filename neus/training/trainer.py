@@ -8,16 +8,16 @@ from typing import Any, Protocol
 
 import torch
 
-from neus.datasets.pixels import ViewOrder, random_rays
 from neus.datasets.scene import Scene
 from neus.errors import InputError, TrainingDiverged
 from neus.rendering.model import Model
 from neus.training.budget import Budget, IterationBudget, TimeBudget
 from neus.training.checkpoint import load_optimizer, load_parameters, save_checkpoint
 from neus.training.config import TrainConfig
-from neus.training.optimizer import build_optimizer, gradients_are_finite, set_learning_rate
+from neus.training.optimizer import build_optimizer, gradients_are_finite, set_learning_rates
 from neus.training.schedules import active_levels, cos_anneal_ratio, learning_rate_factor
-from neus.training.step import LossWeights, StepTerms, training_step
+from neus.training.step import StepTerms
+from neus.training.steps import steps_for
 from neus.training.warm_up import warm_up_kernels
 
 # How often the last good state is kept, how often training may go back to it, and how much smaller steps are then.
@@ -66,21 +66,27 @@ class Trainer:
                 "add mask/, or train without masks (confs/womask.conf)."
             )
         self.model, self.scene, self.config = model, scene, config
-        self.optimizer = build_optimizer(model, config.learning_rate, config.learning_rate_table)
+        self.optimizer = build_optimizer(model)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.view_order = ViewOrder(len(scene), self.generator)
-        self.weights = LossWeights(eikonal=config.igr_weight, mask=config.mask_weight)
+        self.steps = steps_for(model, scene, config, self.generator)
         self.iteration, self.recoveries, self.lr_scale, self.stopped = 0, 0, 1.0, False
         self.on_message, self.on_recovery = on_message, on_recovery
         self.time_budget = time_budget
-        self._started, self._iterations_before = time.monotonic(), 0
+        self._started, self._rays_before, self._has_begun = time.monotonic(), 0, False
         self._good_state, self._wants_good_state = self._parameters_and_moments(), False
 
     def prepare(self) -> float:
         """Compiles the kernels that training will use and changes nothing else; returns the seconds it took."""
         started = time.monotonic()
-        warm_up_kernels(self.model, self.scene, self.weights)
+        warm_up_kernels(self.model, self.scene, self.config)
         return time.monotonic() - started
+
+    def begin(self) -> None:
+        """Gives the surface its first shape, if the conf asks for one and it has none; `run` does so if nobody has."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.steps.begin(self.on_message)
+            self._good_state = self._parameters_and_moments()
 
     def run(self, hooks: list[Hook]) -> None:
         """Iterates to the end, or until `stop` is called; hooks run after each iteration.
@@ -88,7 +94,8 @@ class Trainer:
         Raises:
             TrainingDiverged: after more than `MAX_RECOVERIES` steps that were not finite.
         """
-        self._started, self._iterations_before = time.monotonic(), self.iteration
+        self.begin()
+        self._started, self._rays_before = time.monotonic(), self.steps.n_rays
         while not self.is_over and not self.stopped:
             state = self._parameters_and_moments() if self._wants_good_state else None
             try:
@@ -126,20 +133,25 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step."""
-        return self.config.learning_rate * self._rate_factor
+        """Of the next step, for the networks."""
+        return self.learning_rates["networks"]
 
     @property
-    def learning_rate_table(self) -> float:
-        """Of the next step, for the table of a hash surface."""
-        return self.config.learning_rate_table * self._rate_factor
-
-    @property
-    def _rate_factor(self) -> float:
+    def learning_rates(self) -> dict[str, float]:
+        """Of the next step, by the role of the optimiser's groups."""
         config = self.config
         scheduled = self.budget.scheduled_rate(self.iteration, config.warm_up_end)
-        factor = learning_rate_factor(scheduled, config.warm_up_end, config.end_iter, config.learning_rate_alpha)
-        return factor * self.lr_scale
+        factor = self.lr_scale * learning_rate_factor(
+            scheduled, config.warm_up_end, config.end_iter, config.learning_rate_alpha, config.learning_rate_decay
+        )
+        rates = {
+            "networks": config.learning_rate,
+            "sharpness": config.learning_rate_sharpness or config.learning_rate,
+            "surface": config.learning_rate_surface or config.learning_rate,
+            "table": config.learning_rate_table,
+            "color_table": config.learning_rate_color_table,
+        }
+        return {role: rate * factor for role, rate in rates.items()}
 
     @property
     def active_levels(self) -> int:
@@ -155,19 +167,15 @@ class Trainer:
     def rays_per_second(self) -> float:
         """Mean since `run` began, hooks included."""
         elapsed = time.monotonic() - self._started
-        return (self.iteration - self._iterations_before) * self.config.batch_size / max(elapsed, 1e-9)
+        return (self.steps.n_rays - self._rays_before) / max(elapsed, 1e-9)
 
     def _step(self) -> StepTerms:
-        view = self.view_order.view_at(self.iteration)
-        batch = random_rays(self.scene, view, self.config.batch_size, self.generator).to(self.model.device)
-        set_learning_rate(self.optimizer, self.learning_rate, self.learning_rate_table)
+        set_learning_rates(self.optimizer, self.learning_rates)
         self.model.set_active_levels(self.active_levels)
-        self.optimizer.zero_grad(set_to_none=True)
-        terms = training_step(self.model, batch, self.weights, self.cos_anneal, self.generator)
+        terms = self.steps(self.iteration, self.progress, self.cos_anneal)
         if not torch.isfinite(terms.total):
             bad = [name for name in ("color", "eikonal", "mask") if not torch.isfinite(getattr(terms, name))]
             raise NotFinite(f"the {' and '.join(bad) or 'total'} loss")
-        terms.total.backward()
         if not gradients_are_finite(self.optimizer):
             bad = next(
                 n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
@@ -185,6 +193,7 @@ class Trainer:
                 "checkpoints that are left are good: lower train.learning_rate, then go on with --resume."
             )
         iteration_of_error = self.iteration
+        self.optimizer.zero_grad(set_to_none=True)
         self._restore(copy.deepcopy(self._good_state))
         self.lr_scale *= RECOVERY_FACTOR
         self.on_message(
@@ -205,7 +214,8 @@ class Trainer:
     def save(self, path: Path, extra: dict[str, Any]) -> None:
         """Writes a checkpoint from which `load` goes on to the same numbers; `extra` is kept with it."""
         state = {
-            "view_order": self.view_order.views,
+            **self.steps.state(),
+            "n_views": len(self.scene),
             "generator": self.generator.get_state(),
             "lr_scale": self.lr_scale,
         }
@@ -229,12 +239,14 @@ class Trainer:
             self.on_message(f"{path}: a checkpoint of the published NeuS; its random state is unknown and starts anew")
         else:
             state = content["neus"]["training"]
-            if len(state["view_order"]) != len(self.scene):
+            n_views = state["n_views"] if "n_views" in state else len(state["view_order"])
+            if n_views != len(self.scene):
                 raise InputError(
-                    f"{path}: trained on {len(state['view_order'])} views, the scene has {len(self.scene)} to train on; "
+                    f"{path}: trained on {n_views} views, the scene has {len(self.scene)} to train on; "
                     "resume with the same scene and --holdout."
                 )
-            self.view_order.views = state["view_order"]
+            self.steps.load_state(state)
+            self._has_begun = True
             self.generator.set_state(state["generator"])
             self.lr_scale = float(state["lr_scale"])
             self._say_how_time_goes_on(state, path)

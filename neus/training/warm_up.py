@@ -1,21 +1,31 @@
 """The compilation of kernels, once and before anything is timed."""
 
+from dataclasses import replace
+
 import torch
 
-from neus.datasets.pixels import random_rays
 from neus.datasets.scene import Scene
+from neus.rendering.distance_cache import RESOLUTION, DistanceCache
 from neus.rendering.model import Model
-from neus.training.step import LossWeights, training_step
+from neus.training.config import TrainConfig
+from neus.training.optimizer import build_optimizer, set_learning_rates
+from neus.training.steps import MarchedSteps, steps_for
 
 # Rays of the step that is thrown away: kernels are compiled for the kinds of their arguments, not for their sizes.
 N_RAYS = 16
 
 
-def warm_up_kernels(model: Model, scene: Scene, weights: LossWeights) -> None:
+def warm_up_kernels(model: Model, scene: Scene, config: TrainConfig) -> None:
     """Runs every kernel of a training step, forwards and backwards, and of a mesh once; the model stays as it is."""
     generator = torch.Generator().manual_seed(0)
-    batch = random_rays(scene, 0, N_RAYS, generator).to(model.device)
-    training_step(model, batch, weights, 1.0, generator).total.backward()
+    steps = steps_for(model, scene.subset([0]), replace(config, batch_size=N_RAYS), generator)
+    if isinstance(steps, MarchedSteps):
+        steps.cache = DistanceCache(torch.zeros(RESOLUTION, RESOLUTION, RESOLUTION))
+    steps(0, 0.0, 1.0)
+    # With rates of zero a step changes nothing but the moments, and this optimiser is thrown away.
+    optimizer = build_optimizer(model)
+    set_learning_rates(optimizer, dict.fromkeys(("networks", "sharpness", "surface", "table", "color_table"), 0.0))
+    optimizer.step()
     model.zero_grad(set_to_none=True)
     points = torch.zeros(1, 3, device=model.device)
     with torch.no_grad():

@@ -16,16 +16,18 @@ from neus.rendering.renderer import RendererConfig
 from neus.training.fused import fused_training_step
 from neus.training.step import LossWeights, training_step
 
+NO_GRID = HashGridConfig(n_levels=0)
 GRID = HashGridConfig(n_levels=5, n_features=2, base_resolution=4, finest_resolution=40, log2_table_size=10)
 
 
-def hash_model(grid=GRID, d_hidden=24, d_out=9, n_layers=2, d_color=20, n_outside=0, variance=0.3) -> Model:
+def hash_model(grid=GRID, d_hidden=24, d_out=9, n_layers=2, d_color=20, n_outside=0, variance=0.3, color_grid=NO_GRID) -> Model:
     """A model whose table is far from its start, so that every term has a part in the gradients."""
     torch.manual_seed(3)
-    color = ColorNetworkConfig(d_feature=d_out - 1, d_hidden=d_color, n_layers=n_layers, weight_norm=False)
+    surface = HashSdfConfig(grid=grid, color_grid=color_grid, d_hidden=d_hidden, d_out=d_out)
+    color = ColorNetworkConfig(d_feature=surface.n_features, d_hidden=d_color, n_layers=n_layers, weight_norm=False)
     config = ModelConfig(
         surface="hash",
-        hash_sdf=HashSdfConfig(grid=grid, d_hidden=d_hidden, d_out=d_out),
+        hash_sdf=surface,
         rendering_network=color,
         nerf=NerfConfig(D=2, W=8, multires=2, multires_view=1, skips=(0,)),
         neus_renderer=RendererConfig(n_outside=n_outside),
@@ -55,14 +57,14 @@ def double(batch: RayBatch) -> RayBatch:
     return RayBatch(*(x.double() for x in (batch.origins, batch.directions, batch.colors, batch.masks)))
 
 
-def assert_same_step(model: Model, batch: RayBatch, edges: torch.Tensor, weights: LossWeights, cos_anneal: float):
+def assert_same_step(model: Model, batch: RayBatch, edges: torch.Tensor, weights: LossWeights, cos_anneal: float, first_shape=None):
     """The fused step and the plain one in float64 agree: values to 1e-5, gradients to 1e-4 of the greatest element."""
     exact = copy.deepcopy(model).double()
-    exact.background = model.background
-    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.double())
+    exact.background = None if model.background is None else model.background.double()
+    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.double(), first_shape)
     expected.total.backward()
     model.zero_grad(set_to_none=True)
-    terms, _ = fused_training_step(model, batch, weights, cos_anneal, edges)
+    terms, _ = fused_training_step(model, batch, weights, cos_anneal, edges, None, first_shape)
     for name, value in expected.named().items():
         assert terms.named()[name] == pytest.approx(value, rel=1e-5, abs=1e-5), name
     compared = 0
@@ -97,7 +99,7 @@ def test_fused_step_holds_for_networks_and_grids_of_any_size(sizes):
     assert_same_step(hash_model(**sizes), *rays_with_sections(), WEIGHTS, 1.0)
 
 
-@pytest.mark.parametrize(("n_rays", "n_sections"), [(1, 1), (5, 1), (3, 200), (131, 3)])
+@pytest.mark.parametrize(("n_rays", "n_sections"), [(1, 1), (5, 1), (3, 40), (131, 3)])
 def test_fused_step_holds_for_any_number_of_rays_and_sections(n_rays, n_sections):
     assert_same_step(hash_model(), *rays_with_sections(n_rays, n_sections), WEIGHTS, 1.0)
 
@@ -177,7 +179,19 @@ def test_models_that_the_kernel_does_not_know_are_named():
     other = hash_model()
     other.config = replace(other.config, surface="mlp")
     assert "mlp" in why_not_fused(other)
-    other.config = replace(
-        hash_model().config, neus_renderer=RendererConfig(density="laplace")
-    )
+    other.config = replace(hash_model().config, neus_renderer=RendererConfig(density="laplace"))
     assert "laplace" in why_not_fused(other)
+
+
+def test_fused_step_pulls_towards_the_first_shape():
+    axis = torch.linspace(-1.0, 1.0, 9)
+    ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.6
+    assert_same_step(hash_model(), *rays_with_sections(), replace(WEIGHTS, anchor=3.0), 1.0, ball)
+
+
+def test_fused_step_knows_a_grid_of_colours():
+    model = hash_model(color_grid=replace(GRID, n_levels=3, n_features=4))
+    with torch.no_grad():
+        model.sdf_network.color_grid.table.normal_(0.0, 0.3)
+    assert_same_step(model, *rays_with_sections(), WEIGHTS, 1.0)
+    assert model.sdf_network.color_grid.table.grad.abs().max() > 0

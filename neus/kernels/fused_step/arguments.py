@@ -67,7 +67,8 @@ class Scales(NamedTuple):
     """Numbers of one step.
 
     `color`, `eikonal`, `mask`, `anchor` are the weights of the terms over the number of what they sum: rays in the mask, samples,
-    rays, samples. `huber` is the error up to which the colour term is a square. Colours of weights up to `negligible` are not asked for.
+    rays, samples. `huber` and `anchor_width` are the errors up to which the terms of colour and anchor are squares. Colours of
+    weights up to `negligible` are not asked for.
     """
 
     sharpness: np.float32
@@ -76,6 +77,7 @@ class Scales(NamedTuple):
     transmittance_floor: np.float32
     opacity_margin: np.float32
     huber: np.float32
+    anchor_width: np.float32
     negligible: np.float32
     color: np.float32
     eikonal: np.float32

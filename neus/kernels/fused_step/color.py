@@ -3,7 +3,16 @@
 import math
 
 from neus.kernels.fused_step.lookups import gather_features
-from neus.kernels.fused_step.products import ONE, ZERO, add_outer, add_product, add_row_sums, compiled, fill_rows, product
+from neus.kernels.fused_step.products import (
+    ONE,
+    ZERO,
+    add_outer,
+    add_product,
+    add_row_sums,
+    compiled,
+    fill_rows,
+    product,
+)
 
 
 @compiled

@@ -132,7 +132,17 @@ def _empty_samples(m: int, n_channels: int, n_color_channels: int) -> Samples:
 
 
 def _zero_gradients(surface: SurfaceWeights, color: ColorWeights) -> Gradients:
-    like = (surface.w1, surface.b1, surface.w2, surface.b2, color.first, color.hidden, color.hidden_b, color.last, color.last_b)
+    like = (
+        surface.w1,
+        surface.b1,
+        surface.w2,
+        surface.b2,
+        color.first,
+        color.hidden,
+        color.hidden_b,
+        color.last,
+        color.last_b,
+    )
     return Gradients(*(np.zeros_like(x) for x in like), np.zeros(N_SUMS, np.float64))
 
 

@@ -27,7 +27,16 @@ def _rows(x, y, z, first, resolution, is_dense, mask):
     if is_dense:
         to_y, to_z = np.int64(resolution) + 1, (np.int64(resolution) + 1) ** 2
         row = first + x + to_y * y + to_z * z
-        return row, row + 1, row + to_y, row + to_y + 1, row + to_z, row + to_z + 1, row + to_z + to_y, row + to_z + to_y + 1
+        return (
+            row,
+            row + 1,
+            row + to_y,
+            row + to_y + 1,
+            row + to_z,
+            row + to_z + 1,
+            row + to_z + to_y,
+            row + to_z + to_y + 1,
+        )
     x0, x1 = np.uint32(x), np.uint32(x + 1)
     y0, z0 = np.uint32(y) * _Y_FACTOR, np.uint32(z) * _Z_FACTOR
     y1, z1 = y0 + _Y_FACTOR, z0 + _Z_FACTOR

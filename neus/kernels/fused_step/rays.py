@@ -10,8 +10,6 @@ from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
 
 # Keeps the mean distance of a ray that meets nothing at zero.
 TINY_OPACITY = np.float32(1e-6)
-# A distance from the first shape counts as its square up to this, scene units: about a voxel of it.
-ANCHOR_WIDTH = np.float32(0.01)
 
 
 @compiled
@@ -89,7 +87,9 @@ def draw(rays, tile, first_ray, n_rays, pixels):
             red, green, blue = red / seen, green / seen, blue / seen
         tile.mean_rgb[0, r], tile.mean_rgb[1, r], tile.mean_rgb[2, r] = red, green, blue
         for channel in range(3):
-            pixels.rgb[ray, channel] = opacity * tile.mean_rgb[channel, r] + (ONE - opacity) * rays.backdrop[ray, channel]
+            pixels.rgb[ray, channel] = (
+                opacity * tile.mean_rgb[channel, r] + (ONE - opacity) * rays.backdrop[ray, channel]
+            )
         pixels.opacity[ray], pixels.weight_max[ray] = opacity, top
         pixels.t[ray] = t / max(opacity, TINY_OPACITY)
         pixels.normals[ray, 0], pixels.normals[ray, 1], pixels.normals[ray, 2] = nx, ny, nz
@@ -197,8 +197,8 @@ def _lose_section(rays, scales, tile, ray, i, by_alpha, sums):
     if scales.anchor > ZERO:
         first = read_lattice(rays.anchor, tile.inputs[0, i], tile.inputs[1, i], tile.inputs[2, i])
         apart = tile.out[0, i] - first
-        sums[SUM_ANCHOR] += _huber(apart, ANCHOR_WIDTH)
-        tile.grad_out[0, i] += scales.anchor * _huber_slope(apart, ANCHOR_WIDTH)
+        sums[SUM_ANCHOR] += _huber(apart, scales.anchor_width)
+        tile.grad_out[0, i] += scales.anchor * _huber_slope(apart, scales.anchor_width)
     tile.grad_normals[0, i] += along * rays.directions[ray, 0] + outward * nx
     tile.grad_normals[1, i] += along * rays.directions[ray, 1] + outward * ny
     tile.grad_normals[2, i] += along * rays.directions[ray, 2] + outward * nz

@@ -7,7 +7,17 @@ of W2; the grid's Jacobian carries it to the point. All of it is written out, so
 import math
 
 from neus.kernels.fused_step.lookups import gather
-from neus.kernels.fused_step.products import HALF, ONE, ZERO, add_outer, add_product, add_row_sums, compiled, fill_rows, product
+from neus.kernels.fused_step.products import (
+    HALF,
+    ONE,
+    ZERO,
+    add_outer,
+    add_product,
+    add_row_sums,
+    compiled,
+    fill_rows,
+    product,
+)
 
 
 @compiled

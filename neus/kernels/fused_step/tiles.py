@@ -118,7 +118,9 @@ def train_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, 
 
 
 @compiled
-def train_lane(grid, color_grid, surface, color, rays, scales, tile, lane, n_lanes, rays_per_tile, pixels, samples, gradients):
+def train_lane(
+    grid, color_grid, surface, color, rays, scales, tile, lane, n_lanes, rays_per_tile, pixels, samples, gradients
+):
     """Every n_lanes-th tile, one after another, summed in that order."""
     n_rays = rays.edges.shape[0]
     for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):

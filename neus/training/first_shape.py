@@ -1,0 +1,62 @@
+"""A surface field made to start as a given shape, by regression of its signed distances."""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import smooth_l1_loss
+
+from neus.rendering.distance_cache import distances_at
+from neus.rendering.model import Model
+from neus.training.optimizer import TABLE_BETAS, TABLE_EPSILON, TableAdam
+
+N_ITERATIONS = 150
+# Points of one step: near the surface, where signs are decided, and all over the ball.
+N_NEAR, N_ANYWHERE = 6144, 2048
+NEAR, BALL_RADIUS = 0.08, 1.05
+LEARNING_RATE, LEARNING_RATE_TABLE, FINAL_SHARE = 2e-3, 5e-3, 0.1
+# Errors count as their square up to this, scene units; the Eikonal term only keeps the field smooth.
+HUBER, EIKONAL = 0.01, 0.01
+# Finer levels are left at rest: the shape knows nothing of them.
+LEVELS_SHARE = 0.7
+
+
+def fit_distances(model: Model, values: Tensor, generator: Generator, n_iterations: int = N_ITERATIONS) -> float:
+    """Trains the signed distances of a hash model to be `values` (P, P, P); returns the last mean error near the surface."""
+    surface = model.sdf_network
+    model.set_active_levels(max(1, round(LEVELS_SHARE * surface.config.grid.n_levels)))
+    layers = [*surface.hidden.parameters(), *surface.out.parameters()]
+    optimizer = TableAdam(
+        [{"params": layers}, {"params": [surface.grid.table], "eps": TABLE_EPSILON}],
+        lr=LEARNING_RATE,
+        betas=TABLE_BETAS,
+    )
+    near = (values.abs() < NEAR).nonzero()
+    error = float("nan")
+    for i in range(n_iterations):
+        decay = FINAL_SHARE ** (i / n_iterations)
+        optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = (
+            LEARNING_RATE * decay,
+            LEARNING_RATE_TABLE * decay,
+        )
+        points = _points(near, len(values), generator).to(model.device)
+        target = distances_at(values, points)
+        sample = surface.evaluate(points)
+        loss = smooth_l1_loss(sample.sdf, target, beta=HUBER)
+        loss = loss + EIKONAL * (sample.gradients.norm(dim=-1) - 1.0).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        error = float((sample.sdf - target)[:N_NEAR].abs().mean().detach())
+    model.zero_grad(set_to_none=True)
+    model.set_active_levels(surface.config.grid.n_levels)
+    return error
+
+
+def _points(near: Tensor, resolution: int, generator: Generator) -> Tensor:
+    """(M, 3): within half a voxel of vertices near the surface, and within the ball."""
+    anywhere = torch.rand(2 * N_ANYWHERE, 3, generator=generator) * 2.0 - 1.0
+    anywhere = BALL_RADIUS * anywhere[anywhere.norm(dim=-1) < 1.0][:N_ANYWHERE]
+    if len(near) == 0:
+        return anywhere
+    vertices = near[torch.randint(len(near), (N_NEAR,), generator=generator)]
+    jitter = torch.rand(vertices.shape, generator=generator) - 0.5
+    return torch.cat([(vertices + jitter) * (2.0 / (resolution - 1)) - 1.0, anywhere])

@@ -1,0 +1,200 @@
+"""Where the rays of a step come from and how its gradients come about: as NeuS does, or marched through a cache of distances."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from neus.datasets.initial_shape import initial_distances
+from neus.datasets.patches import PatchSampler
+from neus.datasets.pixels import RayBatch, ViewOrder, random_rays
+from neus.datasets.scene import Scene
+from neus.errors import InputError, InputWarning
+from neus.kernels.dispatch import runs_compiled
+from neus.rendering.distance_cache import RESOLUTION, DistanceCache, SurfaceNotes
+from neus.rendering.fused import fused_sdf, why_not_fused
+from neus.rendering.model import Model, in_chunks
+from neus.training.config import TrainConfig
+from neus.training.first_shape import fit_distances
+from neus.training.fused import fused_training_step
+from neus.training.step import LossWeights, StepTerms, training_step
+
+# Rays outside the masks that keep this far from the surface, scene units, are right already and teach nothing.
+CLEAR = 0.06
+ITERATIONS_BETWEEN_REFRESHES = 4
+# The pull towards the first shape falls to this share before it ends.
+ANCHOR_DECAY = 0.02
+# Points of one evaluation of the cache.
+CHUNK = 2**15
+
+
+class Steps(Protocol):
+    """A way to train: gradients of one batch after another.
+
+    Attributes:
+        n_rays: rays drawn so far.
+    """
+
+    n_rays: int
+
+    def begin(self, on_message: Callable[[str], None]) -> None:
+        """What is done once, before the first iteration of a run that is not resumed."""
+        ...
+
+    def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
+        """Terms of a batch; every parameter's `grad` is its gradient afterwards."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs, beside the generator's state."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        ...
+
+
+class SampledSteps:
+    """NeuS's steps: rays of one view at a time, sampled evenly and near the surface."""
+
+    def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
+        self.model, self.scene, self.config, self.generator = model, scene, config, generator
+        self.view_order = ViewOrder(len(scene), generator)
+        self.weights = LossWeights(config.igr_weight, config.mask_weight, config.color_huber)
+        self.n_rays = 0
+
+    def begin(self, on_message: Callable[[str], None]) -> None:
+        """Nothing."""
+
+    def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
+        """One batch of the next view, differentiated by torch."""
+        view = self.view_order.view_at(iteration)
+        batch = random_rays(self.scene, view, self.config.batch_size, self.generator).to(self.model.device)
+        self.n_rays += self.config.batch_size
+        self.model.zero_grad(set_to_none=True)
+        terms = training_step(self.model, batch, self.weights, cos_anneal, self.generator)
+        if torch.isfinite(terms.total):
+            terms.total.backward()
+        return terms
+
+    def state(self) -> dict[str, Any]:
+        """The order of the views."""
+        return {"view_order": self.view_order.views}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        self.view_order.views = state["view_order"]
+
+
+class MarchedSteps:
+    """Patches of all views, cut into few sections where a cache of distances sees the surface; fused where it can be.
+
+    The surface starts as the visual hull less what a plane sweep proves to be empty, and is held near it for a while
+    (`TrainConfig.march`): texture that is not learnt yet would push it about.
+    """
+
+    def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
+        march = config.march
+        self.model, self.scene, self.config, self.generator = model, scene, config, generator
+        self.sampler = PatchSampler(scene, march.patch, march.inside_share, march.near_share)
+        self.first_shape: Tensor | None = None
+        self.cache: DistanceCache | None = None
+        self.n_rays = 0
+        reason = why_not_fused(model)
+        self.is_fused = not reason and runs_compiled("fused_step", model.device)
+        if not self.is_fused:
+            reason = reason or "compiled kernels are off"
+            warnings.warn(InputWarning(f"training takes the slower, plain step: {reason}."), stacklevel=3)
+
+    def begin(self, on_message: Callable[[str], None]) -> None:
+        """Finds the first shape and makes the surface so; or fills the cache from the surface as it is."""
+        if self.config.march.first_shape:
+            values = initial_distances(self.scene, RESOLUTION)
+            error = fit_distances(self.model, values, self.generator)
+            source = "the masks' hull" if self.scene.masks is not None else "the unit sphere"
+            on_message(
+                f"first shape: {source}, less what photographs show to be empty; fitted to {error:.4f} scene units"
+            )
+            self.first_shape = values
+            self.cache = DistanceCache(values.clone())
+            return
+        axis = torch.linspace(-1.0, 1.0, RESOLUTION)
+        points = torch.cartesian_prod(axis, axis, axis).to(self.model.device)
+        values = in_chunks(self._sdf, CHUNK)(points).cpu()
+        self.cache = DistanceCache(values.view(RESOLUTION, RESOLUTION, RESOLUTION))
+
+    def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
+        """One batch, marched; what its samples showed goes into the cache."""
+        march = self.config.march
+        n_rays = self.config.batch_size * (march.growth if progress >= march.growth_at else 1)
+        batch = self.sampler.draw(n_rays, self.generator)
+        self.n_rays += n_rays
+        sharpness = float(self.model.sharpness().detach())
+        rays = batch.origins, batch.directions
+        edges, clearance = self.cache.sections(*rays, march.n_sections, sharpness, march.uniform_share, self.generator)
+        if self.config.mask_weight > 0.0:
+            batch, edges = _without_clear_rays(batch, edges, clearance)
+        weights = self._weights(progress)
+        if self.is_fused:
+            terms, samples = fused_training_step(
+                self.model, batch, weights, cos_anneal, edges, self.generator, self.first_shape
+            )
+            seen = (samples.points, samples.sdf, samples.normals)
+            # Without the fused step the cache lives on what is refreshed alone.
+            self.cache.note(SurfaceNotes(*(torch.from_numpy(x) for x in seen)))
+        else:
+            terms = self._plain_step(batch, weights, cos_anneal, edges)
+        if iteration % ITERATIONS_BETWEEN_REFRESHES == 0:
+            self.cache.refresh(self._sdf)
+        return terms
+
+    def _plain_step(self, batch: RayBatch, weights: LossWeights, cos_anneal: float, edges: Tensor) -> StepTerms:
+        self.model.zero_grad(set_to_none=True)
+        device = self.model.device
+        first_shape = None if self.first_shape is None else self.first_shape.to(device)
+        terms = training_step(
+            self.model, batch.to(device), weights, cos_anneal, self.generator, edges.to(device), first_shape
+        )
+        if torch.isfinite(terms.total):
+            terms.total.backward()
+        return terms
+
+    def _weights(self, progress: float) -> LossWeights:
+        config, march = self.config, self.config.march
+        anchor = 0.0
+        if self.first_shape is not None and progress < march.anchor_until:
+            anchor = march.anchor_weight * ANCHOR_DECAY ** (progress / march.anchor_until)
+        return LossWeights(config.igr_weight, config.mask_weight, config.color_huber, anchor)
+
+    def _sdf(self, points: Tensor) -> Tensor:
+        if self.is_fused:
+            return fused_sdf(self.model, points)
+        with torch.no_grad():
+            return self.model.sdf(points.to(self.model.device)).cpu()
+
+    def state(self) -> dict[str, Any]:
+        """The cache and the first shape."""
+        return {"cache": self.cache.values, "slab": self.cache.slab, "first_shape": self.first_shape}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Inverse of `state`."""
+        if "cache" not in state:
+            raise InputError("the checkpoint was trained with train.march.n_sections = 0; resume with that.")
+        self.cache, self.first_shape = DistanceCache(state["cache"].clone()), state["first_shape"]
+        self.cache.slab = int(state["slab"])
+
+
+def _without_clear_rays(batch: RayBatch, edges: Tensor, clearance: Tensor) -> tuple[RayBatch, Tensor]:
+    """The rays that have something to teach: those in the masks, if they meet the sphere, and those near the surface."""
+    meets_sphere = edges[:, -1] > edges[:, 0]
+    kept = meets_sphere & ((batch.masks > 0.0) | (clearance < CLEAR))
+    parts = (part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks))
+    return RayBatch(*parts), edges[kept]
+
+
+def steps_for(model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> Steps:
+    """The steps that a conf asks for."""
+    kind = MarchedSteps if config.march.n_sections > 0 else SampledSteps
+    return kind(model, scene, config, generator)
