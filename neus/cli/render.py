@@ -93,12 +93,14 @@ def _render_views(
     from neus.experiment.views import pictures_of
     from neus.files import written_whole
     from neus.geometry.similarity import scale_of
+    from neus.rendering.marched import fastest_renderer
     from neus.rendering.views import render_view
 
+    renderer = fastest_renderer(model)
     for view in options.views:
         camera = sized(scene.camera(view))
         with Progress(f"view {view}", " rays") as progress:
-            seen = render_view(model, camera, on_progress=progress)
+            seen = render_view(renderer, camera, on_progress=progress)
         for name, picture in pictures_of(seen, camera, options.what).items():
             write_picture(out / f"{view:03d}_{name}.png", picture)
         if "depth" in options.what:

@@ -18,6 +18,7 @@ from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.geometry.similarity import transform_points
 from neus.rendering.model import Model, in_chunks
 from neus.rendering.sphere_tracing import trace
+from neus.rendering.marched import fastest_renderer
 from neus.rendering.views import normal_picture, render_view, rgb_picture
 
 # Views of the picture: the side, the handle's hole, the inside seen from above.
@@ -84,10 +85,10 @@ def compare_with_truth(mesh_in_world: trimesh.Trimesh, scene: Scene) -> SurfaceS
 
 def comparison_picture(model: Model, scene: Scene, views: tuple[int, ...] = PICTURE_VIEWS) -> np.ndarray:
     """(H, W, 3) uint8 RGB: for each view its photograph, render, normals, and the surface coloured by its true error."""
-    rows = []
+    rows, renderer = [], fastest_renderer(model)
     for view in views:
         camera = scene.camera(view)
-        seen = render_view(model, camera)
+        seen = render_view(renderer, camera)
         cells = [scene.images[view], rgb_picture(seen), normal_picture(seen, camera), error_picture(model, camera)]
         rows.append(np.concatenate(cells, axis=1))
     picture = np.concatenate(rows)

@@ -12,6 +12,7 @@ from neus.evaluation.images import psnr, ssim
 from neus.experiment.load import load_model
 from neus.experiment.run_folder import RunFolder
 from neus.experiment.views import scene_of_run
+from neus.rendering.marched import fastest_renderer
 from neus.rendering.views import render_view
 
 # Pixels on each side of the window in which similarity is measured.
@@ -48,11 +49,12 @@ def evaluate_run(
         raise InputError(
             f"--scale {scale:g}: a view would have {smallest[0]} pixels, SSIM needs {SSIM_WINDOW} each way; use a larger scale."
         )
+    renderer = fastest_renderer(model)
     n_rays, done = sum(c.width * c.height for c in cameras), 0
     views = []
     for view, camera in zip(held_out, cameras):
         seen = render_view(
-            model, camera, on_progress=on_progress and (lambda part, _, done=done: on_progress(done + part, n_rays))
+            renderer, camera, on_progress=on_progress and (lambda part, _, done=done: on_progress(done + part, n_rays))
         )
         done += camera.width * camera.height
         size = (camera.width, camera.height)

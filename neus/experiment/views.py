@@ -15,6 +15,7 @@ from neus.experiment.run_folder import RunFolder
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
 from neus.rendering.model import Model
+from neus.rendering.marched import fastest_renderer
 from neus.rendering.views import RenderedView, depth_picture, normal_picture, render_view, rgb_picture
 
 FRAMES_PER_SECOND = 30
@@ -112,8 +113,9 @@ def _frames_in(path: Path) -> int:
 def _frames(
     model: Model, cameras: list[Camera], what: list[str], on_frame: Callable[[int, int], None] | None
 ) -> Iterable[np.ndarray]:
+    renderer = fastest_renderer(model)
     for number, camera in enumerate(cameras):
-        seen = render_view(model, camera)
+        seen = render_view(renderer, camera)
         yield np.concatenate(list(pictures_of(seen, camera, what).values()), axis=1)
         if on_frame:
             on_frame(number + 1, len(cameras))

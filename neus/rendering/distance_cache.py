@@ -19,6 +19,10 @@ SHARPNESS_SHARE = 0.5
 REFRESH_WITHIN = 0.25
 # Slabs are refreshed in this order, a step without common factor with their number, so that no part waits for long.
 SLAB_STRIDE = 37
+# Rays that keep so far from every cached surface, scene units, pass it: some voxels, since caches lag behind.
+NOWHERE_NEAR = 0.06
+# Vertices evaluated at a time.
+CHUNK = 2**16
 
 
 def distances_at(values: Tensor, points: Tensor) -> Tensor:
@@ -51,6 +55,15 @@ class DistanceCache:
         self.values = values.contiguous().float()
         self.axis = torch.linspace(-1.0, 1.0, len(values))
         self.slab = 0
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, sdf: Callable[[Tensor], Tensor], resolution: int = RESOLUTION) -> "DistanceCache":
+        """A cache of distances sdf (M,) of points (M, 3), every vertex looked at."""
+        axis = torch.linspace(-1.0, 1.0, resolution)
+        points = torch.cartesian_prod(axis, axis, axis)
+        values = torch.cat([sdf(part) for part in points.split(CHUNK)])
+        return cls(values.view(resolution, resolution, resolution))
 
     def sections(
         self,

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from neus.fields.encoding import encode_frequencies, frequency_width
 from neus.fields.hash_grid import HashGrid
 from neus.fields.hash_sdf import SQUAREPLUS_B
-from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, SurfaceWeights
+from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, Rays, Scales, SurfaceWeights
+from neus.rendering.density import PUBLISHED_EPSILON
 from neus.rendering.model import Model
+from neus.rendering.weights import NEGLIGIBLE_WEIGHT, TRANSMITTANCE_FLOOR
 
 # Products run over so many channels at a time; others are filled up with zeros.
 WIDTH = 4
@@ -168,3 +170,36 @@ def fused_sdf(model: Model, points: Tensor) -> Tensor:
     return torch.from_numpy(
         cpu.distances(_grid(model.sdf_network.grid), _surface(model), points.detach().float().contiguous().numpy())
     )
+
+
+@torch.no_grad()
+def fused_pixels(
+    model: Model, view: FusedModel, origins: Tensor, directions: Tensor, edges: Tensor, backdrop: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What rays cut into sections see: rgb (N, 3), opacity (N,), mean t (N,), summed normals (N, 3).
+
+    Args:
+        model, view: the model, and its arrays.
+        origins, directions, edges, backdrop: (N, 3), (N, 3), (N, K + 1), (N, 3).
+    """
+    from neus.kernels.fused_step import cpu
+
+    n = len(edges)
+    tensors = (origins, directions, edges, torch.zeros(n, 3), torch.ones(n), color_bias(model, directions), backdrop)
+    arrays = [tensor.contiguous().numpy() for tensor in tensors]
+    scales = scales_of(sharpness=float(model.sharpness()), cos_anneal=1.0)
+    no_anchor = np.zeros((2, 2, 2), np.float32)
+    pixels = cpu.render(view.grid, view.color_grid, view.surface, view.color, Rays(*arrays, no_anchor), scales)
+    return tuple(torch.from_numpy(x) for x in (pixels.rgb, pixels.opacity, pixels.t, pixels.normals))
+
+
+def scales_of(sharpness: float, cos_anneal: float, **terms: float) -> Scales:
+    """Numbers of a step in the kernel's order and precision; terms that are not given are zero."""
+    numbers = dict.fromkeys(Scales._fields, 0.0) | {
+        "sharpness": sharpness,
+        "cos_anneal": cos_anneal,
+        "epsilon": PUBLISHED_EPSILON,
+        "transmittance_floor": TRANSMITTANCE_FLOOR,
+        "negligible": NEGLIGIBLE_WEIGHT,
+    }
+    return Scales(**{name: np.float32(value) for name, value in (numbers | terms).items()})

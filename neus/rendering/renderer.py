@@ -1,6 +1,7 @@
 """Rays and fields to pixels: NeuS's volume rendering."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -53,6 +54,17 @@ class Fields:
     background: BackgroundField | None
     density: Density
     sharpness: Tensor
+
+
+class RenderedPixels(NamedTuple):
+    """What N rays see, without what the losses need; the fields are as in `RenderedRays`."""
+
+    rgb: Tensor
+    opacity: Tensor
+    foreground: Tensor
+    depth: Tensor
+    t: Tensor
+    normals: Tensor
 
 
 @dataclass(frozen=True)

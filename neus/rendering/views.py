@@ -10,10 +10,13 @@ from torch import Tensor
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.rays import pixel_centers, rays_from_pixels
+from neus.rendering.marched import MarchedRenderer
 from neus.rendering.model import Model
 
 # Samples evaluated at a time: on a CPU few enough to stay in its caches, on a GPU enough to fill it.
 MAX_POINTS_CPU, MAX_POINTS_GPU = 2**15, 2**18
+# Rays marched at a time: the kernel cuts them into tiles itself.
+RAYS_MARCHED = 2**14
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class RenderedView:
 
 @torch.no_grad()
 def render_view(
-    model: Model,
+    model: Model | MarchedRenderer,
     camera: Camera,
     background: Tensor | None = None,
     cos_anneal: float = 1.0,
@@ -49,7 +52,7 @@ def render_view(
     """Every pixel of a camera, by volume rendering without jitter.
 
     Args:
-        model: the scene.
+        model: the scene; of several views of a hash model `fastest_renderer` makes something faster.
         camera: from where, and at which size.
         background: (3,) RGB behind everything; the model's own if None.
         cos_anneal: as in `render_rays`.
@@ -58,13 +61,16 @@ def render_view(
     """
     pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)
     origins, directions = rays_from_pixels(pixels, camera.intrinsics.double(), camera.camera_to_scene.double())
-    forward = camera.forward.float().to(model.device)
-    chunk = rays_per_chunk(model, max_points)
+    is_marched = isinstance(model, MarchedRenderer)
+    device = torch.device("cpu") if is_marched else model.device
+    forward = camera.forward.float().to(device)
+    chunk = RAYS_MARCHED if is_marched else rays_per_chunk(model, max_points)
+    anneal = {} if is_marched else {"cos_anneal": cos_anneal}
     names = RenderedView.__dataclass_fields__
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, len(pixels), chunk):
-        o, d = (x[start : start + chunk].float().to(model.device) for x in (origins, directions))
-        rendered = model.render(o, d, background, cos_anneal=cos_anneal, forward=forward)
+        o, d = (x[start : start + chunk].float().to(device) for x in (origins, directions))
+        rendered = model.render(o, d, background, forward=forward, **anneal)
         for name in names:
             parts[name].append(getattr(rendered, name).float().cpu())
         if on_progress:

@@ -8,7 +8,17 @@ from neus.kernels.composite.reference import TRANSMITTANCE_FLOOR, transmittance_
 from neus.kernels.composite.reference import weighted_sums as composite
 from neus.kernels.dispatch import kernels_for
 
-__all__ = ["TRANSMITTANCE_FLOOR", "composite", "composite_alphas", "transmittance_from_alphas", "weights_from_alphas"]
+# Sections that bear less of a pixel than this do without a colour of their own, where that saves time.
+NEGLIGIBLE_WEIGHT = 1e-3
+
+__all__ = [
+    "NEGLIGIBLE_WEIGHT",
+    "TRANSMITTANCE_FLOOR",
+    "composite",
+    "composite_alphas",
+    "transmittance_from_alphas",
+    "weights_from_alphas",
+]
 
 
 def composite_alphas(alphas: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

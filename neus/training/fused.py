@@ -15,14 +15,11 @@ from neus.kernels.fused_step.arguments import (
     Pixels,
     Rays,
     Samples,
-    Scales,
 )
-from neus.rendering.density import PUBLISHED_EPSILON
-from neus.rendering.fused import FusedModel, color_bias, put_gradients
+from neus.rendering.fused import FusedModel, color_bias, put_gradients, scales_of
 from neus.rendering.model import Model
-from neus.rendering.weights import TRANSMITTANCE_FLOOR
 from neus.training.losses import ANCHOR_WIDTH, OPACITY_MARGIN, TINY
-from neus.training.step import NEGLIGIBLE_WEIGHT, LossWeights, StepTerms
+from neus.training.step import LossWeights, StepTerms
 
 
 def fused_training_step(
@@ -53,19 +50,16 @@ def fused_training_step(
     sharpness = model.sharpness()
     masks = batch.masks if weights.mask > 0.0 else torch.ones(n)
     n_colored = masks.sum() + TINY
-    scales = (
-        sharpness.detach(),
-        cos_anneal,
-        PUBLISHED_EPSILON,
-        TRANSMITTANCE_FLOOR,
-        OPACITY_MARGIN,
-        weights.huber,
-        ANCHOR_WIDTH,
-        NEGLIGIBLE_WEIGHT,
-        1.0 / n_colored,
-        weights.eikonal / (n_samples + TINY),
-        weights.mask / max(n, 1),
-        weights.anchor / (n_samples + TINY),
+    scales = scales_of(
+        sharpness=float(sharpness.detach()),
+        cos_anneal=cos_anneal,
+        opacity_margin=OPACITY_MARGIN,
+        huber=weights.huber,
+        anchor_width=ANCHOR_WIDTH,
+        color=1.0 / float(n_colored),
+        eikonal=weights.eikonal / (n_samples + TINY),
+        mask=weights.mask / max(n, 1),
+        anchor=weights.anchor / (n_samples + TINY),
     )
     view, surface = FusedModel.of(model), model.sdf_network
     pixels, samples, gradients = cpu.train_rays(
@@ -74,7 +68,7 @@ def fused_training_step(
         view.surface,
         view.color,
         _rays(batch, edges, masks, bias, backdrop, first_shape),
-        Scales(*(np.float32(float(x)) for x in scales)),
+        scales,
         _kept_gradient(surface.grid.table),
         _kept_gradient(surface.color_grid.table) if surface.color_grid else view.color_grid.table,
     )

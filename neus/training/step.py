@@ -9,10 +9,8 @@ from neus.datasets.pixels import RayBatch
 from neus.rendering.distance_cache import distances_at
 from neus.rendering.model import Model
 from neus.rendering.sampling import points_along
+from neus.rendering.weights import NEGLIGIBLE_WEIGHT
 from neus.training.losses import anchor_loss, color_loss, eikonal_loss, mask_loss, psnr_of
-
-# Sections that bear less of a pixel than this do without a colour of their own.
-NEGLIGIBLE_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)

@@ -13,21 +13,17 @@ from neus.datasets.pixels import RayBatch, ViewOrder, random_rays
 from neus.datasets.scene import Scene
 from neus.errors import InputError, InputWarning
 from neus.kernels.dispatch import runs_compiled
-from neus.rendering.distance_cache import RESOLUTION, DistanceCache, SurfaceNotes
+from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache, SurfaceNotes
 from neus.rendering.fused import fused_sdf, why_not_fused
-from neus.rendering.model import Model, in_chunks
+from neus.rendering.model import Model
 from neus.training.config import TrainConfig
 from neus.training.first_shape import fit_distances
 from neus.training.fused import fused_training_step
 from neus.training.step import LossWeights, StepTerms, training_step
 
-# Rays outside the masks that keep this far from the surface, scene units, are right already and teach nothing.
-CLEAR = 0.06
 ITERATIONS_BETWEEN_REFRESHES = 4
 # The pull towards the first shape falls to this share before it ends.
 ANCHOR_DECAY = 0.02
-# Points of one evaluation of the cache.
-CHUNK = 2**15
 
 
 class Steps(Protocol):
@@ -120,10 +116,7 @@ class MarchedSteps:
             self.first_shape = values
             self.cache = DistanceCache(values.clone())
             return
-        axis = torch.linspace(-1.0, 1.0, RESOLUTION)
-        points = torch.cartesian_prod(axis, axis, axis).to(self.model.device)
-        values = in_chunks(self._sdf, CHUNK)(points).cpu()
-        self.cache = DistanceCache(values.view(RESOLUTION, RESOLUTION, RESOLUTION))
+        self.cache = DistanceCache.of(self._sdf)
 
     def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
         """One batch, marched; what its samples showed goes into the cache."""
@@ -189,7 +182,7 @@ class MarchedSteps:
 def _without_clear_rays(batch: RayBatch, edges: Tensor, clearance: Tensor) -> tuple[RayBatch, Tensor]:
     """The rays that have something to teach: those in the masks, if they meet the sphere, and those near the surface."""
     meets_sphere = edges[:, -1] > edges[:, 0]
-    kept = meets_sphere & ((batch.masks > 0.0) | (clearance < CLEAR))
+    kept = meets_sphere & ((batch.masks > 0.0) | (clearance < NOWHERE_NEAR))
     parts = (part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks))
     return RayBatch(*parts), edges[kept]
 

@@ -20,7 +20,9 @@ NO_GRID = HashGridConfig(n_levels=0)
 GRID = HashGridConfig(n_levels=5, n_features=2, base_resolution=4, finest_resolution=40, log2_table_size=10)
 
 
-def hash_model(grid=GRID, d_hidden=24, d_out=9, n_layers=2, d_color=20, n_outside=0, variance=0.3, color_grid=NO_GRID) -> Model:
+def hash_model(
+    grid=GRID, d_hidden=24, d_out=9, n_layers=2, d_color=20, n_outside=0, variance=0.3, color_grid=NO_GRID
+) -> Model:
     """A model whose table is far from its start, so that every term has a part in the gradients."""
     torch.manual_seed(3)
     surface = HashSdfConfig(grid=grid, color_grid=color_grid, d_hidden=d_hidden, d_out=d_out)
@@ -57,7 +59,9 @@ def double(batch: RayBatch) -> RayBatch:
     return RayBatch(*(x.double() for x in (batch.origins, batch.directions, batch.colors, batch.masks)))
 
 
-def assert_same_step(model: Model, batch: RayBatch, edges: torch.Tensor, weights: LossWeights, cos_anneal: float, first_shape=None):
+def assert_same_step(
+    model: Model, batch: RayBatch, edges: torch.Tensor, weights: LossWeights, cos_anneal: float, first_shape=None
+):
     """The fused step and the plain one in float64 agree: values to 1e-5, gradients to 1e-4 of the greatest element."""
     exact = copy.deepcopy(model).double()
     exact.background = None if model.background is None else model.background.double()
