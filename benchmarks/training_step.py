@@ -26,7 +26,7 @@ from neus.experiment.build import build_model, placed  # noqa: E402
 from neus.experiment.config import read_config  # noqa: E402
 from neus.fields.base import SurfaceSample
 from neus.fields.mlp import in_passes  # noqa: E402
-from neus.training.optimizer import build_optimizer  # noqa: E402
+from neus.training.optimizer import build_optimizer, set_learning_rates  # noqa: E402
 from neus.training.step import LossWeights, training_step  # noqa: E402
 
 # The shared evaluation; the published way, in passes that fit the caches like ours; the published way as published.
@@ -75,7 +75,8 @@ def measure(conf: Path, n_rays: int, twice: bool, in_one_pass: bool) -> dict[str
         model.sdf_network.rows_per_pass = model.color_network.rows_per_pass = None
     if twice:
         model.sdf_network.evaluate = lambda points: evaluate_twice(model.sdf_network, points)
-    optimizer = build_optimizer(model, config.train.learning_rate)
+    optimizer = build_optimizer(model)
+    set_learning_rates(optimizer, {"networks": config.train.learning_rate})
     weights = LossWeights(config.train.igr_weight, config.train.mask_weight)
     seconds = 0.0
     for n in (n_rays, n_rays):

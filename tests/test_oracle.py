@@ -139,7 +139,7 @@ def assert_same(one, other):
 def test_published_checkpoint_saved_as_ours_and_exported_is_the_same_tensor_by_tensor(model, checkpoint, tmp_path):
     published = torch.load(checkpoint, map_location="cpu", weights_only=True)
     content = read_checkpoint(checkpoint)
-    optimizer = build_optimizer(model, 5e-4)
+    optimizer = build_optimizer(model)
     load_optimizer(optimizer, content, checkpoint)
     save_checkpoint(tmp_path / "ckpt_000060.pth", model, optimizer, content["iter_step"], {})
     exported = published_checkpoint(read_checkpoint(tmp_path / "ckpt_000060.pth"))
@@ -160,7 +160,7 @@ def test_published_checkpoint_saved_as_ours_and_exported_is_the_same_tensor_by_t
 
 
 def test_our_checkpoint_exported_and_imported_is_the_same(model, checkpoint, conf, tmp_path):
-    optimizer = build_optimizer(model, 5e-4)
+    optimizer = build_optimizer(model)
     load_optimizer(optimizer, read_checkpoint(checkpoint), checkpoint)
     config = read_config(conf)
     assert config.model == model.config

@@ -6,6 +6,7 @@ example: neus demo --out runs/demo
 import argparse
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ MARKER = "made_by_demo.txt"
 # Few and small photographs, a small and short video: all is made on a CPU in minutes.
 VIEWS, WIDTH, HEIGHT = 36, 256, 192
 ORBIT_FRAMES, ORBIT_SCALE = 16, 0.4
+# From the first look at the photographs to the end of training; photographs, mesh, comparison and orbit take another minute.
+TRAINING_MINUTES = 2.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.experiment.demo import DemoResult, Stages, compare_with_truth, comparison_picture
     from neus.experiment.run_folder import RunFolder
     from neus.experiment.surface import surface_mesh
+    from neus.experiment.time_plan import TimePlan
     from neus.experiment.train import train
     from neus.experiment.views import write_frames
     from neus.files import written_whole
@@ -66,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
     config = replace(
         config, dataset=replace(config.dataset, data_dir=str(folder)), train=replace(config.train, seed=options.seed)
     )
-    trainer = train(config, run_folder, overwrite=True, device=options.device)
+    plan = TimePlan(TRAINING_MINUTES, time.monotonic())
+    trainer = train(config, run_folder, overwrite=True, device=options.device, plan=plan)
     if trainer.stopped:
         return EXIT_INTERRUPTED
     model, scene = trainer.model.eval(), read_scene(folder)

@@ -16,6 +16,8 @@ from neus.errors import InputError
 # Without masks the sweep goes on behind the sphere, this many times as far as the camera's distance from it: what lies
 # there shows that the space before it is empty.
 BEHIND = 4.0
+# More views than these cost seconds and hardly show more: each part of an object is then in the depth maps of a dozen.
+MOST_SWEPT = 48
 
 
 def initial_distances(
@@ -45,7 +47,8 @@ def initial_distances(
             f"{scene.source}: the masks of the {len(scene)} views have no point in common inside the unit sphere; check "
             "that masks and cameras belong to the same images, or train without masks (confs/womask.conf)."
         )
-    maps = sweep_depths(scene, _spans(scene, values), on_progress)
+    swept = _thinned(scene)
+    maps = sweep_depths(swept, _spans(swept, values), on_progress)
     fused = carved(values, maps)
     if scene.masks is not None:
         fused = with_silhouettes(values, fused, small_masks(scene))
@@ -53,6 +56,14 @@ def initial_distances(
     if on_progress:
         on_progress(1.0)
     return distances
+
+
+def _thinned(scene: Scene) -> Scene:
+    """The scene with at most `MOST_SWEPT` of its views, spread evenly over their order."""
+    n = len(scene)
+    if n <= MOST_SWEPT:
+        return scene
+    return scene.subset(sorted({round(i * (n - 1) / (MOST_SWEPT - 1)) for i in range(MOST_SWEPT)}))
 
 
 def _spans(scene: Scene, values: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ class TimePlan:
         self.resolution = self.finest
         self._end = started + 60.0 * minutes
         self._checkpoints: CheckpointHook | None = None
-        self._first_iteration, self._training_left = 0, 0.0
+        self._first_iteration, self._first_rays, self._training_left = 0, 0, 0.0
         self._is_announced = self._is_estimated_again = False
 
     @property
@@ -66,6 +66,7 @@ class TimePlan:
     def begin(self, trainer: Trainer, checkpoints: CheckpointHook) -> None:
         """Compiles the kernels outside the time, and gives training what the mesh leaves of it."""
         self._checkpoints, self._first_iteration = checkpoints, trainer.iteration
+        self._first_rays = trainer.steps.n_rays
         took = trainer.prepare()
         self._end += took
         if took > 1.0:
@@ -106,8 +107,12 @@ class TimePlan:
     def _announcement(self, trainer: Trainer) -> str:
         budget = trainer.time_budget
         left = budget.seconds_left
-        speed = (trainer.iteration - self._first_iteration) / max(budget.seconds - left, 1e-9)
-        n_iterations, rays = trainer.iteration + round(left * speed), trainer.rays_per_second()
+        elapsed = max(budget.seconds - left, 1e-9)
+        speed = (trainer.iteration - self._first_iteration) / elapsed
+        n_iterations, rays = (
+            trainer.iteration + round(left * speed),
+            (trainer.steps.n_rays - self._first_rays) / elapsed,
+        )
         mesh_at = 60.0 * self.minutes - (self.left() - left)
         return (
             f"{self.minutes:g} minutes: about {n_iterations} iterations ({rays:.0f} rays/s, measured over the first "

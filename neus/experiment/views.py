@@ -14,8 +14,8 @@ from neus.experiment.config import read_config
 from neus.experiment.run_folder import RunFolder
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
-from neus.rendering.model import Model
 from neus.rendering.marched import fastest_renderer
+from neus.rendering.model import Model
 from neus.rendering.views import RenderedView, depth_picture, normal_picture, render_view, rgb_picture
 
 FRAMES_PER_SECOND = 30

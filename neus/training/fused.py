@@ -119,6 +119,6 @@ def _terms(
         "mask": mask,
         "anchor": anchor,
         "psnr": -10.0 * np.log10(max(sums[SUM_SQUARE] / (3.0 * n_colored), 1e-12)),
-        "weight_max": pixels.weight_max.mean(),
+        "weight_max": pixels.weight_max.sum() / max(n_rays, 1),
     }
     return StepTerms(**{name: torch.tensor(float(value)) for name, value in terms.items()})

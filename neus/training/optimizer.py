@@ -87,8 +87,9 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, rates: dict[str, float]
 
 
 def gradients_are_finite(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether no gradient holds NaN or infinity."""
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    """Whether no gradient holds NaN or infinity. Tables are left out: theirs are sums of what the layers above them got."""
+    groups = [group for group in optimizer.param_groups if group.get("role") not in TABLES]
+    gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
     # The greatest element, not the sum of squares, which overflows while every element is still finite.
     norms = torch._foreach_norm(gradients, float("inf"))
     return bool(torch.stack([n.float() for n in norms]).isfinite().all())

@@ -34,9 +34,9 @@ class StepTerms:
     color: Tensor
     eikonal: Tensor
     mask: Tensor
-    anchor: Tensor
     psnr: Tensor
     weight_max: Tensor
+    anchor: Tensor
 
     def named(self) -> dict[str, float]:
         """The terms as numbers, by name."""

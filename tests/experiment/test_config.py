@@ -133,7 +133,10 @@ def test_overrides_win_and_later_ones_most(conf):
             "expected one of logistic, laplace, occupancy. Did you mean logistic?",
         ),
         ("model.rendering_network.mode = nerf", "model.rendering_network.mode = 'nerf', expected one of idr,"),
-        ("model.sdf_network.d_out = 129", "gives 128 features, model.rendering_network.d_feature expects 256"),
+        (
+            "model.sdf_network.d_out = 129",
+            "gives 128 features (d_out - 1), model.rendering_network.d_feature expects 256",
+        ),
         ("model.rendering_network.mode = no_normal", "d_in = 9, mode no_normal takes 6"),
         ("model.sdf_network.d_in = 4", "model.sdf_network.d_in = 4, expected 3"),
         ("model.nerf.use_viewdirs = false", "model.nerf.use_viewdirs = False, expected True"),
@@ -219,7 +222,7 @@ def test_every_key_is_written_out(conf):
         ("model.surface = grid", "model.surface = 'grid', expected one of mlp, hash"),
         (
             "model.surface = hash",
-            "model.hash_sdf.d_out = 16 gives 15 features, model.rendering_network.d_feature expects 256",
+            "model.hash_sdf gives 15 features (d_out - 1 and those of color_grid), model.rendering_network.d_feature expects 256",
         ),
         (
             "model.hash_sdf.grid { base_resolution = 32, finest_resolution = 16 }",

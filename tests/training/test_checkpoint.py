@@ -32,7 +32,7 @@ def model(tiny_config):
 @pytest.fixture
 def optimizer(model):
     """An optimiser that has made a step, so that it has moments."""
-    optimizer = build_optimizer(model, 1e-3)
+    optimizer = build_optimizer(model)
     for parameter in model.parameter_list():
         parameter.grad = torch.randn_like(parameter)
     optimizer.step()
@@ -84,7 +84,7 @@ def test_what_is_saved_is_read_back(saved, model, optimizer):
     assert not torch.equal(other.sdf_network.lin0.weight_v, model.sdf_network.lin0.weight_v)
     load_parameters(other, content, saved)
     assert all(torch.equal(a, b) for a, b in zip(model.parameter_list(), other.parameter_list(), strict=True))
-    again = build_optimizer(other, 1.0)
+    again = build_optimizer(other)
     load_optimizer(again, content, saved)
     for old, new in zip(model.parameter_list(), other.parameter_list(), strict=True):
         for name, value in optimizer.state[old].items():
@@ -195,10 +195,10 @@ def test_an_optimizer_of_other_parameters_is_refused(saved, model):
     content = read_checkpoint(saved)
     content["optimizer"]["param_groups"][0]["params"].pop()
     with pytest.raises(InputError, match="optimiser does not fit"):
-        load_optimizer(build_optimizer(model, 1e-3), content, saved)
+        load_optimizer(build_optimizer(model), content, saved)
     del content["optimizer"]
     with pytest.raises(InputError, match="optimiser does not fit"):
-        load_optimizer(build_optimizer(model, 1e-3), content, saved)
+        load_optimizer(build_optimizer(model), content, saved)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_an_interruption_while_writing_leaves_the_old_checkpoint_and_no_half_one
 def test_a_hash_surface_is_kept_under_the_published_key(tiny_hash_config, tmp_path):
     model = build_model(tiny_hash_config.model)
     model.set_active_levels(2)
-    save_checkpoint(tmp_path / "ckpt_000001.pth", model, build_optimizer(model, 1e-3), 1, {})
+    save_checkpoint(tmp_path / "ckpt_000001.pth", model, build_optimizer(model), 1, {})
     content = read_checkpoint(tmp_path / "ckpt_000001.pth")
     assert set(content["sdf_network_fine"]) == {
         "grid.table", "grid.n_active", "hidden.weight", "hidden.bias", "out.weight", "out.bias",

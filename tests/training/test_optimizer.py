@@ -1,32 +1,45 @@
 import torch
 
 from neus.experiment.build import build_model
-from neus.training.optimizer import TABLE_EPSILON, TableAdam, build_optimizer, set_learning_rate
+from neus.training.optimizer import TABLE_EPSILON, TableAdam, build_optimizer, set_learning_rates
+
+
+def rates(networks: float = 0.0, table: float = 0.0) -> dict[str, float]:
+    return {"networks": networks, "sharpness": 0.0, "surface": 0.0, "table": table, "color_table": 0.0}
 
 
 def test_a_network_is_one_group_in_published_order(tiny_config):
     model = build_model(tiny_config.model)
-    (group,) = build_optimizer(model, 1e-3, 5e-3).param_groups
+    optimizer = build_optimizer(model)
+    (group,) = optimizer.param_groups
     assert [id(p) for p in group["params"]] == [id(p) for p in model.parameter_list()]
-    assert (group["lr"], group["betas"], group["eps"]) == (1e-3, (0.9, 0.999), 1e-8)
+    assert (group["betas"], group["eps"]) == ((0.9, 0.999), 1e-8)
+    set_learning_rates(optimizer, rates(networks=1e-3))
+    assert group["lr"] == 1e-3
 
 
-def test_the_table_of_a_hash_surface_has_its_own_learning_rate(tiny_hash_config):
+def test_groups_of_published_states_have_no_role_and_are_networks(tiny_config):
+    optimizer = build_optimizer(build_model(tiny_config.model))
+    del optimizer.param_groups[0]["role"]
+    set_learning_rates(optimizer, rates(networks=2.0))
+    assert optimizer.param_groups[0]["lr"] == 2.0
+
+
+def test_the_parts_of_a_hash_surface_have_their_own_learning_rates(tiny_hash_config):
     model = build_model(tiny_hash_config.model)
-    optimizer = build_optimizer(model, 1e-3, 5e-3)
-    others, table = optimizer.param_groups
-    assert len(others["params"]) + 1 == len(model.parameter_list())
-    assert table["params"][0] is model.sdf_network.grid.table and table["eps"] == TABLE_EPSILON
-    assert (others["lr"], table["lr"]) == (1e-3, 5e-3)
-    set_learning_rate(optimizer, 1.0, 2.0)
-    assert (others["lr"], table["lr"]) == (1.0, 2.0)
-    set_learning_rate(optimizer, 3.0)
-    assert (others["lr"], table["lr"]) == (3.0, 3.0)
+    optimizer = build_optimizer(model)
+    by_role = {group["role"]: group for group in optimizer.param_groups}
+    assert set(by_role) == {"networks", "sharpness", "surface", "table"}
+    assert sum(len(group["params"]) for group in by_role.values()) == len(model.parameter_list())
+    assert by_role["table"]["params"][0] is model.sdf_network.grid.table and by_role["table"]["eps"] == TABLE_EPSILON
+    set_learning_rates(optimizer, rates(1.0, 2.0))
+    assert (by_role["networks"]["lr"], by_role["table"]["lr"], by_role["surface"]["lr"]) == (1.0, 2.0, 0.0)
 
 
 def test_the_first_step_moves_touched_rows_by_the_learning_rate_and_no_others(tiny_hash_config):
     model = build_model(tiny_hash_config.model)
-    optimizer = build_optimizer(model, 1e-3, 5e-3)
+    optimizer = build_optimizer(model)
+    set_learning_rates(optimizer, rates(1e-3, 5e-3))
     table = model.sdf_network.grid.table
     before = table.detach().clone()
     # So small that Adam's usual epsilon would swallow it.

@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+
+from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid
 from neus.kernels.fused_step.lookups import gather_features
 from neus.kernels.fused_step.products import (
     ONE,
@@ -13,6 +16,7 @@ from neus.kernels.fused_step.products import (
     fill_rows,
     product,
 )
+from neus.kernels.fused_step.tile import Tile
 
 
 @compiled
@@ -32,7 +36,16 @@ def _keep_where_positive(rows, values, n):
 
 
 @compiled
-def color_forward(grid, weights, tile, n_features, color_bias, first_ray, n_sections, n):
+def color_forward(
+    grid: Grid,
+    weights: ColorWeights,
+    tile: Tile,
+    n_features: int,
+    color_bias: np.ndarray,
+    first_ray: int,
+    n_sections: int,
+    n: int,
+) -> None:
     """Fills the tile's rgb (4, n) of its n seen samples, whose places are in `tile.seen`.
 
     The network sees point, normal, the distance's n_features and the features of the colour grid.
@@ -63,7 +76,16 @@ def color_forward(grid, weights, tile, n_features, color_bias, first_ray, n_sect
 
 
 @compiled
-def color_backward(weights, tile, n_features, grad_color_bias, first_ray, n_sections, gradients, n):
+def color_backward(
+    weights: ColorWeights,
+    tile: Tile,
+    n_features: int,
+    grad_color_bias: np.ndarray,
+    first_ray: int,
+    n_sections: int,
+    gradients: Gradients,
+    n: int,
+) -> None:
     """From the tile's grad_rgb, before the sigmoid, to grad_out and grad_normals, adding to the gradients of the network."""
     n_hidden = weights.hidden.shape[0]
     add_outer(tile.grad_rgb, tile.color_hidden[n_hidden], gradients.last, n)

@@ -20,7 +20,8 @@ from neus.kernels.fused_step.arguments import (
     SurfaceWeights,
 )
 from neus.kernels.fused_step.lookups import scatter, scatter_features
-from neus.kernels.fused_step.tiles import TILE, Tile, distance_lane, empty_tile, render_lane, train_lane
+from neus.kernels.fused_step.tile import TILE, Tile, empty_tile
+from neus.kernels.fused_step.tiles import distance_lane, render_lane, train_lane
 from neus.kernels.threads import ranges, run_tasks
 
 # Sums of gradients that are added up in turn; more than the cores of most machines, few enough to cost nothing.

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from neus.kernels.fused_step.arguments import Grid, Samples
 from neus.kernels.fused_step.products import HALF, ONE, ZERO, compiled
 from neus.kernels.hash_encode.layout import HASH_FACTORS
 
@@ -54,7 +55,7 @@ def _rows(x, y, z, first, resolution, is_dense, mask):
 
 
 @compiled
-def gather(grid, inputs, jacobian, with_jacobian, n):
+def gather(grid: Grid, inputs: np.ndarray, jacobian: np.ndarray, with_jacobian: bool, n: int) -> None:
     """Fills rows 3 ... of inputs (3 + C, T) with features of the points in its first three, and jacobian (C, 3, T)."""
     table, n_features = grid.table, grid.table.shape[1]
     for level in range(len(grid.resolutions)):
@@ -81,7 +82,7 @@ def gather(grid, inputs, jacobian, with_jacobian, n):
 
 
 @compiled
-def gather_features(grid, rows, first_channel, n):
+def gather_features(grid: Grid, rows: np.ndarray, first_channel: int, n: int) -> None:
     """Fills rows first_channel ... of (E, T) rows with features of the points in its first three."""
     table, n_features = grid.table, grid.table.shape[1]
     for level in range(len(grid.resolutions)):
@@ -101,7 +102,7 @@ def gather_features(grid, rows, first_channel, n):
 
 
 @compiled
-def scatter_features(grid, level, samples, grad_table):
+def scatter_features(grid: Grid, level: int, samples: Samples, grad_table: np.ndarray) -> None:
     """Adds the gradient of one level's rows of the colour grid: the transpose of `gather_features`."""
     n_features = grad_table.shape[1]
     resolution, first, is_dense = grid.resolutions[level], grid.offsets[level], grid.is_dense[level]
@@ -128,7 +129,7 @@ def scatter_features(grid, level, samples, grad_table):
 
 
 @compiled
-def scatter(grid, level, samples, grad_table):
+def scatter(grid: Grid, level: int, samples: Samples, grad_table: np.ndarray) -> None:
     """Adds the gradient of one level's rows: weight of each corner times grad_features, and its slope along grad_normals times
     the cotangents, since the normal is the Jacobian's transpose applied to those.
     """
@@ -165,7 +166,7 @@ def scatter(grid, level, samples, grad_table):
 
 
 @compiled
-def read_lattice(values, x, y, z):
+def read_lattice(values: np.ndarray, x: float, y: float, z: float) -> float:
     """Trilinear value of (P, P, P) values at linspace(-1, 1, P) per axis; outside the box that of its nearest point."""
     resolution = values.shape[0] - 1
     i, u, _ = _cell(x, resolution)

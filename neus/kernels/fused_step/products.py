@@ -9,7 +9,7 @@ ZERO, HALF, ONE, TWO = (np.float32(value) for value in (0.0, 0.5, 1.0, 2.0))
 
 
 @compiled
-def fill_rows(values, out, n):
+def fill_rows(values: np.ndarray, out: np.ndarray, n: int) -> None:
     """out[j, :n] = values[j]."""
     for j in range(out.shape[0]):
         value, row = values[j], out[j]
@@ -18,7 +18,7 @@ def fill_rows(values, out, n):
 
 
 @compiled
-def add_product(weights, columns, out, n):
+def add_product(weights: np.ndarray, columns: np.ndarray, out: np.ndarray, n: int) -> None:
     """out[:, :n] += weights (J, K) @ columns (K, n); J is even, K a multiple of four."""
     for j in range(0, weights.shape[0], 2):
         out0, out1 = out[j], out[j + 1]
@@ -33,7 +33,7 @@ def add_product(weights, columns, out, n):
 
 
 @compiled
-def product(weights, columns, out, n):
+def product(weights: np.ndarray, columns: np.ndarray, out: np.ndarray, n: int) -> None:
     """out[:, :n] = weights (J, K) @ columns (K, n)."""
     for j in range(weights.shape[0]):
         row = out[j]
@@ -43,7 +43,7 @@ def product(weights, columns, out, n):
 
 
 @compiled
-def add_outer(left, right, gradient, n):
+def add_outer(left: np.ndarray, right: np.ndarray, gradient: np.ndarray, n: int) -> None:
     """gradient (J, K) += left (J, n) @ right (K, n)^T: the gradient of weights."""
     for j in range(0, gradient.shape[0], 2):
         p, q = left[j], left[j + 1]
@@ -71,7 +71,7 @@ def add_outer(left, right, gradient, n):
 
 
 @compiled
-def add_row_sums(rows, sums, n):
+def add_row_sums(rows: np.ndarray, sums: np.ndarray, n: int) -> None:
     """sums[j] += sum of rows[j, :n]."""
     for j in range(rows.shape[0]):
         row, total = rows[j], ZERO

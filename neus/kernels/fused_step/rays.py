@@ -4,9 +4,20 @@ import math
 
 import numpy as np
 
-from neus.kernels.fused_step.arguments import SUM_ANCHOR, SUM_COLOR, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_SQUARE
+from neus.kernels.fused_step.arguments import (
+    SUM_ANCHOR,
+    SUM_COLOR,
+    SUM_EIKONAL,
+    SUM_MASK,
+    SUM_SHARPNESS,
+    SUM_SQUARE,
+    Pixels,
+    Rays,
+    Scales,
+)
 from neus.kernels.fused_step.lookups import read_lattice
 from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.tile import Tile
 
 # Keeps the mean distance of a ray that meets nothing at zero.
 TINY_OPACITY = np.float32(1e-6)
@@ -18,7 +29,7 @@ def _sigmoid(x):
 
 
 @compiled
-def place_samples(rays, tile, first_ray, n_rays):
+def place_samples(rays: Rays, tile: Tile, first_ray: int, n_rays: int) -> None:
     """Fills the tile's points, the middles of sections, and the lengths of those."""
     n_sections = rays.edges.shape[1] - 1
     for r in range(n_rays):
@@ -34,7 +45,7 @@ def place_samples(rays, tile, first_ray, n_rays):
 
 
 @compiled
-def weigh(rays, scales, tile, first_ray, n_rays):
+def weigh(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int) -> int:
     """Fills alphas, transmittance and weights (NeuS eq. 11, 13), and lists the samples whose colour is asked for."""
     n_sections, n_seen = rays.edges.shape[1] - 1, 0
     for r in range(n_rays):
@@ -63,7 +74,7 @@ def weigh(rays, scales, tile, first_ray, n_rays):
 
 
 @compiled
-def draw(rays, tile, first_ray, n_rays, pixels):
+def draw(rays: Rays, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels) -> None:
     """Fills the rays' pixels. Unseen samples count with the mean colour of the seen ones, which they do not pull at."""
     n_sections = rays.edges.shape[1] - 1
     for r in range(n_rays):
@@ -138,7 +149,7 @@ def _silhouette_slope(opacity, mask, scales, sums):
 
 
 @compiled
-def lose(rays, scales, tile, first_ray, n_rays, pixels, sums):
+def lose(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels, sums: np.ndarray) -> None:
     """The loss of each ray, and its derivatives in colours, signed distances and normals: grad_rgb, grad_out[0], grad_normals."""
     n_sections = rays.edges.shape[1] - 1
     for r in range(n_rays):

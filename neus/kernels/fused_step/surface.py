@@ -6,6 +6,7 @@ of W2; the grid's Jacobian carries it to the point. All of it is written out, so
 
 import math
 
+from neus.kernels.fused_step.arguments import Gradients, Grid, SurfaceWeights
 from neus.kernels.fused_step.lookups import gather
 from neus.kernels.fused_step.products import (
     HALF,
@@ -18,10 +19,11 @@ from neus.kernels.fused_step.products import (
     fill_rows,
     product,
 )
+from neus.kernels.fused_step.tile import Tile
 
 
 @compiled
-def surface_forward(grid, weights, tile, n):
+def surface_forward(grid: Grid, weights: SurfaceWeights, tile: Tile, n: int) -> None:
     """Fills the tile's out (distance and features), cotangents of the inputs and normals from the points in its inputs."""
     gather(grid, tile.inputs, tile.jacobian, True, n)
     fill_rows(weights.b1, tile.hidden, n)
@@ -52,7 +54,7 @@ def surface_forward(grid, weights, tile, n):
 
 
 @compiled
-def distance_forward(grid, weights, tile, n):
+def distance_forward(grid: Grid, weights: SurfaceWeights, tile: Tile, n: int) -> None:
     """Fills the first row of the tile's out with signed distances alone."""
     gather(grid, tile.inputs, tile.jacobian, False, n)
     fill_rows(weights.b1, tile.hidden, n)
@@ -68,7 +70,7 @@ def distance_forward(grid, weights, tile, n):
 
 
 @compiled
-def surface_backward(weights, tile, gradients, n):
+def surface_backward(weights: SurfaceWeights, tile: Tile, gradients: Gradients, n: int) -> None:
     """From the tile's grad_out and grad_normals to its grad_inputs, adding to the gradients of the layers."""
     n_channels = tile.jacobian.shape[0]
     for axis in range(3):

@@ -1,71 +1,22 @@
-"""Lanes of tiles: a tile is a few rays whose samples stay in the nearest cache from encoding to gradient."""
-
-from typing import NamedTuple
+"""Lanes of tiles, from rays to pixels and gradients."""
 
 import numpy as np
 
+from neus.kernels.fused_step.arguments import (
+    ColorWeights,
+    Gradients,
+    Grid,
+    Pixels,
+    Rays,
+    Samples,
+    Scales,
+    SurfaceWeights,
+)
 from neus.kernels.fused_step.color import color_backward, color_forward
 from neus.kernels.fused_step.products import ZERO, compiled
 from neus.kernels.fused_step.rays import draw, lose, place_samples, weigh
 from neus.kernels.fused_step.surface import distance_forward, surface_backward, surface_forward
-
-# Samples of a tile: their activations fill about half of a core's second cache.
-TILE = 128
-
-
-class Tile(NamedTuple):
-    """Everything known of T samples: rows are channels. The inputs' first three rows are the points."""
-
-    inputs: np.ndarray
-    jacobian: np.ndarray
-    hidden: np.ndarray
-    slope: np.ndarray
-    bend: np.ndarray
-    pulled: np.ndarray
-    out: np.ndarray
-    cotangents: np.ndarray
-    normals: np.ndarray
-    grad_inputs: np.ndarray
-    grad_cotangents: np.ndarray
-    grad_hidden: np.ndarray
-    grad_pulled: np.ndarray
-    grad_out: np.ndarray
-    grad_normals: np.ndarray
-    color_inputs: np.ndarray
-    color_hidden: np.ndarray
-    rgb: np.ndarray
-    grad_color_inputs: np.ndarray
-    grad_color: np.ndarray
-    grad_rgb: np.ndarray
-    mean_rgb: np.ndarray
-    t: np.ndarray
-    deltas: np.ndarray
-    cosines: np.ndarray
-    drops: np.ndarray
-    at_start: np.ndarray
-    at_end: np.ndarray
-    alphas: np.ndarray
-    passing: np.ndarray
-    weights: np.ndarray
-    place: np.ndarray
-    seen: np.ndarray
-
-
-def empty_tile(n: int, n_channels: int, surface, color) -> Tile:
-    """A tile for n samples; rows beyond the true channels are zero and stay so."""
-
-    def rows(*shape: int) -> np.ndarray:
-        return np.zeros((*shape, n), np.float32)
-
-    d_in, d_hidden, d_out = surface.w1.shape[1], surface.w1.shape[0], surface.w2.shape[0]
-    e, d_color, n_hidden = color.first.shape[1], color.first.shape[0], color.hidden.shape[0]
-    of_inputs = [rows(d_in), rows(n_channels, 3)]
-    of_layers = [rows(d_hidden) for _ in range(4)]
-    forward = [*of_inputs, *of_layers, rows(d_out), rows(d_in), rows(3)]
-    backward = [rows(d_in), rows(d_in), rows(d_hidden), rows(d_hidden), rows(d_out), rows(3)]
-    colors = [rows(e), rows(n_hidden + 1, d_color), rows(4), rows(e), rows(2, d_color), rows(4), rows(3)]
-    of_sections = [rows() for _ in range(9)]
-    return Tile(*forward, *backward, *colors, *of_sections, np.zeros(n, np.int64), np.zeros(n, np.int64))
+from neus.kernels.fused_step.tile import Tile
 
 
 @compiled
@@ -77,7 +28,18 @@ def _clear(rows, n):
 
 
 @compiled
-def render_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels):
+def render_tile(
+    grid: Grid,
+    color_grid: Grid,
+    surface: SurfaceWeights,
+    color: ColorWeights,
+    rays: Rays,
+    scales: Scales,
+    tile: Tile,
+    first_ray: int,
+    n_rays: int,
+    pixels: Pixels,
+) -> int:
     """The pixels of a tile's rays; returns how many samples were seen."""
     n_sections = rays.edges.shape[1] - 1
     place_samples(rays, tile, first_ray, n_rays)
@@ -89,7 +51,20 @@ def render_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray,
 
 
 @compiled
-def train_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels, samples, gradients):
+def train_tile(
+    grid: Grid,
+    color_grid: Grid,
+    surface: SurfaceWeights,
+    color: ColorWeights,
+    rays: Rays,
+    scales: Scales,
+    tile: Tile,
+    first_ray: int,
+    n_rays: int,
+    pixels: Pixels,
+    samples: Samples,
+    gradients: Gradients,
+) -> None:
     """Pixels, losses and gradients of a tile's rays; leaves in `samples` what the table's gradient needs."""
     n_seen = render_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels)
     n_sections = rays.edges.shape[1] - 1
@@ -119,8 +94,20 @@ def train_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, 
 
 @compiled
 def train_lane(
-    grid, color_grid, surface, color, rays, scales, tile, lane, n_lanes, rays_per_tile, pixels, samples, gradients
-):
+    grid: Grid,
+    color_grid: Grid,
+    surface: SurfaceWeights,
+    color: ColorWeights,
+    rays: Rays,
+    scales: Scales,
+    tile: Tile,
+    lane: int,
+    n_lanes: int,
+    rays_per_tile: int,
+    pixels: Pixels,
+    samples: Samples,
+    gradients: Gradients,
+) -> None:
     """Every n_lanes-th tile, one after another, summed in that order."""
     n_rays = rays.edges.shape[0]
     for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):
@@ -129,7 +116,19 @@ def train_lane(
 
 
 @compiled
-def render_lane(grid, color_grid, surface, color, rays, scales, tile, lane, n_lanes, rays_per_tile, pixels):
+def render_lane(
+    grid: Grid,
+    color_grid: Grid,
+    surface: SurfaceWeights,
+    color: ColorWeights,
+    rays: Rays,
+    scales: Scales,
+    tile: Tile,
+    lane: int,
+    n_lanes: int,
+    rays_per_tile: int,
+    pixels: Pixels,
+) -> None:
     """Pixels of every n_lanes-th tile."""
     n_rays = rays.edges.shape[0]
     for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):
@@ -138,7 +137,9 @@ def render_lane(grid, color_grid, surface, color, rays, scales, tile, lane, n_la
 
 
 @compiled
-def distance_lane(grid, surface, tile, points, start, stop, out):
+def distance_lane(
+    grid: Grid, surface: SurfaceWeights, tile: Tile, points: np.ndarray, start: int, stop: int, out: np.ndarray
+) -> None:
     """Signed distances of points start ... stop, a tile at a time."""
     size = tile.t.shape[0]
     for first in range(start, stop, size):

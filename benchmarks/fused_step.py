@@ -1,0 +1,121 @@
+"""Time of one marched training step, fused and composed of single kernels and torch, and of its parts.
+
+    python benchmarks/fused_step.py [--conf confs/quick_wmask.conf] [--rays 2048] [--repeats 15] [--threads 1 2]
+
+Both forms get the same rays of the built-in scene, cut into the same sections by the first shape, and compute the same gradients
+(`tests/training/test_fused.py`). They are timed in turn; medians, the ratio and the fused form's parts are printed as JSON, with
+rays per second of the whole iteration.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch  # noqa: E402
+
+from neus.datasets.readers import read_scene  # noqa: E402
+from neus.datasets.synthetic import write_synthetic  # noqa: E402
+from neus.experiment.build import model_for_scene, placed  # noqa: E402
+from neus.experiment.config import read_config  # noqa: E402
+from neus.kernels.fused_step import cpu  # noqa: E402
+from neus.training.fused import fused_training_step  # noqa: E402
+from neus.training.optimizer import gradients_are_finite  # noqa: E402
+from neus.training.step import training_step  # noqa: E402
+from neus.training.trainer import Trainer  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRESS = 0.1
+
+
+def timed(seconds: dict[str, list[float]], name: str, function: Callable) -> Callable:
+    """The function, noting each call's time under a name."""
+
+    def noted(*args: object, **named: object) -> object:
+        started = time.perf_counter()
+        result = function(*args, **named)
+        seconds.setdefault(name, []).append(time.perf_counter() - started)
+        return result
+
+    return noted
+
+
+def measure(trainer: Trainer, n_rays: int, repeats: int) -> dict[str, float]:
+    """Milliseconds of the parts of an iteration, medians."""
+    steps, model, config = trainer.steps, trainer.model, trainer.config
+    seconds: dict[str, list[float]] = {}
+    run_tasks, names = cpu.run_tasks, iter(("tiles", "table gradients") * 2 * repeats)
+    draw, march = timed(seconds, "rays", steps.sampler.draw), timed(seconds, "march", steps.cache.sections)
+    weights = steps._weights(PROGRESS)
+    for _ in range(repeats):
+        batch = draw(n_rays, trainer.generator)
+        edges, _ = march(
+            batch.origins,
+            batch.directions,
+            config.march.n_sections,
+            float(model.sharpness().detach()),
+            0.3,
+            trainer.generator,
+        )
+        cpu.run_tasks = lambda function, tasks: timed(seconds, next(names), run_tasks)(function, tasks)
+        _, samples = timed(seconds, "fused step", fused_training_step)(
+            model, batch, weights, 1.0, edges, None, steps.first_shape
+        )
+        cpu.run_tasks = run_tasks
+        timed(seconds, "check", gradients_are_finite)(trainer.optimizer)
+        timed(seconds, "optimizer", trainer.optimizer.step)()
+        timed(seconds, "cache refresh (every 4th)", steps.cache.refresh)(steps._sdf)
+        model.zero_grad(set_to_none=True)
+        timed(seconds, "composed step", composed)(model, batch, weights, edges, steps.first_shape)
+        model.zero_grad(set_to_none=True)
+    return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
+
+
+def composed(model: torch.nn.Module, batch: object, weights: object, edges: torch.Tensor, first: torch.Tensor) -> None:
+    """The same step by single kernels, torch and autograd."""
+    training_step(model, batch, weights, 1.0, None, edges, first).total.backward()
+
+
+def main() -> None:
+    """Prints the table for each number of threads."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--conf", type=Path, default=ROOT / "confs" / "quick_wmask.conf")
+    parser.add_argument("--rays", type=int, default=2048)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        write_synthetic(Path(folder), views=24, width=256, height=192)
+        scene = read_scene(Path(folder))
+    config = read_config(options.conf)
+    for n_threads in options.threads:
+        torch.set_num_threads(n_threads)
+        trainer = Trainer(placed(model_for_scene(config, scene), torch.device("cpu")), scene, config.train)
+        trainer.prepare()
+        trainer.begin()
+        parts = measure(trainer, options.rays, options.repeats)
+        iteration = sum(parts[name] for name in ("rays", "march", "fused step", "check", "optimizer"))
+        iteration += parts["cache refresh (every 4th)"] / 4
+        print(
+            json.dumps(
+                {
+                    "threads": n_threads,
+                    "rays": options.rays,
+                    "sections": config.train.march.n_sections,
+                    "milliseconds": {name: round(value, 1) for name, value in parts.items()},
+                    "composed over fused": round(parts["composed step"] / parts["fused step"], 2),
+                    "rays per second": round(1e3 * options.rays / iteration),
+                },
+                indent=2,
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
