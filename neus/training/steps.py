@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -93,6 +94,9 @@ class MarchedSteps:
 
     def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
         march = config.march
+        if config.mask_weight == 0.0:
+            # Training without masks looks at none, whether the scene has them or not.
+            scene = replace(scene, masks=None)
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
         self.sampler = PatchSampler(scene, march.patch, march.inside_share, march.near_share)
         self.first_shape: Tensor | None = None
