@@ -19,8 +19,8 @@ N_BARE = 3
 CHUNK = 1 << 16
 
 
-def carved(values: np.ndarray, maps: list[DepthMap]) -> np.ndarray:
-    """(P, P, P) float32 `values`, raised to positive where the depth maps prove empty space.
+def carved(values: np.ndarray, maps: list[DepthMap]) -> tuple[np.ndarray, np.ndarray]:
+    """`values`, raised to positive where the depth maps prove empty space, and where they were seen; (P, P, P) both.
 
     A vertex lies `depth of the surface - own depth` before what a view sees. Where this is more than a reach in several
     views, and few see a surface within twice the reach of the vertex, it is empty. Where some see the surface within
@@ -30,6 +30,9 @@ def carved(values: np.ndarray, maps: list[DepthMap]) -> np.ndarray:
     Args:
         values: (P, P, P), negative inside, at vertices linspace(-1, 1, P) indexed [x, y, z].
         maps: of any number of views.
+
+    Returns:
+        float32 values, and bool: whether views saw a surface near or through a vertex of negative value.
     """
     axis = np.linspace(-1.0, 1.0, len(values), dtype=np.float32)
     reach = max(REACH, REACH_IN_STEPS * float(axis[1] - axis[0]))
@@ -46,7 +49,9 @@ def carved(values: np.ndarray, maps: list[DepthMap]) -> np.ndarray:
     result = values.copy()
     index = tuple(places.T)
     result[index] = np.maximum(values[index], before)
-    return _mended(values, result)
+    is_seen = np.zeros(values.shape, dtype=bool)
+    is_seen[index] = before > -np.inf
+    return _mended(values, result), is_seen
 
 
 def _nearest_around(depths: np.ndarray) -> np.ndarray:

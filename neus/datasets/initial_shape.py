@@ -1,9 +1,11 @@
 """A first shape of the object from posed photographs, for training to start from: visual hull, carved by plane sweep."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.ndimage import binary_dilation
 from torch import Tensor
 
 from neus.datasets.depth_fusion import carved, with_silhouettes
@@ -18,12 +20,25 @@ from neus.errors import InputError
 BEHIND = 4.0
 # More views than these cost seconds and hardly show more: each part of an object is then in the depth maps of a dozen.
 MOST_SWEPT = 48
+# What was seen speaks for vertices up to so many steps from it.
+SEEN_AROUND = 3
 
 
-def initial_distances(
-    scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None
-) -> Tensor:
-    """Signed distances (P, P, P) to a first shape of the object, in scene units, negative inside.
+class FirstShape(NamedTuple):
+    """A first shape on a lattice.
+
+    Attributes:
+        distances: (P, P, P) float32, signed, scene units, negative inside.
+        is_seen: (P, P, P) bool, near what photographs were seen to show; elsewhere the shape is all that masks, or the ball,
+            leave, and may be far too large.
+    """
+
+    distances: Tensor
+    is_seen: Tensor
+
+
+def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None) -> FirstShape:
+    """A first shape of the object.
 
     The shape is the visual hull of the masks, or without masks the ball that is looked for, less the space that the
     photographs prove to be empty. It is made to contain the object: where nothing can be matched the hull stays.
@@ -34,7 +49,7 @@ def initial_distances(
         on_progress: is told the share of the work that is done, from 0 to 1.
 
     Returns:
-        float32, on the CPU.
+        Tensors on the CPU.
 
     Raises:
         InputError: a resolution below 8, or masks that have no point in common.
@@ -49,13 +64,21 @@ def initial_distances(
         )
     swept = _thinned(scene)
     maps = sweep_depths(swept, _spans(swept, values), on_progress)
-    fused = carved(values, maps)
+    fused, is_seen = carved(values, maps)
     if scene.masks is not None:
         fused = with_silhouettes(values, fused, small_masks(scene))
     distances = torch.from_numpy(distances_from_values(fused, 2.0 / (resolution - 1)))
     if on_progress:
         on_progress(1.0)
-    return distances
+    is_seen = binary_dilation(is_seen, iterations=SEEN_AROUND)
+    return FirstShape(distances, torch.from_numpy(is_seen))
+
+
+def initial_distances(
+    scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None
+) -> Tensor:
+    """(P, P, P) the distances of `first_shape`."""
+    return first_shape(scene, resolution, on_progress).distances
 
 
 def _thinned(scene: Scene) -> Scene:

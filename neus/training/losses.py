@@ -50,8 +50,12 @@ def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
 
 
 def anchor_loss(sdf: Tensor, first: Tensor) -> Tensor:
-    """Mean distance of signed distances from those of a first shape, (N, S) each; a square up to `ANCHOR_WIDTH`."""
-    return smooth_l1_loss(sdf, first, reduction="sum", beta=ANCHOR_WIDTH) / (sdf.numel() + TINY)
+    """Mean distance of signed distances from those of a first shape, (N, S) each; a square up to `ANCHOR_WIDTH`.
+
+    Where the first shape is NaN it is not known, and nothing is pulled.
+    """
+    is_known = ~first.isnan()
+    return smooth_l1_loss(sdf[is_known], first[is_known], reduction="sum", beta=ANCHOR_WIDTH) / (sdf.numel() + TINY)
 
 
 def psnr_of(rgb: Tensor, target: Tensor, mask: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def training_step(
         cos_anneal: 0 at the start of annealing, 1 at its end.
         generator: source of the jitter of the samples.
         edges: (N, K + 1), ends of the sections that the rays are cut into; None places them as NeuS does.
-        first_shape: (P, P, P) signed distances at linspace(-1, 1, P), which `weights.anchor` pulls towards.
+        first_shape: (P, P, P) signed distances at linspace(-1, 1, P), which `weights.anchor` pulls towards; NaN where unknown.
     """
     rays = batch.origins, batch.directions
     if edges is None:

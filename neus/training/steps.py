@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor
 
-from neus.datasets.initial_shape import initial_distances
+from neus.datasets.initial_shape import first_shape
 from neus.datasets.patches import PatchSampler
 from neus.datasets.pixels import RayBatch, ViewOrder, random_rays
 from neus.datasets.scene import Scene
@@ -111,14 +111,15 @@ class MarchedSteps:
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Finds the first shape and makes the surface so; or fills the cache from the surface as it is."""
         if self.config.march.first_shape:
-            values = initial_distances(self.scene, RESOLUTION)
+            values, is_seen = first_shape(self.scene, RESOLUTION)
             error = fit_distances(self.model, values, self.generator)
             source = "the masks' hull" if self.scene.masks is not None else "the unit sphere"
             on_message(
                 f"first shape: {source}, less what photographs show to be empty; fitted to {error:.4f} scene units"
             )
-            self.first_shape = values
-            self.cache = DistanceCache(values.clone())
+            # Where nothing was seen the surface is free: a hull has no concavities to hold on to.
+            self.first_shape = values.where(is_seen, values.new_tensor(torch.nan))
+            self.cache = DistanceCache(values)
             return
         self.cache = DistanceCache.of(self._sdf)
 

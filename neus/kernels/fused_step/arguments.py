@@ -50,7 +50,8 @@ class Rays(NamedTuple):
     """N rays cut into K sections: origins, directions (N, 3), edges (N, K + 1), colors (N, 3), masks (N,).
 
     `color_bias` (N, H') is what the first layer of the colour network makes of the viewing direction, bias included;
-    `backdrop` (N, 3) the colour behind everything. `anchor` (P, P, P) are the distances of the first shape at linspace(-1, 1, P).
+    `backdrop` (N, 3) the colour behind everything. `anchor` (P, P, P) are the distances of the first shape at linspace(-1, 1, P),
+    NaN where unknown.
     """
 
     origins: np.ndarray

@@ -208,8 +208,9 @@ def _lose_section(rays, scales, tile, ray, i, by_alpha, sums):
     if scales.anchor > ZERO:
         first = read_lattice(rays.anchor, tile.inputs[0, i], tile.inputs[1, i], tile.inputs[2, i])
         apart = tile.out[0, i] - first
-        sums[SUM_ANCHOR] += _huber(apart, scales.anchor_width)
-        tile.grad_out[0, i] += scales.anchor * _huber_slope(apart, scales.anchor_width)
+        if not math.isnan(apart):
+            sums[SUM_ANCHOR] += _huber(apart, scales.anchor_width)
+            tile.grad_out[0, i] += scales.anchor * _huber_slope(apart, scales.anchor_width)
     tile.grad_normals[0, i] += along * rays.directions[ray, 0] + outward * nx
     tile.grad_normals[1, i] += along * rays.directions[ray, 1] + outward * ny
     tile.grad_normals[2, i] += along * rays.directions[ray, 2] + outward * nz
