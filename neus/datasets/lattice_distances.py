@@ -8,7 +8,8 @@ def distances_from_values(values: np.ndarray, step: float) -> np.ndarray:
     """(P, P, P) float32 signed distances to the zeros of `values`, which lie between vertices by linear interpolation.
 
     A vertex with zeros on its edges at t_x, t_y, t_z is 1 / sqrt(1/t_x^2 + 1/t_y^2 + 1/t_z^2) from the plane through
-    them. Every other vertex takes the foot of that perpendicular at its nearest such vertex: exact for planes.
+    them. Every other vertex takes its distance to the foot of that perpendicular at its nearest such vertex, which may
+    lie a little beside the nearest zero: right to less than a step, mostly to a few hundredths of one.
 
     Args:
         values: (P, P, P), negative inside; at least one vertex on each side.
