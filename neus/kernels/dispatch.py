@@ -4,6 +4,7 @@ import functools
 import importlib
 import os
 import warnings
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -29,16 +30,17 @@ def kernels_for(operation: str, device: torch.device) -> ModuleType:
     choice = os.environ.get(VARIABLE, "")
     if choice and choice not in CHOICES:
         raise InputError(f"{VARIABLE}={choice}: expected one of {', '.join(CHOICES)}; unset it to choose by device.")
-    compiled = None
+    fast = None
     if device.type == "cpu" and choice != "reference":
-        compiled = _compiled(operation)
-    return compiled or importlib.import_module(f"neus.kernels.{operation}.reference")
+        fast = compiled(operation)
+    return fast or importlib.import_module(f"neus.kernels.{operation}.reference")
 
 
 @functools.cache
-def _compiled(operation: str) -> ModuleType | None:
+def compiled(operation: str) -> ModuleType | None:
     """The numba form of an operation, or None, with a warning the first time, where numba does not work."""
     try:
+        _forget_stale(Path(__file__).parent / operation)
         return importlib.import_module(f"neus.kernels.{operation}.cpu")
     except (ImportError, RuntimeError) as error:  # the latter where numba finds no folder for its cache
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -54,4 +56,18 @@ def _compiled(operation: str) -> ModuleType | None:
 def runs_compiled(operation: str, device: torch.device) -> bool:
     """Whether `neus.kernels.<operation>.cpu` can be used on a device: for operations whose specification stands elsewhere."""
     is_wanted = device.type == "cpu" and os.environ.get(VARIABLE, "") != "reference"
-    return is_wanted and _compiled(operation) is not None
+    return is_wanted and compiled(operation) is not None
+
+
+def _forget_stale(folder: Path) -> None:
+    """Removes an operation's cached machine code if any of its files is newer.
+
+    numba looks at the one file a function stands in, not at those whose functions it calls.
+    """
+    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
+    for index in (folder / "__pycache__").glob("*.nbi"):
+        try:
+            if index.stat().st_mtime < newest:
+                index.unlink()
+        except OSError:  # another process was faster, or the folder is read-only and numba keeps its cache elsewhere
+            continue

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from neus.fields.encoding import encode_frequencies, frequency_width
 from neus.fields.hash_grid import HashGrid
 from neus.fields.hash_sdf import SQUAREPLUS_B
+from neus.kernels.dispatch import compiled
 from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, Rays, Scales, SurfaceWeights
 from neus.rendering.density import PUBLISHED_EPSILON
 from neus.rendering.model import Model
@@ -165,7 +166,7 @@ def _cropped(array: np.ndarray, shape: Sequence[int]) -> Tensor:
 @torch.no_grad()
 def fused_sdf(model: Model, points: Tensor) -> Tensor:
     """(M,) signed distances at points (M, 3), by the fused kernel."""
-    from neus.kernels.fused_step import cpu
+    cpu = compiled("fused_step")
 
     return torch.from_numpy(
         cpu.distances(_grid(model.sdf_network.grid), _surface(model), points.detach().float().contiguous().numpy())
@@ -182,7 +183,7 @@ def fused_pixels(
         model, view: the model, and its arrays.
         origins, directions, edges, backdrop: (N, 3), (N, 3), (N, K + 1), (N, 3).
     """
-    from neus.kernels.fused_step import cpu
+    cpu = compiled("fused_step")
 
     n = len(edges)
     tensors = (origins, directions, edges, torch.zeros(n, 3), torch.ones(n), color_bias(model, directions), backdrop)

@@ -5,6 +5,7 @@ import torch
 from torch import Generator, Tensor
 
 from neus.datasets.pixels import RayBatch
+from neus.kernels.dispatch import compiled
 from neus.kernels.fused_step.arguments import (
     SUM_ANCHOR,
     SUM_COLOR,
@@ -41,7 +42,7 @@ def fused_training_step(
     Returns:
         The terms, without gradient, and what the samples showed of the surface.
     """
-    from neus.kernels.fused_step import cpu
+    cpu = compiled("fused_step")
 
     n, n_samples = len(edges), edges.numel() - len(edges)
     model.color_network.zero_grad()

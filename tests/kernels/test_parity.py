@@ -182,12 +182,12 @@ def test_without_numba_the_reference_is_used_with_one_warning(monkeypatch):
         return real(name, *arguments)
 
     monkeypatch.setattr(dispatch.importlib, "import_module", without_numba)
-    dispatch._compiled.cache_clear()
+    dispatch.compiled.cache_clear()
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         for _ in range(3):
             assert dispatch.kernels_for("hash_encode", torch.device("cpu")) is reference
-    dispatch._compiled.cache_clear()
+    dispatch.compiled.cache_clear()
     assert [w.category for w in seen] == [InputWarning] and "numba does not work here" in str(seen[0].message)
 
 

@@ -3,9 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from neus.datasets.initial_shape import FirstShape
 from neus.datasets.readers import read_scene
 from neus.errors import InputError, InputWarning
 from neus.experiment.build import model_for_scene
+from neus.training import steps as steps_module
 from neus.training.checkpoint import read_checkpoint
 from neus.training.config import MarchConfig
 from neus.training.steps import MarchedSteps, SampledSteps
@@ -102,18 +104,29 @@ def test_batches_grow_when_it_is_time(make_trainer):
     assert trainer.steps.n_rays == 64 * (3 + 3 * 3)
 
 
-def test_the_first_shape_is_taken_and_pulled_at_for_a_while(make_trainer):
+def test_the_surface_starts_as_the_first_shape_and_is_pulled_at_for_a_while(make_trainer, monkeypatch):
+    axis = torch.linspace(-1.0, 1.0, 128)
+    ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.3
+    shape = FirstShape(ball, torch.ones_like(ball, dtype=torch.bool))
+    monkeypatch.setattr(steps_module, "first_shape", lambda scene, resolution: shape)
     trainer = make_trainer(march=replace(MARCH, first_shape=True, anchor_until=0.5), end_iter=4)
+    trainer.begin()
+    points = torch.tensor([[0.0, 0.0, 0.3], [0.3, 0.0, 0.0], [0.6, 0.0, 0.0]])
+    assert torch.allclose(trainer.model.sdf(points), torch.tensor([0.0, 0.0, 0.3]), atol=0.05)
     pulls = []
     trainer.run([lambda t, terms: pulls.append(float(terms.anchor))])
-    assert trainer.steps.first_shape.shape == (128, 128, 128)
-    assert pulls[0] > 0.0 and pulls[-1] == 0.0
-    # The centre of the cup's table is matter in the hull; far corners are not.
-    assert trainer.steps.first_shape[0, 0, 0] > 0.5
+    assert pulls[0] > 0.0 and pulls[1] > 0.0 and trainer.steps._weights(trainer.progress).anchor == 0.0
 
 
-def test_marched_training_without_masks_takes_every_ray(make_trainer, scene):
-    blind = replace(scene, masks=None)
-    trainer = make_trainer(scene=blind, mask_weight=0.0)
-    trainer.run([])
-    assert trainer.iteration == 6
+def test_a_shape_that_nobody_saw_does_not_pull(make_trainer):
+    trainer, pulls = make_trainer(march=replace(MARCH, first_shape=True), end_iter=2), []
+    trainer.run([lambda t, terms: pulls.append(float(terms.anchor))])
+    # Four views of 32x24 pixels match nowhere: the hull is where training begins, and no more.
+    assert trainer.steps.first_shape.isnan().all() and pulls == [0.0, 0.0]
+
+
+def test_training_without_masks_looks_at_none(make_trainer, scene):
+    blind, sighted = (make_trainer(scene=s, mask_weight=0.0) for s in (replace(scene, masks=None), scene))
+    for trainer in (blind, sighted):
+        trainer.run([])
+    assert all(torch.equal(a, b) for a, b in zip(states(blind).values(), states(sighted).values(), strict=True))

@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from neus.rendering.distance_cache import RESOLUTION, DistanceCache, SurfaceNotes, distances_at
+
+
+def ball(points):
+    return points.norm(dim=-1) - 0.5
+
+
+@pytest.fixture
+def cache():
+    return DistanceCache.of(ball, 33)
+
+
+def test_a_fresh_cache_holds_the_field_at_its_vertices(cache):
+    assert cache.values[16, 16, 16] == pytest.approx(-0.5) and cache.values[32, 16, 16] == pytest.approx(0.5)
+    points = torch.rand(200, 3) * 1.8 - 0.9
+    assert torch.allclose(distances_at(cache.values, points), ball(points), atol=0.04)
+
+
+def test_sections_lie_where_the_ray_meets_the_surface(cache):
+    origins, directions = torch.tensor([[0.0, 0.0, -2.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+    edges, clearance = cache.sections(origins, directions, 8, 1000.0, 0.0)
+    assert edges.shape == (1, 9) and (edges.diff(dim=1) >= 0).all()
+    assert (edges.median() - 1.5).abs() < 0.03 and clearance < 0
+    _, clearance = cache.sections(origins + torch.tensor([0.8, 0.0, 0.0]), directions, 8, 1000.0, 0.0)
+    assert clearance.item() == pytest.approx(0.3, abs=0.03)
+
+
+def test_the_same_generator_gives_the_same_sections(cache):
+    rays = torch.tensor([[0.0, 0.1, -2.0]]), torch.tensor([[0.0, 0.0, 1.0]])
+    one, same, other = (
+        cache.sections(*rays, 8, 100.0, 0.3, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_what_samples_show_of_a_plane_is_exact_at_the_nearest_vertices(cache):
+    points = torch.rand(3, 50) * 1.6 - 0.8
+    normal = torch.tensor([0.6, 0.0, 0.8])
+    sdf = (normal.unsqueeze(1) * points).sum(0) - 0.1
+    cache.note(SurfaceNotes(points, sdf, normal.unsqueeze(1).expand(3, 50)))
+    vertices = ((points + 1.0) * 16).round().long()
+    seen = cache.values[tuple(vertices)]
+    expected = (normal.unsqueeze(1) * (vertices / 16 - 1.0)).sum(0) - 0.1
+    assert torch.allclose(seen, expected, atol=1e-5)
+
+
+def test_refreshing_every_slab_once_brings_the_surface_up_to_date(cache):
+    cache.values += 0.1
+    for _ in range(len(cache.axis)):
+        cache.refresh(ball)
+    fresh = DistanceCache.of(ball, 33)
+    near = cache.values.abs() < 0.1
+    assert torch.allclose(cache.values[near], fresh.values[near], atol=1e-6)
+    assert RESOLUTION == 128
+
+
+def test_nothing_near_is_nothing_to_refresh():
+    cache = DistanceCache(torch.ones(9, 9, 9))
+    cache.refresh(lambda points: pytest.fail("asked"))
+    assert cache.slab == 1
