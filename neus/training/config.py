@@ -11,7 +11,10 @@ class MarchConfig:
 
     Attributes:
         n_sections: of a ray; 0 samples as NeuS does, and all else here is without effect.
+        n_sections_start: the same at the start; 0 is `n_sections` throughout.
         uniform_share: of the sections, spread along the ray so that a surface may appear where none is.
+        uniform_share_start: the same at the start.
+        wide_until: share of the training in which both go from their start to their end.
         patch: rays are drawn in squares of so many pixels; neighbours share the memory they read.
         inside_share: of the rays, within the masks.
         near_share: of the rays, close around the masks; the rest is anywhere in the sphere.
@@ -24,7 +27,10 @@ class MarchConfig:
     """
 
     n_sections: int = at_least(0, default=0)
+    n_sections_start: int = at_least(0, default=0)
     uniform_share: float = at_least(0.0, default=0.3)
+    uniform_share_start: float = at_least(0.0, default=0.3)
+    wide_until: float = at_least(0.0, default=0.0)
     patch: int = at_least(1, default=2)
     inside_share: float = at_least(0.0, default=0.8)
     near_share: float = at_least(0.0, default=0.1)

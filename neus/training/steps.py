@@ -20,6 +20,7 @@ from neus.rendering.model import Model
 from neus.training.config import TrainConfig
 from neus.training.first_shape import fit_distances
 from neus.training.fused import fused_training_step
+from neus.training.schedules import section_schedule
 from neus.training.step import LossWeights, StepTerms, training_step
 
 ITERATIONS_BETWEEN_REFRESHES = 4
@@ -131,7 +132,9 @@ class MarchedSteps:
         self.n_rays += n_rays
         sharpness = float(self.model.sharpness().detach())
         rays = batch.origins, batch.directions
-        edges, clearance = self.cache.sections(*rays, march.n_sections, sharpness, march.uniform_share, self.generator)
+        start = march.n_sections_start, march.uniform_share_start
+        placing = section_schedule(progress, march.wide_until, start, (march.n_sections, march.uniform_share))
+        edges, clearance = self.cache.sections(*rays, placing[0], sharpness, placing[1], self.generator)
         if self.config.mask_weight > 0.0:
             batch, edges = _without_clear_rays(batch, edges, clearance)
         weights = self._weights(progress)
