@@ -31,7 +31,10 @@ class MarchedRenderer:
     ) -> RenderedPixels:
         """Pixels of rays (N, 3), (N, 3); arguments as in `Model.render`."""
         edges, clearance = self.cache.sections(origins, directions, N_SECTIONS, self.sharpness, UNIFORM_SHARE)
-        backdrop = background if background is not None else self.model.backdrop(origins, directions)
+        has_network = self.model.config.neus_renderer.n_outside > 0
+        backdrop = background
+        if backdrop is None or has_network:
+            backdrop = self.model.backdrop(origins, directions)
         backdrop = torch.zeros(3) if backdrop is None else backdrop
         backdrop = backdrop.to(origins).expand(len(origins), 3)
         # A ray that misses by more than the blur of the surface has no weight anywhere.
@@ -40,7 +43,7 @@ class MarchedRenderer:
         rgb, opacity, t, normals = backdrop.clone(), *(origins.new_zeros(len(origins), *s) for s in ((), (), (3,)))
         rgb[near], opacity[near], t[near], normals[near] = pixels
         along_axis = 1.0 if forward is None else (directions * forward).sum(-1)
-        whole = opacity if self.model.config.neus_renderer.n_outside == 0 else torch.ones_like(opacity)
+        whole = torch.ones_like(opacity) if has_network else opacity
         normals = torch.nn.functional.normalize(normals, dim=-1)
         return RenderedPixels(rgb, whole, opacity, t * along_axis, t, normals)
 

@@ -178,7 +178,7 @@ def looking_down(depths, n=4):
 def test_space_before_the_depths_becomes_empty_and_the_surface_lies_at_them():
     values = np.full((33, 33, 33), -0.5, dtype=np.float32)
     values[:, :, -1] = values[0, 0] = 0.5  # what is empty hangs together
-    found = carved(values, looking_down(np.full((64, 64), 3.0, dtype=np.float32)))[16, 16]
+    found = carved(values, looking_down(np.full((64, 64), 3.0, dtype=np.float32)))[0][16, 16]
     axis = np.linspace(-1.0, 1.0, 33)
     near = abs(axis) < 0.1
     np.testing.assert_allclose(found[near], axis[near], atol=1e-5)
