@@ -57,9 +57,11 @@ def color_forward(
             tile.color_inputs[3 + axis, m] = tile.normals[axis, i]
         for f in range(n_features):
             tile.color_inputs[6 + f, m] = tile.out[1 + f, i]
-        bias = color_bias[first_ray + i // n_sections]
-        for j in range(len(bias)):
-            tile.color_hidden[0, j, m] = bias[j]
+        tile.ray[m] = first_ray + i // n_sections
+    for j in range(color_bias.shape[1]):
+        row, ray = tile.color_hidden[0, j], tile.ray
+        for m in range(n):
+            row[m] = color_bias[ray[m], j]
     gather_features(grid, tile.color_inputs, 6 + n_features, n)
     add_product(weights.first, tile.color_inputs, tile.color_hidden[0], n)
     _rectify(tile.color_hidden[0], n)
@@ -81,8 +83,6 @@ def color_backward(
     tile: Tile,
     n_features: int,
     grad_color_bias: np.ndarray,
-    first_ray: int,
-    n_sections: int,
     gradients: Gradients,
     n: int,
 ) -> None:
@@ -108,6 +108,21 @@ def color_backward(
             tile.grad_normals[axis, i] += tile.grad_color_inputs[3 + axis, m]
         for f in range(n_features):
             tile.grad_out[1 + f, i] += tile.grad_color_inputs[6 + f, m]
-        bias = grad_color_bias[first_ray + i // n_sections]
-        for j in range(len(bias)):
-            bias[j] += grads[j, m]
+    _add_by_ray(grads, tile.ray, grad_color_bias, n)
+
+
+@compiled
+def _add_by_ray(rows, ray, sums, n):
+    """sums[ray[m], j] += rows[j, m]; the samples of a ray follow each other."""
+    first = 0
+    while first < n:
+        stop = first + 1
+        while stop < n and ray[stop] == ray[first]:
+            stop += 1
+        of_ray = sums[ray[first]]
+        for j in range(rows.shape[0]):
+            row, total = rows[j], ZERO
+            for m in range(first, stop):
+                total += row[m]
+            of_ray[j] += total
+        first = stop

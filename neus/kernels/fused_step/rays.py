@@ -176,41 +176,69 @@ def lose(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int, pi
                 tile.grad_rgb[2, m] = w * d2 * blue * (ONE - blue)
             else:
                 by_weight += mean
-            by_alpha = tile.passing[i] * by_weight - later / (ONE - tile.alphas[i] + scales.transmittance_floor)
+            tile.grad_alphas[i] = tile.passing[i] * by_weight - later / (
+                ONE - tile.alphas[i] + scales.transmittance_floor
+            )
             later += w * by_weight
-            _lose_section(rays, scales, tile, ray, i, by_alpha, sums)
+    _lose_alphas(rays, scales, tile, first_ray, n_rays, sums)
+    _lose_eikonal(scales, tile, n_rays * n_sections, sums)
+    if scales.anchor > ZERO:
+        _lose_anchor(rays.anchor, scales, tile, n_rays * n_sections, sums)
 
 
 @compiled
-def _lose_section(rays, scales, tile, ray, i, by_alpha, sums):
-    """From the derivative in one alpha to those in distance, normal and sharpness; the Eikonal term joins here."""
-    start, end = tile.at_start[i], tile.at_end[i]
-    guarded = start + scales.epsilon
-    raw = (start - end + scales.epsilon) / guarded
-    nx, ny, nz = tile.normals[0, i], tile.normals[1, i], tile.normals[2, i]
-    along = ZERO
-    if ZERO <= raw <= ONE:
-        by_start = by_alpha * end / (guarded * guarded) * start * (ONE - start)
-        by_end = -by_alpha / guarded * end * (ONE - end)
-        sdf, drop = tile.out[0, i], tile.drops[i]
-        sums[SUM_SHARPNESS] += by_start * (sdf + drop) + by_end * (sdf - drop)
-        tile.grad_out[0, i] += (by_start + by_end) * scales.sharpness
-        cosine = tile.cosines[i]
-        slope = ZERO
-        if cosine < ONE:
-            slope -= HALF * (ONE - scales.cos_anneal)
-        if cosine < ZERO:
-            slope -= scales.cos_anneal
-        along = (by_start - by_end) * scales.sharpness * slope * tile.deltas[i] * HALF
-    length = math.sqrt(nx * nx + ny * ny + nz * nz)
-    sums[SUM_EIKONAL] += (length - ONE) * (length - ONE)
-    outward = scales.eikonal * TWO * (length - ONE) / length if length > ZERO else ZERO
-    if scales.anchor > ZERO:
-        first = read_lattice(rays.anchor, tile.inputs[0, i], tile.inputs[1, i], tile.inputs[2, i])
-        apart = tile.out[0, i] - first
+def _lose_alphas(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int, sums: np.ndarray) -> None:
+    """From the derivatives in the alphas to those in distances, normals and the sharpness."""
+    n_sections, by_sharpness = rays.edges.shape[1] - 1, ZERO
+    for r in range(n_rays):
+        ray = first_ray + r
+        dx, dy, dz = rays.directions[ray, 0], rays.directions[ray, 1], rays.directions[ray, 2]
+        for k in range(n_sections):
+            i = r * n_sections + k
+            start, end, by_alpha = tile.at_start[i], tile.at_end[i], tile.grad_alphas[i]
+            per_start = ONE / (start + scales.epsilon)
+            raw = (start - end + scales.epsilon) * per_start
+            if not ZERO <= raw <= ONE:
+                continue
+            by_start = by_alpha * end * per_start * per_start * start * (ONE - start)
+            by_end = -by_alpha * per_start * end * (ONE - end)
+            sdf, drop, cosine = tile.out[0, i], tile.drops[i], tile.cosines[i]
+            by_sharpness += by_start * (sdf + drop) + by_end * (sdf - drop)
+            tile.grad_out[0, i] += (by_start + by_end) * scales.sharpness
+            slope = ZERO
+            if cosine < ONE:
+                slope -= HALF * (ONE - scales.cos_anneal)
+            if cosine < ZERO:
+                slope -= scales.cos_anneal
+            along = (by_start - by_end) * scales.sharpness * slope * tile.deltas[i] * HALF
+            tile.grad_normals[0, i] += along * dx
+            tile.grad_normals[1, i] += along * dy
+            tile.grad_normals[2, i] += along * dz
+    sums[SUM_SHARPNESS] += by_sharpness
+
+
+@compiled
+def _lose_eikonal(scales: Scales, tile: Tile, n: int, sums: np.ndarray) -> None:
+    """(|normal| - 1)^2 of every sample: NeuS eq. 17's second term."""
+    x, y, z = tile.normals[0], tile.normals[1], tile.normals[2]
+    by_x, by_y, by_z = tile.grad_normals[0], tile.grad_normals[1], tile.grad_normals[2]
+    total, scale = ZERO, TWO * scales.eikonal
+    for i in range(n):
+        length = math.sqrt(x[i] * x[i] + y[i] * y[i] + z[i] * z[i])
+        total += (length - ONE) * (length - ONE)
+        outward = scale * (length - ONE) / length if length > ZERO else ZERO
+        by_x[i] += outward * x[i]
+        by_y[i] += outward * y[i]
+        by_z[i] += outward * z[i]
+    sums[SUM_EIKONAL] += total
+
+
+@compiled
+def _lose_anchor(anchor: np.ndarray, scales: Scales, tile: Tile, n: int, sums: np.ndarray) -> None:
+    """Departure from the first shape, where that is known."""
+    x, y, z, sdf, by_sdf = tile.inputs[0], tile.inputs[1], tile.inputs[2], tile.out[0], tile.grad_out[0]
+    for i in range(n):
+        apart = sdf[i] - read_lattice(anchor, x[i], y[i], z[i])
         if not math.isnan(apart):
             sums[SUM_ANCHOR] += _huber(apart, scales.anchor_width)
-            tile.grad_out[0, i] += scales.anchor * _huber_slope(apart, scales.anchor_width)
-    tile.grad_normals[0, i] += along * rays.directions[ray, 0] + outward * nx
-    tile.grad_normals[1, i] += along * rays.directions[ray, 1] + outward * ny
-    tile.grad_normals[2, i] += along * rays.directions[ray, 2] + outward * nz
+            by_sdf[i] += scales.anchor * _huber_slope(apart, scales.anchor_width)

@@ -72,24 +72,34 @@ def train_tile(
     _clear(tile.grad_out, n)
     _clear(tile.grad_normals, n)
     lose(rays, scales, tile, first_ray, n_rays, pixels, gradients.sums)
-    color_backward(color, tile, surface.n_features, pixels.grad_color_bias, first_ray, n_sections, gradients, n_seen)
+    color_backward(color, tile, surface.n_features, pixels.grad_color_bias, gradients, n_seen)
     surface_backward(surface, tile, gradients, n)
+    _note_samples(tile, samples, surface.n_features, at, n, n_seen)
+
+
+@compiled
+def _note_samples(tile: Tile, samples: Samples, n_features: int, first: int, n: int, n_seen: int) -> None:
+    """Copies what the tables' gradients need, row by row: the rows of `samples` lie too far apart to be written side by side."""
     for i in range(n):
-        samples.sdf[at + i] = tile.out[0, i]
-        m = tile.place[i]
-        samples.is_seen[at + i] = m >= 0
-        if m >= 0:
-            for c in range(samples.grad_color_features.shape[0]):
-                samples.grad_color_features[c, at + i] = tile.grad_color_inputs[6 + surface.n_features + c, m]
+        samples.sdf[first + i] = tile.out[0, i]
+        samples.is_seen[first + i] = tile.place[i] >= 0
     for axis in range(3):
-        for i in range(n):
-            samples.points[axis, at + i] = tile.inputs[axis, i]
-            samples.normals[axis, at + i] = tile.normals[axis, i]
-            samples.grad_normals[axis, at + i] = tile.grad_normals[axis, i]
+        _copy(tile.inputs[axis], samples.points[axis], first, n)
+        _copy(tile.normals[axis], samples.normals[axis], first, n)
+        _copy(tile.grad_normals[axis], samples.grad_normals[axis], first, n)
     for c in range(samples.cotangents.shape[0]):
-        for i in range(n):
-            samples.cotangents[c, at + i] = tile.cotangents[3 + c, i]
-            samples.grad_features[c, at + i] = tile.grad_inputs[3 + c, i]
+        _copy(tile.cotangents[3 + c], samples.cotangents[c], first, n)
+        _copy(tile.grad_inputs[3 + c], samples.grad_features[c], first, n)
+    for c in range(samples.grad_color_features.shape[0]):
+        source, to = tile.grad_color_inputs[6 + n_features + c], samples.grad_color_features[c]
+        for m in range(n_seen):
+            to[first + tile.seen[m]] = source[m]
+
+
+@compiled
+def _copy(source, to, first, n):
+    for i in range(n):
+        to[first + i] = source[i]
 
 
 @compiled
