@@ -33,7 +33,7 @@ def rigid_alignment(points: np.ndarray, target: np.ndarray, reach: float) -> np.
 def best_motion(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(4, 4) the rotation and translation that bring points (n, 3) nearest to their partners (n, 3), in least squares.
 
-    >>> best_motion(np.eye(3), np.eye(3) + [0.0, 0.0, 2.0])[:, 3]
+    >>> best_motion(np.eye(3), np.eye(3) + [0.0, 0.0, 2.0])[:, 3].round(6) + 0.0
     array([0., 0., 2., 1.])
     """
     middle, target_middle = points.mean(axis=0), target.mean(axis=0)
