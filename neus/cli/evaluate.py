@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 # Where the depth maps of a BlendedMVS scene lie.
 DEPTH_FOLDER = "rendered_depth_maps"
 SURFACE_ROWS = ("accuracy", "completeness", "chamfer", "normal_consistency", "accuracy_floor", "completeness_floor")
-DTU_ROWS = ("accuracy", "completeness", "overall", "share_of_mesh_beyond_cap", "share_of_truth_beyond_cap")
+DTU_ROWS = (
+    "accuracy",
+    "completeness",
+    "overall",
+    "truth_spacing",
+    "share_of_mesh_beyond_cap",
+    "share_of_truth_beyond_cap",
+)
 POINT_ROWS = ("median", "mean", "mean_clipped", "n_points")
 
 

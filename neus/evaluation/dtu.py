@@ -25,6 +25,8 @@ from neus.kernels.dispatch import kernels_for
 
 # The part of the observed region's file name that says how far around the object it reaches, in millimetres.
 MASK_MARGIN = 10
+# Points by which the scanner's spacing is found.
+SPACING_POINTS = 20_000
 # Lattice places on triangles made together: about 100 MB.
 PLACES_AT_A_TIME = 2**20
 
@@ -129,13 +131,15 @@ def point_scores(points: np.ndarray, truth: DtuTruth, protocol: DtuProtocol) -> 
                 f"DTU scan {truth.scan}: none {what}{'' if found is judged else ' lies above the ground plane'}; expected "
                 "mesh and scan in the same world, in millimetres: give the mesh in world units, and check the scan's number."
             )
-    to_truth = cKDTree(truth.points).query(judged, distance_upper_bound=protocol.cap)[0]
+    truth_tree = cKDTree(truth.points)
+    to_truth = truth_tree.query(judged, distance_upper_bound=protocol.cap)[0]
     to_mesh = cKDTree(near).query(true, distance_upper_bound=protocol.cap)[0]
     accuracy, completeness = _capped_mean(to_truth, protocol.cap), _capped_mean(to_mesh, protocol.cap)
     return {
         "accuracy": accuracy,
         "completeness": completeness,
         "overall": (accuracy + completeness) / 2,
+        "truth_spacing": _spacing(truth.points, truth_tree),
         "share_of_mesh_beyond_cap": float((to_truth >= protocol.cap).mean()),
         "share_of_truth_beyond_cap": float((to_mesh >= protocol.cap).mean()),
         "n_mesh_points": len(points),
@@ -183,6 +187,12 @@ def _capped_mean(distances: np.ndarray, cap: float) -> float:
             "millimetres: give the mesh in world units, and check the scan's number."
         )
     return float(kept.mean())
+
+
+def _spacing(points: np.ndarray, tree: cKDTree) -> float:
+    """Mean distance from a point to the nearest other one, by some of them: the accuracy's floor is about half of it."""
+    some = points[:: max(1, len(points) // SPACING_POINTS)]
+    return float(tree.query(some, k=[min(2, len(points))])[0].mean())
 
 
 def _lattice_points(mesh: trimesh.Trimesh, density: float) -> Iterator[np.ndarray]:

@@ -29,6 +29,8 @@ FULL_WIDTH = 1600
 ICP_REACH = 2.0
 # Points of the mesh that take part: a rigid motion has six numbers.
 ICP_POINTS = 20_000
+# Lattice points along each axis on which the built-in scene's surface is found: its thinnest part is four cells.
+BUILT_IN_RESOLUTION = 192
 # Thresholds where none are given, in parts of the radius of the unit sphere.
 USUAL_THRESHOLDS = (0.005, 0.01, 0.02)
 # Where the mean over feature points is clipped, in parts of the greatest threshold: 5 mm for 0.5, 1 and 2.
@@ -128,7 +130,7 @@ def against_truth(
     judged: JudgedMesh, truth: Path | None, thresholds: Sequence[float], n_samples: int, seed: int
 ) -> dict:
     """Surface scores against a mesh or points in a file, in world units; against the built-in scene where it is None."""
-    options: dict[str, Any] = {"n_samples": n_samples, "seed": seed}
+    options: dict[str, Any] = {"n_samples": n_samples, "seed": seed, "resolution": BUILT_IN_RESOLUTION}
     if truth is None:
         scene = _needed(judged.scene, "the exact truth of the built-in scene")
         _check_built_in(scene)

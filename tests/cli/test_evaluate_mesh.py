@@ -49,8 +49,9 @@ def test_what_lies_outside_the_masks_is_cut_before_a_mesh_is_measured(neus_comma
     observed = np.ones(np.ceil(high - low).astype(int) + 1)
     scan = sample_mesh(mesh, 50_000, seed=0)
     root = write_dtu(tmp_path / "DTU", 7, scan, observed, (low, high), 1.0, (0.0, 0.0, 0.0, 1.0))
-    # Beside the object but in sight: at the edge of the unit sphere, where no mask reaches.
-    stray = trimesh.creation.icosphere(1, 2.0).apply_translation(mesh.bounds[1] + 8.0)
+    # Nine millimetres over the highest point, in sight but in no mask.
+    top = mesh.vertices[mesh.vertices[:, 2].argmax()] + [0.0, 0.0, 9.0]
+    stray = trimesh.creation.icosphere(2, 3.0).apply_translation(top)
     trimesh.util.concatenate([mesh, stray]).export(tmp_path / "a.ply")
     command = ["evaluate", "--mesh", tmp_path / "a.ply", "--data", scene_folder, "--dtu-root", root, "--scan", 7]
     found = {}
@@ -58,7 +59,7 @@ def test_what_lies_outside_the_masks_is_cut_before_a_mesh_is_measured(neus_comma
         status, out, _ = neus_command(*command, "--out", tmp_path / f"{name}.json", *options)
         assert status == 0 and out[-1] == str(tmp_path / f"{name}.json")
         found[name] = json.loads((tmp_path / f"{name}.json").read_text())
-    assert found["cut"]["accuracy"] < 0.2 < found["whole"]["accuracy"]
+    assert found["cut"]["accuracy"] < 0.1 < found["whole"]["accuracy"]
     # 50 pixels at a width of 1600 are one at 32.
     assert "masks dilated by 50 px at 1600 wide: 1 px in 4 views 32 wide" in found["cut"]["clean_up"]
     aligned = found["icp"].pop("after_icp_not_comparable")
@@ -128,11 +129,10 @@ def test_depths_of_a_blendedmvs_scene_are_measured_in_its_units(neus_command, tm
     assert status == 0, err
     result = json.loads((tmp_path / "sphere_depth.json").read_text())
     assert [view["view"] for view in result["views"]] == [0, 2] and "the mesh" in result["depth_of"]
-    # The upper part of each map is right, the lower 0.1 too near.
-    lower = np.mean([(known[len(known) // 2 :].sum() / known.sum()) for known in (maps[0] > 0, maps[2] > 0)])
-    assert 0.1 < lower < 0.9 and result["mean"]["covered"] > 0.97
-    assert result["mean"]["mean"] == pytest.approx(0.1 * lower * unit, rel=0.1)
-    assert result["mean"]["within"] == pytest.approx([1.0 - lower, 1.0], abs=0.05)
+    # The upper part of each map is right, the lower 0.1 too near. (The region found leaves out a part of either.)
+    right, all_of_it = result["mean"]["within"]
+    assert result["mean"]["covered"] > 0.97 and all_of_it > 0.97 and 0.2 < right < 0.8
+    assert result["mean"]["mean"] == pytest.approx(0.1 * (1.0 - right) * unit, rel=0.05)
     assert_one_line(
         neus_command(*command, "--depth-maps", tmp_path), "no depth map of any of the 3 views; expected 00000000.pfm"
     )
