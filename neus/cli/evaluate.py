@@ -18,8 +18,8 @@ from neus.errors import InputError
 if TYPE_CHECKING:
     from neus.experiment.measure_mesh import JudgedMesh
 
-# Where the depth maps of a BlendedMVS scene lie.
-DEPTH_FOLDER = "rendered_depth_maps"
+# Where the depth maps of a BlendedMVS scene lie; SCENE stands for its folder.
+DEPTH_MAPS = Path("SCENE") / "rendered_depth_maps"
 SURFACE_ROWS = ("accuracy", "completeness", "chamfer", "normal_consistency", "accuracy_floor", "completeness_floor")
 DTU_ROWS = (
     "accuracy",
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="run folder; not needed with --mesh")
     parser.add_argument("--data", type=Path, help="scene folder, if it has moved, or with --mesh alone")
     parser.add_argument(
-        "--out", type=Path, help="file for the numbers (default RUN/evaluation.json, RUN/evaluation_dtu.json, ...)"
+        "--out", type=Path, help="file for the numbers (default RUN/evaluation.json, RUN/evaluation_depth.json, ...)"
     )
     images = parser.add_argument_group(
         "images", "PSNR, SSIM (LPIPS if installed) on the views that --holdout K kept back"
@@ -71,9 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--depth-maps",
         type=Path,
         nargs="?",
-        const=Path(),
+        const=DEPTH_MAPS,
         metavar="DIR",
-        help=f"compare depths with NNNNNNNN.pfm (default: {DEPTH_FOLDER} in the scene, as in BlendedMVS)",
+        help=f"compare depths with NNNNNNNN.pfm (default: {DEPTH_MAPS}, as in BlendedMVS)",
     )
     mesh.add_argument(
         "--feature-points", type=Path, metavar="FILE", help="distance of triangulated points, .npz or .ply"
@@ -90,7 +90,6 @@ def run(options: argparse.Namespace) -> int:
     from neus.files import written_whole
 
     asked = [name for name in ("dtu_root", "truth_mesh", "depth_maps", "feature_points") if getattr(options, name)]
-    asked += ["depth_maps"] * (options.depth_maps is not None and "depth_maps" not in asked)
     asked += ["built_in_truth"] * options.built_in_truth
     if options.run_folder is None and (options.mesh is None or not asked or options.images):
         raise InputError("RUN is missing; give a run folder, or --mesh FILE and what to compare it with (--help).")
@@ -139,7 +138,9 @@ def _mesh_measurements(
             shares = [(f"F-score at {t:.4g}", f) for t, f in zip(result["thresholds"], result["f_scores"])]
             yield f"_{name}", result, [(result["truth"], result["unit"]), *_rows(result, SURFACE_ROWS), *shares]
     if "depth_maps" in asked:
-        folder = options.depth_maps if options.depth_maps != Path() else _scene_source(judged) / DEPTH_FOLDER
+        folder = options.depth_maps
+        if folder == DEPTH_MAPS:
+            folder = _scene_source(judged) / DEPTH_MAPS.name
         with Progress("depth", " views") as progress:
             result = against_depths(judged, folder, options.thresholds, progress)
         shares = [(f"share within {t:.4g}", s) for t, s in zip(result["thresholds"], result["mean"]["within"])]
