@@ -1,10 +1,24 @@
-"""How far a rendered image is from the photograph."""
+"""How far a rendered image is from the photograph.
 
+Colours are compared as the photographs store them, in most cases sRGB: RGB in [0, 1], 255 being 1, without a change of gamma.
+Renders are clipped to that range and not rounded to 8 bits; photographs of another size are averaged over the area of each pixel.
+`photograph_at`, `mask_at` and `image_scores` are the only way from there to numbers, so all of them are alike.
+"""
+
+import importlib
+import importlib.util
 import math
+from collections.abc import Callable
+from pathlib import Path
 
+import cv2
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from skimage.metrics import structural_similarity
+
+# Files of the network that LPIPS compares features of; the package itself holds the weights it adds to them.
+LPIPS_BACKBONE = "alexnet-owt-7be5be79.pth"
 
 
 def psnr(image: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> float:
@@ -49,6 +63,59 @@ def ssim(image: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> 
         full=True,
     )
     return _mean(similarity.mean(axis=-1), mask)
+
+
+def photograph_at(photograph: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(height, width, 3) float32 in [0, 1] of a photograph (H, W, 3) uint8, averaged down to a size."""
+    return cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+
+
+def mask_at(mask: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(height, width) bool of a mask (H, W) bool at another size."""
+    return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def image_scores(
+    rendered: ArrayLike,
+    photograph: np.ndarray,
+    mask: np.ndarray | None = None,
+    lpips: Callable[[np.ndarray, np.ndarray], float] | None = None,
+) -> dict[str, float]:
+    """PSNR (dB) and SSIM of a render over the whole image and, with a mask that is not empty, inside it; LPIPS if given.
+
+    Args:
+        rendered: (H, W, 3) RGB, an array or CPU tensor; clipped to [0, 1].
+        photograph: (H, W, 3) RGB in [0, 1], of `photograph_at`.
+        mask: (H, W) bool, True on the object.
+        lpips: of `find_lpips`.
+    """
+    image = np.clip(_pixels(rendered), 0.0, 1.0)
+    scores = {"psnr": psnr(image, photograph), "ssim": ssim(image, photograph)}
+    if mask is not None and mask.any():
+        scores |= {"psnr_masked": psnr(image, photograph, mask), "ssim_masked": ssim(image, photograph, mask)}
+    if lpips is not None:
+        scores["lpips"] = lpips(image, photograph)
+    return scores
+
+
+def find_lpips() -> tuple[Callable[[np.ndarray, np.ndarray], float] | None, str]:
+    """LPIPS (Zhang et al. 2018, AlexNet, version 0.1) if all of it is on this machine, else None and the reason.
+
+    Nothing is downloaded: the package would fetch its network by itself, so it is only asked once that file is there.
+    """
+    if importlib.util.find_spec("lpips") is None:
+        return None, "not measured: the package lpips is not installed"
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_BACKBONE
+    if not weights.is_file():
+        return None, f"not measured: its network {LPIPS_BACKBONE} is not in the checkpoints of torch.hub"
+    network = importlib.import_module("lpips").LPIPS(net="alex", verbose=False).eval()
+
+    @torch.no_grad()
+    def distance(image: np.ndarray, target: np.ndarray) -> float:
+        both = [torch.from_numpy(_pixels(x)).float().permute(2, 0, 1)[None] * 2.0 - 1.0 for x in (image, target)]
+        return float(network(*both))
+
+    return distance, "LPIPS 0.1, AlexNet, whole image"
 
 
 def _pixels(image: ArrayLike) -> np.ndarray:

@@ -1,6 +1,11 @@
-"""How far a mesh is from the true surface: accuracy, completeness, Chamfer distance and F-score."""
+"""How far a surface is from the true one: accuracy, completeness, Chamfer distance, F-score, agreement of normals.
 
-from collections.abc import Callable, Sequence
+Either side may be a mesh, points, or an exact signed distance. Distances go from points on one side to the *surface* of the
+other, not to points on it, so equal surfaces score zero; only where the other side is given as points is there a floor, which
+the result states.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,31 +15,42 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from neus.errors import InputError
-from neus.meshing.extract import extract_mesh
+from neus.evaluation.sampling import (
+    SurfacePoints,
+    gradients_at,
+    mean_spacing,
+    normals_of_faces,
+    points_on_mesh,
+    sample_mesh,
+    sample_zero_set,
+    values_at,
+)
+from neus.kernels.dispatch import kernels_for
+from neus.meshing.files import in_world
 from neus.meshing.lattice import ScalarField
 
-# Steps from the marching-cubes mesh to the zero set; each squares the relative error.
-NEWTON_STEPS = 4
-# Half the interval of central differences, in parts of the unit: best for float64.
-DIFFERENCE_STEP = 1e-5
-# Point-triangle pairs looked at together: about 200 MB.
-MAX_PAIRS = 2**20
-FIRST_CANDIDATES, MAX_CANDIDATES = 8, 512
+__all__ = ["SurfaceScores", "distances_to_mesh", "feature_scores", "sample_mesh", "sample_zero_set", "surface_scores"]
+
+Surface = trimesh.Trimesh | np.ndarray | ScalarField
 
 
 @dataclass(frozen=True)
 class SurfaceScores:
-    """Distances between a mesh and the truth, in the unit of both; smaller is better but for the last three.
+    """Distances between a surface and the truth, in the unit of the truth; smaller is better but for the shares.
 
     Attributes:
-        accuracy: mean distance from the mesh to the truth.
-        completeness: mean distance from the truth to the mesh.
+        accuracy: mean distance from the surface to the truth.
+        completeness: mean distance from the truth to the surface.
         chamfer: mean of accuracy and completeness.
         accuracy_median, completeness_median: medians of the same distances.
         thresholds: distances at which the shares below are counted.
-        precision: share of the mesh within each threshold of the truth.
-        recall: share of the truth within each threshold of the mesh.
+        precision: share of the surface within each threshold of the truth.
+        recall: share of the truth within each threshold of the surface.
         f_scores: harmonic mean of precision and recall.
+        normal_consistency: mean |n . n'| of the normals at a point and at the nearest one of the other side, both ways; 1
+            for equal surfaces. None if a side is given as points, which have no normals.
+        accuracy_floor, completeness_floor: mean distance between neighbours where the side *to* which is measured is given
+            as points: the mean then holds about half of it by sampling alone. 0 where that side is a surface.
     """
 
     accuracy: float
@@ -46,59 +62,62 @@ class SurfaceScores:
     precision: tuple[float, ...]
     recall: tuple[float, ...]
     f_scores: tuple[float, ...]
+    normal_consistency: float | None = None
+    accuracy_floor: float = 0.0
+    completeness_floor: float = 0.0
 
 
 def surface_scores(
-    mesh: trimesh.Trimesh,
-    truth: ScalarField | trimesh.Trimesh | np.ndarray,
+    mesh: Surface,
+    truth: Surface,
     thresholds: Sequence[float] = (),
     n_samples: int = 100_000,
     seed: int = 0,
     box: Tensor | None = None,
     resolution: int = 256,
+    mesh_to_truth: Tensor | None = None,
 ) -> SurfaceScores:
-    """Compares a mesh with the truth, in the unit in which both are given.
-
-    Both ways distances go from random points, spread evenly by area, to the *surface* of the other side, not to random
-    points on it: equal surfaces score zero. Only a truth given as points leaves a floor in the accuracy, about half
-    the distance between them.
+    """Compares a surface with the truth, in the unit of the truth.
 
     Args:
-        mesh: to be judged.
+        mesh: to be judged: a mesh, points (P, 3), or a signed distance.
         truth: an exact signed distance (M, 3) -> (M,) of float64 points, or a mesh, or points (P, 3).
         thresholds: for precision, recall and F-score.
-        n_samples: random points on each side (a truth given as points is used as it is).
+        n_samples: random points on each side, evenly by area (a side given as points is used as it is).
         seed: of the random points.
-        box: (2, 3), where to look for a truth given as signed distance; its surface must lie inside.
-        resolution: of the lattice on which that truth is found; only parts thinner than a cell need more.
+        box: (2, 3), where to look for a side given as signed distance; its surface must lie inside.
+        resolution: of the lattice on which that side is found; only parts thinner than a cell need more.
+        mesh_to_truth: (4, 4) similarity from the frame of the mesh (or points) to that of the truth; None if they are the
+            same. The scores do not depend on the frame in which the mesh comes.
 
     Raises:
-        InputError: the mesh has no faces.
+        InputError: a mesh without faces, no points, or coordinates that are not finite.
     """
-    if len(mesh.faces) == 0:
-        raise InputError("surface evaluation: the mesh has no faces, expected a surface; extract it again.")
-    on_mesh = sample_mesh(mesh, n_samples, seed)
-    if callable(truth):
-        assert box is not None, "a truth given as signed distance needs a box"
-        to_truth = np.abs(_values(truth, on_mesh))
-        on_truth = sample_zero_set(truth, box, n_samples, seed + 1, resolution)
-    elif isinstance(truth, trimesh.Trimesh):
-        to_truth = distances_to_mesh(on_mesh, truth)
-        on_truth = sample_mesh(truth, n_samples, seed + 1)
-    else:
-        to_truth = cKDTree(truth).query(on_mesh)[0]
-        on_truth = truth
-    return scores_from_distances(to_truth, distances_to_mesh(on_truth, mesh), thresholds)
+    judged = _side("the surface", _moved(mesh, mesh_to_truth), box, resolution)
+    true = _side("the truth", truth, box, resolution)
+    on_surface, on_truth = judged.sample(n_samples, seed), true.sample(n_samples, seed + 1)
+    to_truth, truth_normals = true.nearest(on_surface.points)
+    to_surface, surface_normals = judged.nearest(on_truth.points)
+    agreement = [_agreement(on_surface.normals, truth_normals), _agreement(on_truth.normals, surface_normals)]
+    return scores_from_distances(
+        to_truth,
+        to_surface,
+        thresholds,
+        normal_consistency=None if None in agreement else float(np.mean(agreement)),
+        accuracy_floor=true.spacing,
+        completeness_floor=judged.spacing,
+    )
 
 
-def scores_from_distances(to_truth: np.ndarray, to_mesh: np.ndarray, thresholds: Sequence[float] = ()) -> SurfaceScores:
-    """The scores of distances mesh -> truth (n,) and truth -> mesh (m,).
+def scores_from_distances(
+    to_truth: np.ndarray, to_mesh: np.ndarray, thresholds: Sequence[float] = (), **others: float | None
+) -> SurfaceScores:
+    """The scores of distances surface -> truth (n,) and truth -> surface (m,), and others as they are.
 
     >>> scores_from_distances(np.array([0.0, 2.0]), np.array([1.0, 1.0]), thresholds=[1.0]).f_scores
     (0.6666666666666666,)
     """
-    precision = tuple(float((to_truth <= threshold).mean()) for threshold in thresholds)
-    recall = tuple(float((to_mesh <= threshold).mean()) for threshold in thresholds)
+    precision, recall = shares_within(to_truth, thresholds), shares_within(to_mesh, thresholds)
     accuracy, completeness = float(to_truth.mean()), float(to_mesh.mean())
     return SurfaceScores(
         accuracy=accuracy,
@@ -110,81 +129,138 @@ def scores_from_distances(to_truth: np.ndarray, to_mesh: np.ndarray, thresholds:
         precision=precision,
         recall=recall,
         f_scores=tuple(2 * p * r / (p + r) if p + r > 0 else 0.0 for p, r in zip(precision, recall, strict=True)),
+        **others,
     )
 
 
-def sample_mesh(mesh: trimesh.Trimesh, n_samples: int, seed: int) -> np.ndarray:
-    """(n, 3) random points on a mesh, evenly by area."""
-    return np.asarray(trimesh.sample.sample_surface(mesh, n_samples, seed=seed)[0])
-
-
-def sample_zero_set(sdf: ScalarField, box: Tensor, n_samples: int, seed: int, resolution: int = 256) -> np.ndarray:
-    """(n, 3) random points on the surface sdf = 0 within a box, exact: points on a mesh moved there by Newton steps.
-
-    Args:
-        sdf: signed distance of float32 and float64 points.
-        box: (2, 3).
-        n_samples, seed: of the random points.
-        resolution: of the mesh's lattice.
-    """
-    mesh = extract_mesh(sdf, box.cpu(), resolution, close_at_border=False)
-    points = sample_mesh(mesh, n_samples, seed)
-    steps = DIFFERENCE_STEP * np.eye(3)
-    for _ in range(NEWTON_STEPS):
-        slopes = np.stack([_values(sdf, points + s) - _values(sdf, points - s) for s in steps], axis=-1)
-        slopes /= 2 * DIFFERENCE_STEP
-        squared = np.maximum(np.square(slopes).sum(axis=-1), 1e-6)
-        points = points - (_values(sdf, points) / squared)[:, None] * slopes
-    return points
+def shares_within(distances: np.ndarray, thresholds: Sequence[float]) -> tuple[float, ...]:
+    """The share of distances at most as great as each threshold."""
+    return tuple(float((distances <= threshold).mean()) for threshold in thresholds)
 
 
 def distances_to_mesh(points: np.ndarray, mesh: trimesh.Trimesh) -> np.ndarray:
-    """(n,) distances from points (n, 3) to the nearest point of any triangle.
+    """(n,) distances from points (n, 3) to the nearest point of any triangle, exact."""
+    return _MeshSide(mesh).nearest(points)[0]
 
-    A triangle whose corners lie within r of its centroid c is no nearer than |p - c| - r. Triangles are sorted into
-    classes of like r, and in each those with the nearest centroids are measured until this bound rules out the rest.
-    Only a point many triangles' sizes away gives up before, at MAX_CANDIDATES; its distance is then too great by at
-    most r.
+
+def feature_scores(
+    points: np.ndarray, mesh: trimesh.Trimesh, thresholds: Sequence[float] = (), clip: float = 5.0
+) -> dict[str, float | int | list[float]]:
+    """How far triangulated feature points, which no training saw, lie from a mesh; in the unit of both.
+
+    An independent but sparse truth: it says nothing of places without texture, and its own errors count as well, hence the
+    median and the mean of clipped distances.
+
+    Args:
+        points: (n, 3), of structure from motion.
+        mesh: to be judged.
+        thresholds: distances for `within`.
+        clip: greater distances count as this much in `mean_clipped`.
+
+    Raises:
+        InputError: no points, or a mesh without faces.
     """
-    triangles = np.asarray(mesh.triangles)
-    centroids = triangles.mean(axis=1)
-    radii = np.linalg.norm(triangles - centroids[:, None], axis=-1).max(axis=1)
-    classes = np.floor(np.log2(np.maximum(radii, 1e-12 * radii.max())))
-    nearest = np.full(len(points), np.inf)
-    for members in (classes == c for c in np.unique(classes)[::-1]):
-        _lower_to_class(nearest, points, triangles[members], centroids[members], radii[members].max())
-    return nearest
+    _PointSide("the feature points", points)
+    distances = _side("the mesh", mesh, None, 0).nearest(np.asarray(points, np.float64))[0]
+    return {
+        "n_points": len(points),
+        "median": float(np.median(distances)),
+        "mean": float(distances.mean()),
+        "mean_clipped": float(np.minimum(distances, clip).mean()),
+        "clip": clip,
+        "thresholds": list(thresholds),
+        "within": list(shares_within(distances, thresholds)),
+    }
 
 
-def _lower_to_class(
-    nearest: np.ndarray, points: np.ndarray, triangles: np.ndarray, centroids: np.ndarray, radius: float
-) -> None:
-    """Lowers distances (n,) of points to those to triangles (m, 3, 3) within `radius` of their centroids, in place."""
-    tree = cKDTree(centroids)
-    n_candidates = min(FIRST_CANDIDATES, len(triangles))
-    pending = np.arange(len(points))
-    while len(pending):
-        unresolved = []
-        for part in np.array_split(pending, -(-len(pending) * n_candidates // MAX_PAIRS)):
-            away, candidates = tree.query(points[part], k=np.arange(1, n_candidates + 1))
-            distances = _point_triangle_distances(points[part], triangles[candidates])
-            nearest[part] = np.minimum(nearest[part], distances.min(axis=1))
-            unresolved.append(part[away[:, -1] - radius < nearest[part]])
-        if n_candidates == min(len(triangles), MAX_CANDIDATES):
-            return
-        pending = np.concatenate(unresolved)
-        n_candidates = min(4 * n_candidates, len(triangles), MAX_CANDIDATES)
+class _MeshSide:
+    """A surface given as triangles."""
+
+    spacing = 0.0
+
+    def __init__(self, mesh: trimesh.Trimesh) -> None:
+        self.mesh = mesh
+
+    def sample(self, n_samples: int, seed: int) -> SurfacePoints:
+        return points_on_mesh(self.mesh, n_samples, seed)
+
+    def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        find = kernels_for("nearest_triangle", torch.device("cpu")).nearest_triangles
+        distances, faces = find(points, np.asarray(self.mesh.vertices), np.asarray(self.mesh.faces))
+        return distances, normals_of_faces(self.mesh, faces)
 
 
-def _point_triangle_distances(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(n, k) distances from points (n, 3) to triangles (n, k, 3, 3)."""
-    n, k = triangles.shape[:2]
-    repeated = np.repeat(points, k, axis=0)
-    closest = trimesh.triangles.closest_point(triangles.reshape(-1, 3, 3), repeated)
-    return np.linalg.norm(closest - repeated, axis=-1).reshape(n, k)
+class _FieldSide:
+    """A surface given by its exact signed distance."""
+
+    spacing = 0.0
+
+    def __init__(self, sdf: ScalarField, box: Tensor, resolution: int) -> None:
+        self.sdf, self.box, self.resolution = sdf, box, resolution
+
+    def sample(self, n_samples: int, seed: int) -> SurfacePoints:
+        points = sample_zero_set(self.sdf, self.box, n_samples, seed, self.resolution)
+        return SurfacePoints(points, self._normals(points))
+
+    def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # Along the perpendicular to the surface the gradient of its distance does not change.
+        return np.abs(values_at(self.sdf, points)), self._normals(points)
+
+    def _normals(self, points: np.ndarray) -> np.ndarray:
+        slopes = gradients_at(self.sdf, points)
+        return slopes / np.maximum(np.linalg.norm(slopes, axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
-def _values(sdf: Callable[[Tensor], Tensor], points: np.ndarray) -> np.ndarray:
-    """(n,) float64 values of a field at float64 points (n, 3)."""
-    with torch.no_grad():
-        return sdf(torch.from_numpy(points)).numpy()
+class _PointSide:
+    """A surface of which only points are known."""
+
+    def __init__(self, name: str, points: np.ndarray) -> None:
+        self.points = np.asarray(points, dtype=np.float64)
+        if self.points.ndim != 2 or self.points.shape[1] != 3 or len(self.points) == 0:
+            raise InputError(
+                f"surface evaluation: {name} has shape {self.points.shape}, expected points (n, 3), n > 0."
+            )
+        _check_finite(name, self.points)
+        self.tree = cKDTree(self.points)
+
+    @property
+    def spacing(self) -> float:
+        return mean_spacing(self.points)
+
+    def sample(self, n_samples: int, seed: int) -> SurfacePoints:
+        return SurfacePoints(self.points, None)
+
+    def nearest(self, points: np.ndarray) -> tuple[np.ndarray, None]:
+        return self.tree.query(points)[0], None
+
+
+def _side(name: str, surface: Surface, box: Tensor | None, resolution: int) -> _MeshSide | _FieldSide | _PointSide:
+    if isinstance(surface, trimesh.Trimesh):
+        if len(surface.faces) == 0:
+            raise InputError(f"surface evaluation: {name} is a mesh that has no faces; extract it again.")
+        _check_finite(name, np.asarray(surface.vertices))
+        return _MeshSide(surface)
+    if callable(surface):
+        assert box is not None, "a surface given as signed distance needs a box"
+        return _FieldSide(surface, box, resolution)
+    return _PointSide(name, surface)
+
+
+def _moved(surface: Surface, matrix: Tensor | None) -> Surface:
+    if matrix is None:
+        return surface
+    assert not callable(surface), "give a signed distance in the frame of the truth"
+    if isinstance(surface, trimesh.Trimesh):
+        return in_world(surface, matrix)
+    matrix = matrix.double().numpy()
+    return surface @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def _check_finite(name: str, points: np.ndarray) -> None:
+    if not np.isfinite(points).all():
+        raise InputError(f"surface evaluation: {name} holds coordinates that are NaN or infinite; make it again.")
+
+
+def _agreement(normals: np.ndarray | None, others: np.ndarray | None) -> float | None:
+    """Mean |cosine|: the outside of a mesh is often not known, so its sign is not asked for."""
+    return None if normals is None or others is None else float(np.abs((normals * others).sum(axis=1)).mean())

@@ -4,17 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from neus.errors import InputError
-from neus.evaluation.images import psnr, ssim
+from neus.evaluation.images import find_lpips, image_scores, mask_at, photograph_at
 from neus.experiment.load import load_model
 from neus.experiment.run_folder import RunFolder
 from neus.experiment.views import scene_of_run
 from neus.rendering.marched import fastest_renderer
 from neus.rendering.views import render_view
 
+# In the order in which they are told.
+SCORES = ("psnr", "ssim", "psnr_masked", "ssim_masked", "lpips", "mask_error")
+COLORS = "RGB as stored in the photographs, 255 = 1, no change of gamma; renders clipped to [0, 1], not rounded"
 # Pixels on each side of the window in which similarity is measured.
 SSIM_WINDOW = 11
 
@@ -27,6 +29,8 @@ def evaluate_run(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """PSNR (dB) and SSIM of every held-out view, over the whole image and inside the mask, and their means.
+
+    LPIPS as well where it is installed with its weights; under `lpips` the result says so, or why not.
 
     Args:
         folder: a run, trained with held-out views.
@@ -49,7 +53,7 @@ def evaluate_run(
         raise InputError(
             f"--scale {scale:g}: a view would have {smallest[0]} pixels, SSIM needs {SSIM_WINDOW} each way; use a larger scale."
         )
-    renderer = fastest_renderer(model)
+    renderer, (lpips, about_lpips) = fastest_renderer(model), find_lpips()
     n_rays, done = sum(c.width * c.height for c in cameras), 0
     views = []
     for view, camera in zip(held_out, cameras):
@@ -58,17 +62,15 @@ def evaluate_run(
         )
         done += camera.width * camera.height
         size = (camera.width, camera.height)
-        target = cv2.resize(scene.images[view], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-        image = seen.rgb.clamp(0.0, 1.0).numpy()
-        scores = {"psnr": psnr(image, target), "ssim": ssim(image, target)}
-        if scene.masks is not None:
-            mask = cv2.resize(scene.masks[view].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        mask = None if scene.masks is None else mask_at(scene.masks[view], *size)
+        scores = image_scores(seen.rgb, photograph_at(scene.images[view], *size), mask, lpips)
+        if mask is not None:
             scores["mask_error"] = float(((seen.foreground.numpy() > 0.5) != mask).mean())
-            if mask.any():
-                scores |= {"psnr_masked": psnr(image, target, mask), "ssim_masked": ssim(image, target, mask)}
         views.append({"view": view, "name": scene.names[view], **{k: round(v, 6) for k, v in scores.items()}})
-    names = [
-        name for name in ("psnr", "ssim", "psnr_masked", "ssim_masked", "mask_error") if any(name in v for v in views)
-    ]
-    mean = {name: round(float(np.mean([v[name] for v in views if name in v])), 6) for name in names}
-    return {"checkpoint": checkpoint.name, "scale": scale, "n_held_out": len(held_out), "mean": mean, "views": views}
+    mean = {
+        name: round(float(np.mean([v[name] for v in views if name in v])), 6)
+        for name in SCORES
+        if any(name in v for v in views)
+    }
+    settings = {"scale": scale, "colors": COLORS, "lpips": about_lpips}
+    return {"checkpoint": checkpoint.name, **settings, "n_held_out": len(held_out), "mean": mean, "views": views}

@@ -23,7 +23,8 @@ from neus.training.checkpoint import checkpoints_in
 
 # What a run writes; nothing else in the folder is touched by --overwrite.
 OWN_FOLDERS = ("checkpoints", "logs", "validations_fine", "normals", "meshes", "render", "recording")
-OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "evaluation.json", "mesh.ply")
+OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "mesh.ply")
+OWN_NUMBERS = "evaluation*.json"  # one file for each thing that `evaluate` measured
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,5 @@ class RunFolder:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in OWN_FILES:
             (self.path / name).unlink(missing_ok=True)
+        for path in self.path.glob(OWN_NUMBERS):
+            path.unlink(missing_ok=True)

@@ -31,7 +31,8 @@ def test_held_out_views_are_measured_and_the_numbers_lie_where_the_last_line_say
     seen = render_view(model, scene.camera(2)).rgb.numpy()
     error = np.square(seen - scene.images[2] / 255.0).mean()
     assert result["views"][1]["psnr"] == pytest.approx(-10 * math.log10(error), abs=1e-3)
-    assert f"psnr {result['mean']['psnr']:.4g}" in out[-2]
+    assert ["psnr", f"{result['mean']['psnr']:.4g}"] in [line.split() for line in out]
+    assert "psnr_masked" in result["views"][0] and isinstance(result["lpips"], str)
 
 
 def test_at_a_smaller_size(evaluate, tmp_path):

@@ -1,10 +1,12 @@
 import math
+import types
 
 import numpy as np
 import pytest
 import torch
 
-from neus.evaluation.images import psnr, ssim
+from neus.evaluation import images
+from neus.evaluation.images import image_scores, mask_at, photograph_at, psnr, ssim
 
 
 @pytest.fixture
@@ -62,3 +64,49 @@ def test_tensors_and_arrays_score_alike(target):
 
 def test_an_empty_mask_has_no_score(target):
     assert math.isnan(psnr(target, target, np.zeros((40, 50), bool)))
+
+
+def test_a_photograph_at_another_size_is_averaged_over_each_pixel():
+    photograph = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    expected = photograph.reshape(2, 2, 3, 2, 3).mean(axis=(1, 3)) / 255.0
+    # OpenCV rounds the mean to 8 bits, as a photograph of that size would be.
+    np.testing.assert_allclose(photograph_at(photograph, 3, 2), expected, atol=0.5 / 255.0 + 1e-6)
+    np.testing.assert_array_equal(photograph_at(photograph, 6, 4), (photograph / 255.0).astype(np.float32))
+
+
+def test_scores_are_the_same_whichever_way_the_render_comes(target):
+    photograph = (255 * target).round().astype(np.uint8)
+    seen = photograph_at(photograph, 50, 40)
+    rendered = target + 0.1 * np.random.default_rng(1).normal(size=target.shape)
+    mask = mask_at(np.arange(50) > np.full((40, 1), 20), 50, 40)
+    scores = image_scores(rendered, seen, mask)
+    clipped = rendered.clip(0, 1)
+    assert scores == image_scores(torch.from_numpy(rendered), seen, mask) == image_scores(clipped, seen, mask)
+    assert scores["psnr"] == psnr(clipped, seen) and scores["psnr_masked"] == psnr(clipped, seen, mask)
+    assert scores["ssim"] == ssim(clipped, seen) and scores["ssim_masked"] == ssim(clipped, seen, mask)
+    assert set(image_scores(rendered, seen, np.zeros((40, 50), bool))) == {"psnr", "ssim"}
+
+
+def test_lpips_says_what_is_missing_and_fetches_nothing(target, monkeypatch, tmp_path):
+    made = []
+
+    class Network:
+        def __init__(self, net, verbose):
+            made.append(net)
+
+        def eval(self):
+            return lambda image, other: (image - other).abs().mean()
+
+    monkeypatch.setattr(images.importlib.util, "find_spec", lambda name: None)
+    assert images.find_lpips() == (None, "not measured: the package lpips is not installed")
+    monkeypatch.setattr(images.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(images.importlib, "import_module", lambda name: types.SimpleNamespace(LPIPS=Network))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    found, reason = images.find_lpips()
+    assert found is None and "alexnet-owt-7be5be79.pth is not in the checkpoints" in reason and not made
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "alexnet-owt-7be5be79.pth").touch()
+    found, about = images.find_lpips()
+    assert made == ["alex"] and "AlexNet" in about
+    # The network takes [-1, 1], so a difference of 0.1 reaches it as 0.2.
+    assert image_scores(target * 0.5 + 0.1, target * 0.5, lpips=found)["lpips"] == pytest.approx(0.2, rel=1e-4)

@@ -1,0 +1,1 @@
+"""The nearest triangle of each point, exactly."""

@@ -1,0 +1,1 @@
+"""The depth of triangles in an image."""

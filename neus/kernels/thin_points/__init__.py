@@ -1,0 +1,1 @@
+"""Point sets thinned to a distance."""
