@@ -18,10 +18,12 @@ class RunRecord:
         self.path = path
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            self.parts: dict[str, Any] = content["parts"]
-            self.facts: dict[str, Any] = {k: v for k, v in content.items() if k != "parts"}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            self.parts, self.facts = {}, {}  # none yet, or not one of ours: the run starts over
+        except (OSError, ValueError):
+            content = {}  # none yet, or damaged by hand: the run starts over
+        is_ours = isinstance(content, dict) and isinstance(content.get("parts"), dict)
+        self.facts: dict[str, Any] = {k: v for k, v in content.items() if k != "parts"} if is_ours else {}
+        parts = content["parts"].items() if is_ours else ()
+        self.parts: dict[str, dict[str, Any]] = {name: part for name, part in parts if isinstance(part, dict)}
 
     def is_done(self, settings: dict[str, Any]) -> bool:
         """Whether every part was done with these settings."""

@@ -85,6 +85,7 @@ class BenchRun:
         """All that decides the result of each part; a part whose settings are still these is not done again."""
         config = read_config(self.conf, list(self.overrides))
         content = config_as_dict(replace(config, dataset=replace(config.dataset, data_dir="")))
+        del content["general"]  # where runs are written, which `bench` decides
         truth = self.data / FILE_NAME
         return {
             "train": {
