@@ -136,11 +136,14 @@ def _published(rows: Sequence[TableRow]) -> str:
 
 def _own_lines(rows: Sequence[TableRow], scans: list[int]) -> list[list[str]]:
     found: dict[tuple[str, str], dict[int, str]] = {}
+    clean_ups: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if value := cell(row.scores.get("dtu_chamfer"), 2):
             found.setdefault((row.conf, row.length), {})[dtu_scan(row.scene)] = value
+            clean_ups.setdefault((row.conf, row.length), {}).update(dict.fromkeys(row.clean_ups))
     return [
-        [f"ours, {conf}, {length}", *(values.get(s, "") for s in scans), "", "above", "as above", "measured here"]
+        [f"ours, {conf}, {length}", *(values.get(s, "") for s in scans), "", "above"]
+        + [f"clean-up: {'; '.join(clean_ups[conf, length])}", "measured here"]
         for (conf, length), values in found.items()
     ]
 

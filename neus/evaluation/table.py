@@ -70,6 +70,7 @@ class TableRow:
         seeds: that are done.
         scores: by key of the score.
         seconds: by part of the run, and of `all` together.
+        clean_ups: what was cut off meshes before DTU's measure, in words.
         problems: one line for each run that is not done, and for each that has something to say.
     """
 
@@ -79,6 +80,7 @@ class TableRow:
     seeds: tuple[int, ...]
     scores: dict[str, Spread]
     seconds: dict[str, Spread]
+    clean_ups: tuple[str, ...]
     problems: tuple[str, ...]
 
 
@@ -105,12 +107,15 @@ def rows_from_records(records: Iterable[dict[str, Any]]) -> list[TableRow]:
 
 def _row(scene: str, conf: str, length: str, records: list[dict[str, Any]]) -> TableRow:
     done = [record for record in records if record["status"] == "done"]
-    scores = [_numbers({k: v for part in r["parts"].values() for k, v in part["scores"].items()}) for r in done]
+    said = [{k: v for part in r["parts"].values() for k, v in part["scores"].items()} for r in done]
     seconds = [{name: part["seconds"] for name, part in r["parts"].items()} for r in done]
     seconds = [{**parts, "all": sum(parts.values())} for parts in seconds]
     seeds = tuple(record["seed"] for record in done)
     problems = tuple(line for record in records for line in _problems(record))
-    return TableRow(scene, conf, length, seeds, _spreads(scores), _spreads(seconds), problems)
+    clean_ups = tuple(dict.fromkeys(s["dtu_clean_up"] for s in said if "dtu_clean_up" in s))
+    return TableRow(
+        scene, conf, length, seeds, _spreads([_numbers(s) for s in said]), _spreads(seconds), clean_ups, problems
+    )
 
 
 def _problems(record: dict[str, Any]) -> list[str]:

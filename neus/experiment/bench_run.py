@@ -16,7 +16,7 @@ from neus.errors import InputError
 from neus.evaluation.feature_points import FILE_NAME
 from neus.evaluation.published import dtu_scan
 from neus.experiment.bench_record import RunRecord
-from neus.experiment.bench_scores import BUILT_IN, dtu_scores, image_scores, surface_scores_of
+from neus.experiment.bench_scores import BUILT_IN, DTU_FILE, NO_MESH, dtu_scores, image_scores, surface_scores_of
 from neus.experiment.build import pick_device
 from neus.experiment.config import config_as_dict, read_config
 from neus.experiment.machine import machine_facts, version_facts
@@ -96,8 +96,11 @@ class BenchRun:
                 "scene": folder_digest(self.data),
                 "device": pick_device(device).type,
             },
-            "evaluate": {"scale": self.scale, "dtu": self._dtu_arguments()},
-            "surface": {"truth": truth.stat().st_size if truth.is_file() else self.scene == BUILT_IN},
+            "evaluate": {"scale": self.scale},
+            "surface": {
+                "truth": truth.stat().st_size if truth.is_file() else self.scene == BUILT_IN,
+                "dtu": str(self.dtu_root) if self.is_measured_by_dtu else None,
+            },
         }
 
     def train_arguments(self, folder: Path, device: str, resume: bool) -> list[str]:
@@ -111,12 +114,17 @@ class BenchRun:
         ]
 
     def evaluate_arguments(self, folder: Path, device: str) -> list[str]:
-        """Of `neus`, to measure the held-out views, and DTU scans by their protocol."""
-        return ["evaluate", str(folder), "--scale", f"{self.scale:g}", "--device", device, *self._dtu_arguments()]
+        """Of `neus`, to measure the held-out views."""
+        return ["evaluate", str(folder), "--scale", f"{self.scale:g}", "--device", device]
 
-    def _dtu_arguments(self) -> list[str]:
-        is_measured = self.dtu_root is not None and dtu_scan(self.scene) is not None
-        return ["--dtu-root", str(self.dtu_root)] if is_measured else []
+    def dtu_arguments(self, folder: Path) -> list[str]:
+        """Of `neus`, to measure the mesh by DTU's protocol."""
+        return ["evaluate", str(folder), "--dtu-root", str(self.dtu_root), "--out", str(folder / DTU_FILE)]
+
+    @property
+    def is_measured_by_dtu(self) -> bool:
+        """Whether this is a scan of DTU and its truth is at hand."""
+        return self.dtu_root is not None and dtu_scan(self.scene) is not None
 
 
 def complete(run: BenchRun, out: Path, device: str, run_command: RunCommand) -> RunRecord:
@@ -143,11 +151,14 @@ def complete(run: BenchRun, out: Path, device: str, run_command: RunCommand) -> 
         if not record.has("evaluate", settings["evaluate"]):
             record.begin("evaluate", settings["evaluate"])
             seconds = _timed(run_command, run.evaluate_arguments(folder.path, device), log)
-            record.finish("evaluate", seconds, image_scores(folder.path) | dtu_scores(folder.path))
+            record.finish("evaluate", seconds, image_scores(folder.path))
         if not record.has("surface", settings["surface"]):
             record.begin("surface", settings["surface"])
             started = time.monotonic()
             scores = surface_scores_of(run.scene, run.data, folder.path / "mesh.ply")
+            if run.is_measured_by_dtu and NO_MESH not in scores.values():
+                _timed(run_command, run.dtu_arguments(folder.path), log)
+                scores |= dtu_scores(folder.path / DTU_FILE)
             record.finish("surface", time.monotonic() - started, scores)
         record.save(status="done", reason="", **_made_with(device))
     except Exception as error:  # the other runs go on, whatever this one met

@@ -8,11 +8,15 @@ from typing import Any
 import trimesh
 
 from neus.datasets.readers import read_scene
+from neus.errors import InputError
 from neus.evaluation.feature_points import FILE_NAME, feature_point_scores, read_feature_points
 from neus.experiment.demo import compare_with_truth
 
 # Name of the built-in scene, whose exact surface is known.
 BUILT_IN = "synthetic"
+# In the run folder: the numbers by DTU's protocol.
+DTU_FILE = "evaluation_dtu.json"
+NO_MESH = "no surface was found, so there is no mesh"
 
 
 def image_scores(folder: Path) -> dict[str, float]:
@@ -20,15 +24,20 @@ def image_scores(folder: Path) -> dict[str, float]:
     return json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["mean"]
 
 
-def dtu_scores(folder: Path) -> dict[str, float]:
-    """Chamfer distance by DTU's protocol, if `neus evaluate` wrote one: `dtu_chamfer`, millimetres."""
-    for path in [folder / "evaluation.json", *sorted(folder.glob("*dtu*.json"))]:
-        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        section = content.get("dtu", content if "dtu" in path.name else {})
-        value = section.get("chamfer") if isinstance(section, dict) else None
-        if isinstance(value, int | float):
-            return {"dtu_chamfer": float(value)}
-    return {}
+def dtu_scores(path: Path) -> dict[str, Any]:
+    """`dtu_chamfer` (mean of both directions, millimetres) and how the mesh was cleaned, as `evaluate --dtu-root` wrote them.
+
+    Raises:
+        InputError: no such numbers in the file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        chamfer = float(content["overall"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: no `overall` in it ({error!r}); expected what `evaluate --dtu-root` writes."
+        ) from error
+    return {"dtu_chamfer": chamfer, "dtu_clean_up": str(content.get("clean_up", "not stated"))}
 
 
 def surface_scores_of(scene: str, data: Path, path: Path) -> dict[str, Any]:
@@ -43,7 +52,7 @@ def surface_scores_of(scene: str, data: Path, path: Path) -> dict[str, Any]:
     """
     truth = data / FILE_NAME
     if not path.is_file():
-        return {"note": "no surface was found, so there is no mesh"}
+        return {"note": NO_MESH}
     mesh = trimesh.load(path, process=False, force="mesh")
     scores: dict[str, Any] = {"is_watertight": bool(mesh.is_watertight), "n_faces": len(mesh.faces)}
     if scene == BUILT_IN:

@@ -68,9 +68,9 @@ def test_published_values_stand_beside_dtu_scans_only():
 
 
 def test_ours_stand_first_when_measured_by_the_same_protocol():
-    page = page_of(record("dtu_scan24", dtu_chamfer=1.234), record("dtu_scan65", dtu_chamfer=2.0))
+    page = page_of(record("dtu_scan24", dtu_chamfer=1.234, dtu_clean_up="25 px"), record("dtu_scan65", dtu_chamfer=2.0))
     table = page[page.index("## Published") :]
-    assert "None of ours" not in table
+    assert "None of ours" not in table and "clean-up: 25 px | measured here" in table
     assert "| ours, quick.conf, 5 min | 1.23 | 2.00 |" in [x for x in table.splitlines() if x.startswith("|")][2]
 
 

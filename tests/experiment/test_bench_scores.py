@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from neus.errors import InputError
 from neus.evaluation.feature_points import FILE_NAME
 from neus.experiment import bench_scores
 from neus.experiment.bench_scores import dtu_scores, image_scores, surface_scores_of
@@ -48,13 +49,16 @@ def test_a_run_without_a_mesh_says_so(tmp_path):
     assert "no mesh" in surface_scores_of("ball", tmp_path, tmp_path / "mesh.ply")["note"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content"), [("evaluation.json", {"dtu": {"chamfer": 0.7}}), ("dtu.json", {"chamfer": 0.7})]
-)
-def test_dtu_numbers_are_found_in_either_file(tmp_path, name, content):
-    assert dtu_scores(tmp_path) == {}
-    (tmp_path / name).write_text(json.dumps({"mean": {"psnr": 20.0}} | content))
-    assert dtu_scores(tmp_path) == {"dtu_chamfer": 0.7}
+def test_dtu_numbers_are_taken_from_the_file_that_evaluate_wrote(tmp_path):
+    path = tmp_path / "evaluation_dtu.json"
+    with pytest.raises(InputError, match="expected what `evaluate --dtu-root` writes"):
+        dtu_scores(path)
+    for text in ("{", "[]", '{"accuracy": 1.0}'):
+        path.write_text(text)
+        with pytest.raises(InputError, match="no `overall` in it"):
+            dtu_scores(path)
+    path.write_text(json.dumps({"overall": 0.7, "clean_up": "25 px"}))
+    assert dtu_scores(path) == {"dtu_chamfer": 0.7, "dtu_clean_up": "25 px"}
 
 
 def test_image_scores_are_the_means(tmp_path):
