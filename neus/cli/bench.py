@@ -70,9 +70,10 @@ def run(options: argparse.Namespace) -> int:
         try:
             is_whole = bench.go(lambda: write_tables(bench, command, options.results))
         except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next one ends it at once, and its children with it
             bench.stop()
             children.stop()
+            bench.wait()  # a training saves a checkpoint first
             print(f"stopped; the same command goes on. So far: {options.out / 'bench.md'}")
             return EXIT_INTERRUPTED
     print(options.results or options.out / "bench.md")

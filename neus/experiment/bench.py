@@ -75,6 +75,7 @@ class Bench:
         self.run_command, self.on_line = run_command, on_line
         self.records: dict[str, dict[str, Any]] = {}
         self._lock, self._is_stopping, self._failure = threading.Lock(), False, None
+        self._threads: list[threading.Thread] = []
 
     def forget(self) -> None:
         """Lets every run be done anew."""
@@ -91,21 +92,25 @@ class Bench:
         if self.records:
             self.on_line(f"{len(self.records)} of {len(self.runs)} runs are done already")
         on_change()
-        threads = [
+        self._threads = [
             threading.Thread(target=self._work, args=(device, waiting, on_change), daemon=True)
             for device in self.devices
         ]
-        for thread in threads:
+        for thread in self._threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        self.wait()
         if self._failure:
             raise self._failure
         return all(record["status"] == "done" for record in self.all_records())
 
     def stop(self) -> None:
-        """Lets no further run begin."""
+        """Lets no further run begin; one that fails from now on was cut off and is no failure."""
         self._is_stopping = True
+
+    def wait(self) -> None:
+        """Until the runs that have begun are over."""
+        for thread in self._threads:
+            thread.join()
 
     def all_records(self) -> list[dict[str, Any]]:
         """One record for each run, in order, also for those that have not been looked at."""
@@ -126,6 +131,8 @@ class Bench:
                         return
                     run = waiting.popleft()
                 record = complete(run, self.out, device, self.run_command).as_dict()
+                if self._is_stopping and record["status"] != "done":
+                    return
                 with self._lock:
                     self.records[run.name] = record
                     on_change()
