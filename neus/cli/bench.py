@@ -1,0 +1,128 @@
+"""train and measure many scenes, and make one table
+
+example: neus bench synthetic data/dtu_scan65 data/lego --conf confs/quick_wmask.conf --minutes 2 5 --seeds 0 1 2 --out runs/bench
+         neus bench synthetic --conf confs/quick_wmask.conf --iterations 500 --out runs/bench --device cuda:0 cuda:1
+
+Started again with the same options it goes on: finished runs are kept, failed ones are tried again. A training that was cut
+off goes on from its checkpoint with --iterations, and starts over with --minutes, whose clock cannot be stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neus.cli.options import EXIT_INTERRUPTED, add_set_argument, positive_number, whole_number
+from neus.errors import InputError
+
+if TYPE_CHECKING:
+    from neus.experiment.bench_run import BenchRun
+
+EXIT_SOME_FAILED = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `bench`."""
+    parser.add_argument(
+        "scenes", nargs="+", metavar="SCENE", help="folder of a scene, or `synthetic` for the built-in one"
+    )
+    parser.add_argument("--conf", type=Path, nargs="+", required=True, dest="confs", help="conf file, or several")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=positive_number, nargs="+", metavar="M", help="as `train`; one run for each")
+    length.add_argument("--iterations", type=whole_number(1), nargs="+", metavar="N", help="in place of --minutes")
+    parser.add_argument("--seeds", type=whole_number(0), nargs="+", default=[0], metavar="S", help="default 0")
+    parser.add_argument("--out", type=Path, required=True, help="folder for runs, records and the table")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE.md", help="write the table there, too, such as docs/results.md"
+    )
+    parser.add_argument(
+        "--holdout", type=whole_number(2), default=8, metavar="K", help="measure on every K-th view (default 8)"
+    )
+    parser.add_argument("--scale", type=positive_number, default=1.0, help="of the held-out views (default 1)")
+    parser.add_argument(
+        "--dtu-root", type=Path, metavar="DIR", help="DTU's points and observation masks, for scenes named scanN"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="do every run anew")
+    add_set_argument(parser)
+    parser.add_argument(
+        "--device", nargs="+", default=["auto"], dest="devices", help="one run at a time on each (default auto)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Does all runs and writes the table; prints its path last. 1 if some run failed."""
+    from neus.cli.child import Children
+    from neus.experiment.bench import Bench, check_results_path, only_one_in, write_tables
+
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"--out {options.out}: is a file, expected a folder.")
+    if options.results:
+        check_results_path(options.results)
+    _check_devices(options.devices)
+    with only_one_in(options.out):
+        runs, children = _runs(options), Children()
+        bench = Bench(runs, options.out, options.devices, children.run, lambda line: print(line, flush=True))
+        if options.overwrite:
+            bench.forget()
+        command = command_line(options, [run.scene for run in runs])
+        try:
+            is_whole = bench.go(lambda: write_tables(bench, command, options.results))
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the next one ends it at once, and its children with it
+            bench.stop()
+            children.stop()
+            bench.wait()  # a training saves a checkpoint first
+            print(f"stopped; the same command goes on. So far: {options.out / 'bench.md'}")
+            return EXIT_INTERRUPTED
+    print(options.results or options.out / "bench.md")
+    return 0 if is_whole else EXIT_SOME_FAILED
+
+
+def _runs(options: argparse.Namespace) -> list[BenchRun]:
+    """All that is asked for; seed by seed, so that a table cut short has every scene once."""
+    from neus.experiment.bench import check_distinct, scene_folder
+    from neus.experiment.bench_run import BenchRun
+    from neus.experiment.config import read_config
+
+    for conf in options.confs:
+        read_config(conf, options.overrides)
+    if options.dtu_root is not None and not options.dtu_root.is_dir():
+        raise InputError(f"--dtu-root {options.dtu_root}: no such folder; expected DTU's Points/ and ObsMask/ in it.")
+    lengths = [(m, None) for m in options.minutes or ()] + [(None, n) for n in options.iterations or ()]
+    scenes = [scene_folder(scene, options.out) for scene in options.scenes]
+    runs = [
+        BenchRun(
+            name, data, conf, tuple(options.overrides), minutes, iterations, seed, options.holdout, options.scale,
+            options.dtu_root,
+        )
+        for seed in options.seeds
+        for name, data in scenes
+        for conf in options.confs
+        for minutes, iterations in lengths
+    ]  # fmt: skip
+    check_distinct(runs)
+    return runs
+
+
+def _check_devices(devices: list[str]) -> None:
+    from neus.experiment.build import pick_device
+
+    kinds = {pick_device(device).type for device in devices}
+    if len(kinds) > 1 or len(set(devices)) < len(devices):
+        raise InputError(
+            f"--device {' '.join(devices)}: expected different devices of one kind, or the table would compare unlike machines."
+        )
+
+
+def command_line(options: argparse.Namespace, scenes: list[str]) -> str:
+    """The command in the words of the options, scenes and confs by name: where they lie is nobody else's business."""
+    length = ["--minutes", *options.minutes] if options.minutes else ["--iterations", *options.iterations]
+    words = ["neus bench", *dict.fromkeys(scenes), "--conf", *(conf.name for conf in options.confs)]
+    words += [f"{x:g}" if isinstance(x, float) else x for x in length]
+    words += ["--seeds", *options.seeds, "--holdout", options.holdout]
+    words += ["--scale", f"{options.scale:g}"] if options.scale != 1.0 else []
+    words += ["--dtu-root", "DIR"] if options.dtu_root else []
+    words += [word for change in options.overrides for word in ("--set", change)]
+    return " ".join(map(str, [*words, "--device", *options.devices]))
