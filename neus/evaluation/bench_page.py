@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from neus.evaluation.published import dtu_scan, published_values
+from neus.evaluation.dtu import scan_of_name
+from neus.evaluation.published import published_values
 from neus.evaluation.table import MEASURES, TableRow, cell, markdown_table
 
 # First line of every page; a file without it was written by somebody and is not replaced.
@@ -98,7 +99,7 @@ def _versions_line(versions: dict[str, Any]) -> str:
 
 def _published(rows: Sequence[TableRow]) -> str:
     """Values of the field for the DTU scans among the rows, ours first; empty without such scans."""
-    scans = sorted({scan for row in rows if (scan := dtu_scan(row.scene)) is not None})
+    scans = sorted({scan for row in rows if (scan := scan_of_name(row.scene)) is not None})
     if not scans:
         return ""
     values = published_values()
@@ -139,7 +140,7 @@ def _own_lines(rows: Sequence[TableRow], scans: list[int]) -> list[list[str]]:
     clean_ups: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if value := cell(row.scores.get("dtu_chamfer"), 2):
-            found.setdefault((row.conf, row.length), {})[dtu_scan(row.scene)] = value
+            found.setdefault((row.conf, row.length), {})[scan_of_name(row.scene)] = value
             clean_ups.setdefault((row.conf, row.length), {}).update(dict.fromkeys(row.clean_ups))
     return [
         [f"ours, {conf}, {length}", *(values.get(s, "") for s in scans), "", "above"]

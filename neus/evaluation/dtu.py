@@ -73,8 +73,8 @@ class DtuTruth:
 def scan_of_name(name: str) -> int | None:
     """The scan's number in the name of a folder.
 
-    >>> scan_of_name("dtu_scan24"), scan_of_name("cup")
-    (24, None)
+    >>> scan_of_name("dtu_scan24"), scan_of_name("cup"), scan_of_name("kitchen_scanner")
+    (24, None, None)
     """
     found = re.search(r"scan_?(\d+)", name)
     return int(found[1]) if found else None

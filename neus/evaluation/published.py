@@ -4,7 +4,6 @@ Numbers that nobody could be found to say (rows remembered from papers, say) are
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,3 @@ def published_values() -> dict[str, Any]:
     True
     """
     return json.loads(SOURCE.read_text(encoding="utf-8"))
-
-
-def dtu_scan(name: str) -> int | None:
-    """The number of the DTU scan that a scene's name speaks of.
-
-    >>> dtu_scan("dtu_scan65"), dtu_scan("scan24"), dtu_scan("lego"), dtu_scan("kitchen_scanner")
-    (65, 24, None, None)
-    """
-    found = re.search(r"(?:^|_)scan(\d+)(?:_|$)", name)
-    return int(found[1]) if found else None

@@ -37,7 +37,7 @@ MEASURES = (
         "training writes it)",
     ),
     Measure(
-        "feature_mean", "feature points to mesh: mean, mm", 2,
+        "feature_mean_clipped", "feature points to mesh: mean, mm", 2,
         meaning="distance of triangulated feature points, which training never sees, to the nearest triangle, clipped at 5; "
         "world units, millimetres for DTU; says nothing of places without points",
     ),

@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from neus.errors import InputError
-from neus.evaluation.feature_points import FILE_NAME
-from neus.evaluation.published import dtu_scan
+from neus.evaluation.dtu import scan_of_name
 from neus.experiment.bench_record import RunRecord
-from neus.experiment.bench_scores import BUILT_IN, DTU_FILE, NO_MESH, dtu_scores, image_scores, surface_scores_of
+from neus.experiment.bench_scores import (
+    BUILT_IN,
+    DTU_FILE,
+    FEATURE_POINTS,
+    NO_MESH,
+    dtu_scores,
+    image_scores,
+    surface_scores_of,
+)
 from neus.experiment.build import pick_device
 from neus.experiment.config import config_as_dict, read_config
 from neus.experiment.machine import machine_facts, version_facts
@@ -86,7 +93,7 @@ class BenchRun:
         config = read_config(self.conf, list(self.overrides))
         content = config_as_dict(replace(config, dataset=replace(config.dataset, data_dir="")))
         del content["general"]  # where runs are written, which `bench` decides
-        truth = self.data / FILE_NAME
+        truth = self.data / FEATURE_POINTS
         return {
             "train": {
                 "conf": content,
@@ -124,7 +131,7 @@ class BenchRun:
     @property
     def is_measured_by_dtu(self) -> bool:
         """Whether this is a scan of DTU and its truth is at hand."""
-        return self.dtu_root is not None and dtu_scan(self.scene) is not None
+        return self.dtu_root is not None and scan_of_name(self.scene) is not None
 
 
 def complete(run: BenchRun, out: Path, device: str, run_command: RunCommand) -> RunRecord:
@@ -207,7 +214,7 @@ def folder_digest(folder: Path) -> str:
     """A short digest of the names and sizes of all files below a folder: tells altered scenes, not single pixels."""
     root = folder if folder.is_dir() else folder.parent
     names = [f"{p.relative_to(root).as_posix()} {p.stat().st_size}" for p in sorted(root.rglob("*")) if p.is_file()]
-    kept = [name for name in names if not name.startswith(FILE_NAME)]
+    kept = [name for name in names if not name.startswith(FEATURE_POINTS)]
     return hashlib.sha256("\n".join([folder.name, *kept]).encode()).hexdigest()[:16]
 
 

@@ -1,7 +1,6 @@
 """The numbers of one run of a benchmark: what `neus evaluate` wrote, and how far the mesh is from what is known."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,14 @@ import trimesh
 
 from neus.datasets.readers import read_scene
 from neus.errors import InputError
-from neus.evaluation.feature_points import FILE_NAME, feature_point_scores, read_feature_points
+from neus.evaluation.files import read_points
+from neus.evaluation.surface import feature_scores
 from neus.experiment.demo import compare_with_truth
 
 # Name of the built-in scene, whose exact surface is known.
 BUILT_IN = "synthetic"
+# Triangulated feature points that may lie in a scene's folder: `points` (P, 3), world units. Training never sees them.
+FEATURE_POINTS = "sfm_points.npz"
 # In the run folder: the numbers by DTU's protocol.
 DTU_FILE = "evaluation_dtu.json"
 NO_MESH = "no surface was found, so there is no mesh"
@@ -50,7 +52,7 @@ def surface_scores_of(scene: str, data: Path, path: Path) -> dict[str, Any]:
         data: its folder.
         path: the mesh.
     """
-    truth = data / FILE_NAME
+    truth = data / FEATURE_POINTS
     if not path.is_file():
         return {"note": NO_MESH}
     mesh = trimesh.load(path, process=False, force="mesh")
@@ -59,6 +61,6 @@ def surface_scores_of(scene: str, data: Path, path: Path) -> dict[str, Any]:
         exact = compare_with_truth(mesh, read_scene(data))
         scores |= {f"exact_{k}": getattr(exact, k) for k in ("chamfer", "accuracy", "completeness")}
     elif truth.is_file():
-        found = feature_point_scores(read_feature_points(truth), mesh)
-        scores |= {f"feature_{k}": v for k, v in asdict(found).items()}
+        found = feature_scores(read_points(truth), mesh)
+        scores |= {f"feature_{name}": found[name] for name in ("n_points", "mean_clipped", "median", "clip")}
     return scores

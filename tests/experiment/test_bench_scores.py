@@ -5,9 +5,8 @@ import pytest
 import trimesh
 
 from neus.errors import InputError
-from neus.evaluation.feature_points import FILE_NAME
 from neus.experiment import bench_scores
-from neus.experiment.bench_scores import dtu_scores, image_scores, surface_scores_of
+from neus.experiment.bench_scores import FEATURE_POINTS, dtu_scores, image_scores, surface_scores_of
 
 
 def test_a_mesh_of_the_exact_surface_of_the_built_in_scene_scores_nearly_zero(scene_folder, tmp_path, monkeypatch):
@@ -36,13 +35,13 @@ def test_a_mesh_of_the_exact_surface_of_the_built_in_scene_scores_nearly_zero(sc
 
 def test_feature_points_are_measured_where_they_lie_beside_the_scene(tmp_path):
     trimesh.creation.icosphere(subdivisions=4, radius=10.0).export(tmp_path / "mesh.ply")
-    assert "feature_mean" not in surface_scores_of("ball", tmp_path, tmp_path / "mesh.ply")
+    assert "feature_mean_clipped" not in surface_scores_of("ball", tmp_path, tmp_path / "mesh.ply")
     directions = np.random.default_rng(0).normal(size=(200, 3))
     points = 10.5 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    np.savez(tmp_path / FILE_NAME, points=points)
+    np.savez(tmp_path / FEATURE_POINTS, points=points)
     scores = surface_scores_of("ball", tmp_path, tmp_path / "mesh.ply")
     assert scores["is_watertight"] and scores["feature_n_points"] == 200
-    assert scores["feature_mean"] == pytest.approx(0.5, abs=0.02)
+    assert scores["feature_mean_clipped"] == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_run_without_a_mesh_says_so(tmp_path):
