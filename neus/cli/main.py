@@ -21,7 +21,7 @@ from neus.version import VERSION  # noqa: E402
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import demo, evaluate, mesh, render, report, train
+    from neus.cli import compare, demo, evaluate, mesh, render, report, train
 
     parser = OneLineParser(
         prog="neus",
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}")
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, parser_class=OneLineParser)
-    for module in (train, mesh, render, evaluate, report, demo):
+    for module in (train, mesh, render, evaluate, report, compare, demo):
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(

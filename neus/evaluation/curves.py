@@ -62,10 +62,10 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten within [low, high]; 2 and 5 times them as well where there are less than three.
+    """Powers of ten within [low, high]; 2 and 5 times them as well where there are less than three, else any round numbers.
 
-    >>> log_ticks(0.04, 0.7), log_ticks(1.0, 2000.0)
-    ([0.05, 0.1, 0.2, 0.5], [1.0, 10.0, 100.0, 1000.0])
+    >>> log_ticks(0.04, 0.7), log_ticks(1.0, 2000.0), log_ticks(0.011, 0.038)
+    ([0.05, 0.1, 0.2, 0.5], [1.0, 10.0, 100.0, 1000.0], [0.015, 0.02, 0.025, 0.03, 0.035])
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
 
@@ -73,7 +73,7 @@ def log_ticks(low: float, high: float) -> list[float]:
         candidates = (float(f"{m}e{d}") for d in decades for m in factors)
         return [v for v in candidates if low * 0.999 <= v <= high * 1.001]
 
-    return within((1,)) if len(within((1,))) >= 3 else within((1, 2, 5))
+    return next((found for found in (within((1,)), within((1, 2, 5))) if len(found) >= 3), None) or ticks(low, high, 6)
 
 
 def running_median(values: NDArray) -> NDArray:

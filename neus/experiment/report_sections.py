@@ -146,7 +146,7 @@ def curve_charts(runs: Sequence[tuple[str, list[dict[str, float]]]]) -> str:
     charts = [
         curves_svg("Loss", "log scale", losses, is_log=True),
         curves_svg("PSNR of the training rays", "dB", curves("psnr")),
-        curves_svg("Sharpness s", "1 / width of the surface, scene units, log scale", curves("sharpness"), is_log=True),
+        curves_svg("Sharpness s", "1 / scene unit, log scale", curves("sharpness"), is_log=True),
         curves_svg("Eikonal term", "mean (|∇f| − 1)², log scale", curves("eikonal"), is_log=True),
     ]
     remark = paragraph("Thin: as recorded, from single batches. Thick: running median.")
