@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=positive_number,
         metavar="M",
-        help="from the start of this command to RUN/mesh.ply and RUN/report.html, at any speed of the machine: schedules follow the clock, there "
-        "are no pictures on the way, the compilation of kernels is not counted; with --resume for M more minutes, in "
+        help="from the start of this command to RUN/mesh.ply and RUN/report.html, at any speed of the machine: schedules "
+        "follow the clock, there are no pictures on the way, the compilation of kernels is not counted; with --resume for M more minutes, in "
         "which the schedules go from where they were to their end",
     )
     length.add_argument(

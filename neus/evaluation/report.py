@@ -34,7 +34,8 @@ figure{margin:0;min-width:0}figure img{display:block;width:100%;height:auto;bord
 border:1px solid var(--line);border-radius:8px}figcaption{font-size:.84rem;padding:2px 2px 0}.six figcaption{padding:0 8px 4px}
 h3{font-size:.95rem;font-weight:600;margin:14px 0 4px}.bar{display:flex;height:22px;border-radius:6px;overflow:hidden;margin:8px 0}
 .bar i{min-width:1px}.key{display:inline-block;width:.8em;height:.8em;border-radius:3px;margin-right:.45em}
-.scale{display:flex;align-items:center;gap:8px;margin:4px 0;flex-wrap:wrap;font-size:.86rem;color:var(--soft)}.scale img{width:180px;height:11px;border-radius:3px}
+.scale{display:flex;align-items:center;gap:8px;margin:4px 0;flex-wrap:wrap;font-size:.86rem;color:var(--soft)}
+.scale img{width:180px;height:11px;border-radius:3px}
 details{margin:10px 0}summary{cursor:pointer;color:var(--soft)}pre{background:var(--card);border:1px solid var(--line);border-radius:8px;
 padding:10px;overflow-x:auto;font-size:12.5px}
 @media (max-width:640px){.four{grid-template-columns:repeat(2,1fr)}.six{grid-template-columns:repeat(3,1fr)}
@@ -146,7 +147,9 @@ def duration(seconds: float) -> str:
 def data_uri(picture: NDArray) -> str:
     """A picture (H, W, 3) RGB as JPEG, or (H, W, 4) RGBA as PNG, uint8, written into the page itself."""
     has_alpha = picture.shape[2] == 4
-    suffix, mime, options = (".png", "png", []) if has_alpha else (".jpg", "jpeg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    suffix, mime, options = (
+        (".png", "png", []) if has_alpha else (".jpg", "jpeg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    )
     swapped = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(suffix, swapped, options)[1]
     return f"data:image/{mime};base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"

@@ -94,7 +94,9 @@ def _drawn(vertices: NDArray, normals: NDArray, faces: NDArray, size: int) -> ND
     color = np.where(is_inside, INSIDE, OUTSIDE) * np.minimum(light, 1.0)
     premultiplied = np.concatenate([color, np.ones_like(light)], axis=-1) * is_hit
     small = cv2.resize(premultiplied, (size, size), interpolation=cv2.INTER_AREA)
-    small[..., :3] = np.sqrt(small[..., :3] / np.maximum(small[..., 3:], 1e-6))  # light adds up linearly, screens do not
+    small[..., :3] = np.sqrt(
+        small[..., :3] / np.maximum(small[..., 3:], 1e-6)
+    )  # light adds up linearly, screens do not
     return (small.clip(0.0, 1.0) * 255.0).round().astype(np.uint8)
 
 

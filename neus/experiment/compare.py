@@ -11,16 +11,14 @@ from neus.evaluation.error_map import color_error, error_picture
 from neus.evaluation.report import duration, figure, page, paragraph, section, sheet, table
 from neus.evaluation.six_sides import six_sides, upright_extent
 from neus.experiment.config import config_as_dict
-from neus.experiment.contact_sheet import SheetView, fitting_sheet, sheet_of
+from neus.experiment.contact_sheet import SheetView, sheet_of
 from neus.experiment.load import load_model
 from neus.experiment.report import RunGathered, gathered, mesh_of_run, onlooker
-from neus.experiment.report_sections import curve_charts, error_scale, figures_of, mesh_rows, score_of
+from neus.experiment.report_sections import curve_charts, error_scale, figures_of, mesh_rows
 from neus.experiment.run_folder import RunFolder
 from neus.experiment.views import scene_of_run
 from neus.files import written_whole
 from neus.rendering.marched import fastest_renderer
-
-EQUAL = "="
 
 
 def write_comparison(
@@ -51,16 +49,14 @@ def write_comparison(
     masked = all(run.config.train.mask_weight > 0 for run in runs)
     views = common_views(*runs)
     width = min(run.views[0].photograph.shape[1] for run in runs)
-    sheets = [
-        sheet_of(fastest_renderer(model), scene, views, width, masked) for model, scene in zip(models, scenes)
-    ]
+    sheets = [sheet_of(fastest_renderer(model), scene, views, width, masked) for model, scene in zip(models, scenes)]
     names = short_names(folders)
     sections = [
-        table(comparison_rows(*runs), ("", f"A: {names[0]}", f"B: {names[1]}")),
-        section("Settings that differ", _settings(runs)),
+        table([_psnr_row(*sheets), *comparison_rows(*runs)], ("", f"A: {names[0]}", f"B: {names[1]}")),
         section("Views", *(_view(a, b) for a, b in zip(*sheets)), error_scale()),
         section("Meshes", *_meshes(runs, scenes, models, seconds)),
-        section("Curves", curve_charts([(f"A: {names[0]}", runs[0].metrics), (f"B: {names[1]}", runs[1].metrics)])),
+        section("Curves", curve_charts([("A", runs[0].metrics), ("B", runs[1].metrics)])),
+        section("Settings that differ", _settings(runs)),
     ]
     with written_whole(out) as beside:
         beside.write_text(page(f"{names[0]} and {names[1]}", f"A: {run_a}   B: {run_b}", sections), encoding="utf-8")
@@ -105,10 +101,12 @@ def short_names(folders: tuple[Path, Path]) -> tuple[str, str]:
 
 def comparison_rows(a: RunGathered, b: RunGathered) -> list[tuple[str, str, str]]:
     """Numbers of both runs: (what, of A, of B)."""
-    rows = [("PSNR", *(f"{score} ({of})" for score, of in map(score_of, (a, b))))]
+    rows = []
     means = [run.evaluation["mean"] if run.evaluation else {} for run in (a, b)]
     for name in dict.fromkeys([*means[0], *means[1]]):
-        rows.append((f"evaluation: {name}", *(f"{mean[name]:.4g}" if name in mean else "not measured" for mean in means)))
+        rows.append(
+            (f"evaluation: {name}", *(f"{mean[name]:.4g}" if name in mean else "not measured" for mean in means))
+        )
     rows.append(("iterations", f"{a.iteration:,}", f"{b.iteration:,}"))
     rows.append(("training time", *map(_training_time, (a, b))))
     measures = [dict(mesh_rows(run.mesh.facts)) if run.mesh else {} for run in (a, b)]
@@ -131,6 +129,11 @@ def settings_that_differ(a: dict[str, Any], b: dict[str, Any], within: str = "")
         elif one != other:
             rows.append((f"{within}{key}", str(one), str(other)))
     return rows
+
+
+def _psnr_row(a: list[SheetView], b: list[SheetView]) -> tuple[str, str, str]:
+    what = f"PSNR of the {len(a)} views below" if len(a) > 1 else "PSNR of the view below"
+    return what, *(f"{np.mean([view.psnr for view in views]):.2f} dB" for views in (a, b))
 
 
 def _settings(runs: list[RunGathered]) -> str:

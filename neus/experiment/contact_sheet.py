@@ -17,7 +17,7 @@ from neus.rendering.model import Model
 from neus.rendering.views import normal_picture, render_view, rgb_picture
 
 # Views on a sheet; fewer if they would get narrower than this.
-MOST_VIEWS, NARROW = 4, 140
+MOST_VIEWS, NARROW = 4, 100
 # Pixels across: of the pictures, and of the one that is timed.
 WIDEST, NARROWEST, PROBE_WIDTH = 420, 48, 32
 
@@ -104,6 +104,4 @@ def _sheet_view(renderer: "Model | MarchedRenderer", scene: Scene, view: int, wi
         counted = mask | (seen.foreground.numpy() > 0.5)
     ratio = psnr(render / 255.0, photograph / 255.0, mask if mask is not None and mask.any() else None)
     error = color_error(render, photograph)
-    return SheetView(
-        view, scene.names[view], photograph, render, normal_picture(seen, camera), error, counted, ratio
-    )
+    return SheetView(view, scene.names[view], photograph, render, normal_picture(seen, camera), error, counted, ratio)

@@ -79,7 +79,9 @@ class RunGathered:
     seconds: float
 
 
-def write_report(folder: Path, seconds: float = SECONDS_ON_REQUEST, data: Path | None = None, device: str = "auto") -> Path:
+def write_report(
+    folder: Path, seconds: float = SECONDS_ON_REQUEST, data: Path | None = None, device: str = "auto"
+) -> Path:
     """Makes RUN/report.html anew and returns its path.
 
     Args:
@@ -162,7 +164,9 @@ def mesh_of_run(folder: Path, model: Model, seconds: float) -> tuple[trimesh.Tri
         mesh = surface_mesh(model, resolution)
     except InputError as error:
         return None, f"no mesh: {error}"
-    return in_world(mesh, model.scene_to_world), f"extracted for this page at {resolution}^3; `neus mesh` makes a finer one"
+    return in_world(
+        mesh, model.scene_to_world
+    ), f"extracted for this page at {resolution}^3; `neus mesh` makes a finer one"
 
 
 def shown_mesh(mesh: trimesh.Trimesh, scene: Scene, origin: str) -> MeshShown:

@@ -50,7 +50,9 @@ def report_sections(run: RunGathered) -> list[str]:
         section("Mesh", *_mesh(run)),
         section("Curves", curve_charts([("", run.metrics)])),
         section("Where time went", _time(run)),
-        section("What was run", table(what_was_run(run)), details("every setting (config.conf)", config_text(run.config))),
+        section(
+            "What was run", table(what_was_run(run)), details("every setting (config.conf)", config_text(run.config))
+        ),
     ]
 
 
@@ -64,7 +66,9 @@ def warnings_of(run: RunGathered) -> list[str]:
     if run.metrics and not math.isfinite(run.metrics[-1].get("total", 0.0)):
         said.append(f"The loss is not finite in iteration {run.metrics[-1]['iteration']}.")
     if not run.facts["held_out_views"]:
-        said.append("No view was held out: the views below were trained on and flatter the model (train with --holdout 8).")
+        said.append(
+            "No view was held out: the views below were trained on and flatter the model (train with --holdout 8)."
+        )
     if run.mesh is None:
         said.append(f"There is no mesh to show: {run.no_mesh}.")
         return list(dict.fromkeys(said))
@@ -104,12 +108,12 @@ def score_of(run: RunGathered) -> tuple[str, str]:
         mean = run.evaluation["mean"]
         name = "psnr_masked" if "psnr_masked" in mean else "psnr"
         where = " inside the masks" if name == "psnr_masked" else ""
-        return f"{mean[name]:.2f} dB", f"PSNR of {run.evaluation['n_held_out']} held-out views{where}"
+        return f"{mean[name]:.2f} dB", f"PSNR of {_counted(run.evaluation['n_held_out'], 'held-out view')}{where}"
     kind = "held-out" if run.facts["held_out_views"] else "training"
     width = run.views[0].photograph.shape[1]
     where = "" if run.views[0].counted.all() else " inside the masks"
     mean = sum(view.psnr for view in run.views) / len(run.views)
-    return f"{mean:.2f} dB", f"PSNR of {len(run.views)} {kind} views{where}, {width} px wide"
+    return f"{mean:.2f} dB", f"PSNR of {_counted(len(run.views), f'{kind} view')}{where}, {width} px wide"
 
 
 def figures_of(view: SheetView, kind: str = "") -> list[str]:
@@ -156,7 +160,9 @@ def curve_charts(runs: Sequence[tuple[str, list[dict[str, float]]]]) -> str:
 def mesh_rows(facts: MeshFacts) -> list[tuple[str, str]]:
     """Measures of a mesh, in world units."""
     volume = "none: the mesh is open" if facts.volume is None else f"{facts.volume:.5g} cubic world units"
-    pieces = f"{facts.components:,}" + ("" if facts.components == 1 else f", the largest with {100 * facts.largest_share:.2f} % of the area")
+    pieces = f"{facts.components:,}" + (
+        "" if facts.components == 1 else f", the largest with {100 * facts.largest_share:.2f} % of the area"
+    )
     return [
         ("vertices", f"{facts.vertices:,}"),
         ("faces", f"{facts.faces:,}"),
@@ -175,15 +181,24 @@ def what_was_run(run: RunGathered) -> list[tuple[str, str]]:
     versions = last.get("versions") or {k: v for k, v in facts.get("versions", {}).items() if k != "machine"}
     rows = [
         ("scene", f"{facts['scene']} ({facts.get('format', '?')})"),
-        ("views", f"{facts.get('n_views', '?')}, {len(held_out)} of them held out" + (f": {held_out}" if held_out else "")),
+        (
+            "views",
+            f"{facts.get('n_views', '?')}, {len(held_out)} of them held out" + (f": {held_out}" if held_out else ""),
+        ),
         ("surface", f"{run.config.model.surface}, mask weight {run.config.train.mask_weight:g}"),
         ("seed", str(facts.get("seed", run.config.train.seed))),
         ("device", last.get("device", "not recorded")),
         ("machine", last.get("machine", facts.get("versions", {}).get("machine", "not recorded"))),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
-    commands = [(f"command {i + 1}" if len(run.sessions) > 1 else "command", _told(s)) for i, s in enumerate(run.sessions)]
+    commands = [
+        (f"command {i + 1}" if len(run.sessions) > 1 else "command", _told(s)) for i, s in enumerate(run.sessions)
+    ]
     return rows + (commands or [("command", "not recorded")])
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def _told(session: dict[str, Any]) -> str:
