@@ -58,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=positive_number,
         metavar="M",
-        help="from the start of this command to RUN/mesh.ply and RUN/report.html, at any speed of the machine: schedules "
-        "follow the clock, there are no pictures on the way, the compilation of kernels is not counted; with --resume for M more minutes, in "
-        "which the schedules go from where they were to their end",
+        help="from the start of this command to RUN/mesh.ply and RUN/report.html, at any speed of the machine: "
+        "schedules follow the clock, there are no pictures on the way, the compilation of kernels is not counted; "
+        "with --resume for M more minutes, in which the schedules go from where they were to their end",
     )
     length.add_argument(
         "--iterations",
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
         with session.stage("mesh"):
             _write_mesh(trainer, folder, plan, session)
         session.save(folder.path)
-    if report := report_after_training(folder.path, trainer.model, session, *([plan.report_seconds] if plan else [])):
+    if report := report_after_training(folder.path, trainer.model, session, plan and plan.report_seconds):
         print(f"report: {report}")
     print(folder.path)
     return 0

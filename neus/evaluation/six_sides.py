@@ -81,23 +81,29 @@ def _drawn(vertices: NDArray, normals: NDArray, faces: NDArray, size: int) -> ND
     """One picture of vertices (n, 3), in large pixels along (right, up, towards the viewer) about the middle."""
     large = size * OVERSAMPLING
     points = vertices * (1.0, -1.0, 1.0) + (large / 2, large / 2, 0.0)
-    depth = np.full((large, large), -np.inf)
-    seen = np.zeros((large, large, 4))
+    depth = np.full((large, large), -np.inf, np.float32)
+    seen = np.zeros((large, large, 4), np.float32)
     _rasterise(np.ascontiguousarray(points), np.ascontiguousarray(normals), faces, depth, seen)
-    normal, is_inside, is_hit = seen[..., :3], seen[..., 3:] > 0, np.isfinite(depth)[..., None]
-    normal = np.where(is_inside, -normal, normal)
-    normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
-    light = np.full((large, large, 1), AMBIENT)
-    for direction, strength in LIGHTS:
-        toward = np.asarray(direction) / np.linalg.norm(direction)
-        light += strength * np.maximum(normal @ toward, 0.0)[..., None]
-    color = np.where(is_inside, INSIDE, OUTSIDE) * np.minimum(light, 1.0)
-    premultiplied = np.concatenate([color, np.ones_like(light)], axis=-1) * is_hit
+    is_hit = np.isfinite(depth)
+    premultiplied = np.zeros_like(seen)
+    premultiplied[is_hit] = np.concatenate([_lit(seen[is_hit]), np.ones((is_hit.sum(), 1), np.float32)], axis=-1)
     small = cv2.resize(premultiplied, (size, size), interpolation=cv2.INTER_AREA)
     small[..., :3] = np.sqrt(
         small[..., :3] / np.maximum(small[..., 3:], 1e-6)
     )  # light adds up linearly, screens do not
     return (small.clip(0.0, 1.0) * 255.0).round().astype(np.uint8)
+
+
+def _lit(seen: NDArray) -> NDArray:
+    """(p, 3) linear colours of points with (normal, whether their inside is seen), (p, 4)."""
+    is_inside = seen[:, 3:] > 0
+    normal = np.where(is_inside, -seen[:, :3], seen[:, :3])
+    normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    light = np.full((len(seen), 1), AMBIENT, np.float32)
+    for direction, strength in LIGHTS:
+        toward = np.asarray(direction, np.float32) / np.linalg.norm(direction).astype(np.float32)
+        light += strength * np.maximum(normal @ toward, 0.0)[:, None]
+    return np.where(is_inside, INSIDE, OUTSIDE) * np.minimum(light, 1.0)
 
 
 @_compiled

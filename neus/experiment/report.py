@@ -1,5 +1,6 @@
 """The report of a run: what was run, where time went, how it learnt, what it sees, its mesh; one page, RUN/report.html."""
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,10 @@ from neus.training.checkpoint import iteration_of
 from neus.training.metrics import read_metrics
 
 FILE = "report.html"
-# What a report made on request may take for its pictures, and one at the end of a training; seconds.
-SECONDS_ON_REQUEST, SECONDS_AFTER_TRAINING = 40.0, 6.0
+# What a report made on request may take for its pictures; seconds.
+SECONDS_ON_REQUEST = 40.0
+# One at the end of a training: a share of what that took, within these seconds.
+SHARE_AFTER_TRAINING, LEAST_AFTER_TRAINING, MOST_AFTER_TRAINING = 0.1, 0.3, 6.0
 # Of that, for the views, and for a mesh if the run has written none.
 VIEWS_SHARE, MESH_SHARE = 0.6, 0.4
 # A mesh for six small pictures need not be finer.
@@ -99,16 +102,25 @@ def write_report(
     return _write(gathered(folder, load_model(folder, device=device), scene, seconds))
 
 
-def report_after_training(
-    folder: Path, model: Model, session: Session, seconds: float = SECONDS_AFTER_TRAINING
-) -> Path | None:
-    """The same from what training still holds in memory; whatever goes wrong is said in one line and loses nothing."""
+def report_after_training(folder: Path, model: Model, session: Session, seconds: float | None = None) -> Path | None:
+    """The same from what training still holds in memory; whatever goes wrong is said in one line and loses nothing.
+
+    Args:
+        folder, model, session: of the training that has ended.
+        seconds: for the pictures; a small share of what the training took if None.
+
+    Returns:
+        RUN/report.html, or None if it could not be made.
+    """
     try:
+        if seconds is None:
+            share = SHARE_AFTER_TRAINING * sum(session.record["seconds"].values())
+            seconds = min(max(share, LEAST_AFTER_TRAINING), MOST_AFTER_TRAINING)
         scene = session.scene or scene_of_run(folder)
         return _write(gathered(folder, model.eval(), scene, seconds))
     except Exception as error:  # noqa: BLE001 the training is finished and saved: a page must not take that away
         said = " ".join(str(error).split()) or type(error).__name__
-        print(f"warning: no {FILE} is written ({said}); the run is whole. Try `neus report {folder}`.")
+        print(f"warning: no {FILE} is written ({said}); the run is whole. Try `neus report {folder}`.", file=sys.stderr)
         return None
 
 

@@ -27,7 +27,7 @@ LEAVING, LEAVING_SHARE = 1.0, 0.01
 REPORT_SHARE, REPORT_MOST = 0.03, 10.0
 # What a report takes beside its pictures, on two cores with a mesh of 256^3 points: mesh file, measures, six sides, page.
 # Of a short time it may take no more than this share.
-REPORT_FIXED, REPORT_FIXED_SHARE = 2.0, 0.05
+REPORT_FIXED, REPORT_FIXED_SHARE = 2.0, 0.2
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 

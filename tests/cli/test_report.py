@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trimesh
 
+from neus.cli import train as train_verb
 from neus.experiment import report
 from neus.experiment.session import read_sessions
 from neus.training.metrics import read_metrics
@@ -67,6 +68,7 @@ def test_a_failing_report_loses_nothing_and_says_so_in_one_line(train, tmp_path,
         raise ZeroDivisionError("of the\nworst kind")
 
     monkeypatch.setattr(report, "gathered", broken)
+    monkeypatch.setattr(train_verb, "MESH_RESOLUTION", 32)
     status, out, err = train("--iterations", "2", "--set", "train.save_freq=2")
     run = tmp_path / "run"
     assert status == 0 and out[-1] == str(run)
