@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--gpu", type=int, default=0)
     parser.add_argument("--case", default="")
     options = parser.parse_args(arguments)
+    options.command = shlex.join(["exp_runner.py", *arguments])
     config = read_config(options.conf, case=options.case)
     if "CASE_NAME" in config.general.base_exp_dir + config.dataset.data_dir:
         raise InputError(f"{options.conf}: names its folders by CASE_NAME; give --case.")
@@ -60,11 +62,16 @@ def _device(gpu: int) -> str:
 
 
 def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace, device: str) -> int:
+    from neus.experiment.report import report_after_training
+    from neus.experiment.session import Session
     from neus.experiment.train import train
 
     # NeuS keeps every checkpoint. It also writes over an earlier run without asking, which is not copied.
     config = replace(config, train=replace(config.train, keep_checkpoints=0))
-    trainer = train(config, folder, options.is_continue, options.overwrite, device)
+    session = Session(options.command)
+    trainer = train(config, folder, options.is_continue, options.overwrite, device, session=session)
+    if not trainer.stopped:
+        report_after_training(folder.path, trainer.model, session)
     print(folder.path)
     return EXIT_INTERRUPTED if trainer.stopped else 0
 

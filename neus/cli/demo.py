@@ -41,7 +41,9 @@ def run(options: argparse.Namespace) -> int:
     from neus.datasets.synthetic import MILLIMETRES_PER_UNIT, write_synthetic
     from neus.experiment.config import read_config, shipped_conf
     from neus.experiment.demo import DemoResult, Stages, compare_with_truth, comparison_picture
+    from neus.experiment.report import report_after_training
     from neus.experiment.run_folder import RunFolder
+    from neus.experiment.session import Session
     from neus.experiment.surface import surface_mesh
     from neus.experiment.time_plan import TimePlan
     from neus.experiment.train import train
@@ -70,8 +72,9 @@ def run(options: argparse.Namespace) -> int:
     config = replace(
         config, dataset=replace(config.dataset, data_dir=str(folder)), train=replace(config.train, seed=options.seed)
     )
+    session = Session(options.command)
     plan = TimePlan(TRAINING_MINUTES, time.monotonic())
-    trainer = train(config, run_folder, overwrite=True, device=options.device, plan=plan)
+    trainer = train(config, run_folder, overwrite=True, device=options.device, plan=plan, session=session)
     if trainer.stopped:
         return EXIT_INTERRUPTED
     model, scene = trainer.model.eval(), read_scene(folder)
@@ -80,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
         mesh = surface_mesh(model, MESH_RESOLUTION, on_progress=progress)
     n_components = mesh.body_count
     write_mesh(mesh, options.out / "mesh.ply", model.scene_to_world)
+    write_mesh(mesh, run_folder.path / "mesh.ply", model.scene_to_world)
     stages.begin("compare", "comparing with the exact surface")
     scores = compare_with_truth(in_world(largest_component(mesh), model.scene_to_world), scene)
     stages.begin("picture", "drawing the comparison")
@@ -89,6 +93,11 @@ def run(options: argparse.Namespace) -> int:
     cameras = orbit([scene.camera(v).scaled(ORBIT_SCALE) for v in range(len(scene))], ORBIT_FRAMES)
     with Progress("orbit", " frames") as progress:
         write_frames(model, cameras, ["rgb", "normal"], options.out / "orbit.mp4", progress)
+    stages.begin("report", "writing the report")
+    session.record["mesh"] = {"iteration": trainer.iteration, "resolution": MESH_RESOLUTION}
+    session.record["seconds"]["mesh"] = stages.seconds["mesh"]
+    session.save(run_folder.path)
+    report = report_after_training(run_folder.path, model, session)
     stages.end()
     result = DemoResult(
         scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(n_components), stages.seconds
@@ -102,5 +111,7 @@ def run(options: argparse.Namespace) -> int:
         f"Chamfer distance to the exact surface: {result.chamfer_mm:.3f} mm, "
         f"{100 * result.chamfer_mm / result.radius_mm:.2f} % of the scene's radius; seconds: {result.seconds}"
     )
+    if report:
+        print(f"report: {report}")
     print(picture)
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -20,7 +21,7 @@ from neus.version import VERSION  # noqa: E402
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import bench, demo, evaluate, mesh, render, train
+    from neus.cli import bench, compare, demo, evaluate, mesh, render, report, train
 
     parser = OneLineParser(
         prog="neus",
@@ -29,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}")
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, parser_class=OneLineParser)
-    for module in (train, mesh, render, evaluate, bench, demo):
+    for module in (train, mesh, render, evaluate, report, compare, bench, demo):
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
             return classic.main(arguments)
         options = build_parser().parse_args(arguments)
-        options.started = started
+        options.started, options.command = started, shlex.join(["neus", *arguments])
         return options.run(options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -27,6 +27,7 @@ from neus.errors import InputError
 if TYPE_CHECKING:
     from neus.experiment.config import ExperimentConfig
     from neus.experiment.run_folder import RunFolder
+    from neus.experiment.session import Session
     from neus.experiment.time_plan import TimePlan
     from neus.training.trainer import Trainer
 
@@ -57,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=positive_number,
         metavar="M",
-        help="from the start of this command to RUN/mesh.ply, at any speed of the machine: schedules follow the clock, there "
-        "are no pictures on the way, the compilation of kernels is not counted; with --resume for M more minutes, in "
-        "which the schedules go from where they were to their end",
+        help="from the start of this command to RUN/mesh.ply and RUN/report.html, at any speed of the machine: "
+        "schedules follow the clock, there are no pictures on the way, the compilation of kernels is not counted; "
+        "with --resume for M more minutes, in which the schedules go from where they were to their end",
     )
     length.add_argument(
         "--iterations",
@@ -71,20 +72,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, and extracts the mesh after so many minutes or iterations; prints the run folder last."""
+    """Trains, extracts the mesh after so many minutes or iterations, and reports; prints the run folder last."""
+    from neus.experiment.report import report_after_training
     from neus.experiment.run_folder import RunFolder
+    from neus.experiment.session import Session
     from neus.experiment.time_plan import TimePlan
     from neus.experiment.train import train
 
     folder = RunFolder(options.run_folder)
     config = _config(options, folder)
     plan = None if options.minutes is None else TimePlan(options.minutes, options.started)
-    trainer = train(config, folder, options.resume, options.overwrite, options.device, plan=plan)
+    session = Session(options.command, options.started)
+    trainer = train(config, folder, options.resume, options.overwrite, options.device, plan=plan, session=session)
     if trainer.stopped:
         print(folder.path)
         return EXIT_INTERRUPTED
     if plan or options.iterations:
-        _write_mesh(trainer, folder, plan)
+        with session.stage("mesh"):
+            _write_mesh(trainer, folder, plan, session)
+        session.save(folder.path)
+    if report := report_after_training(folder.path, trainer.model, session, plan and plan.report_seconds):
+        print(f"report: {report}")
     print(folder.path)
     return 0
 
@@ -121,7 +129,7 @@ def _config(options: argparse.Namespace, folder: RunFolder) -> ExperimentConfig:
     return replace(config, dataset=dataset, train=training)
 
 
-def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None) -> None:
+def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None, session: Session) -> None:
     """The surface in RUN/mesh.ply, in world units; a model without any is no reason to fail, its checkpoint is there."""
     from neus.experiment.surface import surface_mesh
     from neus.meshing.files import write_mesh
@@ -132,9 +140,11 @@ def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None) -> N
             mesh = surface_mesh(model, resolution, on_progress=progress)
     except InputError as error:
         print(f"warning: no mesh.ply is written: {error}", file=sys.stderr)
+        session.warn(f"No mesh.ply is written: {error}")
         return
     path = folder.path / "mesh.ply"
     write_mesh(mesh, path, model.scene_to_world)
+    session.record["mesh"] = {"iteration": trainer.iteration, "resolution": resolution}
     took = f"{plan.minutes_used():.2f} minutes: " if plan else ""
     print(
         f"{took}{trainer.iteration} iterations, mesh of {resolution}^3 with {len(mesh.vertices)} vertices, "

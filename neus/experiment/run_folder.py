@@ -4,6 +4,7 @@ RUN/config.conf             every setting, as resolved
 RUN/run.json                scene, views, versions
 RUN/checkpoints/ckpt_*.pth  RUN/metrics.jsonl  RUN/logs/ (TensorBoard)
 RUN/mesh.ply                after training with --minutes or --iterations
+RUN/sessions.jsonl          command, machine, times and warnings of each call of train      RUN/report.html
 RUN/validations_fine/  RUN/normals/  RUN/meshes/  RUN/render/  RUN/recording/   as in NeuS
 """
 
@@ -23,7 +24,7 @@ from neus.training.checkpoint import checkpoints_in
 
 # What a run writes; nothing else in the folder is touched by --overwrite.
 OWN_FOLDERS = ("checkpoints", "logs", "validations_fine", "normals", "meshes", "render", "recording")
-OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "mesh.ply")
+OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "mesh.ply", "sessions.jsonl", "report.html")
 OWN_NUMBERS = "evaluation*.json"  # one file for each thing that `evaluate` measured
 
 
@@ -122,3 +123,12 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         for path in self.path.glob(OWN_NUMBERS):
             path.unlink(missing_ok=True)
+
+
+def read_evaluation(folder: Path, checkpoint: str) -> dict[str, Any] | None:
+    """RUN/evaluation.json, if it is there, whole, and of that checkpoint."""
+    try:
+        content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        return content if content["checkpoint"] == checkpoint and content["mean"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from neus.evaluation.six_sides import prepare_drawing
 from neus.experiment.mesh_cost import MeshCost, measured_mesh_cost
 from neus.training.budget import TimeBudget
 from neus.training.hooks import CheckpointHook, clock_time
@@ -22,6 +23,11 @@ CHECKPOINT_SPEED = 100e6
 # Closing files and leaving the process: torch and TensorBoard take 0.3 to 1.3 s to unload on two busy cores; yet no
 # more than this share of the time, for short ones.
 LEAVING, LEAVING_SHARE = 1.0, 0.01
+# The report gets this share of the time, yet no more seconds than that; its pictures get fewer and smaller to fit.
+REPORT_SHARE, REPORT_MOST = 0.03, 10.0
+# What a report takes beside its pictures, on two cores with a mesh of 256^3 points: mesh file, measures, six sides, page.
+# Of a short time it may take no more than this share.
+REPORT_FIXED, REPORT_FIXED_SHARE = 2.0, 0.2
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
@@ -51,6 +57,15 @@ class TimePlan:
         """
         return next((r for below, r in RESOLUTION_BELOW if self.minutes < below), RESOLUTION_BEYOND)
 
+    @property
+    def report_seconds(self) -> float:
+        """For the pictures of the report.
+
+        >>> [TimePlan(m, 0.0).report_seconds for m in (1.0, 2.0, 10.0)]
+        [1.8, 3.6, 8.0]
+        """
+        return round(min(REPORT_SHARE * 60.0 * self.minutes, REPORT_MOST - REPORT_FIXED), 3)
+
     def left(self) -> float:
         """Seconds until the mesh is to be there."""
         return self._end - self.clock()
@@ -67,7 +82,9 @@ class TimePlan:
         """Compiles the kernels outside the time, and gives training what the mesh leaves of it."""
         self._checkpoints, self._first_iteration = checkpoints, trainer.iteration
         self._first_rays = trainer.steps.n_rays
-        took = trainer.prepare()
+        took, started = trainer.prepare(), self.clock()
+        prepare_drawing()
+        took += self.clock() - started
         self._end += took
         if took > 1.0:
             trainer.on_message(f"kernels compiled in {took:.1f} s, which is not counted")
@@ -95,6 +112,7 @@ class TimePlan:
         self.resolution = cost.resolution_within(MESH_SHARE * whole / margin, self.finest)
         leaving = min(LEAVING, LEAVING_SHARE * whole)
         reserve = margin * cost.seconds(self.resolution) + self._checkpoint_seconds(trainer) + leaving
+        reserve += self.report_seconds + min(REPORT_FIXED, REPORT_FIXED_SHARE * whole)
         self._training_left = self.left() - reserve
         trainer.time_budget.end_in(self._training_left)
 

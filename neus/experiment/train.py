@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from neus.experiment.build import scene_facts
 from neus.experiment.config import ExperimentConfig, config_as_dict
 from neus.experiment.load import new_model
 from neus.experiment.run_folder import RunFolder
+from neus.experiment.session import FAILED, FINISHED, STOPPED, Session, device_name
 from neus.experiment.time_plan import SECONDS_BETWEEN_CHECKPOINTS, TimePlan
 from neus.training.checkpoint import read_checkpoint
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
@@ -32,6 +33,7 @@ def train(
     device: str = "auto",
     extra_hooks: Sequence[Hook] = (),
     plan: TimePlan | None = None,
+    session: Session | None = None,
 ) -> Trainer:
     """Trains, from the start or from the newest checkpoint, until the end or Ctrl-C; the state is saved either way.
 
@@ -44,6 +46,7 @@ def train(
         extra_hooks: called after each iteration, after the usual ones.
         plan: train as long as it says, in place of `train.end_iter` iterations; there are no pictures and meshes on the way
             then, since nobody knows how long they take.
+        session: notes what this call does, in RUN/sessions.jsonl; a new one if None.
 
     Returns:
         The trainer as it stopped; `stopped` tells whether that was before the end.
@@ -52,7 +55,9 @@ def train(
         InputError: something wrong with scene, conf or folder; nothing is written then.
         TrainingDiverged: numbers were not finite again and again.
     """
-    scene = read_scene(Path(config.dataset.data_dir), config.dataset)
+    session = session or Session()
+    with session.stage("reading the scene"), session.noting_warnings():
+        scene = session.scene = read_scene(Path(config.dataset.data_dir), config.dataset)
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
     model = new_model(config, scene, device)
     time_budget = plan.new_budget(config.train.end_iter) if plan else None
@@ -72,6 +77,8 @@ def train(
         check_same_scene(content, facts, model.scene_to_world, path)
         trainer.load(content, path)
     run.prepare(config, facts, resume, overwrite)
+    session.record |= {"device": device_name(model.device), "from_iteration": trainer.iteration}
+    session.save(run.path)
     extra = {"config": config_as_dict(config), "scene": scene_facts(model), "run": facts}
     every_seconds = SECONDS_BETWEEN_CHECKPOINTS if plan else float("inf")
     checkpoints = CheckpointHook(run.checkpoints, lambda path: trainer.save(path, extra), every_seconds)
@@ -86,17 +93,33 @@ def train(
         else [*hooks, ValidationHook(run.path, trainer.scene, training_views), MeshHook(run.path)]
     )
     try:
-        with stopping_on_signals(trainer):
-            if plan:
-                plan.begin(trainer, checkpoints)
-            trainer.run([*hooks, *extra_hooks])
+        with stopping_on_signals(trainer), session.noting_warnings():
+            with session.stage("preparing: kernels, first shape"):
+                if plan:
+                    plan.begin(trainer, checkpoints)
+                trainer.begin()
+            with session.stage("training"):
+                trainer.run([*hooks, *extra_hooks])
+        session.record["state"] = STOPPED if trainer.stopped else FINISHED
+    except BaseException:
+        session.record["state"] = FAILED
+        raise
     finally:
         progress.close()
         writer.close()
+        _note_end(session, trainer, run)
     if trainer.stopped:
         path = checkpoints.save_now(trainer)
         print(f"stopped after iteration {trainer.iteration}; saved {path}; go on with --resume")
     return trainer
+
+
+def _note_end(session: Session, trainer: Trainer, run: RunFolder) -> None:
+    session.record["iteration"] = trainer.iteration
+    if trainer.recoveries:
+        session.warn(f"Numbers were not finite {trainer.recoveries} times; training went back and took smaller steps.")
+    with suppress(InputError):  # a full disk is said by what it keeps from being written first
+        session.save(run.path)
 
 
 def check_same_scene(content: dict[str, Any], facts: dict[str, Any], scene_to_world: Tensor, path: Path) -> None:

@@ -1,0 +1,134 @@
+"""A mesh drawn from six sides: parallel projection, one depth buffer, light from beside the camera."""
+
+import cv2
+import numpy as np
+import trimesh
+from numba import njit
+from numpy.typing import NDArray
+
+# Around the object as an onlooker goes, then from above and from below.
+SIDES = ("front", "right", "back", "left", "top", "bottom")
+# Drawn so many times larger than shown, then averaged: edges come out smooth.
+OVERSAMPLING = 2
+# Share of the picture that the object takes on the side where it is longest.
+FILL = 0.94
+# Where light comes from in the camera's axes (right, up, towards the viewer), how strong, and what is there without any.
+LIGHTS, AMBIENT = (((-0.5, 0.7, 0.6), 0.62), ((0.8, 0.1, 0.5), 0.16)), 0.07
+# Plaster outside; the inside, seen through a hole, is red.
+OUTSIDE, INSIDE = (0.93, 0.92, 0.89), (0.80, 0.32, 0.26)
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
+
+
+def six_sides(
+    mesh: trimesh.Trimesh, up: NDArray, front: NDArray, size: int = 300, extent: NDArray | None = None
+) -> dict[str, NDArray]:
+    """A picture (size, size, 4) uint8 RGBA of each of SIDES, all at one scale, transparent where nothing is.
+
+    Args:
+        mesh: in any frame; its vertex normals are used as they are.
+        up, front: (3,) in the mesh's frame: the vertical, and from the object to an onlooker before it.
+        size: pixels each way.
+        extent: (2, 3) corners that the pictures show, from `upright_extent`, to draw several meshes alike; the mesh's own if None.
+    """
+    views = side_axes(np.asarray(up, np.float64), np.asarray(front, np.float64))
+    upright = views["front"]
+    placed = np.asarray(mesh.vertices) @ upright.T
+    corners = placed if extent is None else extent
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    scale = FILL * size * OVERSAMPLING / max(float((high - low).max()), 1e-12)
+    vertices = (placed - (low + high) / 2) * scale
+    normals, faces = np.asarray(mesh.vertex_normals) @ upright.T, np.ascontiguousarray(mesh.faces, np.int64)
+    turns = {side: axes @ upright.T for side, axes in views.items()}
+    return {side: _drawn(vertices @ turn.T, normals @ turn.T, faces, size) for side, turn in turns.items()}
+
+
+def upright_extent(mesh: trimesh.Trimesh, up: NDArray, front: NDArray) -> NDArray:
+    """(2, 3) the corners of a mesh along the axes of the onlooker before it, as `six_sides` takes them."""
+    placed = np.asarray(mesh.vertices) @ side_axes(np.asarray(up, np.float64), np.asarray(front, np.float64))["front"].T
+    return np.stack([placed.min(axis=0), placed.max(axis=0)])
+
+
+def prepare_drawing() -> None:
+    """Compiles what draws, once; later calls find it compiled."""
+    six_sides(trimesh.creation.box(), np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.0]), 8)
+
+
+def side_axes(up: NDArray, front: NDArray) -> dict[str, NDArray]:
+    """Rows right, up and towards the viewer, (3, 3), of the onlooker at each of SIDES.
+
+    >>> axes = side_axes(np.array([0.0, 0.0, 2.0]), np.array([0.0, -1.0, 0.3]))
+    >>> axes["front"].tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]
+    """
+    up = up / np.linalg.norm(up)
+    ahead = front - (front @ up) * up
+    if np.linalg.norm(ahead) < 1e-6 * max(np.linalg.norm(front), 1e-12):  # seen from above: any side is the front
+        ahead = np.cross(up, np.eye(3)[np.abs(up).argmin()])
+    ahead = ahead / np.linalg.norm(ahead)
+    right = np.cross(up, ahead)
+    views = {
+        "front": (right, up, ahead),
+        "right": (-ahead, up, right),
+        "back": (-right, up, -ahead),
+        "left": (ahead, up, -right),
+        "top": (right, -ahead, up),
+        "bottom": (right, ahead, -up),
+    }
+    return {side: np.stack(views[side]) + 0.0 for side in SIDES}
+
+
+def _drawn(vertices: NDArray, normals: NDArray, faces: NDArray, size: int) -> NDArray:
+    """One picture of vertices (n, 3), in large pixels along (right, up, towards the viewer) about the middle."""
+    large = size * OVERSAMPLING
+    points = vertices * (1.0, -1.0, 1.0) + (large / 2, large / 2, 0.0)
+    depth = np.full((large, large), -np.inf, np.float32)
+    seen = np.zeros((large, large, 4), np.float32)
+    _rasterise(np.ascontiguousarray(points), np.ascontiguousarray(normals), faces, depth, seen)
+    is_hit = np.isfinite(depth)
+    premultiplied = np.zeros_like(seen)
+    premultiplied[is_hit] = np.concatenate([_lit(seen[is_hit]), np.ones((is_hit.sum(), 1), np.float32)], axis=-1)
+    small = cv2.resize(premultiplied, (size, size), interpolation=cv2.INTER_AREA)
+    small[..., :3] = np.sqrt(
+        small[..., :3] / np.maximum(small[..., 3:], 1e-6)
+    )  # light adds up linearly, screens do not
+    return (small.clip(0.0, 1.0) * 255.0).round().astype(np.uint8)
+
+
+def _lit(seen: NDArray) -> NDArray:
+    """(p, 3) linear colours of points with (normal, whether their inside is seen), (p, 4)."""
+    is_inside = seen[:, 3:] > 0
+    normal = np.where(is_inside, -seen[:, :3], seen[:, :3])
+    normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    light = np.full((len(seen), 1), AMBIENT, np.float32)
+    for direction, strength in LIGHTS:
+        toward = np.asarray(direction, np.float32) / np.linalg.norm(direction).astype(np.float32)
+        light += strength * np.maximum(normal @ toward, 0.0)[:, None]
+    return np.where(is_inside, INSIDE, OUTSIDE) * np.minimum(light, 1.0)
+
+
+@_compiled
+def _rasterise(points: NDArray, normals: NDArray, faces: NDArray, depth: NDArray, seen: NDArray) -> None:
+    """Writes depth and (normal, whether its inside is seen) of the nearest face of each pixel, whose centre is at +0.5."""
+    height, width = depth.shape
+    for face in range(len(faces)):
+        a, b, c = faces[face]
+        ax, ay, bx, by, cx, cy = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if area == 0.0 or not np.isfinite(area):
+            continue
+        left, right = max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0), min(int(max(ax, bx, cx) - 0.5), width - 1)
+        top, bottom = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0), min(int(max(ay, by, cy) - 0.5), height - 1)
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                x, y = column + 0.5, row + 0.5
+                u = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
+                v = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
+                w = 1.0 - u - v
+                if u < -1e-9 or v < -1e-9 or w < -1e-9:
+                    continue
+                z = u * points[a, 2] + v * points[b, 2] + w * points[c, 2]
+                if z > depth[row, column]:
+                    depth[row, column] = z
+                    for i in range(3):
+                        seen[row, column, i] = u * normals[a, i] + v * normals[b, i] + w * normals[c, i]
+                    seen[row, column, 3] = 1.0 if area > 0.0 else 0.0  # y points down: the outside turns the other way
