@@ -8,10 +8,7 @@ from trimesh import Trimesh
 from neus.meshing.color import color_vertices
 from neus.meshing.extract import extract_mesh
 from neus.rendering.model import Model, in_chunks
-
-# Points of one evaluation: the activations of wide networks for more of them would fill the memory of small GPUs.
-CHUNK = 2**15
-
+from neus.rendering.queries import CHUNK, fastest_sdf
 
 def surface_mesh(
     model: Model, resolution: int, threshold: float = 0.0, on_progress: Callable[[int, int], None] | None = None
@@ -28,7 +25,7 @@ def surface_mesh(
         InputError: no surface in the box.
     """
     mesh = extract_mesh(
-        in_chunks(model.sdf, CHUNK),
+        fastest_sdf(model),
         model.box.to(model.device, torch.float32),  # MPS has no float64
         resolution,
         level=threshold,
