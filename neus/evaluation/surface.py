@@ -116,7 +116,7 @@ def scores_from_distances(to_truth: np.ndarray, to_mesh: np.ndarray, thresholds:
 
 
 def surface_difference(
-    first: trimesh.Trimesh, second: trimesh.Trimesh, n_samples: int = 20_000, seed: int = 0
+    first: trimesh.Trimesh, second: trimesh.Trimesh, n_samples: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
     """Mean and greatest distance between two meshes, in their unit, from random points on each to the other's surface.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neus.errors import InputError
 from neus.meshing.lattice import (
+    BOUND_SAMPLES,
     Block,
     BoundTooSmall,
     Lattice,
@@ -36,6 +37,7 @@ def extract_mesh(
     chunk: int = 2**16,
     block: int = 64,
     on_progress: Callable[[int, int], None] | None = None,
+    bound_samples: int = BOUND_SAMPLES,
 ) -> trimesh.Trimesh:
     """The surface sdf = -level within a box, faces outwards, in the scene frame.
 
@@ -54,6 +56,7 @@ def extract_mesh(
         block: lattice cells along each side of a block, a power of two.
         on_progress: called with the number of blocks done and their total; starts again in the rare case that the
             field proves steeper than estimated.
+        bound_samples: points at which the slope is looked at, for the bound by which space is passed over.
 
     Raises:
         InputError: no surface in the box (with the range of distances seen), or a field that is not a number.
@@ -64,7 +67,7 @@ def extract_mesh(
         )
     lattice = Lattice(box, resolution, block)
     sampler = Sampler(sdf, lattice, offset=level, chunk=chunk)
-    bound = slope_bound(sdf, lattice, gradient)
+    bound = slope_bound(sdf, lattice, gradient, bound_samples)
     while True:
         try:
             parts = [
@@ -81,7 +84,7 @@ def extract_mesh(
     vertices, faces = _joined(*zip(*parts, strict=True))
     mesh = trimesh.Trimesh(lattice.positions(vertices), faces, process=False)
     if gradient is not None:
-        mesh.vertex_normals = _normals_at_vertices(mesh, gradient, box.device, chunk)
+        mesh.vertex_normals = vertex_normals_from_gradient(mesh, gradient, box.device, chunk)
     return mesh
 
 
@@ -121,8 +124,14 @@ def _joined(edges: tuple, vertices: tuple, faces: tuple) -> tuple[np.ndarray, np
     return np.concatenate(vertices)[representatives], numbers[faces]
 
 
-def _normals_at_vertices(mesh: trimesh.Trimesh, gradient: VectorField, device: torch.device, chunk: int) -> np.ndarray:
-    """(n, 3) unit normals from the field; where its gradient vanishes (on an edge, say), from the faces around."""
+def vertex_normals_from_gradient(
+    mesh: trimesh.Trimesh, gradient: VectorField, device: torch.device, chunk: int = 2**16
+) -> np.ndarray:
+    """(n, 3) unit normals from the field; where its gradient vanishes (on an edge, say), from the faces around.
+
+    Raises:
+        InputError: a gradient that is not a number.
+    """
     normals = np.empty(mesh.vertices.shape)
     for first in range(0, len(normals), chunk):
         points = torch.from_numpy(mesh.vertices[first : first + chunk].astype(np.float32)).to(device)

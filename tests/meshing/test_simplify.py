@@ -61,7 +61,11 @@ def test_a_mesh_open_where_it_was_cut_stays_open_there():
     ball = trimesh.creation.icosphere(4)
     half = trimesh.Trimesh(ball.vertices, ball.faces[ball.triangles_center[:, 2] > 0], process=True)
     few = simplified(half, 400)
-    assert not few.is_watertight and few.bounds[0, 2] == pytest.approx(half.bounds[0, 2], abs=0.03) and few.is_winding_consistent
+    assert (
+        not few.is_watertight
+        and few.bounds[0, 2] == pytest.approx(half.bounds[0, 2], abs=0.03)
+        and few.is_winding_consistent
+    )
 
 
 def test_few_faces_are_left_as_they_are_and_fewer_than_a_tetrahedron_has_are_refused():
