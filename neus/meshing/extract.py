@@ -81,7 +81,7 @@ def extract_mesh(
     parts = [part for part in parts if part is not None]
     if not parts or sampler.seen[0] >= 0 or sampler.seen[1] < 0:
         raise _no_surface(sampler, level)
-    vertices, faces = _joined(*zip(*parts, strict=True))
+    vertices, faces = _joined(parts)
     mesh = trimesh.Trimesh(lattice.positions(vertices), faces, process=False)
     if gradient is not None:
         mesh.vertex_normals = vertex_normals_from_gradient(mesh, gradient, box.device, chunk)
@@ -113,15 +113,19 @@ def _block_surface(
     side = lattice.resolution + 2
     edges = ((x * side + y) * side + z) * 3 + axes
     # Beyond the box lies one layer of outside points; what ends there is drawn back on to the box.
-    return edges, np.clip(vertices, 0, last), faces.astype(np.int64)
+    return edges, np.clip(vertices, 0, last), faces.astype(np.int32)
 
 
-def _joined(edges: tuple, vertices: tuple, faces: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (n, 3) and faces (m, 3) of all blocks, one vertex for each lattice edge."""
-    first_vertices = np.cumsum([0, *(len(part) for part in vertices)])[:-1]
-    faces = np.concatenate([part + first for part, first in zip(faces, first_vertices, strict=True)])
-    _, representatives, numbers = np.unique(np.concatenate(edges), return_index=True, return_inverse=True)
-    return np.concatenate(vertices)[representatives], numbers[faces]
+def _joined(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (n, 3) and faces (m, 3) of all blocks, one vertex for each lattice edge; empties the list, for its memory."""
+    n_vertices = [len(vertices) for _, vertices, _ in parts]
+    edges = np.concatenate([edges for edges, _, _ in parts])
+    vertices = np.concatenate([vertices for _, vertices, _ in parts])
+    firsts = np.cumsum([0, *n_vertices[:-1]])
+    faces = np.concatenate([faces + first for (_, _, faces), first in zip(parts, firsts, strict=True)])
+    parts.clear()
+    _, representatives, numbers = np.unique(edges, return_index=True, return_inverse=True)
+    return vertices[representatives], numbers[faces]
 
 
 def vertex_normals_from_gradient(
