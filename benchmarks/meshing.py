@@ -26,6 +26,7 @@ from neus.experiment.build import build_model, placed  # noqa: E402
 from neus.experiment.config import read_config  # noqa: E402
 from neus.experiment.load import load_model  # noqa: E402
 from neus.experiment.surface import Finish, surface_mesh  # noqa: E402
+from neus.meshing.clean import is_closed  # noqa: E402
 from neus.meshing.files import write_mesh  # noqa: E402
 from neus.rendering.model import Model  # noqa: E402
 from neus.rendering.queries import is_fused  # noqa: E402
@@ -59,12 +60,12 @@ def measure(run: Path | None, resolution: int, target_faces: int | None) -> dict
     return {
         "seconds": wall,
         "processor_seconds": cpu,
-        "peak_gib": peak_gib(),
         "gib_before": before,
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
-        "watertight": float(mesh.is_watertight),
+        "watertight": float(is_closed(mesh)),
         "fused": float(is_fused(model)),
+        "peak_gib": peak_gib(),
     }
 
 

@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.experiment.views import scene_of_run
     from neus.files import check_can_write
     from neus.geometry.similarity import scale_of
+    from neus.meshing.clean import is_closed
     from neus.meshing.files import SUFFIXES, write_mesh
 
     out = (
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         mean, greatest = (scale_of(model.scene_to_world) * moved if in_world else moved for moved in finish.moved)
         print(f"simplifying moved the surface by {mean:.3g} on average, {greatest:.3g} at most, in {unit}")
     print(
-        f"{len(mesh.vertices)} vertices, {len(mesh.faces)} faces, watertight: {'yes' if mesh.is_watertight else 'no'}, in {unit}"
+        f"{len(mesh.vertices)} vertices, {len(mesh.faces)} faces, watertight: {'yes' if is_closed(mesh) else 'no'}, in {unit}"
     )
     print(out)
     return 0
