@@ -136,9 +136,10 @@ def vertex_normals_from_gradient(
     Raises:
         InputError: a gradient that is not a number.
     """
-    normals = np.empty(mesh.vertices.shape)
+    vertices = mesh.vertices.view(np.ndarray)
+    normals = np.empty(vertices.shape)
     for first in range(0, len(normals), chunk):
-        points = torch.from_numpy(mesh.vertices[first : first + chunk].astype(np.float32)).to(device)
+        points = torch.from_numpy(vertices[first : first + chunk].astype(np.float32)).to(device)
         normals[first : first + chunk] = gradient(points).detach().cpu().numpy()
     if not np.isfinite(normals).all():
         raise InputError(
