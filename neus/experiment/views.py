@@ -95,6 +95,8 @@ def write_frames(
     scene: Scene | None = None,
     fps: float = FRAMES_PER_SECOND,
     on_start: Callable[[int, int], None] | None = None,
+    renderer: Model | MarchedRenderer | None = None,
+    settings: dict[str, str] | None = None,
 ) -> None:
     """Renders a camera path to an .mp4, or to numbered PNG files in a folder; several pictures stand side by side.
 
@@ -108,16 +110,18 @@ def write_frames(
         scene: whose nearest photograph is shown as `photo`.
         fps: frames per second of the film.
         on_start: called once with (frames found from an earlier run, frames in all).
+        renderer: of the model; None takes the fastest.
+        settings: what else the pictures depend on, by name, such as how the renderer is set.
 
     Raises:
         InputError: the output cannot be written.
     """
     is_film = out.suffix.lower() == ".mp4"
     place = out.with_name(f"{out.stem}_frames") if is_film else out
-    folder = FrameFolder(place, settings_of(model, cameras, what), len(cameras))
+    folder = FrameFolder(place, settings_of(model, cameras, what, **(settings or {})), len(cameras))
     missing = folder.missing()
     # Made before the clock of the progress line starts: it takes as long as a few frames.
-    renderer = fastest_renderer(model) if missing else model
+    renderer = renderer or (fastest_renderer(model) if missing else model)
     if on_start:
         on_start(len(cameras) - len(missing), len(cameras))
     for done, (number, frame) in enumerate(

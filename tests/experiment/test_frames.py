@@ -107,6 +107,17 @@ def test_an_interrupted_film_goes_on_with_the_missing_frames(film, tmp_path, mon
         assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FRAME_COUNT) == 5
 
 
+def test_the_renderer_given_is_used_and_frames_of_other_settings_are_made_anew(film, tmp_path, monkeypatch):
+    model, _, cameras = film
+    used = []
+    monkeypatch.setattr(views, "render_view", lambda *a, **k: (used.append(a[0]), render_view(model, a[1]))[1])
+    given = object()
+    for settings, n_rendered in (({"mode": "a"}, 2), ({"mode": "a"}, 2), ({"mode": "b"}, 4)):
+        write_frames(model, cameras[:2], ["rgb"], tmp_path / "f", renderer=given, settings=settings)
+        assert len(used) == n_rendered
+    assert all(renderer is given for renderer in used)
+
+
 def test_the_same_depth_has_the_same_shade_in_all_frames_of_a_film(film):
     model, _, cameras = film
     seen = render_view(model, cameras[0])
