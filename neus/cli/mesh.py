@@ -1,6 +1,7 @@
 """extract the surface of a trained model as a mesh
 
 example: neus mesh runs/scan65 --resolution 512 --out scan65.ply
+         neus mesh runs/scan65 --clean --target-faces 100000 --out scan65.glb
          neus mesh old_neus/ckpt_300000.pth --conf old_neus/config.conf --data data/dtu_scan65 --out scan65.glb
 """
 
@@ -31,10 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep", choices=("all", "largest"), default="all", help="all pieces (default) or the largest alone"
     )
     parser.add_argument(
+        "--clean",
+        action="store_true",
+        help="drop pieces that float: those outside the hull of the masks, and those below a hundredth of the largest's area",
+    )
+    parser.add_argument(
+        "--target-faces",
+        type=whole_number(4),
+        metavar="N",
+        help="simplify to about N triangles; how far the surface moves is measured and printed",
+    )
+    parser.add_argument(
         "--clip-to-masks",
         type=whole_number(0),
         metavar="PIXELS",
-        help="drop what lies outside the object masks, grown by so many pixels",
+        help="cut off what lies outside the object masks, grown by so many pixels; the mesh is open there",
     )
     parser.add_argument(
         "--threshold",
@@ -50,10 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Extracts, colours and writes the mesh; prints its path last."""
     from neus.experiment.load import load_model
-    from neus.experiment.surface import surface_mesh
+    from neus.experiment.surface import Finish, surface_mesh
     from neus.experiment.views import scene_of_run
     from neus.files import check_can_write
-    from neus.meshing.clean import clip_to_masks, largest_component
+    from neus.geometry.similarity import scale_of
+    from neus.meshing.clean import is_closed
     from neus.meshing.files import SUFFIXES, write_mesh
 
     out = (
@@ -66,21 +79,20 @@ def run(options: argparse.Namespace) -> int:
     model = load_model(options.run_folder, options.conf, options.device)
     scene = None
     in_world = options.frame == "world"
-    if options.clip_to_masks is not None or options.data is not None or (in_world and model.scene_to_world is None):
+    needs_masks = options.clip_to_masks is not None or options.clean
+    if needs_masks or options.data is not None or (in_world and model.scene_to_world is None):
         scene = scene_of_run(options.run_folder, options.data, options.conf)
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
+    finish = Finish(scene, options.clip_to_masks, options.clean, options.keep == "largest", options.target_faces)
     with Progress("mesh", " blocks") as progress:
-        mesh = surface_mesh(model, options.resolution, options.threshold, progress)
-    if options.clip_to_masks is not None:
-        if scene.masks is None:
-            raise InputError(f"--clip-to-masks: the scene in {scene.source} has no masks.")
-        mesh = clip_to_masks(mesh, [scene.camera(v) for v in range(len(scene))], scene.masks, options.clip_to_masks)
-    if options.keep == "largest":
-        mesh = largest_component(mesh)
+        mesh = surface_mesh(model, options.resolution, options.threshold, progress, finish)
     write_mesh(mesh, out, model.scene_to_world if in_world else None)
     unit = "world units" if in_world else "scene units"
+    if finish.moved is not None:
+        mean, greatest = (scale_of(model.scene_to_world) * moved if in_world else moved for moved in finish.moved)
+        print(f"simplifying moved the surface by {mean:.3g} on average, {greatest:.3g} at most, in {unit}")
     print(
-        f"{len(mesh.vertices)} vertices, {len(mesh.faces)} faces, watertight: {'yes' if mesh.is_watertight else 'no'}, in {unit}"
+        f"{len(mesh.vertices)} vertices, {len(mesh.faces)} faces, watertight: {'yes' if is_closed(mesh) else 'no'}, in {unit}"
     )
     print(out)
     return 0

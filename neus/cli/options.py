@@ -106,7 +106,14 @@ class Progress:
     """A progress line fed with (done, total), for functions that report so."""
 
     def __init__(self, description: str, unit: str) -> None:
-        self.bar = tqdm(desc=description, unit=unit, dynamic_ncols=True, unit_scale=True)
+        # Little smoothing of the rate: single slow frames or blocks should not make the time left jump.
+        self.bar = tqdm(desc=description, unit=unit, dynamic_ncols=True, unit_scale=True, smoothing=0.1)
+
+    def start(self, done: int, total: int) -> None:
+        """Begins at `done` of `total`, of which the rate knows nothing: an earlier run did those."""
+        self.bar.reset(total)
+        self.bar.initial = self.bar.n = self.bar.last_print_n = done
+        self.bar.refresh()
 
     def __call__(self, done: int, total: int) -> None:
         """Moves the line to `done` of `total`."""

@@ -1,8 +1,9 @@
-"""render views of a trained model: of the data set, between two of them, or from all round
+"""render views of a trained model: of the data set, from one to another, from all round, or along a path in a file
 
-example: neus render runs/scan65 --views 0,8 --what rgb,normal,depth --scale 0.5 --out views/
-         neus render runs/scan65 --between 3 17 --frames 60 --out between.mp4
+example: neus render runs/scan65 --views 0,8 --what photo,rgb,normal --side-by-side --scale 0.5 --out views/
+         neus render runs/scan65 --between 3 17 30 --frames 60 --out between.mp4
          neus render runs/scan65 --orbit 120 --out orbit.mp4
+         neus render runs/scan65 --path camera_path.json --what rgb,depth --out path.mp4
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from neus.geometry.cameras import Camera
     from neus.rendering.model import Model
 
-WHAT = ("rgb", "normal", "depth", "opacity")
+WHAT = ("photo", "rgb", "normal", "depth", "opacity")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +37,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--views", type=numbers_in_list, metavar="I,J,...", help="views of the data set")
-    which.add_argument("--between", type=whole_number(0), nargs=2, metavar=("I", "J"), help="from one view to another")
-    which.add_argument("--orbit", type=whole_number(2), metavar="FRAMES", help="round the object")
+    which.add_argument(
+        "--between", type=whole_number(0), nargs="+", metavar="I", help="from one view to another, through any between"
+    )
+    which.add_argument("--orbit", type=whole_number(2), metavar="FRAMES", help="round the object, as the cameras stand")
+    which.add_argument("--spiral", type=whole_number(2), metavar="FRAMES", help="round it from low to high and back")
+    which.add_argument(
+        "--path", type=Path, metavar="FILE.json", help="a camera path: ours (see --save-path) or nerfstudio's"
+    )
     parser.add_argument("--frames", type=whole_number(2), default=60, help="of --between (default 60)")
     parser.add_argument(
-        "--what", type=words_in_list(WHAT), default=["rgb"], help="some of rgb,normal,depth,opacity (default rgb)"
+        "--elevation", type=float, help="of --orbit, in degrees; also below the lowest camera (default: the cameras')"
     )
+    parser.add_argument("--fps", type=positive_number, help="frames per second (default 30, or what the --path says)")
+    parser.add_argument(
+        "--save-path", type=Path, metavar="FILE.json", help="write the cameras of the film, to be edited"
+    )
+    parser.add_argument(
+        "--what",
+        type=words_in_list(WHAT),
+        default=["rgb"],
+        help="some of photo,rgb,normal,depth,opacity (default rgb); in a film, photo is that of the nearest view",
+    )
+    parser.add_argument("--side-by-side", action="store_true", help="of --views: one picture for each view")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--scale", type=positive_number, default=1.0, help="of the size of the photographs (default 1)")
     size.add_argument("--width", type=whole_number(1), help="in pixels; the height follows")
@@ -51,16 +69,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Renders; prints the path of what was made last."""
+    from neus.datasets.camera_paths import write_camera_path
     from neus.experiment.load import load_model
     from neus.experiment.views import scene_of_run, write_frames
     from neus.files import check_can_write
-    from neus.rendering.paths import between, orbit
 
     out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "render"
     if options.views and out.suffix.lower() == ".mp4":
-        raise InputError(f"--out {out}: single views are written to a folder; give one, or use --between or --orbit.")
+        raise InputError(
+            f"--out {out}: single views are written to a folder; give one, or use --between, --orbit, --spiral or --path."
+        )
     if out.suffix and out.suffix.lower() != ".mp4":
         raise InputError(f"--out {out}: expected a folder or a file ending in .mp4.")
+    if options.between and len(options.between) < 2:
+        raise InputError("--between: found one view, expected two or more, such as --between 3 17.")
     check_can_write(out if out.suffix else out / "frame.png")
     model = load_model(options.run_folder, options.conf, options.device)
     scene = scene_of_run(options.run_folder, options.data, options.conf)
@@ -73,15 +95,30 @@ def run(options: argparse.Namespace) -> int:
     if options.views:
         _render_views(model, scene, options, out, sized)
     else:
-        if options.between:
-            start, end = (sized(scene.camera(v)) for v in options.between)
-            cameras = between(start, end, options.frames, there_and_back=False)
-        else:
-            cameras = orbit([sized(scene.camera(v)) for v in range(len(scene))], options.orbit)
+        cameras, fps = _path(scene, options, sized)
+        if options.save_path:
+            write_camera_path(options.save_path, cameras, scene.scene_to_world, fps)
         with Progress("render", " frames") as progress:
-            write_frames(model, cameras, options.what, out, progress)
+            write_frames(model, cameras, options.what, out, progress, scene, fps, progress.start)
     print(out)
     return 0
+
+
+def _path(scene: Scene, options: argparse.Namespace, sized: Callable[[Camera], Camera]) -> tuple[list[Camera], float]:
+    """The cameras of the film and its frames per second."""
+    from neus.datasets.camera_paths import DEFAULT_FPS, read_camera_path
+    from neus.rendering.paths import orbit, spiral, through
+
+    if options.path:
+        path = read_camera_path(options.path, scene.scene_to_world)
+        return [sized(camera) for camera in path.cameras], options.fps or path.fps
+    fps = options.fps or DEFAULT_FPS
+    if options.between:
+        return through([sized(scene.camera(v)) for v in options.between], options.frames), fps
+    around = [sized(scene.camera(v)) for v in range(len(scene))]
+    if options.spiral:
+        return spiral(around, options.spiral), fps
+    return orbit(around, options.orbit, elevation=options.elevation), fps
 
 
 def _render_views(
@@ -101,7 +138,10 @@ def _render_views(
         camera = sized(scene.camera(view))
         with Progress(f"view {view}", " rays") as progress:
             seen = render_view(renderer, camera, on_progress=progress)
-        for name, picture in pictures_of(seen, camera, options.what).items():
+        pictures = pictures_of(seen, camera, options.what, scene.images[view])
+        if options.side_by_side:
+            pictures = {"_".join(pictures): np.concatenate(list(pictures.values()), axis=1)}
+        for name, picture in pictures.items():
             write_picture(out / f"{view:03d}_{name}.png", picture)
         if "depth" in options.what:
             with written_whole(out / f"{view:03d}_depth.npy") as beside:

@@ -133,6 +133,18 @@ def scores_from_distances(
     )
 
 
+def surface_difference(
+    first: trimesh.Trimesh, second: trimesh.Trimesh, n_samples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Mean and greatest distance between two meshes, in their unit, from random points on each to the other's surface.
+
+    The greatest one is of the points drawn: a spike that covers less than a few parts in `n_samples` of the area can hide.
+    """
+    from_first = distances_to_mesh(sample_mesh(first, n_samples, seed), second)
+    from_second = distances_to_mesh(sample_mesh(second, n_samples, seed + 1), first)
+    return float((from_first.mean() + from_second.mean()) / 2), float(max(from_first.max(), from_second.max()))
+
+
 def shares_within(distances: np.ndarray, thresholds: Sequence[float]) -> tuple[float, ...]:
     """The share of distances at most as great as each threshold."""
     return tuple(float((distances <= threshold).mean()) for threshold in thresholds)

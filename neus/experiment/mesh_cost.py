@@ -14,6 +14,7 @@ from neus.errors import InputError
 from neus.meshing.extract import extract_mesh
 from neus.meshing.lattice import BOUND_SAMPLES, NEWTON_STEPS
 from neus.rendering.model import Model, in_chunks
+from neus.rendering.queries import fastest_sdf
 
 # Lattice on which points are counted, and points of the timed calls; gradients and colours cost several times more.
 PROBE_RESOLUTION, PROBE_POINTS, PROBE_VERTICES = 64, 2**15, 2**12
@@ -78,7 +79,8 @@ def measured_mesh_cost(
     low, high = model.box.to(model.device, torch.float32)
     points = torch.rand(PROBE_POINTS, 3, generator=torch.Generator().manual_seed(0)).to(low) * (high - low) + low
     few = points[:PROBE_VERTICES]
-    point = _seconds_of(lambda: model.sdf(points), clock) / PROBE_POINTS
+    sdf = fastest_sdf(model)
+    point = _seconds_of(lambda: sdf(points), clock) / PROBE_POINTS
     gradient = _seconds_of(lambda: model.gradient(few), clock) / PROBE_VERTICES
     color = _seconds_of(lambda: model.surface_color(few, few), clock) / PROBE_VERTICES
     assumed = MeshCost(SPHERE_POINTS, SPHERE_VERTICES, point, gradient, color)
@@ -89,11 +91,11 @@ def measured_mesh_cost(
     def counted_sdf(points: torch.Tensor) -> torch.Tensor:
         nonlocal n_points
         n_points += len(points)
-        return model.sdf(points)
+        return sdf(points)
 
     try:
         mesh = extract_mesh(
-            in_chunks(counted_sdf, PROBE_POINTS),
+            counted_sdf,
             torch.stack([low, high]),
             PROBE_RESOLUTION,
             gradient=in_chunks(model.gradient, PROBE_POINTS),

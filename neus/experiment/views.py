@@ -3,18 +3,20 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import cv2
 import imageio_ffmpeg
 import numpy as np
+import torch
 
-from neus.datasets.images import write_picture
 from neus.datasets.readers import DatasetConfig, read_scene
 from neus.datasets.scene import Scene
 from neus.errors import InputError
 from neus.experiment.config import read_config
+from neus.experiment.frames import FrameFolder, settings_of
 from neus.experiment.run_folder import RunFolder
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
-from neus.rendering.marched import fastest_renderer
+from neus.rendering.marched import MarchedRenderer, fastest_renderer
 from neus.rendering.model import Model
 from neus.rendering.views import RenderedView, depth_picture, normal_picture, render_view, rgb_picture
 
@@ -45,12 +47,19 @@ def scene_of_run(source: Path, data: Path | None = None, conf: Path | None = Non
     return read_scene(data or Path(config.data_dir), config)
 
 
-def pictures_of(seen: RenderedView, camera: Camera, what: list[str]) -> dict[str, np.ndarray]:
-    """(H, W, 3) uint8 RGB pictures by name: some of `rgb`, `normal`, `depth`, `opacity`."""
+def pictures_of(
+    seen: RenderedView,
+    camera: Camera,
+    what: list[str],
+    photograph: np.ndarray | None = None,
+    depth_span: tuple[float, float] | None = None,
+) -> dict[str, np.ndarray]:
+    """(H, W, 3) uint8 RGB pictures by name: some of `photo`, `rgb`, `normal`, `depth`, `opacity`."""
     makers: dict[str, Callable[[], np.ndarray]] = {
+        "photo": lambda: fitted(photograph, camera.width, camera.height),
         "rgb": lambda: rgb_picture(seen),
         "normal": lambda: normal_picture(seen, camera),
-        "depth": lambda: depth_picture(seen),
+        "depth": lambda: depth_picture(seen, depth_span),
         "opacity": lambda: np.repeat(
             (seen.foreground.clamp(0, 1).numpy() * 255.0).round().astype(np.uint8)[..., None], 3, -1
         ),
@@ -58,23 +67,81 @@ def pictures_of(seen: RenderedView, camera: Camera, what: list[str]) -> dict[str
     return {name: makers[name]() for name in what}
 
 
+def fitted(photograph: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(height, width, 3) a photograph scaled to fit, white beside it if its shape is another."""
+    factor = min(width / photograph.shape[1], height / photograph.shape[0])
+    size = max(1, round(photograph.shape[1] * factor)), max(1, round(photograph.shape[0] * factor))
+    method = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR
+    small = photograph if size == photograph.shape[1::-1] else cv2.resize(photograph, size, interpolation=method)
+    picture = np.full((height, width, 3), 255, np.uint8)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    picture[top : top + size[1], left : left + size[0]] = small
+    return picture
+
+
+def nearest_view(scene: Scene, camera: Camera) -> int:
+    """The view of the scene most like a camera: nearest in place (unit: the object's radius) and viewing direction."""
+    away = (scene.camera_to_scene[:, :3, 3] - camera.center).norm(dim=-1)
+    turned = (scene.camera_to_scene[:, :3, 2] - camera.forward).norm(dim=-1)
+    return int((away + turned).argmin())
+
+
 def write_frames(
-    model: Model, cameras: list[Camera], what: list[str], out: Path, on_frame: Callable[[int, int], None] | None = None
+    model: Model,
+    cameras: list[Camera],
+    what: list[str],
+    out: Path,
+    on_frame: Callable[[int, int], None] | None = None,
+    scene: Scene | None = None,
+    fps: float = FRAMES_PER_SECOND,
+    on_start: Callable[[int, int], None] | None = None,
+    renderer: Model | MarchedRenderer | None = None,
+    settings: dict[str, str] | None = None,
 ) -> None:
     """Renders a camera path to an .mp4, or to numbered PNG files in a folder; several pictures stand side by side.
+
+    Frames are written to a folder first (of an .mp4: NAME_frames beside it, removed once the film is whole). If that
+    holds frames of the same model, path and pictures from a run that was interrupted, only the others are rendered.
+
+    Args:
+        model, cameras, what: one frame for each camera; names as of `pictures_of`.
+        out: ends in .mp4, or is a folder.
+        on_frame: called with (frames done, frames in all) after each.
+        scene: whose nearest photograph is shown as `photo`.
+        fps: frames per second of the film.
+        on_start: called once with (frames found from an earlier run, frames in all).
+        renderer: of the model; None takes the fastest.
+        settings: what else the pictures depend on, by name, such as how the renderer is set.
 
     Raises:
         InputError: the output cannot be written.
     """
-    if out.suffix.lower() == ".mp4":
-        write_video(out, _frames(model, cameras, what, on_frame), cameras[0].width * len(what), cameras[0].height)
-        return
-    for number, frame in enumerate(_frames(model, cameras, what, on_frame)):
-        write_picture(out / f"{number:04d}.png", frame)
+    is_film = out.suffix.lower() == ".mp4"
+    place = out.with_name(f"{out.stem}_frames") if is_film else out
+    folder = FrameFolder(place, settings_of(model, cameras, what, **(settings or {})), len(cameras))
+    missing = folder.missing()
+    # Made before the clock of the progress line starts: it takes as long as a few frames.
+    renderer = renderer or (fastest_renderer(model) if missing else model)
+    if on_start:
+        on_start(len(cameras) - len(missing), len(cameras))
+    for done, (number, frame) in enumerate(
+        _frames(renderer, cameras, what, missing, scene), len(cameras) - len(missing)
+    ):
+        folder.write(number, frame)
+        if on_frame:
+            on_frame(done + 1, len(cameras))
+    if is_film:
+        height, width = folder.read(0).shape[:2]
+        write_video(out, (folder.read(number) for number in range(len(cameras))), width, height, fps)
+        folder.remove()
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: int) -> None:
+def write_video(
+    path: Path, frames: Iterable[np.ndarray], width: int, height: int, fps: float = FRAMES_PER_SECOND
+) -> None:
     """Writes frames (H, W, 3) uint8 as H.264 in MP4, which plays in browsers; odd sizes lose a row or column.
+
+    Its table of contents stands in front, so that it plays while it is still being loaded.
 
     Raises:
         InputError: the file cannot be written.
@@ -84,11 +151,12 @@ def write_video(path: Path, frames: Iterable[np.ndarray], width: int, height: in
         video = imageio_ffmpeg.write_frames(
             str(beside),
             size,
-            fps=FRAMES_PER_SECOND,
+            fps=fps,
             codec="libx264",
             pix_fmt_out="yuv420p",
             macro_block_size=2,
             quality=8,
+            output_params=["-movflags", "+faststart"],
         )
         video.send(None)
         n_frames = 0
@@ -111,11 +179,14 @@ def _frames_in(path: Path) -> int:
 
 
 def _frames(
-    model: Model, cameras: list[Camera], what: list[str], on_frame: Callable[[int, int], None] | None
-) -> Iterable[np.ndarray]:
-    renderer = fastest_renderer(model)
-    for number, camera in enumerate(cameras):
-        seen = render_view(renderer, camera)
-        yield np.concatenate(list(pictures_of(seen, camera, what).values()), axis=1)
-        if on_frame:
-            on_frame(number + 1, len(cameras))
+    renderer: Model | MarchedRenderer, cameras: list[Camera], what: list[str], numbers: list[int], scene: Scene | None
+) -> Iterable[tuple[int, np.ndarray]]:
+    """The frames of some numbers, with those."""
+    distances = torch.stack([camera.center.norm() for camera in cameras])
+    # The object lies inside the unit sphere.
+    span = float((distances.min() - 1.0).clamp_min(0.0)), float(distances.max() + 1.0)
+    for number in numbers:
+        seen = render_view(renderer, cameras[number])
+        photograph = scene.images[nearest_view(scene, cameras[number])] if "photo" in what else None
+        pictures = pictures_of(seen, cameras[number], what, photograph, span)
+        yield number, np.concatenate(list(pictures.values()), axis=1)

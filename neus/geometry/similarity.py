@@ -36,6 +36,17 @@ def transform_points(matrix: Tensor, points: Tensor) -> Tensor:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
+def transform_poses(matrix: Tensor, poses: Tensor) -> Tensor:
+    """Rigid poses (..., 4, 4) seen from another frame: centres are moved by the similarity (4, 4), axes only turned.
+
+    >>> transform_poses(similarity(2.0, torch.tensor([1.0, 0.0, 0.0])), torch.eye(4))[:, 3]
+    tensor([1., 0., 0., 1.])
+    """
+    moved = matrix.to(poses) @ poses
+    moved[..., :3, :3] = moved[..., :3, :3] / scale_of(matrix)
+    return moved
+
+
 def scale_of(matrix: Tensor) -> float:
     """Target units per source unit of a similarity (4, 4): the cube root of its determinant.
 

@@ -1,4 +1,4 @@
-"""Less mesh: the largest component, and what the masks allow. Normals and colours of what stays are kept."""
+"""Less mesh: pieces that float, all but the largest, what masks rule out. Normals and colours of what stays are kept."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,89 @@ from scipy.sparse.csgraph import connected_components
 from neus.errors import InputError
 from neus.geometry.cameras import Camera, project
 
+# A piece smaller than this part of the largest one's area is no part of the object that anyone would miss.
+FLOATER_SHARE = 0.01
+# Masks are inexact: a piece must fall this part of the image's width beside a mask, in more than this share of the views.
+SLACK_SHARE, WRONG_SHARE = 0.01, 0.05
+# Vertices of a piece that are looked at; the piece goes if most of them lie outside.
+LOOKED_AT = 2000
+FACES_AT_ONCE = 2**18
+
 
 def largest_component(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     """The connected component of greatest area: unlike face counts, areas do not depend on the triangles' size."""
+    piece_of_face = _piece_of_vertex(mesh)[mesh.faces[:, 0]]
+    areas = np.bincount(piece_of_face, weights=_areas(mesh))
+    return with_faces(mesh, piece_of_face == areas.argmax())
+
+
+def without_floaters(
+    mesh: trimesh.Trimesh,
+    cameras: Sequence[Camera] = (),
+    masks: Sequence[np.ndarray] = (),
+    min_share: float = FLOATER_SHARE,
+) -> trimesh.Trimesh:
+    """The mesh without pieces (connected components) that hang in the air, and without bubbles inside it.
+
+    First pieces go of which most lies outside the hull of the masks, by SLACK_SHARE of the image's width in more than
+    WRONG_SHARE of all views; then those whose area is less than `min_share` of the largest that is left. What stays is
+    whole: nothing is cut, a closed mesh stays closed.
+
+    Args:
+        mesh: in the frame of the cameras.
+        cameras, masks: V views and arrays (H, W) bool of their sizes, True on the object; none judge by size alone.
+        min_share: of the area of the largest piece.
+
+    Raises:
+        InputError: no piece lies within the masks.
+    """
+    piece_of_vertex = _piece_of_vertex(mesh)
+    piece_of_face = piece_of_vertex[mesh.faces[:, 0]]
+    areas = np.bincount(piece_of_face, weights=_areas(mesh), minlength=piece_of_vertex.max() + 1)
+    if len(cameras):
+        areas[_share_outside(mesh, piece_of_vertex, cameras, masks) > 0.5] = 0.0
+        if not areas.any():
+            raise InputError(
+                f"cleaning: none of the {len(areas)} pieces of the mesh lies within the masks; "
+                "expected the mesh and the masks of the same scene. Check --data, or leave --clean out."
+            )
+    return with_faces(mesh, (areas >= max(min_share * areas.max(), np.finfo(float).tiny))[piece_of_face])
+
+
+def _areas(mesh: trimesh.Trimesh) -> np.ndarray:
+    """(m,) areas of the faces; unlike the mesh's own, nothing three times as large is kept for later."""
+    areas = np.empty(len(mesh.faces))
+    vertices, faces = mesh.vertices.view(np.ndarray), mesh.faces.view(np.ndarray)
+    for first in range(0, len(areas), FACES_AT_ONCE):
+        a, b, c = vertices[faces[first : first + FACES_AT_ONCE].T]
+        areas[first : first + FACES_AT_ONCE] = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    return areas
+
+
+def _piece_of_vertex(mesh: trimesh.Trimesh) -> np.ndarray:
+    """(n,) the number of the connected component of each vertex."""
     n_vertices = len(mesh.vertices)
     starts, ends = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
     edges = coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(n_vertices, n_vertices))
-    component_of_face = connected_components(edges, directed=False)[1][mesh.faces[:, 0]]
-    areas = np.bincount(component_of_face, weights=mesh.area_faces)
-    return with_faces(mesh, component_of_face == areas.argmax())
+    return connected_components(edges, directed=False)[1]
+
+
+def _share_outside(
+    mesh: trimesh.Trimesh, piece_of_vertex: np.ndarray, cameras: Sequence[Camera], masks: Sequence[np.ndarray]
+) -> np.ndarray:
+    """(p,) the share of each piece's vertices that lie outside the hull of the masks."""
+    order = np.argsort(piece_of_vertex, kind="stable")
+    sizes = np.bincount(piece_of_vertex)
+    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    stride = np.repeat(-(-sizes // LOOKED_AT), sizes)
+    looked_at = order[place % stride == 0]
+    vertices, pieces = torch.from_numpy(np.array(mesh.vertices[looked_at])), piece_of_vertex[looked_at]
+    n_outside = np.zeros(len(vertices), int)
+    for camera, mask in zip(cameras, masks, strict=True):
+        assert mask.shape == (camera.height, camera.width), "cameras and masks differ in size"
+        n_outside += ~_falls_into_mask(vertices, camera, _dilated(mask, SLACK_SHARE * camera.width))
+    is_outside = n_outside > WRONG_SHARE * len(masks)
+    return np.bincount(pieces, is_outside, minlength=len(sizes)) / np.bincount(pieces, minlength=len(sizes))
 
 
 def clip_to_masks(
@@ -54,13 +128,30 @@ def clip_to_masks(
     return with_faces(mesh, keeps)
 
 
+def is_closed(mesh: trimesh.Trimesh) -> bool:
+    """Whether every edge is shared by two faces that run along it in opposite senses: watertight and wound alike.
+
+    >>> is_closed(trimesh.creation.box()), is_closed(trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]]))
+    (True, False)
+    """
+    # trimesh's own `is_watertight` takes and keeps a gigabyte for five million faces.
+    faces, n_vertices = mesh.faces.view(np.ndarray), len(mesh.vertices)
+    starts, ends = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    along = np.sort(starts * n_vertices + ends)
+    return bool((np.diff(along) > 0).all()) and np.array_equal(along, np.sort(ends * n_vertices + starts))
+
+
 def with_faces(mesh: trimesh.Trimesh, keeps: np.ndarray) -> trimesh.Trimesh:
     """A mesh of some of the faces, keeps (m,) bool, with the vertices, normals and colours that belong to them.
+
+    The mesh itself if all are kept.
 
     >>> box = trimesh.creation.box()
     >>> len(with_faces(box, np.arange(12) < 2).vertices)
     4
     """
+    if keeps.all():
+        return mesh
     faces = mesh.faces[keeps]
     is_used = np.zeros(len(mesh.vertices), bool)
     is_used[faces] = True
@@ -72,9 +163,11 @@ def with_faces(mesh: trimesh.Trimesh, keeps: np.ndarray) -> trimesh.Trimesh:
     return part
 
 
-def _dilated(mask: np.ndarray, radius: int) -> np.ndarray:
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(mask.astype(np.uint8), disc) > 0
+def _dilated(mask: np.ndarray, radius: float) -> np.ndarray:
+    """The mask grown by a radius in pixels; by the distance transform, whose time does not grow with the radius."""
+    if not mask.any():
+        return mask
+    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= radius
 
 
 def _falls_into_mask(vertices: torch.Tensor, camera: Camera, mask: np.ndarray) -> np.ndarray:

@@ -27,12 +27,13 @@ def color_vertices(
     Raises:
         InputError: a colour that is not a number.
     """
-    colors = np.full((len(mesh.vertices), 4), 255, np.uint8)
+    # Once: with every look at its normals trimesh hashes the whole mesh to see whether they still hold.
+    vertices, vertex_normals = mesh.vertices.view(np.ndarray), np.asarray(mesh.vertex_normals)
+    colors = np.full((len(vertices), 4), 255, np.uint8)
     for first in range(0, len(colors), chunk):
         part = slice(first, first + chunk)
         points, normals = (
-            torch.from_numpy(np.asarray(array[part], np.float32)).to(device)
-            for array in (mesh.vertices, mesh.vertex_normals)
+            torch.from_numpy(np.asarray(array[part], np.float32)).to(device) for array in (vertices, vertex_normals)
         )
         rgb = color(points, normals).detach()
         if not torch.isfinite(rgb).all():
@@ -43,6 +44,6 @@ def color_vertices(
         colors[part, :3] = (rgb.clamp(0.0, 1.0) * 255.0).round().byte().cpu().numpy()
     # Vertices, faces and normals are not changed after this, so both meshes may share them.
     colored = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
-    colored.vertex_normals = mesh.vertex_normals
+    colored.vertex_normals = vertex_normals
     colored.visual.vertex_colors = colors
     return colored

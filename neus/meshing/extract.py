@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neus.errors import InputError
 from neus.meshing.lattice import (
+    BOUND_SAMPLES,
     Block,
     BoundTooSmall,
     Lattice,
@@ -36,6 +37,7 @@ def extract_mesh(
     chunk: int = 2**16,
     block: int = 64,
     on_progress: Callable[[int, int], None] | None = None,
+    bound_samples: int = BOUND_SAMPLES,
 ) -> trimesh.Trimesh:
     """The surface sdf = -level within a box, faces outwards, in the scene frame.
 
@@ -54,6 +56,7 @@ def extract_mesh(
         block: lattice cells along each side of a block, a power of two.
         on_progress: called with the number of blocks done and their total; starts again in the rare case that the
             field proves steeper than estimated.
+        bound_samples: points at which the slope is looked at, for the bound by which space is passed over.
 
     Raises:
         InputError: no surface in the box (with the range of distances seen), or a field that is not a number.
@@ -64,7 +67,7 @@ def extract_mesh(
         )
     lattice = Lattice(box, resolution, block)
     sampler = Sampler(sdf, lattice, offset=level, chunk=chunk)
-    bound = slope_bound(sdf, lattice, gradient)
+    bound = slope_bound(sdf, lattice, gradient, bound_samples)
     while True:
         try:
             parts = [
@@ -78,10 +81,10 @@ def extract_mesh(
     parts = [part for part in parts if part is not None]
     if not parts or sampler.seen[0] >= 0 or sampler.seen[1] < 0:
         raise _no_surface(sampler, level)
-    vertices, faces = _joined(*zip(*parts, strict=True))
+    vertices, faces = _joined(parts)
     mesh = trimesh.Trimesh(lattice.positions(vertices), faces, process=False)
     if gradient is not None:
-        mesh.vertex_normals = _normals_at_vertices(mesh, gradient, box.device, chunk)
+        mesh.vertex_normals = vertex_normals_from_gradient(mesh, gradient, box.device, chunk)
     return mesh
 
 
@@ -110,22 +113,33 @@ def _block_surface(
     side = lattice.resolution + 2
     edges = ((x * side + y) * side + z) * 3 + axes
     # Beyond the box lies one layer of outside points; what ends there is drawn back on to the box.
-    return edges, np.clip(vertices, 0, last), faces.astype(np.int64)
+    return edges, np.clip(vertices, 0, last), faces.astype(np.int32)
 
 
-def _joined(edges: tuple, vertices: tuple, faces: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (n, 3) and faces (m, 3) of all blocks, one vertex for each lattice edge."""
-    first_vertices = np.cumsum([0, *(len(part) for part in vertices)])[:-1]
-    faces = np.concatenate([part + first for part, first in zip(faces, first_vertices, strict=True)])
-    _, representatives, numbers = np.unique(np.concatenate(edges), return_index=True, return_inverse=True)
-    return np.concatenate(vertices)[representatives], numbers[faces]
+def _joined(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (n, 3) and faces (m, 3) of all blocks, one vertex for each lattice edge; empties the list, for its memory."""
+    n_vertices = [len(vertices) for _, vertices, _ in parts]
+    edges = np.concatenate([edges for edges, _, _ in parts])
+    vertices = np.concatenate([vertices for _, vertices, _ in parts])
+    firsts = np.cumsum([0, *n_vertices[:-1]])
+    faces = np.concatenate([faces + first for (_, _, faces), first in zip(parts, firsts, strict=True)])
+    parts.clear()
+    _, representatives, numbers = np.unique(edges, return_index=True, return_inverse=True)
+    return vertices[representatives], numbers[faces]
 
 
-def _normals_at_vertices(mesh: trimesh.Trimesh, gradient: VectorField, device: torch.device, chunk: int) -> np.ndarray:
-    """(n, 3) unit normals from the field; where its gradient vanishes (on an edge, say), from the faces around."""
-    normals = np.empty(mesh.vertices.shape)
+def vertex_normals_from_gradient(
+    mesh: trimesh.Trimesh, gradient: VectorField, device: torch.device, chunk: int = 2**16
+) -> np.ndarray:
+    """(n, 3) unit normals from the field; where its gradient vanishes (on an edge, say), from the faces around.
+
+    Raises:
+        InputError: a gradient that is not a number.
+    """
+    vertices = mesh.vertices.view(np.ndarray)
+    normals = np.empty(vertices.shape)
     for first in range(0, len(normals), chunk):
-        points = torch.from_numpy(mesh.vertices[first : first + chunk].astype(np.float32)).to(device)
+        points = torch.from_numpy(vertices[first : first + chunk].astype(np.float32)).to(device)
         normals[first : first + chunk] = gradient(points).detach().cpu().numpy()
     if not np.isfinite(normals).all():
         raise InputError(

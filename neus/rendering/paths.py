@@ -1,9 +1,12 @@
-"""Camera paths for films: from one view to another, and around the object."""
+"""Camera paths for films: through given views, and around the object, level or on a spiral."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from scipy.interpolate import PchipInterpolator
+from scipy.spatial.transform import Rotation, RotationSpline
 from torch import Tensor
 
 from neus.errors import InputError
@@ -47,41 +50,145 @@ def between(start: Camera, end: Camera, n_frames: int, there_and_back: bool = Tr
     return frames + frames[::-1] if there_and_back else frames
 
 
-def orbit(cameras: list[Camera], n_frames: int, arc_only: bool | None = None) -> list[Camera]:
+def through(cameras: list[Camera], n_frames: int) -> list[Camera]:
+    """Cameras on a smooth way through given views, from the first to the last, slow at both ends.
+
+    Rotations follow a spline, between two views slerp. Centres follow the rotations, as if the camera hung on a rod
+    from what it looks at: c = p - d f, with f the forward axis, p its point nearest to the views' common target and d
+    the distance of both, p and d along monotone cubics (Fritsch and Carlson 1980). So the object stays in the picture,
+    and the way from one side to the other leads around it.
+
+    Args:
+        cameras: at least two views; frames have the size of the first.
+        n_frames: in all, the first and the last view among them.
+    """
+    _check_count(n_frames)
+    if len(cameras) < 2:
+        raise InputError(f"camera path: {len(cameras)} views, expected at least two to go from one to another.")
+    cameras = [camera.resized(cameras[0].width, cameras[0].height) for camera in cameras]
+    target, centers = common_target(cameras), torch.stack([camera.center for camera in cameras])
+    forwards = torch.stack([camera.forward for camera in cameras])
+    distances = ((target - centers) * forwards).sum(-1).clamp_min(0.0)
+    pivots = centers + distances[:, None] * forwards
+    rotations = Rotation.from_matrix(np.stack([camera.camera_to_scene[:3, :3].numpy() for camera in cameras]))
+    # Equal times for equal ways, and a little for views in the same place.
+    ways = (centers[1:] - centers[:-1]).norm(dim=-1).numpy() + 1e-3 * float(distances.max()) + 1e-6
+    times = np.concatenate([[0.0], np.cumsum(ways) / ways.sum()])
+    progress = 0.5 - 0.5 * np.cos(np.pi * np.arange(n_frames) / max(n_frames - 1, 1))
+    turned = torch.from_numpy(RotationSpline(times, rotations)(progress).as_matrix())
+    intrinsics = torch.stack([camera.intrinsics for camera in cameras])
+    pivots, distances, intrinsics = (
+        torch.from_numpy(PchipInterpolator(times, keys.numpy())(progress)) for keys in (pivots, distances, intrinsics)
+    )
+    poses = torch.eye(4, dtype=torch.float64).repeat(n_frames, 1, 1)
+    poses[:, :3, :3] = turned
+    poses[:, :3, 3] = pivots - distances[:, None] * turned[:, :, 2]
+    return [replace(cameras[0], intrinsics=k, camera_to_scene=pose) for k, pose in zip(intrinsics, poses)]
+
+
+def orbit(
+    cameras: list[Camera], n_frames: int, arc_only: bool | None = None, elevation: float | None = None
+) -> list[Camera]:
     """Cameras on a circle around the object, like the given ones, looking at what those look at; made to be looped.
 
     The circle has their median elevation and distance, intrinsics are their median at the size of the first. No frame
-    is nearer to the scene's centre than the nearest camera, nor inside the unit sphere.
+    is nearer to the scene's centre than the nearest camera, nor inside the unit sphere, nor, unless an elevation is
+    asked for, lower than the lowest camera: below may be a table.
 
     Args:
         cameras: the views of a scene, at least one.
         n_frames: frames of one round.
         arc_only: True swings to and fro over the arc that the cameras cover, False goes all the way round, None
             decides: a swing if they cover less than FULL_COVERAGE_DEGREES, as for DTU, whose cameras see one side.
+        elevation: degrees above the horizontal plane through the target, -90 to 90; None is the cameras' median.
     """
     _check_count(n_frames)
+    ring = _ring_of(cameras)
+    progress = torch.arange(n_frames, dtype=torch.float64) / n_frames
+    asked = ring.elevations.median() if elevation is None else torch.tensor(math.radians(elevation)).double()
+    elevations = asked.expand(n_frames)
+    return _cameras_on_ring(cameras, ring, ring.azimuths(progress, 1, arc_only), elevations, elevation is None)
+
+
+def spiral(cameras: list[Camera], n_frames: int, turns: int = 3, arc_only: bool | None = None) -> list[Camera]:
+    """Cameras that go round the object and meanwhile from the low views' elevation to the high ones' and back.
+
+    Low and high are the tenth and ninetieth percentile of the cameras' elevations; all else is as on an `orbit`.
+
+    Args:
+        cameras, n_frames, arc_only: as of `orbit`; the film can be looped.
+        turns: rounds, or swings to and fro.
+    """
+    _check_count(n_frames)
+    ring = _ring_of(cameras)
+    progress = torch.arange(n_frames, dtype=torch.float64) / n_frames
+    low, high = torch.quantile(ring.elevations, torch.tensor([0.1, 0.9], dtype=torch.float64))
+    elevations = low + (high - low) * (0.5 - 0.5 * torch.cos(2 * math.pi * progress))
+    return _cameras_on_ring(cameras, ring, ring.azimuths(progress, turns, arc_only), elevations, True)
+
+
+@dataclass(frozen=True)
+class _Ring:
+    """How given cameras stand around what they look at: angles in radians, lengths in scene units.
+
+    Attributes:
+        target, up: (3,), the common target and the unit vertical.
+        radii, elevations: (V,), distances from the target, and angles above the horizontal plane through it.
+        start, arc: where the arc of azimuths that they cover begins, and how long it is.
+        nearest, lowest: the least distance from the scene's centre, but not inside the unit sphere, and least height.
+    """
+
+    target: Tensor
+    up: Tensor
+    radii: Tensor
+    elevations: Tensor
+    start: float
+    arc: float
+    nearest: Tensor
+    lowest: Tensor
+
+    def azimuths(self, progress: Tensor, turns: int, arc_only: bool | None) -> Tensor:
+        """(n,) azimuths at `progress` (n,) from 0 to 1: round and round, or to and fro within the arc."""
+        if arc_only is None:
+            arc_only = math.degrees(self.arc) < FULL_COVERAGE_DEGREES
+        angles = 2 * math.pi * turns * progress
+        return self.start + (0.5 - 0.5 * torch.cos(angles)) * self.arc if arc_only else self.start + angles
+
+
+def _ring_of(cameras: list[Camera]) -> _Ring:
     if not cameras:
         raise InputError("camera orbit: no cameras given, expected at least one view of the scene.")
     target, up = common_target(cameras), common_up(cameras)
-    offsets = torch.stack([camera.center for camera in cameras]) - target
-    radii = offsets.norm(dim=-1)
-    elevations = torch.asin((offsets @ up / radii).clamp(-1.0, 1.0))
+    centers = torch.stack([camera.center for camera in cameras])
+    offsets = centers - target
+    radii, heights = offsets.norm(dim=-1), offsets @ up
+    elevations = torch.asin((heights / radii).clamp(-1.0, 1.0))
     start, arc = _covered_arc(offsets, elevations, up)
-    if arc_only is None:
-        arc_only = math.degrees(arc) < FULL_COVERAGE_DEGREES
-    progress = torch.arange(n_frames, dtype=torch.float64) / n_frames
-    swing = (0.5 - 0.5 * torch.cos(2 * math.pi * progress)) * arc
-    azimuths = start + (swing if arc_only else 2 * math.pi * progress)
-    elevation = elevations.median()
-    ahead, aside = _horizontal_axes(up)
+    nearest = centers.norm(dim=-1).min().clamp_min(1.0)
+    return _Ring(target, up, radii, elevations, start, arc, nearest, heights.min())
+
+
+def _cameras_on_ring(
+    cameras: list[Camera], ring: _Ring, azimuths: Tensor, elevations: Tensor, stays_above: bool
+) -> list[Camera]:
+    """Cameras in given directions (n,), (n,) from the target, at the median distance or as much further as needed."""
+    ahead, aside = _horizontal_axes(ring.up)
     horizontal = torch.cos(azimuths)[:, None] * ahead + torch.sin(azimuths)[:, None] * aside
-    directions = torch.cos(elevation) * horizontal + torch.sin(elevation) * up
-    nearest = torch.stack([camera.center.norm() for camera in cameras]).min().clamp_min(1.0)
-    radius = torch.maximum(radii.median(), _radius_outside(target, directions, nearest))
+    radius = ring.radii.median()
+    # A greater distance lowers cameras below the horizon, and raising those changes the distance: twice is enough.
+    for _ in range(2):
+        if stays_above:
+            elevations = torch.maximum(elevations, torch.asin((ring.lowest / radius).clamp(-1.0, 1.0)))
+        directions = torch.cos(elevations)[:, None] * horizontal + torch.sin(elevations)[:, None] * ring.up
+        radius = torch.maximum(radius, _radius_outside(ring.target, directions, ring.nearest))
     first = cameras[0]
     intrinsics = torch.stack([c.resized(first.width, first.height).intrinsics for c in cameras]).median(dim=0).values
     return [
-        replace(first, intrinsics=intrinsics, camera_to_scene=look_at(target + radius * direction, target, up))
+        replace(
+            first,
+            intrinsics=intrinsics,
+            camera_to_scene=look_at(ring.target + radius * direction, ring.target, ring.up),
+        )
         for direction in directions
     ]
 

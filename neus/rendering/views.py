@@ -100,13 +100,19 @@ def normal_picture(view: RenderedView, camera: Camera) -> np.ndarray:
     return _bytes(torch.lerp(torch.ones_like(colors), colors, view.foreground.unsqueeze(-1).clamp(0, 1)))
 
 
-def depth_picture(view: RenderedView) -> np.ndarray:
-    """(H, W, 3) uint8: near is bright, far dark, nothing black; stretched to the range of this view."""
+def depth_picture(view: RenderedView, span: tuple[float, float] | None = None) -> np.ndarray:
+    """(H, W, 3) uint8: near is bright, far dark, nothing black.
+
+    Args:
+        view: rendered.
+        span: the nearest and the furthest depth, scene units, one for all frames of a film lest it flicker; None
+            stretches to the range of this view.
+    """
     solid = view.foreground > 0.5
     if not solid.any():
         return np.zeros((*view.depth.shape, 3), np.uint8)
-    near, far = view.depth[solid].min(), view.depth[solid].max()
-    shade = 1.0 - 0.8 * (view.depth - near) / (far - near).clamp_min(1e-6)
+    near, far = span or (float(view.depth[solid].min()), float(view.depth[solid].max()))
+    shade = 1.0 - 0.8 * ((view.depth - near) / max(far - near, 1e-6)).clamp(0.0, 1.0)
     return _bytes((shade * solid).unsqueeze(-1).expand(-1, -1, 3))
 
 

@@ -15,7 +15,7 @@ from neus.datasets.scene import Scene
 from neus.errors import InputError
 from neus.meshing.extract import extract_mesh
 from neus.meshing.files import write_mesh
-from neus.rendering.model import in_chunks
+from neus.rendering.queries import fastest_sdf
 from neus.rendering.views import normal_picture, render_view, rgb_picture
 from neus.training.checkpoint import checkpoint_name, checkpoints_in, delete_old_checkpoints, iteration_of
 from neus.training.metrics import MetricsWriter
@@ -24,8 +24,6 @@ from neus.training.trainer import Trainer
 
 # The line is redrawn, and the losses are fetched from the device, this often.
 PROGRESS_EVERY = 10
-# Points of one evaluation for the mesh on the way.
-MAX_POINTS = 2**15
 
 
 class ProgressHook:
@@ -184,7 +182,7 @@ class MeshHook:
         model = trainer.model
         try:
             mesh = extract_mesh(
-                in_chunks(model.sdf, MAX_POINTS),
+                fastest_sdf(model),
                 model.box.to(model.device, torch.float32),
                 config.validate_mesh_resolution,
             )

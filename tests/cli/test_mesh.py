@@ -141,3 +141,16 @@ def test_without_a_scene_there_is_no_world(mesh, trained_run, tiny_config, tmp_p
     options = ("--conf", tmp_path / "c.conf", "--out", tmp_path / "a.ply")
     assert_one_line(mesh(*options, source=tmp_path / "ckpt_000006.pth"), "give --data SCENE_FOLDER")
     assert mesh(*options, "--frame", "scene", source=tmp_path / "ckpt_000006.pth")[0] == 0
+
+
+def test_simplifying_says_how_far_the_surface_moved_in_world_units(mesh, trained_run, tmp_path):
+    status, out, _ = mesh("--out", tmp_path / "a.ply", "--target-faces", 300)
+    assert status == 0 and out[0].startswith("simplifying moved the surface by") and out[0].endswith("in world units")
+    few = trimesh.load(tmp_path / "a.ply")
+    assert len(few.faces) <= 300 and few.is_watertight and few.volume > 0
+    mean, greatest = (float(word) for word in out[0].split() if word[0].isdigit())
+    cell = 2.02 / 23 * neus.load_model(trained_run).scene_to_world[0, 0].item()
+    assert 0 < mean < greatest < 2 * cell
+    # Six iterations leave nothing where the masks want it.
+    assert_one_line(mesh("--clean"), "pieces of the mesh lies within the masks")
+    assert_one_line(mesh("--target-faces", 2), "--target-faces: found 2, expected at least 4")

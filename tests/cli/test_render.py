@@ -48,7 +48,7 @@ def test_size(render, tmp_path, size, shape):
 def test_the_way_between_two_views_has_as_many_frames_as_asked_for(render, tmp_path):
     status, out, _ = render("--between", 0, 1, "--frames", 3, "--scale", 0.5, "--out", tmp_path / "frames")
     assert status == 0
-    paths = sorted((tmp_path / "frames").iterdir())
+    paths = sorted((tmp_path / "frames").glob("[!.]*"))
     assert [p.name for p in paths] == [f"{i:04d}.png" for i in range(3)]
     first, last = (cv2.imread(str(p)) for p in (paths[0], paths[-1]))
     assert not np.array_equal(first, last)
@@ -69,7 +69,9 @@ def test_odd_sizes_lose_a_column(render, tmp_path):
 def test_wrong_input_is_explained(render, tmp_path, trained_run):
     assert_one_line(render("--views", "0,4"), "view 4: the scene has views 0 to 3")
     assert_one_line(render("--between", 0, 9), "view 9: the scene has views 0 to 3")
-    assert_one_line(render("--views", "0", "--out", tmp_path / "a.mp4"), "give one, or use --between or --orbit")
+    assert_one_line(
+        render("--views", "0", "--out", tmp_path / "a.mp4"), "give one, or use --between, --orbit, --spiral or --path"
+    )
     assert_one_line(
         render("--orbit", 4, "--out", tmp_path / "a.avi"), "a.avi: expected a folder or a file ending in .mp4"
     )
@@ -98,3 +100,36 @@ def test_a_full_disk_leaves_no_half_picture(render, tmp_path, monkeypatch):
     status, _, err = render("--views", "0", "--out", tmp_path / "views")
     assert status == 2 and len(err) == 1 and "000_rgb.png: cannot be written" in err[0]
     assert not list((tmp_path / "views").iterdir())
+
+
+def test_a_film_starts_with_its_table_of_contents_and_is_h264_in_yuv420(render, tmp_path):
+    assert render("--spiral", 3, "--fps", 12, "--out", tmp_path / "a.mp4")[0] == 0
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert 0 < content.find(b"moov") < content.find(b"mdat") and b"avc1" in content
+    # The third byte of the decoder's record is the profile: 100 is High, whose pictures are 4:2:0; 244 would be 4:4:4.
+    assert content[content.find(b"avcC") + 5] == 100
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FPS) == 12.0
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_saved_path_renders_to_the_same_frames(render, tmp_path):
+    assert render("--orbit", 2, "--save-path", tmp_path / "path.json", "--out", tmp_path / "a")[0] == 0
+    assert render("--path", tmp_path / "path.json", "--out", tmp_path / "b")[0] == 0
+    for name in ("0000.png", "0001.png"):
+        a, b = (cv2.imread(str(tmp_path / folder / name)).astype(int) for folder in "ab")
+        assert abs(a - b).max() <= 2
+
+
+def test_photographs_stand_beside_the_renders(render, trained_run, tmp_path):
+    options = ("--what", "photo,rgb", "--side-by-side", "--out", tmp_path)
+    assert render("--views", "2", *options)[0] == 0
+    picture = cv2.imread(str(tmp_path / "002_photo_rgb.png"))[..., ::-1]
+    scene = experiment_views.scene_of_run(trained_run)
+    assert picture.shape == (24, 64, 3) and np.array_equal(picture[:, :32], scene.images[2])
+    assert render("--between", 1, 3, 1, "--frames", 3, "--what", "photo,depth", "--out", tmp_path / "f")[0] == 0
+    first = cv2.imread(str(tmp_path / "f" / "0000.png"))[..., ::-1]
+    assert np.array_equal(first[:, :32], scene.images[1])
+
+
+def test_one_view_is_no_way(render):
+    assert_one_line(render("--between", 1), "--between: found one view, expected two or more")

@@ -6,7 +6,7 @@ import trimesh
 from neus.errors import InputError
 from neus.geometry.cameras import Camera, project
 from neus.geometry.poses import look_at
-from neus.meshing.clean import clip_to_masks, largest_component, with_faces
+from neus.meshing.clean import clip_to_masks, largest_component, with_faces, without_floaters
 
 
 def ball(radius, center=(0.0, 0.0, 0.0), subdivisions=3):
@@ -94,3 +94,36 @@ def test_a_part_of_a_mesh_has_no_unused_vertices():
     part = with_faces(mesh, mesh.triangles_center[:, 2] > 0)
     assert set(part.faces.ravel()) == set(range(len(part.vertices)))
     np.testing.assert_allclose(part.area, mesh.area_faces[mesh.triangles_center[:, 2] > 0].sum())
+
+
+def test_floaters_go_by_size_and_what_is_left_is_whole():
+    speck, hand = ball(0.03, (0.9, 0, 0)), ball(0.2, (-0.8, 0, 0))
+    bubble = ball(0.04)
+    bubble.invert()
+    kept = without_floaters(together(speck, ball(0.5), hand, bubble))
+    assert len(kept.faces) == 2 * len(hand.faces) and kept.is_watertight
+    np.testing.assert_allclose(kept.volume, ball(0.5).volume + hand.volume)
+
+
+def test_a_piece_outside_the_hull_of_the_masks_goes_even_if_it_is_the_largest():
+    cameras = cameras_around(9)
+    masks = [mask_of_ball(camera, 0.3) for camera in cameras]
+    shell = ball(0.9)
+    kept = without_floaters(together(shell, ball(0.3)), cameras, masks)
+    np.testing.assert_allclose(kept.volume, ball(0.3).volume)
+    np.testing.assert_allclose(without_floaters(together(shell, ball(0.3))).volume, shell.volume + ball(0.3).volume)
+
+
+def test_one_wrong_mask_of_many_and_outlines_a_little_inside_take_nothing_away():
+    cameras = cameras_around(24)
+    masks = [mask_of_ball(camera, 0.49) for camera in cameras]
+    masks[5] = np.zeros_like(masks[5])
+    # The object's own surface lies just outside its outlines; only most of a piece counts.
+    kept = without_floaters(ball(0.5), cameras, masks)
+    assert len(kept.faces) == len(ball(0.5).faces)
+
+
+def test_cleaning_with_the_masks_of_another_scene_is_refused():
+    cameras = cameras_around(4)
+    with pytest.raises(InputError, match="none of the 2 pieces of the mesh lies within the masks"):
+        without_floaters(together(ball(0.5), ball(0.1, (0.9, 0, 0))), cameras, [np.zeros((120, 120), bool)] * 4)

@@ -8,6 +8,7 @@ import torch
 
 from neus.errors import InputError
 from neus.geometry import shapes
+from neus.geometry.cup import object_sdf
 from neus.meshing.extract import extract_mesh
 
 BOX = 1.01 * torch.tensor([[-1.0] * 3, [1.0] * 3])
@@ -51,6 +52,13 @@ def test_the_mesh_is_closed_faces_outwards_and_holds_the_volume(sdf, volume, res
 
 def test_the_torus_has_its_hole():
     assert extract_mesh(torus, BOX, 64).euler_number == 0
+
+
+def test_the_cup_of_the_built_in_scene_is_one_closed_piece_with_its_two_holes():
+    mesh = extract_mesh(object_sdf, torch.tensor([[-0.9] * 3, [0.9] * 3]), 110)
+    assert_closed(mesh)
+    assert mesh.body_count == 1 and mesh.euler_number == -2
+    assert object_sdf(torch.from_numpy(mesh.vertices)).abs().max() < 0.01
 
 
 def test_vertices_lie_on_the_surface_with_an_error_of_second_order():

@@ -7,7 +7,7 @@ import torch
 from neus.errors import InputError
 from neus.geometry.cameras import Camera, project
 from neus.geometry.poses import look_at, rotation_from_vector
-from neus.rendering.paths import between, common_target, common_up, orbit
+from neus.rendering.paths import between, common_target, common_up, orbit, spiral, through
 
 DATA = Path(__file__).parents[2].parent / "shared/data"
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
@@ -180,3 +180,75 @@ def test_the_orbit_of_a_dtu_scan_stays_on_the_side_that_was_photographed():
     # DTU's cameras hang level on a robot's arm: the images' horizontal axes are level in the frames' sense.
     level = torch.stack([camera.camera_to_scene[:3, 0] for camera in cameras]) @ common_up(cameras)
     assert level.abs().max() < 0.1
+
+
+def angle_between(one, other):
+    cosine = ((one[:3, :3].T @ other[:3, :3]).trace() - 1) / 2
+    return math.degrees(math.acos(min(1.0, float(cosine))))
+
+
+def test_half_way_between_two_views_the_rotation_is_half_done():
+    start, end = camera_at(0.0, 20.0), camera_at(80.0, 50.0)
+    frames = through([start, end], 61)
+    whole = angle_between(start.camera_to_scene, end.camera_to_scene)
+    for side in (start, end):
+        assert angle_between(side.camera_to_scene, frames[30].camera_to_scene) == pytest.approx(whole / 2, abs=1e-4)
+    torch.testing.assert_close(frames[0].camera_to_scene, start.camera_to_scene)
+    torch.testing.assert_close(frames[-1].camera_to_scene, end.camera_to_scene)
+
+
+def test_the_way_between_opposite_views_leads_around_the_object_and_keeps_it_in_the_middle():
+    frames = through([camera_at(0.0, 0.0), camera_at(179.0, 0.0, radius=5.0)], 50)
+    distances = centers(frames).norm(dim=-1)
+    assert distances.min() >= 3.0 - 1e-6 and distances.max() <= 5.0 + 1e-6 and (distances.diff() >= -1e-9).all()
+    for frame in frames:
+        pixel, depth = project(torch.zeros(3, dtype=torch.float64), frame)
+        torch.testing.assert_close(pixel, vector(100.0, 50.0), atol=1e-3, rtol=0)
+        assert depth > 0
+
+
+def test_the_way_through_many_views_passes_them_all_without_a_jump_and_at_rest_at_both_ends():
+    keys = [camera_at(0, 20), camera_at(40, 45, radius=2.5), camera_at(100, 10), camera_at(120, 30)]
+    frames = through(keys, 400)
+    points = centers(frames)
+    for key in keys:
+        assert (points - key.center).norm(dim=-1).min() < 0.02
+    steps = points.diff(dim=0).norm(dim=-1)
+    # No step differs from the one before by more than a tenth of the greatest: neither a jump nor a stop.
+    assert steps.diff().abs().max() < 0.1 * steps.max()
+    assert steps[0] < 0.02 * steps.max() and steps[-1] < 0.02 * steps.max() and steps[100:300].min() > 0.1 * steps.max()
+
+
+def test_views_that_differ_only_in_place_or_not_at_all_make_a_path():
+    still = through([camera_at(0.0, 20.0)] * 2, 3)
+    torch.testing.assert_close(still[1].camera_to_scene, camera_at(0.0, 20.0).camera_to_scene)
+    with pytest.raises(InputError, match="1 views, expected at least two"):
+        through([camera_at(0.0, 0.0)], 3)
+
+
+def test_an_orbit_asked_for_at_an_elevation_is_there_and_stays_at_its_radius():
+    frames = orbit(ring(), 12, elevation=-10.0)
+    heights = centers(frames)[:, 2]
+    torch.testing.assert_close(heights, torch.full((12,), -3.0 * math.sin(math.radians(10.0))).double())
+    torch.testing.assert_close(centers(frames).norm(dim=-1), torch.full((12,), 3.0).double())
+
+
+def test_no_frame_of_an_orbit_is_lower_than_the_lowest_camera_unless_asked():
+    # Enlarged to stay outside the unit sphere, a circle below the horizon would sink.
+    low = ring(radius=0.5, elevation=-20.0)
+    lowest = centers(low)[:, 2].min()
+    assert centers(orbit(low, 20))[:, 2].min() >= lowest - 1e-6
+    assert centers(spiral(low, 20))[:, 2].min() >= lowest - 1e-6
+
+
+def test_a_spiral_goes_from_low_to_high_and_back_at_one_distance_and_closes():
+    cameras = [*ring(elevation=10.0), *ring(elevation=50.0)]
+    frames = spiral(cameras, 120, turns=3)
+    points = centers(frames)
+    torch.testing.assert_close(points.norm(dim=-1), torch.full((120,), 3.0).double())
+    elevations = torch.rad2deg(torch.asin(points[:, 2] / 3.0))
+    assert elevations[0] == pytest.approx(10.0) and elevations[60] == pytest.approx(50.0)
+    torch.testing.assert_close(elevations[1:], elevations[1:].flip(0))
+    turned = torch.remainder(azimuths(frames).roll(-1) - azimuths(frames), 360.0)
+    assert turned.sum() == pytest.approx(3 * 360.0)
+    assert (points[0] - points[-1]).norm() < 0.5
