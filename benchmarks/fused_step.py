@@ -1,6 +1,6 @@
 """Time of one marched training step, fused and composed of single kernels and torch, and of its parts.
 
-    python benchmarks/fused_step.py [--conf confs/quick_wmask.conf] [--rays 2048] [--repeats 15] [--threads 1 2]
+    python benchmarks/fused_step.py [--conf confs/quick_wmask.conf] [--rays 2048] [--sections 16] [--repeats 15] [--threads 1 2]
 
 Both forms get the same rays of the built-in scene, cut into the same sections by the first shape, and compute the same gradients
 (`tests/training/test_fused.py`). They are timed in turn; medians, the ratio and the fused form's parts are printed as JSON, with
@@ -46,9 +46,9 @@ def timed(seconds: dict[str, list[float]], name: str, function: Callable) -> Cal
     return noted
 
 
-def measure(trainer: Trainer, n_rays: int, repeats: int) -> dict[str, float]:
+def measure(trainer: Trainer, n_rays: int, n_sections: int, repeats: int) -> dict[str, float]:
     """Milliseconds of the parts of an iteration, medians."""
-    steps, model, config = trainer.steps, trainer.model, trainer.config
+    steps, model = trainer.steps, trainer.model
     seconds: dict[str, list[float]] = {}
     run_tasks, names = cpu.run_tasks, iter(("tiles", "table gradients") * 2 * repeats)
     draw, march = timed(seconds, "rays", steps.sampler.draw), timed(seconds, "march", steps.cache.sections)
@@ -58,7 +58,7 @@ def measure(trainer: Trainer, n_rays: int, repeats: int) -> dict[str, float]:
         edges, _ = march(
             batch.origins,
             batch.directions,
-            config.march.n_sections,
+            n_sections,
             float(model.sharpness().detach()),
             0.3,
             trainer.generator,
@@ -87,6 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--conf", type=Path, default=ROOT / "confs" / "quick_wmask.conf")
     parser.add_argument("--rays", type=int, default=2048)
+    parser.add_argument("--sections", type=int, default=16, help="per ray (presets end with 12)")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
@@ -99,7 +100,7 @@ def main() -> None:
         trainer = Trainer(placed(model_for_scene(config, scene), torch.device("cpu")), scene, config.train)
         trainer.prepare()
         trainer.begin()
-        parts = measure(trainer, options.rays, options.repeats)
+        parts = measure(trainer, options.rays, options.sections, options.repeats)
         iteration = sum(parts[name] for name in ("rays", "march", "fused step", "check", "optimizer"))
         iteration += parts["cache refresh (every 4th)"] / 4
         print(
@@ -107,7 +108,7 @@ def main() -> None:
                 {
                     "threads": n_threads,
                     "rays": options.rays,
-                    "sections": config.train.march.n_sections,
+                    "sections": options.sections,
                     "milliseconds": {name: round(value, 1) for name, value in parts.items()},
                     "composed over fused": round(parts["composed step"] / parts["fused step"], 2),
                     "rays per second": round(1e3 * options.rays / iteration),

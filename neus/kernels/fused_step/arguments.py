@@ -86,8 +86,17 @@ class Scales(NamedTuple):
     anchor: np.float32
 
 
+class Networks(NamedTuple):
+    """A whole model: what its rays are computed from."""
+
+    grid: Grid
+    color_grid: Grid
+    surface: SurfaceWeights
+    color: ColorWeights
+
+
 class Gradients(NamedTuple):
-    """Sums of one lane: of the weights, shaped as they are, and of the loss's parts, with the derivative in the sharpness."""
+    """Of the weights, shaped as they are, and sums of the loss's parts, with the derivative in the sharpness."""
 
     w1: np.ndarray
     b1: np.ndarray

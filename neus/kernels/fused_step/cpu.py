@@ -13,6 +13,7 @@ from neus.kernels.fused_step.arguments import (
     ColorWeights,
     Gradients,
     Grid,
+    Networks,
     Pixels,
     Rays,
     Samples,
@@ -21,12 +22,13 @@ from neus.kernels.fused_step.arguments import (
 )
 from neus.kernels.fused_step.lookups import scatter, scatter_features
 from neus.kernels.fused_step.tile import TILE, Tile, empty_tile
-from neus.kernels.fused_step.tiles import distance_lane, render_lane, train_lane
-from neus.kernels.threads import ranges, run_tasks
+from neus.kernels.fused_step.tiles import distance_lane, render_range, train_lanes
+from neus.kernels.threads import n_threads, ranges, run_tasks
 
 # Sums of gradients that are added up in turn; more than the cores of most machines, few enough to cost nothing.
 N_LANES = 16
 POINTS_PER_TASK = 8192
+TASKS_PER_THREAD, TILES_PER_TASK = 2, 64
 # Shapes of tiles that a thread keeps the memory of.
 TILES_KEPT = 4
 _local = threading.local()
@@ -58,13 +60,12 @@ def train_rays(
     n_channels = len(grid.resolutions) * grid.table.shape[1]
     n_color_channels = len(color_grid.resolutions) * color_grid.table.shape[1]
     pixels, samples = _empty_pixels(n, color), _empty_samples(n * n_sections, n_channels, n_color_channels)
-    gradients = [_zero_gradients(surface, color) for _ in range(N_LANES)]
+    gradients, networks = _zero_gradients(surface, color), Networks(grid, color_grid, surface, color)
     rays_per_tile = max(1, TILE // n_sections)
 
-    def train(lane: int) -> None:
+    def train(start: int, stop: int) -> None:
         tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
-        places = lane, N_LANES, rays_per_tile
-        train_lane(grid, color_grid, surface, color, rays, scales, tile, *places, pixels, samples, gradients[lane])
+        train_lanes(networks, rays, scales, tile, start, stop, rays_per_tile, pixels, samples, gradients)
 
     def add_to_table(level: int, is_color: bool) -> None:
         if is_color:
@@ -72,12 +73,13 @@ def train_rays(
         else:
             scatter(grid, level, samples, grad_table)
 
-    run_tasks(train, [(lane,) for lane in range(N_LANES)])
+    # Handing a model over takes a fraction of a millisecond: few tasks, but more than threads, of which one may be held up.
+    run_tasks(train, ranges(N_LANES, -(-N_LANES // (TASKS_PER_THREAD * n_threads()))))
     levels = [(level, False) for level in range(len(grid.resolutions))]
     levels += [(level, True) for level in range(len(color_grid.resolutions))]
     # Finest first: those take longest.
     run_tasks(add_to_table, sorted(levels, reverse=True))
-    return pixels, samples, Gradients(*(np.sum(parts, axis=0) for parts in zip(*gradients)))
+    return pixels, samples, Gradients(*(lanes.sum(axis=0) for lanes in gradients))
 
 
 def render(
@@ -87,13 +89,13 @@ def render(
     n_sections = rays.edges.shape[1] - 1
     n_channels = len(grid.resolutions) * grid.table.shape[1]
     pixels = _empty_pixels(len(rays.edges), color)
-    rays_per_tile = max(1, TILE // n_sections)
+    rays_per_tile, networks = max(1, TILE // n_sections), Networks(grid, color_grid, surface, color)
 
-    def draw(lane: int) -> None:
+    def draw(start: int, stop: int) -> None:
         tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
-        render_lane(grid, color_grid, surface, color, rays, scales, tile, lane, N_LANES, rays_per_tile, pixels)
+        render_range(networks, rays, scales, tile, start, stop, rays_per_tile, pixels)
 
-    run_tasks(draw, [(lane,) for lane in range(N_LANES)])
+    run_tasks(draw, ranges(len(rays.edges), rays_per_tile * TILES_PER_TASK))
     return pixels
 
 
@@ -133,6 +135,7 @@ def _empty_samples(m: int, n_channels: int, n_color_channels: int) -> Samples:
 
 
 def _zero_gradients(surface: SurfaceWeights, color: ColorWeights) -> Gradients:
+    """Zeros for every lane, (N_LANES, ...)."""
     like = (
         surface.w1,
         surface.b1,
@@ -144,7 +147,8 @@ def _zero_gradients(surface: SurfaceWeights, color: ColorWeights) -> Gradients:
         color.last,
         color.last_b,
     )
-    return Gradients(*(np.zeros_like(x) for x in like), np.zeros(N_SUMS, np.float64))
+    arrays = [np.zeros((N_LANES, *x.shape), np.float32) for x in like]
+    return Gradients(*arrays, np.zeros((N_LANES, N_SUMS), np.float64))
 
 
 _NO_COLOR = ColorWeights(

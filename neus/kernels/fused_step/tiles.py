@@ -3,9 +3,9 @@
 import numpy as np
 
 from neus.kernels.fused_step.arguments import (
-    ColorWeights,
     Gradients,
     Grid,
+    Networks,
     Pixels,
     Rays,
     Samples,
@@ -29,33 +29,23 @@ def _clear(rows, n):
 
 @compiled
 def render_tile(
-    grid: Grid,
-    color_grid: Grid,
-    surface: SurfaceWeights,
-    color: ColorWeights,
-    rays: Rays,
-    scales: Scales,
-    tile: Tile,
-    first_ray: int,
-    n_rays: int,
-    pixels: Pixels,
+    networks: Networks, rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels
 ) -> int:
     """The pixels of a tile's rays; returns how many samples were seen."""
-    n_sections = rays.edges.shape[1] - 1
+    n_sections, surface = rays.edges.shape[1] - 1, networks.surface
     place_samples(rays, tile, first_ray, n_rays)
-    surface_forward(grid, surface, tile, n_rays * n_sections)
+    surface_forward(networks.grid, surface, tile, n_rays * n_sections)
     n_seen = weigh(rays, scales, tile, first_ray, n_rays)
-    color_forward(color_grid, color, tile, surface.n_features, rays.color_bias, first_ray, n_sections, n_seen)
+    color_forward(
+        networks.color_grid, networks.color, tile, surface.n_features, rays.color_bias, first_ray, n_sections, n_seen
+    )
     draw(rays, tile, first_ray, n_rays, pixels)
     return n_seen
 
 
 @compiled
 def train_tile(
-    grid: Grid,
-    color_grid: Grid,
-    surface: SurfaceWeights,
-    color: ColorWeights,
+    networks: Networks,
     rays: Rays,
     scales: Scales,
     tile: Tile,
@@ -66,13 +56,13 @@ def train_tile(
     gradients: Gradients,
 ) -> None:
     """Pixels, losses and gradients of a tile's rays; leaves in `samples` what the table's gradient needs."""
-    n_seen = render_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n_rays, pixels)
-    n_sections = rays.edges.shape[1] - 1
+    n_seen = render_tile(networks, rays, scales, tile, first_ray, n_rays, pixels)
+    n_sections, surface = rays.edges.shape[1] - 1, networks.surface
     n, at = n_rays * n_sections, first_ray * n_sections
     _clear(tile.grad_out, n)
     _clear(tile.grad_normals, n)
     lose(rays, scales, tile, first_ray, n_rays, pixels, gradients.sums)
-    color_backward(color, tile, surface.n_features, pixels.grad_color_bias, gradients, n_seen)
+    color_backward(networks.color, tile, surface.n_features, pixels.grad_color_bias, gradients, n_seen)
     surface_backward(surface, tile, gradients, n)
     _note_samples(tile, samples, surface.n_features, at, n, n_seen)
 
@@ -103,47 +93,55 @@ def _copy(source, to, first, n):
 
 
 @compiled
-def train_lane(
-    grid: Grid,
-    color_grid: Grid,
-    surface: SurfaceWeights,
-    color: ColorWeights,
+def train_lanes(
+    networks: Networks,
     rays: Rays,
     scales: Scales,
     tile: Tile,
-    lane: int,
-    n_lanes: int,
+    first_lane: int,
+    last_lane: int,
     rays_per_tile: int,
     pixels: Pixels,
     samples: Samples,
     gradients: Gradients,
 ) -> None:
-    """Every n_lanes-th tile, one after another, summed in that order."""
-    n_rays = rays.edges.shape[0]
-    for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):
-        n = min(rays_per_tile, n_rays - first_ray)
-        train_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n, pixels, samples, gradients)
+    """Every n_lanes-th tile of each lane, up to and without the last lane, summed in that order into the lane's gradients.
+
+    Gradients have the lanes as their first axis.
+    """
+    n_rays, n_lanes = rays.edges.shape[0], gradients.w1.shape[0]
+    for lane in range(first_lane, last_lane):
+        mine = Gradients(
+            gradients.w1[lane],
+            gradients.b1[lane],
+            gradients.w2[lane],
+            gradients.b2[lane],
+            gradients.first[lane],
+            gradients.hidden[lane],
+            gradients.hidden_b[lane],
+            gradients.last[lane],
+            gradients.last_b[lane],
+            gradients.sums[lane],
+        )
+        for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):
+            n = min(rays_per_tile, n_rays - first_ray)
+            train_tile(networks, rays, scales, tile, first_ray, n, pixels, samples, mine)
 
 
 @compiled
-def render_lane(
-    grid: Grid,
-    color_grid: Grid,
-    surface: SurfaceWeights,
-    color: ColorWeights,
+def render_range(
+    networks: Networks,
     rays: Rays,
     scales: Scales,
     tile: Tile,
-    lane: int,
-    n_lanes: int,
+    start: int,
+    stop: int,
     rays_per_tile: int,
     pixels: Pixels,
 ) -> None:
-    """Pixels of every n_lanes-th tile."""
-    n_rays = rays.edges.shape[0]
-    for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):
-        n = min(rays_per_tile, n_rays - first_ray)
-        render_tile(grid, color_grid, surface, color, rays, scales, tile, first_ray, n, pixels)
+    """Pixels of rays start ... stop, a tile at a time."""
+    for first_ray in range(start, stop, rays_per_tile):
+        render_tile(networks, rays, scales, tile, first_ray, min(rays_per_tile, stop - first_ray), pixels)
 
 
 @compiled
