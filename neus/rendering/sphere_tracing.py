@@ -245,14 +245,9 @@ def conservative_starts(
     return torch.maximum(starts.repeat_interleave(group)[:n], near), n_evaluations
 
 
-def lipschitz_bound(gradient: Callable[[Tensor], Tensor], points: Tensor) -> float:
-    """The 99.9th percentile of a field's slope at points (M, 3), for `trace`; at least 1.
-
-    Args:
-        gradient: points (M, 3) -> (M, 3).
-        points: where rays pass, some of them near the surface.
-    """
-    slopes = gradient(points).detach().norm(dim=-1)
+def lipschitz_bound(gradients: Tensor) -> float:
+    """A bound for `trace`: the 99.9th percentile of a field's slope, at least 1, of gradients (M, 3) where rays pass."""
+    slopes = gradients.detach().norm(dim=-1)
     slopes = slopes[slopes.isfinite()].double()
     return max(1.0, float(torch.quantile(slopes, BOUND_QUANTILE))) if len(slopes) else 1.0
 
