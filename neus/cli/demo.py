@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.experiment.time_plan import TimePlan
     from neus.experiment.train import train
     from neus.experiment.views import write_frames
+    from neus.rendering.marched import fastest_renderer
     from neus.files import written_whole
     from neus.meshing.clean import largest_component
     from neus.meshing.files import in_world, write_mesh
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     stages.begin("orbit", f"rendering {options.out / 'orbit.mp4'}")
     cameras = orbit([scene.camera(v).scaled(ORBIT_SCALE) for v in range(len(scene))], ORBIT_FRAMES)
     with Progress("orbit", " frames") as progress:
-        write_frames(model, cameras, ["rgb", "normal"], options.out / "orbit.mp4", progress)
+        write_frames(fastest_renderer(model), cameras, ["rgb", "normal"], options.out / "orbit.mp4", progress)
     stages.end()
     result = DemoResult(
         scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(n_components), stages.seconds

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+import torch
 
 from neus.datasets.images import write_picture
 from neus.datasets.readers import DatasetConfig, read_scene
@@ -14,9 +15,16 @@ from neus.experiment.config import read_config
 from neus.experiment.run_folder import RunFolder
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
-from neus.rendering.marched import fastest_renderer
 from neus.rendering.model import Model
-from neus.rendering.views import RenderedView, depth_picture, normal_picture, render_view, rgb_picture
+from neus.rendering.views import (
+    RenderedView,
+    Renderer,
+    cut_out,
+    depth_picture,
+    normal_picture,
+    render_view,
+    rgb_picture,
+)
 
 FRAMES_PER_SECOND = 30
 
@@ -45,8 +53,8 @@ def scene_of_run(source: Path, data: Path | None = None, conf: Path | None = Non
     return read_scene(data or Path(config.data_dir), config)
 
 
-def pictures_of(seen: RenderedView, camera: Camera, what: list[str]) -> dict[str, np.ndarray]:
-    """(H, W, 3) uint8 RGB pictures by name: some of `rgb`, `normal`, `depth`, `opacity`."""
+def pictures_of(seen: RenderedView, camera: Camera, what: list[str], alpha: bool = False) -> dict[str, np.ndarray]:
+    """(H, W, 3) uint8 RGB pictures by name: some of `rgb`, `normal`, `depth`, `opacity`; (H, W, 4) with alpha."""
     makers: dict[str, Callable[[], np.ndarray]] = {
         "rgb": lambda: rgb_picture(seen),
         "normal": lambda: normal_picture(seen, camera),
@@ -55,21 +63,35 @@ def pictures_of(seen: RenderedView, camera: Camera, what: list[str]) -> dict[str
             (seen.foreground.clamp(0, 1).numpy() * 255.0).round().astype(np.uint8)[..., None], 3, -1
         ),
     }
-    return {name: makers[name]() for name in what}
+    pictures = {name: makers[name]() for name in what}
+    return {n: cut_out(seen, p, n == "rgb") for n, p in pictures.items()} if alpha else pictures
 
 
 def write_frames(
-    model: Model, cameras: list[Camera], what: list[str], out: Path, on_frame: Callable[[int, int], None] | None = None
+    renderer: Model | Renderer,
+    cameras: list[Camera],
+    what: list[str],
+    out: Path,
+    on_frame: Callable[[int, int], None] | None = None,
+    alpha: bool = False,
 ) -> None:
     """Renders a camera path to an .mp4, or to numbered PNG files in a folder; several pictures stand side by side.
+
+    Args:
+        renderer: of the scene, see `renderer_for`.
+        cameras: the path.
+        what: some of `rgb`, `normal`, `depth`, `opacity`.
+        out: file or folder.
+        on_frame: called with (frames done, frames in all).
+        alpha: the surface alone, cut out; not for an .mp4.
 
     Raises:
         InputError: the output cannot be written.
     """
     if out.suffix.lower() == ".mp4":
-        write_video(out, _frames(model, cameras, what, on_frame), cameras[0].width * len(what), cameras[0].height)
+        write_video(out, _frames(renderer, cameras, what, on_frame), cameras[0].width * len(what), cameras[0].height)
         return
-    for number, frame in enumerate(_frames(model, cameras, what, on_frame)):
+    for number, frame in enumerate(_frames(renderer, cameras, what, on_frame, alpha)):
         write_picture(out / f"{number:04d}.png", frame)
 
 
@@ -111,11 +133,15 @@ def _frames_in(path: Path) -> int:
 
 
 def _frames(
-    model: Model, cameras: list[Camera], what: list[str], on_frame: Callable[[int, int], None] | None
+    renderer: Model | Renderer,
+    cameras: list[Camera],
+    what: list[str],
+    on_frame: Callable[[int, int], None] | None,
+    alpha: bool = False,
 ) -> Iterable[np.ndarray]:
-    renderer = fastest_renderer(model)
+    background = torch.zeros(3) if alpha else None
     for number, camera in enumerate(cameras):
-        seen = render_view(renderer, camera)
-        yield np.concatenate(list(pictures_of(seen, camera, what).values()), axis=1)
+        seen = render_view(renderer, camera, background)
+        yield np.concatenate(list(pictures_of(seen, camera, what, alpha).values()), axis=1)
         if on_frame:
             on_frame(number + 1, len(cameras))

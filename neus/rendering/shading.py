@@ -85,6 +85,7 @@ def void(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """A background field that is not there: for pictures of the foreground alone, cut off at the unit sphere."""
     return torch.zeros_like(points[..., 0]), torch.zeros_like(directions)
 
+
 class FusedShading:
     """A hash model, by its fused kernel; rays are looked at within the unit sphere, as the quick presets train them."""
 

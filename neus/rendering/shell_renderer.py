@@ -11,7 +11,7 @@ from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import LogisticDensity
 from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig
 from neus.rendering.sampling import outside_t, points_along
-from neus.rendering.shading import Shading
+from neus.rendering.shading import Shading, void
 from neus.rendering.shell import ShellConfig, colored_t, walk_shells
 from neus.rendering.sphere_tracing import conservative_starts, lipschitz_bound, trace
 from neus.rendering.weights import composite_alphas
@@ -83,13 +83,15 @@ class ShellRenderer:
         renderer: RendererConfig,
         mode: str = "shell",
         config: ShellConfig | None = None,
+        background: Tensor | None = None,
         lipschitz: float | None = None,
     ) -> None:
+        self.background = background
         self.shading, self.fields, self.renderer = shading, fields, renderer
         self.mode, self.config, self.tally = mode, config or ShellConfig(), Tally()
         self.sharpness = float(fields.sharpness.detach())
         self.lipschitz = lipschitz or slope_of(fields)
-        self.has_network = fields.background is not None and renderer.n_outside > 0
+        self.has_network = fields.background not in (None, void) and renderer.n_outside > 0
         self.device = fields.sharpness.device
         self.rays_at_a_time = RAYS_TRACED
 
@@ -98,6 +100,7 @@ class ShellRenderer:
         self, origins: Tensor, directions: Tensor, background: Tensor | None = None, forward: Tensor | None = None
     ) -> RenderedPixels:
         """Pixels of rays (N, 3), (N, 3); arguments as in `Model.render`. Neighbours should stand together."""
+        background = self.background if background is None else background
         near, far = self._near_far(origins, directions)
         seen = (self._on_surface if self.mode == "surface" else self._in_shell)(origins, directions, near, far)
         rgb, t, normals = origins.new_zeros(len(near), 3), torch.zeros_like(near), origins.new_zeros(len(near), 3)

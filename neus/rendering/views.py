@@ -134,5 +134,19 @@ def depth_picture(view: RenderedView) -> np.ndarray:
     return _bytes((shade * solid).unsqueeze(-1).expand(-1, -1, 3))
 
 
+def cut_out(view: RenderedView, picture: np.ndarray, is_premultiplied: bool = False) -> np.ndarray:
+    """(H, W, 4) uint8: a picture (H, W, 3) with the surface's opacity as alpha.
+
+    Args:
+        view: rendered on black, without background.
+        picture: of it.
+        is_premultiplied: of colours, which on black have the opacity in them already; they are divided by it.
+    """
+    alpha = view.foreground.clamp(0.0, 1.0)
+    if is_premultiplied:
+        picture = _bytes(view.rgb / alpha.clamp_min(1e-6).unsqueeze(-1))
+    return np.concatenate([picture, _bytes(alpha.unsqueeze(-1))], axis=-1)
+
+
 def _bytes(colors: Tensor) -> np.ndarray:
     return (colors.clamp(0.0, 1.0) * 255.0).round().to(torch.uint8).numpy()
