@@ -46,10 +46,10 @@ def run(options: argparse.Namespace) -> int:
     from neus.experiment.time_plan import TimePlan
     from neus.experiment.train import train
     from neus.experiment.views import write_frames
-    from neus.rendering.marched import fastest_renderer
     from neus.files import written_whole
     from neus.meshing.clean import largest_component
     from neus.meshing.files import in_world, write_mesh
+    from neus.rendering.marched import fastest_renderer
     from neus.rendering.paths import orbit
 
     if options.out.exists() and not options.out.is_dir():

@@ -137,7 +137,9 @@ class _Rays:
         slope = (f - f_before).abs() / step
         is_refuted = f_before.isfinite() & (slope > REFUTED_BEYOND * bound)
         bound = torch.where(is_refuted, SLOPE_MARGIN * slope, bound)
-        leaves_gap = (f > self.tolerance) & (f_before + f < step * bound * (1.0 - 1e-4))
+        # Plain steps end where the balls touch: a hit may lie a tolerance beyond, everything else only rounding.
+        slack = torch.where(f > self.tolerance, 1e-4 * step * bound, 2.0 * self.tolerance)
+        leaves_gap = f_before + f < step * bound - slack
         overshoots = f_before.isfinite() & ((f < -self.tolerance) | leaves_gap)
         relaxation = torch.where(overshoots, torch.ones_like(relaxation), relaxation)
 
