@@ -180,6 +180,7 @@ def fused_pixels(
     edges: Tensor,
     backdrop: Tensor,
     negligible: float = NEGLIGIBLE_WEIGHT,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What rays cut into sections see: rgb (N, 3), opacity (N,), mean t (N,), summed normals (N, 3).
 
@@ -187,11 +188,13 @@ def fused_pixels(
         model, view: the model, and its arrays.
         origins, directions, edges, backdrop: (N, 3), (N, 3), (N, K + 1), (N, 3).
         negligible: sections of a weight up to this have the mean colour of the others.
+        bias: `color_bias` of the directions, if it is known.
     """
     cpu = compiled("fused_step")
 
     n = len(edges)
-    tensors = (origins, directions, edges, torch.zeros(n, 3), torch.ones(n), color_bias(model, directions), backdrop)
+    bias = color_bias(model, directions) if bias is None else bias
+    tensors = (origins, directions, edges, torch.zeros(n, 3), torch.ones(n), bias, backdrop)
     arrays = [tensor.contiguous().numpy() for tensor in tensors]
     scales = scales_of(sharpness=float(model.sharpness().detach()), cos_anneal=1.0, negligible=negligible)
     no_anchor = np.zeros((2, 2, 2), np.float32)
