@@ -135,7 +135,8 @@ class _Rays:
         )
         step = t - t_before
         slope = (f - f_before).abs() / step
-        is_refuted = f_before.isfinite() & (slope > REFUTED_BEYOND * bound)
+        # A plain step into the object refutes its bound however little it is off; it must not be made again.
+        is_refuted = f_before.isfinite() & (slope > torch.where(f < -self.tolerance, 1.0, REFUTED_BEYOND) * bound)
         bound = torch.where(is_refuted, SLOPE_MARGIN * slope, bound)
         # Plain steps end where the balls touch: a hit may lie a tolerance beyond, everything else only rounding.
         slack = torch.where(f > self.tolerance, 1e-4 * step * bound, 2.0 * self.tolerance)
