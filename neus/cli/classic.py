@@ -106,6 +106,7 @@ def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float
 def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: int, device: str) -> int:
     from neus.cli.options import Progress, check_views
     from neus.experiment.views import write_frames
+    from neus.rendering.marched import fastest_renderer
     from neus.rendering.paths import between
 
     model, scene, iteration = _loaded(config, folder, device)
@@ -115,6 +116,6 @@ def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: i
     )
     out = folder.path / "render" / f"{iteration:08d}_{start}_{end}.mp4"
     with Progress("render", " frames") as progress:
-        write_frames(model, cameras, ["rgb"], out, progress)
+        write_frames(fastest_renderer(model), cameras, ["rgb"], out, progress)
     print(out)
     return 0

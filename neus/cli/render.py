@@ -27,9 +27,11 @@ from neus.errors import InputError
 if TYPE_CHECKING:
     from neus.datasets.scene import Scene
     from neus.geometry.cameras import Camera
-    from neus.rendering.model import Model
+    from neus.rendering.modes import VolumeRenderer
+    from neus.rendering.shell_renderer import ShellRenderer
 
 WHAT = ("photo", "rgb", "normal", "depth", "opacity")
+MODES = ("shell", "volume", "surface")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--scale", type=positive_number, default=1.0, help="of the size of the photographs (default 1)")
     size.add_argument("--width", type=whole_number(1), help="in pixels; the height follows")
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="shell",
+        help="shell: trace to the surface, sample there (default; volume where the surface is not sharp); "
+        "volume: sample all of each ray; surface: one colour, hard edges",
+    )
+    parser.add_argument("--alpha", action="store_true", help="the object alone, cut out, as PNG with alpha")
     parser.add_argument("--out", type=Path, help="folder for pictures, or FILE.mp4 (default: RUN/render)")
     parser.add_argument("--data", type=Path, help="scene folder, if it has moved or for a published checkpoint")
 
@@ -73,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.experiment.load import load_model
     from neus.experiment.views import scene_of_run, write_frames
     from neus.files import check_can_write
+    from neus.rendering.modes import renderer_for
 
     out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "render"
     if options.views and out.suffix.lower() == ".mp4":
@@ -83,23 +94,41 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--out {out}: expected a folder or a file ending in .mp4.")
     if options.between and len(options.between) < 2:
         raise InputError("--between: found one view, expected two or more, such as --between 3 17.")
+    if options.alpha and out.suffix.lower() == ".mp4":
+        raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or leave --alpha away.")
     check_can_write(out if out.suffix else out / "frame.png")
     model = load_model(options.run_folder, options.conf, options.device)
     scene = scene_of_run(options.run_folder, options.data, options.conf)
     model.scene_to_world = scene.scene_to_world
     check_views(options.views or options.between or [], len(scene))
 
+    renderer = renderer_for(model, options.mode, options.alpha)
+
     def sized(camera: Camera) -> Camera:
         return camera.scaled(options.width / camera.width if options.width else options.scale)
 
     if options.views:
-        _render_views(model, scene, options, out, sized)
+        _render_views(renderer, scene, options, out, sized)
     else:
         cameras, fps = _path(scene, options, sized)
         if options.save_path:
             write_camera_path(options.save_path, cameras, scene.scene_to_world, fps)
         with Progress("render", " frames") as progress:
-            write_frames(model, cameras, options.what, out, progress, scene, fps, progress.start)
+            settings = {"mode": options.mode}
+            write_frames(
+                model,
+                cameras,
+                options.what,
+                out,
+                progress,
+                scene,
+                fps,
+                progress.start,
+                renderer,
+                settings,
+                options.alpha,
+            )
+    _say_what_fell_back(options.mode, renderer)
     print(out)
     return 0
 
@@ -121,28 +150,41 @@ def _path(scene: Scene, options: argparse.Namespace, sized: Callable[[Camera], C
     return orbit(around, options.orbit, elevation=options.elevation), fps
 
 
+def _say_what_fell_back(mode: str, renderer: VolumeRenderer | ShellRenderer) -> None:
+    from neus.rendering.modes import why_not_shell
+
+    if mode == "shell" and (reason := why_not_shell(renderer.fields)):
+        print(f"rendered by volume: {reason}")
+    elif mode != "volume":
+        print(f"{mode}: {renderer.tally.share_fallen_back:.1%} of the rays were left to the full sampler")
+
+
 def _render_views(
-    model: Model, scene: Scene, options: argparse.Namespace, out: Path, sized: Callable[[Camera], Camera]
+    renderer: VolumeRenderer | ShellRenderer,
+    scene: Scene,
+    options: argparse.Namespace,
+    out: Path,
+    sized: Callable[[Camera], Camera],
 ) -> None:
     import numpy as np
+    import torch
 
     from neus.datasets.images import write_picture
     from neus.experiment.views import pictures_of
     from neus.files import written_whole
     from neus.geometry.similarity import scale_of
-    from neus.rendering.marched import fastest_renderer
     from neus.rendering.views import render_view
 
-    renderer = fastest_renderer(model)
+    background = torch.zeros(3) if options.alpha else None
     for view in options.views:
         camera = sized(scene.camera(view))
         with Progress(f"view {view}", " rays") as progress:
-            seen = render_view(renderer, camera, on_progress=progress)
-        pictures = pictures_of(seen, camera, options.what, scene.images[view])
+            seen = render_view(renderer, camera, background, on_progress=progress)
+        pictures = pictures_of(seen, camera, options.what, scene.images[view], is_alone=options.alpha)
         if options.side_by_side:
             pictures = {"_".join(pictures): np.concatenate(list(pictures.values()), axis=1)}
         for name, picture in pictures.items():
             write_picture(out / f"{view:03d}_{name}.png", picture)
         if "depth" in options.what:
             with written_whole(out / f"{view:03d}_depth.npy") as beside:
-                np.save(beside, seen.depth.numpy() * scale_of(model.scene_to_world))
+                np.save(beside, seen.depth.numpy() * scale_of(scene.scene_to_world))

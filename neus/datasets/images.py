@@ -101,9 +101,10 @@ def _three_channels(pixels: np.ndarray) -> np.ndarray:
 
 
 def write_picture(path: Path, rgb: np.ndarray) -> None:
-    """Writes (H, W, 3) uint8 RGB as an image file, whole or not at all; InputError if it cannot be written."""
+    """Writes (H, W, 3) RGB or (H, W, 4) RGBA, uint8, as an image file, whole or not at all; InputError if that fails."""
+    to_bgr = cv2.COLOR_RGB2BGR if rgb.shape[-1] == 3 else cv2.COLOR_RGBA2BGRA
     with written_whole(path) as beside:
-        if not cv2.imwrite(str(beside), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
+        if not cv2.imwrite(str(beside), cv2.cvtColor(rgb, to_bgr)):
             raise OSError(f"no encoder for {path.suffix}, or the disk is full")
 
 

@@ -16,9 +16,17 @@ from neus.experiment.frames import FrameFolder, settings_of
 from neus.experiment.run_folder import RunFolder
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
-from neus.rendering.marched import MarchedRenderer, fastest_renderer
+from neus.rendering.marched import fastest_renderer
 from neus.rendering.model import Model
-from neus.rendering.views import RenderedView, depth_picture, normal_picture, render_view, rgb_picture
+from neus.rendering.views import (
+    RenderedView,
+    Renderer,
+    cut_out,
+    depth_picture,
+    normal_picture,
+    render_view,
+    rgb_picture,
+)
 
 FRAMES_PER_SECOND = 30
 
@@ -53,8 +61,9 @@ def pictures_of(
     what: list[str],
     photograph: np.ndarray | None = None,
     depth_span: tuple[float, float] | None = None,
+    is_alone: bool = False,
 ) -> dict[str, np.ndarray]:
-    """(H, W, 3) uint8 RGB pictures by name: some of `photo`, `rgb`, `normal`, `depth`, `opacity`."""
+    """(H, W, 3) uint8 RGB pictures by name: some of `photo`, `rgb`, `normal`, `depth`, `opacity`; (H, W, 4) with the object alone."""
     makers: dict[str, Callable[[], np.ndarray]] = {
         "photo": lambda: fitted(photograph, camera.width, camera.height),
         "rgb": lambda: rgb_picture(seen),
@@ -64,7 +73,14 @@ def pictures_of(
             (seen.foreground.clamp(0, 1).numpy() * 255.0).round().astype(np.uint8)[..., None], 3, -1
         ),
     }
-    return {name: makers[name]() for name in what}
+    pictures = {name: makers[name]() for name in what}
+    if not is_alone:
+        return pictures
+    # The photograph shows more than the object, and stays whole.
+    return {
+        name: cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if name == "photo" else cut_out(seen, picture, name == "rgb")
+        for name, picture in pictures.items()
+    }
 
 
 def fitted(photograph: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -95,8 +111,9 @@ def write_frames(
     scene: Scene | None = None,
     fps: float = FRAMES_PER_SECOND,
     on_start: Callable[[int, int], None] | None = None,
-    renderer: Model | MarchedRenderer | None = None,
+    renderer: Model | Renderer | None = None,
     settings: dict[str, str] | None = None,
+    is_alone: bool = False,
 ) -> None:
     """Renders a camera path to an .mp4, or to numbered PNG files in a folder; several pictures stand side by side.
 
@@ -112,20 +129,23 @@ def write_frames(
         on_start: called once with (frames found from an earlier run, frames in all).
         renderer: of the model; None takes the fastest.
         settings: what else the pictures depend on, by name, such as how the renderer is set.
+        is_alone: the surface alone, cut out; not for an .mp4.
 
     Raises:
         InputError: the output cannot be written.
     """
     is_film = out.suffix.lower() == ".mp4"
     place = out.with_name(f"{out.stem}_frames") if is_film else out
-    folder = FrameFolder(place, settings_of(model, cameras, what, **(settings or {})), len(cameras))
+    folder = FrameFolder(
+        place, settings_of(model, cameras, what, is_alone=str(is_alone), **(settings or {})), len(cameras)
+    )
     missing = folder.missing()
     # Made before the clock of the progress line starts: it takes as long as a few frames.
     renderer = renderer or (fastest_renderer(model) if missing else model)
     if on_start:
         on_start(len(cameras) - len(missing), len(cameras))
     for done, (number, frame) in enumerate(
-        _frames(renderer, cameras, what, missing, scene), len(cameras) - len(missing)
+        _frames(renderer, cameras, what, missing, scene, is_alone), len(cameras) - len(missing)
     ):
         folder.write(number, frame)
         if on_frame:
@@ -179,14 +199,20 @@ def _frames_in(path: Path) -> int:
 
 
 def _frames(
-    renderer: Model | MarchedRenderer, cameras: list[Camera], what: list[str], numbers: list[int], scene: Scene | None
+    renderer: Model | Renderer,
+    cameras: list[Camera],
+    what: list[str],
+    numbers: list[int],
+    scene: Scene | None,
+    is_alone: bool,
 ) -> Iterable[tuple[int, np.ndarray]]:
     """The frames of some numbers, with those."""
     distances = torch.stack([camera.center.norm() for camera in cameras])
     # The object lies inside the unit sphere.
     span = float((distances.min() - 1.0).clamp_min(0.0)), float(distances.max() + 1.0)
+    background = torch.zeros(3) if is_alone else None
     for number in numbers:
-        seen = render_view(renderer, cameras[number])
+        seen = render_view(renderer, cameras[number], background)
         photograph = scene.images[nearest_view(scene, cameras[number])] if "photo" in what else None
-        pictures = pictures_of(seen, cameras[number], what, photograph, span)
+        pictures = pictures_of(seen, cameras[number], what, photograph, span, is_alone)
         yield number, np.concatenate(list(pictures.values()), axis=1)

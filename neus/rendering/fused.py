@@ -164,31 +164,39 @@ def _cropped(array: np.ndarray, shape: Sequence[int]) -> Tensor:
 
 
 @torch.no_grad()
-def fused_sdf(model: Model, points: Tensor) -> Tensor:
-    """(M,) signed distances at points (M, 3), by the fused kernel."""
+def fused_sdf(model: Model, points: Tensor, view: FusedModel | None = None) -> Tensor:
+    """(M,) signed distances at points (M, 3), by the fused kernel; of a model that does not change, `view` saves time."""
     cpu = compiled("fused_step")
-
-    return torch.from_numpy(
-        cpu.distances(_grid(model.sdf_network.grid), _surface(model), points.detach().float().contiguous().numpy())
-    )
+    grid, surface = (view.grid, view.surface) if view else (_grid(model.sdf_network.grid), _surface(model))
+    return torch.from_numpy(cpu.distances(grid, surface, points.detach().float().contiguous().numpy()))
 
 
 @torch.no_grad()
 def fused_pixels(
-    model: Model, view: FusedModel, origins: Tensor, directions: Tensor, edges: Tensor, backdrop: Tensor
+    model: Model,
+    view: FusedModel,
+    origins: Tensor,
+    directions: Tensor,
+    edges: Tensor,
+    backdrop: Tensor,
+    negligible: float = NEGLIGIBLE_WEIGHT,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What rays cut into sections see: rgb (N, 3), opacity (N,), mean t (N,), summed normals (N, 3).
 
     Args:
         model, view: the model, and its arrays.
         origins, directions, edges, backdrop: (N, 3), (N, 3), (N, K + 1), (N, 3).
+        negligible: sections of a weight up to this have the mean colour of the others.
+        bias: `color_bias` of the directions, if it is known.
     """
     cpu = compiled("fused_step")
 
     n = len(edges)
-    tensors = (origins, directions, edges, torch.zeros(n, 3), torch.ones(n), color_bias(model, directions), backdrop)
+    bias = color_bias(model, directions) if bias is None else bias
+    tensors = (origins, directions, edges, torch.zeros(n, 3), torch.ones(n), bias, backdrop)
     arrays = [tensor.contiguous().numpy() for tensor in tensors]
-    scales = scales_of(sharpness=float(model.sharpness()), cos_anneal=1.0)
+    scales = scales_of(sharpness=float(model.sharpness().detach()), cos_anneal=1.0, negligible=negligible)
     no_anchor = np.zeros((2, 2, 2), np.float32)
     pixels = cpu.render(view.grid, view.color_grid, view.surface, view.color, Rays(*arrays, no_anchor), scales)
     return tuple(torch.from_numpy(x) for x in (pixels.rgb, pixels.opacity, pixels.t, pixels.normals))

@@ -11,6 +11,8 @@ from neus.rendering.renderer import RenderedPixels
 
 # Sections of a ray, and the share of them that is not placed on the surface: more of the first than in training, for calm edges.
 N_SECTIONS, UNIFORM_SHARE = 32, 0.1
+# Rays marched at a time: the kernel cuts them into tiles itself.
+RAYS_MARCHED = 2**14
 
 
 class MarchedRenderer:
@@ -19,6 +21,8 @@ class MarchedRenderer:
     Looks at a cache of its distances to place 32 sections on each ray, and evaluates colours where their weight is more than a
     thousandth. Rays that the cache sees pass far from the surface are not looked at; they show what is behind.
     """
+
+    device, rays_at_a_time = torch.device("cpu"), RAYS_MARCHED
 
     def __init__(self, model: Model) -> None:
         self.model, self.view = model, FusedModel.of(model)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,13 +11,24 @@ from torch import Tensor
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.rays import pixel_centers, rays_from_pixels
-from neus.rendering.marched import MarchedRenderer
 from neus.rendering.model import Model
+from neus.rendering.renderer import RenderedPixels
 
 # Samples evaluated at a time: on a CPU few enough to stay in its caches, on a GPU enough to fill it.
 MAX_POINTS_CPU, MAX_POINTS_GPU = 2**15, 2**18
-# Rays marched at a time: the kernel cuts them into tiles itself.
-RAYS_MARCHED = 2**14
+
+
+class Renderer(Protocol):
+    """Something that makes pixels of rays, as many at a time as it likes."""
+
+    device: torch.device
+    rays_at_a_time: int
+
+    def render(
+        self, origins: Tensor, directions: Tensor, background: Tensor | None = None, forward: Tensor | None = None
+    ) -> RenderedPixels:
+        """Pixels of rays (N, 3), (N, 3); arguments as in `Model.render`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -42,41 +54,53 @@ class RenderedView:
 
 @torch.no_grad()
 def render_view(
-    model: Model | MarchedRenderer,
+    model: Model | Renderer,
     camera: Camera,
     background: Tensor | None = None,
     cos_anneal: float = 1.0,
     on_progress: Callable[[int, int], None] | None = None,
     max_points: int | None = None,
 ) -> RenderedView:
-    """Every pixel of a camera, by volume rendering without jitter.
+    """Every pixel of a camera: by volume rendering without jitter, or as a renderer does it.
 
     Args:
-        model: the scene; of several views of a hash model `fastest_renderer` makes something faster.
+        model: the scene, or what `renderer_for` and `fastest_renderer` make of it, which is faster.
         camera: from where, and at which size.
         background: (3,) RGB behind everything; the model's own if None.
-        cos_anneal: as in `render_rays`.
+        cos_anneal: as in `render_rays`, for a model.
         on_progress: called with (rays done, rays in all) after each chunk.
         max_points: samples evaluated at a time; chosen by device if None.
     """
-    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)
+    order = block_order(camera.width, camera.height)
+    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)[order]
     origins, directions = rays_from_pixels(pixels, camera.intrinsics.double(), camera.camera_to_scene.double())
-    is_marched = isinstance(model, MarchedRenderer)
-    device = torch.device("cpu") if is_marched else model.device
-    forward = camera.forward.float().to(device)
-    chunk = RAYS_MARCHED if is_marched else rays_per_chunk(model, max_points)
-    anneal = {} if is_marched else {"cos_anneal": cos_anneal}
+    is_renderer = hasattr(model, "rays_at_a_time")
+    forward = camera.forward.float().to(model.device)
+    chunk = model.rays_at_a_time if is_renderer else rays_per_chunk(model, max_points)
+    anneal = {} if is_renderer else {"cos_anneal": cos_anneal}
     names = RenderedView.__dataclass_fields__
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, len(pixels), chunk):
-        o, d = (x[start : start + chunk].float().to(device) for x in (origins, directions))
+        o, d = (x[start : start + chunk].float().to(model.device) for x in (origins, directions))
         rendered = model.render(o, d, background, forward=forward, **anneal)
         for name in names:
             parts[name].append(getattr(rendered, name).float().cpu())
         if on_progress:
             on_progress(min(start + chunk, len(pixels)), len(pixels))
-    whole = {name: torch.cat(tensors).unflatten(0, (camera.height, camera.width)) for name, tensors in parts.items()}
-    return RenderedView(**whole)
+    place = order.argsort()
+    size = (camera.height, camera.width)
+    return RenderedView(**{name: torch.cat(tensors)[place].unflatten(0, size) for name, tensors in parts.items()})
+
+
+def block_order(width: int, height: int, side: int = 8) -> Tensor:
+    """(H W,) numbers of pixels, one square of side x side after the other, so that neighbours stand together.
+
+    >>> block_order(4, 2, side=2).tolist()
+    [0, 1, 4, 5, 2, 3, 6, 7]
+    """
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    key = ((y // side) * (width // side + 1) + x // side) * side * side + (y % side) * side + x % side
+    return key.flatten().argsort()
 
 
 def rays_per_chunk(model: Model, max_points: int | None = None) -> int:
@@ -114,6 +138,20 @@ def depth_picture(view: RenderedView, span: tuple[float, float] | None = None) -
     near, far = span or (float(view.depth[solid].min()), float(view.depth[solid].max()))
     shade = 1.0 - 0.8 * ((view.depth - near) / max(far - near, 1e-6)).clamp(0.0, 1.0)
     return _bytes((shade * solid).unsqueeze(-1).expand(-1, -1, 3))
+
+
+def cut_out(view: RenderedView, picture: np.ndarray, is_premultiplied: bool = False) -> np.ndarray:
+    """(H, W, 4) uint8: a picture (H, W, 3) with the surface's opacity as alpha.
+
+    Args:
+        view: rendered on black, without background.
+        picture: of it.
+        is_premultiplied: of colours, which on black have the opacity in them already; they are divided by it.
+    """
+    alpha = view.foreground.clamp(0.0, 1.0)
+    if is_premultiplied:
+        picture = _bytes(view.rgb / alpha.clamp_min(1e-6).unsqueeze(-1))
+    return np.concatenate([picture, _bytes(alpha.unsqueeze(-1))], axis=-1)
 
 
 def _bytes(colors: Tensor) -> np.ndarray:

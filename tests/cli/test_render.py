@@ -133,3 +133,20 @@ def test_photographs_stand_beside_the_renders(render, trained_run, tmp_path):
 
 def test_one_view_is_no_way(render):
     assert_one_line(render("--between", 1), "--between: found one view, expected two or more")
+
+
+@pytest.mark.parametrize("mode", ["volume", "shell", "surface"])
+def test_modes(render, tmp_path, mode):
+    status, out, err = render("--views", "0", "--mode", mode, "--what", "rgb,depth", "--out", tmp_path)
+    assert status == 0 and not err and (tmp_path / "000_rgb.png").is_file()
+    said = {"volume": "", "shell": "rendered by volume: its surface is blurred", "surface": "surface: "}[mode]
+    assert any(line.startswith(said) for line in out)
+
+
+def test_the_object_alone_has_alpha(render, tmp_path):
+    assert render("--views", "0", "--alpha", "--what", "rgb,normal", "--out", tmp_path)[0] == 0
+    pictures = [cv2.imread(str(tmp_path / f"000_{what}.png"), cv2.IMREAD_UNCHANGED) for what in ("rgb", "normal")]
+    assert all(p.shape == (24, 32, 4) for p in pictures) and np.array_equal(pictures[0][..., 3], pictures[1][..., 3])
+    assert render("--orbit", 2, "--alpha", "--out", tmp_path / "orbit")[0] == 0
+    assert cv2.imread(str(tmp_path / "orbit" / "0000.png"), cv2.IMREAD_UNCHANGED).shape == (24, 32, 4)
+    assert_one_line(render("--orbit", 2, "--alpha", "--out", tmp_path / "a.mp4"), "an .mp4 has no alpha")

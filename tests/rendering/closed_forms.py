@@ -4,6 +4,7 @@ import torch
 
 from neus.fields.base import SurfaceSample
 from neus.geometry import shapes
+from neus.geometry.rays import intersect_sphere
 from neus.rendering.density import LogisticDensity
 from neus.rendering.renderer import Fields, RendererConfig
 
@@ -72,3 +73,45 @@ def in_ball(n, radius=1.0):
     """(n, 3) points of a ball."""
     around = torch.nn.functional.normalize(torch.randn(n, 3), dim=-1)
     return radius * torch.rand(n, 1) ** (1 / 3) * around
+
+
+class Mug:
+    """An open mug with a handle, its field multiplied by `scale`: thin walls, two holes, seen from inside and outside."""
+
+    def __init__(self, wall=0.04, scale=1.0):
+        self.wall, self.scale, self.evaluations = wall, scale, 0
+
+    def sdf(self, points):
+        self.evaluations += points.shape[:-1].numel()
+        hollow = shapes.cylinder(points - points.new_tensor([0.0, 0.0, self.wall + 0.02]), 0.45 - self.wall, 0.55)
+        body = shapes.difference(shapes.cylinder(points, 0.45, 0.55), hollow)
+        upright = (points - points.new_tensor([0.45, 0.0, 0.0]))[..., [0, 2, 1]]
+        handle = shapes.difference(
+            shapes.torus(upright, 0.28, 0.05), shapes.cylinder(points, 0.45 - self.wall / 2, 0.7)
+        )
+        return self.scale * shapes.union(body, handle)
+
+    def evaluate(self, points):
+        with torch.enable_grad():
+            at = points.detach().requires_grad_()
+            sdf = self.sdf(at)
+            (gradients,) = torch.autograd.grad(sdf.sum(), at)
+        return SurfaceSample(sdf.detach(), points, gradients)
+
+
+def waves(points, normals, directions, features):
+    """Colours that change over the surface and with its normal, within [0, 1]."""
+    phases = points.new_tensor([0.0, 1.0, 2.0])
+    return 0.5 + 0.25 * torch.sin(9.0 * points + phases) + 0.2 * torch.nn.functional.normalize(normals, dim=-1)
+
+
+def view_of_mug(size=20):
+    """(size^2, 3) origins and directions of a view into the mug from above, the rays that meet the unit sphere."""
+    eye = torch.tensor([1.6, -1.9, 1.5])
+    forward = -eye / eye.norm()
+    right = torch.nn.functional.normalize(torch.linalg.cross(forward, torch.tensor([0.0, 0.0, 1.0])), dim=0)
+    x, y = torch.meshgrid(torch.linspace(-0.75, 0.75, size), torch.linspace(-0.75, 0.75, size), indexing="xy")
+    targets = x.flatten()[:, None] * right + y.flatten()[:, None] * torch.linalg.cross(right, forward)
+    directions = torch.nn.functional.normalize(targets - eye, dim=-1)
+    met = intersect_sphere(eye.expand_as(directions), directions)[2]
+    return eye.expand_as(directions)[met], directions[met]

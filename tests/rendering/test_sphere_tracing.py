@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from neus.geometry import shapes
+from neus.geometry.cup import object_sdf
 from neus.geometry.rays import intersect_sphere
-from neus.rendering.sphere_tracing import trace
+from neus.rendering.sphere_tracing import conservative_starts, implicit_depth, lipschitz_bound, trace
+from tests.rendering.closed_forms import Mug
 
 FAR = 6.0
 
@@ -147,3 +149,154 @@ def test_hits_lie_on_the_surface_much_closer_than_the_tolerance():
     on_surface = shapes.torus(rays[0] + found.t.unsqueeze(-1) * rays[1], 0.6, 0.2)[found.hit]
     assert int(found.hit.sum()) > 50
     assert float(on_surface.abs().median()) < 1e-6 and float(on_surface.abs().max()) <= 1e-3
+
+
+def mug(points):
+    return Mug(0.04).sdf(points)
+
+
+def brute_force(sdf, rays, n=3000):
+    """Where a dense march first finds a negative distance; infinity if it does not."""
+    t = torch.linspace(0.0, FAR, n)
+    inside = torch.stack([sdf(o + t[:, None] * d) < 0 for o, d in zip(*rays[:2])])
+    return torch.where(inside.any(1), t[inside.int().argmax(1)], torch.inf)
+
+
+@pytest.mark.parametrize("over_relaxation", [1.0, 1.6])
+@pytest.mark.parametrize("sdf", [mug, object_sdf, lambda p: shapes.torus(p, 0.6, 0.15)])
+def test_shapes_with_holes_are_hit_where_a_dense_march_hits_them(sdf, over_relaxation):
+    rays = rays_to(random_targets(120, spread=0.8), origin=(1.7, -1.9, 1.5))
+    truth = brute_force(sdf, rays)
+    found = trace(sdf, *rays, max_steps=512, over_relaxation=over_relaxation)
+    same = found.hit == truth.isfinite()
+    # The march steps over glancing chords of less than 0.002.
+    assert same.float().mean() > 0.97 and found.hit[truth.isfinite()].all()
+    both = found.hit & truth.isfinite()
+    assert (found.t - truth)[both].abs().median() < 2e-3 and (found.t - truth)[both].max() < 2e-3
+
+
+def test_over_relaxation_saves_evaluations_of_rays_that_pass_along_a_surface():
+    heights = torch.linspace(0.02, 0.3, 100)
+    origins = torch.stack([heights, torch.zeros(100), torch.full((100,), -3.0)], dim=-1)
+    rays = origins, torch.tensor([[-0.004, 0.0, 1.0]]).expand(100, 3), torch.zeros(100), torch.full((100,), FAR)
+    plain, relaxed = (trace(lambda p: p[..., 0], *rays, max_steps=512, over_relaxation=w) for w in (1.0, 1.5))
+    assert relaxed.evaluations.sum() < 0.8 * plain.evaluations.sum()
+    assert torch.equal(relaxed.hit, plain.hit)
+
+
+def test_over_relaxation_does_not_take_the_second_of_two_surfaces():
+    # The far plate lies where a step of 1.5 from the start would end, within the tolerance of it.
+    def plates(points):
+        z = points[..., 2]
+        return torch.minimum((z + 1.0).abs(), (z - 0.0).abs()) - 1e-3
+
+    ray = torch.tensor([[0.0, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]]), torch.zeros(1), torch.full((1,), FAR)
+    found = trace(plates, *ray, tolerance=5e-3, over_relaxation=1.5)
+    assert found.t.item() == pytest.approx(1.999, abs=2e-3)
+
+
+def test_evaluations_are_counted_and_finished_rays_cost_nothing():
+    calls = []
+
+    def counted(points):
+        calls.append(len(points))
+        return ball(points)
+
+    rays = rays_to(random_targets())
+    found = trace(counted, *rays)
+    assert int(found.evaluations.sum()) == sum(calls)
+    assert calls[0] == 400 and calls[20] < 100, "rays that are done are taken out"
+
+
+def test_a_bound_that_is_too_small_is_found_out_and_the_ray_steps_back():
+    rays = rays_to(random_targets())
+    steep = lambda points: 1.4 * ball(points)  # noqa: E731
+    told, untold = (trace(steep, *rays, lipschitz=b, max_steps=256) for b in (1.4, 1.0))
+    # Steps are 1.4 times too long: the chord of rays that meet the ball's rim is shorter than what they pass over.
+    is_clear = (miss_distances(rays) < 0.7) | (miss_distances(rays) > 0.81)
+    assert torch.equal(untold.hit[is_clear], told.hit[is_clear])
+    hits = is_clear & told.hit & (miss_distances(rays) < 0.6)
+    torch.testing.assert_close(untold.t[hits], told.t[hits], atol=1e-5, rtol=0.0)
+
+
+def test_where_the_field_is_nan_rays_are_undecided_and_others_unharmed():
+    def broken(points):
+        return torch.where(points[..., 0] > 0.4, torch.nan, ball(points))
+
+    rays = rays_to(random_targets())
+    found, whole = trace(broken, *rays), trace(ball, *rays)
+    assert found.undecided.any() and not (found.undecided & found.hit).any() and found.t.isfinite().all()
+    never = found.hit | (~found.undecided)
+    assert torch.equal(found.hit[never], whole.hit[never]) and int(found.hit.sum()) > 50
+
+
+def test_rays_that_run_out_of_steps_are_undecided():
+    found = trace(ball, *rays_to(random_targets()), max_steps=3)
+    assert found.undecided.any() and not (found.undecided & found.hit).any()
+
+
+@pytest.mark.parametrize("sdf", [mug, lambda p: shapes.box(p, (0.9, 0.9, 0.004)), lambda p: 1.3 * mug(p)])
+def test_cones_lose_nothing_however_thin_and_save_evaluations(sdf):
+    target = torch.stack(
+        torch.meshgrid(torch.linspace(-0.9, 0.9, 48), torch.linspace(-0.9, 0.9, 48), indexing="ij"), -1
+    )
+    blocks = target.view(6, 8, 6, 8, 2).transpose(1, 2).reshape(-1, 2)
+    rays = rays_to(torch.nn.functional.pad(blocks, (0, 1)), origin=(1.4, -1.5, -1.8))
+    starts, n_cones = conservative_starts(sdf, *rays, group=64, lipschitz=1.3)
+    alone = trace(sdf, *rays, lipschitz=1.3, max_steps=512)
+    together = trace(sdf, rays[0], rays[1], starts, rays[3], lipschitz=1.3, max_steps=512)
+    assert torch.equal(together.hit, alone.hit)
+    torch.testing.assert_close(together.t[alone.hit], alone.t[alone.hit], atol=1e-3, rtol=0.0)
+    assert (starts >= rays[2]).all() and n_cones + together.evaluations.sum() < 0.9 * alone.evaluations.sum()
+    passed = starts > rays[3]
+    assert not alone.hit[passed].any()
+
+
+def test_rays_of_a_cone_may_start_anywhere_and_some_may_be_empty():
+    origins, directions, near, far = rays_to(random_targets(100, spread=0.9))
+    origins = origins + 0.1 * random_targets(100, seed=1)
+    far[::7] = -1.0
+    starts, _ = conservative_starts(ball, origins, directions, near, far, group=16)
+    rays = origins, directions
+    assert torch.equal(trace(ball, *rays, starts, far).hit, trace(ball, *rays, near, far).hit)
+
+
+def test_the_derivative_of_depth_is_that_of_finite_differences():
+    def scene(points, parameters):
+        moved = (points - parameters[:3]).double()
+        return shapes.union(
+            shapes.torus(moved, 0.6, 0.2 + parameters[3]), 1.2 * shapes.sphere(moved, 0.25 + parameters[3])
+        )
+
+    rays = [x.double() for x in rays_to(random_targets(60, spread=0.6), origin=(1.2, -1.0, 1.9))]
+    parameters = torch.zeros(4, dtype=torch.float64)
+
+    def depths(parameters, shift=0.0):
+        return trace(lambda p: scene(p, parameters), rays[0] + shift, *rays[1:], 1e-9, 2000, lipschitz=1.2)
+
+    found = depths(parameters)
+    at = rays[0] + found.t[:, None] * rays[1]
+    for of_origin in (False, True):
+        h = 1e-5
+        for i in range(3 if of_origin else 4):
+            step = torch.zeros(3 if of_origin else 4, dtype=torch.float64)
+            step[i] = h
+            plus, minus = (depths(parameters, s) if of_origin else depths(parameters + s) for s in (step, -step))
+            truth = (plus.t - minus.t) / (2 * h)
+            steep = found.hit & plus.hit & minus.hit & (truth.abs() < 5.0) & (truth.abs() > 1e-3)
+            origins, moved = rays[0].clone().requires_grad_(), parameters.clone().requires_grad_()
+            depth = implicit_depth(lambda p, m=moved: scene(p, m), origins, rays[1], found.t)
+            if of_origin:
+                (exact,) = torch.autograd.grad(depth.sum(), origins)
+                exact = exact[:, i]
+            else:
+                exact = torch.stack([torch.autograd.grad(d, moved, retain_graph=True)[0][i] for d in depth])
+            assert steep.sum() > 10
+            assert ((exact - truth).abs() / truth.abs())[steep].max() < 0.01
+    assert torch.equal(depth, found.t) and at.isfinite().all()
+
+
+def test_the_bound_of_slopes_holds_nearly_all_of_them_and_is_at_least_one():
+    assert lipschitz_bound(torch.full((1000, 3), 0.1)) == 1.0
+    assert lipschitz_bound(torch.tensor([[0.0, 1.3, 0.0]]).expand(100, 3)) == pytest.approx(1.3)
+    assert lipschitz_bound(torch.full((10, 3), torch.nan)) == 1.0

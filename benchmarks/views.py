@@ -1,0 +1,87 @@
+"""Compares the modes of `render` on a trained run: time, evaluations, and how near shell and surface come to volume.
+
+    python benchmarks/views.py RUN [--views 0,8] [--scale 0.25] [--threads 2] [--picture OUT.png]
+
+Each mode renders the same views in turn. Evaluations are of the field, colours included; PSNR is against volume, and held-out
+PSNR against the photographs. `seconds for 1600x1200` is scaled by the number of pixels.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from neus.datasets.images import write_picture  # noqa: E402
+from neus.datasets.scene import Scene  # noqa: E402
+from neus.evaluation.images import psnr  # noqa: E402
+from neus.experiment.load import load_model  # noqa: E402
+from neus.experiment.views import scene_of_run  # noqa: E402
+from neus.rendering.model import Model  # noqa: E402
+from neus.rendering.modes import renderer_for  # noqa: E402
+from neus.rendering.views import normal_picture, render_view, rgb_picture  # noqa: E402
+
+MODES = ("volume", "shell", "surface")
+PIXELS = 1600 * 1200
+
+
+def measure(model: Model, scene: Scene, views: list[int], scale: float) -> tuple[dict, np.ndarray]:
+    """Numbers by mode, and a picture: a row for each view, colours and then normals of each mode."""
+    images, numbers, rows = {}, {}, {view: [] for view in views}
+    for mode in MODES:
+        renderer, seconds, held_out = renderer_for(model, mode), 0.0, []
+        render_view(renderer, scene.camera(views[0]).scaled(0.05))  # kernels are compiled the first time
+        renderer.tally.__init__()
+        for view in views:
+            camera = scene.camera(view).scaled(scale)
+            started = time.perf_counter()
+            seen = render_view(renderer, camera)
+            seconds += time.perf_counter() - started
+            images[mode, view] = seen.rgb.clamp(0, 1).numpy()
+            photograph = cv2.resize(scene.images[view], (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+            mask = None
+            if scene.masks is not None:
+                mask = cv2.resize(scene.masks[view].astype(np.uint8), (camera.width, camera.height)) > 0
+            held_out.append(psnr(images[mode, view], photograph.astype(np.float32) / 255.0, mask))
+            rows[view] += [rgb_picture(seen), normal_picture(seen, camera)]
+        tally = renderer.tally
+        numbers[mode] = {
+            "seconds": round(seconds, 2),
+            "seconds for 1600x1200": round(seconds * PIXELS / tally.rays, 1),
+            "evaluations per ray": round((tally.distances + tally.colors) / tally.rays, 1),
+            "fallen back": round(tally.share_fallen_back, 4),
+            "psnr to volume": round(float(np.mean([psnr(images[mode, v], images["volume", v]) for v in views])), 2)
+            if mode != "volume"
+            else None,
+            "psnr to photograph": round(float(np.mean(held_out)), 2),
+        }
+    return numbers, np.concatenate([np.concatenate(rows[view], axis=1) for view in views])
+
+
+def main() -> None:
+    """Prints the numbers as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--views", default="0", help="numbers, divided by commas")
+    parser.add_argument("--scale", type=float, default=0.25)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--picture", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    views = [int(view) for view in options.views.split(",")]
+    scene = scene_of_run(options.run, options.data)
+    numbers, picture = measure(load_model(options.run), scene, views, options.scale)
+    print(json.dumps({"run": options.run.name, "views": views, "threads": options.threads, **numbers}, indent=2))
+    if options.picture:
+        write_picture(options.picture, picture)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""What fast renderers ask of a scene: of fields by torch, of hash models by their fused kernel."""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from neus.geometry.rays import intersect_sphere
+from neus.rendering.fused import FusedModel, color_bias, fused_pixels, fused_sdf
+from neus.rendering.model import Model
+from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig, render_rays
+from neus.rendering.sampling import even_t, points_along, upsampled_t
+
+# Half the length of the section about a single place, for its colour; what its weight is does not matter.
+SINGLE_PLACE = 1e-3
+# Rays of the full sampler at a time.
+RAYS_SAMPLED = 2**12
+
+
+class Shaded(NamedTuple):
+    """Mean colour (A, 3), distance (A,) and gradient (A, 3) of rays' samples."""
+
+    rgb: Tensor
+    t: Tensor
+    normals: Tensor
+
+
+class Shading(Protocol):
+    """What a renderer asks of a scene: distances, the mean colour of places, and pixels by the full sampler."""
+
+    within_sphere: bool  # else rays are looked at for one unit on either side of their middle
+    has_caps: bool  # whether the background network has been trained before the sphere and right behind it
+
+    def sdf(self, points: Tensor) -> Tensor:
+        """(M,) signed distances at points (M, 3)."""
+        ...
+
+    def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
+        """Means over places t (A, K) of rays (A, 3)."""
+        ...
+
+    def full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
+        """Pixels of rays (A, 3) by the full sampler, before one colour (3,)."""
+        ...
+
+
+class FieldShading:
+    """Any fields, by torch."""
+
+    def __init__(self, fields: Fields, config: RendererConfig, max_points: int) -> None:
+        self.fields, self.config, self.max_points = fields, config, max_points
+        self.within_sphere = self.has_caps = fields.background is not None and config.n_outside > 0
+
+    def sdf(self, points: Tensor) -> Tensor:
+        """See `Shading`."""
+        parts = points.split(self.max_points)
+        return torch.cat([self.fields.surface.sdf(part) for part in parts]) if parts else points[:, 0]
+
+    def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
+        """See `Shading`."""
+        rays = max(1, self.max_points // t.shape[1])
+        parts = [self._mean(*part) for part in zip(*(x.split(rays) for x in (origins, directions, t)))]
+        return Shaded(*(torch.cat(values) for values in zip(*parts)))
+
+    def _mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
+        points = points_along(origins, directions, t)
+        surface = self.fields.surface.evaluate(points)
+        views = directions.unsqueeze(1).expand_as(points)
+        rgb = self.fields.color(points, surface.gradients, views, surface.features)
+        return Shaded(rgb.mean(1), t.mean(1), surface.gradients.mean(1))
+
+    def full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
+        """See `Shading`; the background field is looked at again, so that these are the pixels of `render_rays`."""
+        config = self.config
+        rays = max(1, self.max_points // (config.n_samples + config.n_importance + config.n_outside))
+        parts = []
+        for start in range(0, len(origins), rays):
+            some = slice(start, start + rays)
+            seen = render_rays(self.fields, origins[some], directions[some], config, background)
+            parts.append([getattr(seen, name) for name in RenderedPixels._fields])
+        return RenderedPixels(*(torch.cat(values) for values in zip(*parts)))
+
+
+def void(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """A background field that is not there: for pictures of the foreground alone, cut off at the unit sphere."""
+    return torch.zeros_like(points[..., 0]), torch.zeros_like(directions)
+
+
+class FusedShading:
+    """A hash model, by its fused kernel; rays are looked at within the unit sphere, as the quick presets train them."""
+
+    within_sphere, has_caps = True, False
+
+    def __init__(self, model: Model, alone: bool = False) -> None:
+        self.model, self.view, self.alone = model, FusedModel.of(model), alone
+
+    def sdf(self, points: Tensor) -> Tensor:
+        """See `Shading`."""
+        return fused_sdf(self.model, points, self.view)
+
+    def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
+        """See `Shading`. For the kernel every place is a ray of one short section.
+
+        Sections that span the gap between two surfaces would be given a weight by the slope in their middle, and a colour
+        of nowhere (lego: 35 dB to a fine volume rendering instead of what `tests/rendering/test_modes.py` asks for).
+        """
+        parts = [
+            self._mean(*part) for part in zip(*(x.split(RAYS_SAMPLED) for x in (origins, directions, t)), strict=True)
+        ]
+        return Shaded(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+    def _mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
+        n, n_places = t.shape
+        origins, bias = (x.repeat_interleave(n_places, 0) for x in (origins, color_bias(self.model, directions)))
+        edges = t.reshape(-1, 1) + t.new_tensor([-SINGLE_PLACE, SINGLE_PLACE])
+        rgb, weights, _, normals = fused_pixels(
+            self.model,
+            self.view,
+            origins,
+            directions.repeat_interleave(n_places, 0),
+            edges,
+            torch.zeros_like(origins),
+            negligible=0.0,
+            bias=bias,
+        )
+        # The published guard of the logistic density leaves every section at least 1e-5.
+        scale = 1.0 / weights.clamp_min(1e-9).unsqueeze(-1)
+        rgb, normals = ((x * scale).view(n, n_places, 3).mean(1) for x in (rgb, normals))
+        return Shaded(rgb, t.mean(1), normals)
+
+    def full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
+        """See `Shading`: the samples of `render_rays`, from where rays enter the unit sphere to where they leave it."""
+        parts = [
+            self._full(o, d, background) for o, d in zip(origins.split(RAYS_SAMPLED), directions.split(RAYS_SAMPLED))
+        ]
+        return RenderedPixels(*(torch.cat(values) for values in zip(*parts)))
+
+    def _full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
+        config = self.model.config.neus_renderer
+        enters, leaves, _ = intersect_sphere(origins, directions)
+        t = even_t(enters, leaves, config.n_samples)
+        if config.n_importance > 0:
+            t = upsampled_t(self.sdf, origins, directions, t, config.n_importance, config.up_sample_steps)
+        has_network = config.n_outside > 0 and not self.alone
+        backdrop = self.model.backdrop(origins, directions) if has_network else background
+        backdrop = (torch.zeros(3) if backdrop is None else backdrop).to(origins).expand(len(origins), 3)
+        rgb, opacity, mean_t, normals = fused_pixels(self.model, self.view, origins, directions, t, backdrop)
+        whole = torch.ones_like(opacity) if has_network else opacity
+        return RenderedPixels(rgb, whole, opacity, mean_t, mean_t, normals)

@@ -1,0 +1,198 @@
+"""The shell about a surface in which all weight lies: rays are traced to it, and samples spent in it alone.
+
+A crossing of the logistic density has 99.8 % of its weight where |f| < 7 / s, and a ray that keeps further away has an
+opacity below 1e-3, less than a picture of 8 bits can show. So rays are traced to the shell, walked through it with signed
+distances alone, and colours are taken at the quantiles of the weight found on the way.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neus.geometry.intervals import sample_sections
+from neus.rendering.density import Density
+from neus.rendering.sphere_tracing import Sdf, conservative_starts, trace
+from neus.rendering.weights import weights_from_alphas
+from neus.settings import at_least
+
+# Surfaces of a ray that are walked through before it is left to the full sampler.
+MAX_SHELLS = 6
+# Steps along rays that graze are not longer than those at this cosine.
+LEAST_SLOPE = 0.15
+# Rays are traced to the shell, and this much of 1 / s into it at most.
+TRACE_TOLERANCE = 0.25
+# Longer steps than are surely free, checked: 11 % fewer evaluations on a trained hash model.
+OVER_RELAXATION = 1.3
+
+
+@dataclass(frozen=True)
+class ShellConfig:
+    """How rays are walked through the shell; lengths in units of 1 / s, the width of the surface.
+
+    Attributes:
+        half_width: of the shell; 7 keeps 99.8 % of the weight.
+        step: of f between two looks at it.
+        n_colors: places of a ray where colour and normal are evaluated; at quantiles 16 are hardly better than 8.
+        max_looks: most distances noted along a ray in shells; beyond it the ray is left to the full sampler.
+        opaque: transmittance at which a ray ends.
+        clear_below, clear_above: rays that let more than the one and less than the other pass are left to the full sampler.
+            Rays through walls of a few 1 / s are among them: two looks may miss how deep between them it was.
+    """
+
+    half_width: float = at_least(1.0, default=7.0)
+    step: float = at_least(0.1, default=1.0)
+    n_colors: int = at_least(1, default=8)
+    max_looks: int = at_least(4, default=64)
+    opaque: float = at_least(0.0, default=1e-3)
+    clear_below: float = at_least(0.0, default=0.002)
+    clear_above: float = at_least(0.0, default=0.98)
+
+
+@dataclass(frozen=True)
+class ShellWalk:
+    """What N rays met.
+
+    Attributes:
+        t: (N, R), ascending: where distances were noted; the last one is repeated to the end.
+        sdf: (N, R), those distances.
+        transmittance: (N,), what passes all of it; 1 for rays that met nothing.
+        met: (N,) bool: whether the ray came into a shell at all.
+        is_unclear: (N,) bool: translucent, or started within the object, or not walked to the end: not to be relied on.
+        evaluations: of the field, all rays together.
+    """
+
+    t: Tensor
+    sdf: Tensor
+    transmittance: Tensor
+    met: Tensor
+    is_unclear: Tensor
+    evaluations: int
+
+
+@torch.no_grad()
+def walk_shells(
+    sdf: Sdf,
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor,
+    far: Tensor,
+    sharpness: float,
+    density: Density,
+    lipschitz: float = 1.0,
+    config: ShellConfig | None = None,
+    group: int = 64,
+) -> ShellWalk:
+    """Traces rays to the shell and through it, by signed distances alone, until they are opaque or leave.
+
+    Args:
+        sdf: points (M, 3) -> (M,).
+        origins, directions: (N, 3), unit directions.
+        near, far: (N,); a ray that starts in the shell has its first distance noted there.
+        sharpness: s.
+        density: turns two distances into the opacity between them.
+        lipschitz: greatest slope of `sdf`.
+        config: how far and how fine.
+        group: neighbouring rays that are traced together as long as nothing is near.
+    """
+    config = config or ShellConfig()
+    half, tolerance = config.half_width / sharpness, TRACE_TOLERANCE * config.step / sharpness
+    walk = _Walk(sdf, origins, directions, far, sharpness, density, config)
+    start, n_cones = conservative_starts(
+        lambda points: sdf(points) - half, origins, directions, near, far, group, lipschitz
+    )
+    walk.evaluations += n_cones
+    rays = torch.arange(len(near), device=near.device)
+    for _ in range(MAX_SHELLS):
+        found = trace(
+            lambda points: sdf(points) - half, origins[rays], directions[rays], start[rays], far[rays],
+            tolerance, lipschitz=lipschitz, over_relaxation=OVER_RELAXATION, refine=False,
+        )  # fmt: skip
+        walk.evaluations += int(found.evaluations.sum())
+        walk.is_unclear[rays[found.undecided]] = True
+        inside = rays[found.hit]
+        walk.enter(inside, found.t[found.hit], found.sdf[found.hit] + half)
+        rays = walk.cross(inside, half + tolerance)
+        start = walk.t_here
+        if len(rays) == 0:
+            break
+    walk.is_unclear[rays] = True
+    return walk.result()
+
+
+class _Walk:
+    """Rays in their shells: what was noted on the way, and how much light is left."""
+
+    def __init__(
+        self,
+        sdf: Sdf,
+        origins: Tensor,
+        directions: Tensor,
+        far: Tensor,
+        s: float,
+        density: Density,
+        config: ShellConfig,
+    ) -> None:
+        self.sdf, self.origins, self.directions, self.far = sdf, origins, directions, far
+        self.config, self.density, self.sharpness = config, density, torch.tensor(s).to(far)
+        n = len(far)
+        self.t, self.f = far.new_full((n, config.max_looks), torch.inf), far.new_zeros(n, config.max_looks)
+        self.count = torch.zeros(n, dtype=torch.long, device=far.device)
+        self.t_here, self.f_here = far.clone(), torch.zeros_like(far)
+        self.transmittance = torch.ones_like(far)
+        self.is_unclear = torch.zeros_like(far, dtype=torch.bool)
+        self.evaluations = 0
+
+    def enter(self, rays: Tensor, t: Tensor, f: Tensor) -> None:
+        """Notes where rays (A,) come into a shell; one that starts deeper than the shell is within the object."""
+        self.is_unclear[rays[f < -self.config.half_width / self.sharpness]] = True
+        self._note(rays, t, f)
+
+    def cross(self, rays: Tensor, outside: float) -> Tensor:
+        """Walks rays (A,) through the shell; those that came out of it again, f > outside, with light left."""
+        s, step = self.sharpness, self.config.step
+        leaving = []
+        rays = rays[(self.count[rays] < self.config.max_looks) & ~self.is_unclear[rays]]
+        slope = torch.ones_like(self.t_here[rays])
+        while len(rays) > 0:
+            t, f = self.t_here[rays], self.f_here[rays]
+            delta = torch.minimum(step / (s * slope.abs().clamp_min(LEAST_SLOPE)), self.far[rays] - t)
+            t_new = t + delta
+            f_new = self.sdf(self.origins[rays] + t_new.unsqueeze(-1) * self.directions[rays])
+            self.evaluations += len(rays)
+            self.transmittance[rays] *= 1.0 - self.density.alphas(f, f_new, delta, s)
+            self._note(rays, t_new, f_new)
+            is_open = (self.transmittance[rays] > self.config.opaque) & (t_new < self.far[rays])
+            self.is_unclear[rays[f_new.isnan() | (is_open & (self.count[rays] >= self.config.max_looks))]] = True
+            leaves = (f_new > outside) & (f_new > f)
+            leaving.append(rays[is_open & leaves])
+            goes_on = is_open & ~leaves & ~self.is_unclear[rays]
+            rays, slope = rays[goes_on], ((f_new - f) / delta)[goes_on]
+        return torch.cat(leaving) if leaving else rays
+
+    def _note(self, rays: Tensor, t: Tensor, f: Tensor) -> None:
+        has_room = self.count[rays] < self.config.max_looks
+        self.is_unclear[rays[~has_room]] = True
+        self.t_here[rays], self.f_here[rays] = t, f
+        rays, place = rays[has_room], self.count[rays[has_room]]
+        self.t[rays, place], self.f[rays, place] = t[has_room], f[has_room]
+        self.count[rays] += 1
+
+    def result(self) -> ShellWalk:
+        """The walk, with the unused places filled up."""
+        last = (self.count - 1).clamp_min(0).unsqueeze(-1)
+        width = max(2, int(self.count.max())) if len(self.count) else 2
+        is_unused = torch.arange(width, device=last.device) > last
+        t, f = self.t[:, :width], self.f[:, :width]
+        t = torch.where(is_unused, t.gather(1, last), t)
+        f = torch.where(is_unused, f.gather(1, last), f)
+        is_between = (self.transmittance > self.config.clear_below) & (self.transmittance < self.config.clear_above)
+        return ShellWalk(t, f, self.transmittance, self.count > 0, self.is_unclear | is_between, self.evaluations)
+
+
+def colored_t(walk: ShellWalk, rays: Tensor, sharpness: float, density: Density, n: int) -> Tensor:
+    """(A, n) distances along rays (A,) at the mid quantiles of their weight: each stands for as much of it as any other."""
+    t, f = walk.t[rays], walk.sdf[rays]
+    deltas = t[:, 1:] - t[:, :-1]
+    alphas = density.alphas(f[:, :-1], f[:, 1:], deltas, t.new_tensor(sharpness)) * (deltas > 0)
+    return sample_sections(t, weights_from_alphas(alphas), n)

@@ -1,0 +1,247 @@
+"""Fast pictures of a trained model: rays traced to the surface's shell, few colours there, the full sampler where unclear."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neus.geometry.contraction import inverted_sphere
+from neus.geometry.rays import intersect_sphere, near_far_around_center
+from neus.rendering.density import LogisticDensity
+from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig
+from neus.rendering.sampling import outside_t, points_along
+from neus.rendering.shading import Shading, void
+from neus.rendering.shell import ShellConfig, colored_t, walk_shells
+from neus.rendering.sphere_tracing import conservative_starts, lipschitz_bound, trace
+from neus.rendering.weights import composite_alphas
+
+# Points at which the field's greatest slope is looked for, half of them near the surface.
+SLOPE_POINTS = 20_000
+# Sections before the unit sphere, and as many behind it, of rays whose samples NeuS places beyond it.
+N_CAP = 16
+# Light that a picture of 8 bits cannot show.
+NOTHING_PASSES = 1e-3
+# A shell thicker than this is not thin against the object: below s = 100.
+THICKEST_SHELL = 0.07
+# Caps thinner than this hold less than a section.
+THINNEST_CAP = 0.01
+# Rays traced together while nothing is near: a square of 8 x 8 pixels.
+CONE_RAYS = 64
+# Rays whose background is looked at together.
+NETWORK_RAYS = 2**10
+SURFACE_TOLERANCE = 1e-4
+# Rays traced at a time: few are left after some steps, and the points of those few should still be many.
+RAYS_TRACED = 2**16
+
+
+@dataclass
+class Tally:
+    """Counts of what was rendered.
+
+    Attributes:
+        rays: all of them.
+        fallen_back: rays left to the full sampler.
+        distances: evaluations of the signed distance alone.
+        colors: evaluations of distance, gradient and colour.
+    """
+
+    rays: int = 0
+    fallen_back: int = 0
+    distances: int = 0
+    colors: int = 0
+
+    def add(self, rays: int, fallen_back: int, distances: int, colors: int) -> None:
+        """Adds to each count."""
+        self.rays, self.fallen_back = self.rays + rays, self.fallen_back + fallen_back
+        self.distances, self.colors = self.distances + distances, self.colors + colors
+
+    def add_full(self, config: RendererConfig, rays: int) -> None:
+        """Adds the evaluations that the full sampler makes for so many rays; distances are not looked at after the last round."""
+        up_sampled = config.n_importance - config.n_importance // config.up_sample_steps
+        self.add(0, 0, rays * (config.n_samples + up_sampled), rays * (config.n_samples + config.n_importance))
+
+    @property
+    def share_fallen_back(self) -> float:
+        """In [0, 1]."""
+        return self.fallen_back / max(1, self.rays)
+
+
+class ShellRenderer:
+    """Pixels of a scene as it was when this was made.
+
+    Attributes:
+        mode: `shell`, or `surface` for one colour where the distance is zero: hard edges, and nothing translucent.
+        tally: what was done so far.
+        lipschitz: the field's greatest slope, estimated.
+    """
+
+    def __init__(
+        self,
+        shading: Shading,
+        fields: Fields,
+        renderer: RendererConfig,
+        mode: str = "shell",
+        config: ShellConfig | None = None,
+        background: Tensor | None = None,
+        lipschitz: float | None = None,
+    ) -> None:
+        self.background = background
+        self.shading, self.fields, self.renderer = shading, fields, renderer
+        self.mode, self.config, self.tally = mode, config or ShellConfig(), Tally()
+        self.sharpness = float(fields.sharpness.detach())
+        self.lipschitz = lipschitz or slope_of(fields)
+        self.has_network = fields.background not in (None, void) and renderer.n_outside > 0
+        self.device = fields.sharpness.device
+        self.rays_at_a_time = RAYS_TRACED
+
+    @torch.no_grad()
+    def render(
+        self, origins: Tensor, directions: Tensor, background: Tensor | None = None, forward: Tensor | None = None
+    ) -> RenderedPixels:
+        """Pixels of rays (N, 3), (N, 3); arguments as in `Model.render`. Neighbours should stand together."""
+        background = self.background if background is None else background
+        near, far = self._near_far(origins, directions)
+        seen = (self._on_surface if self.mode == "surface" else self._in_shell)(origins, directions, near, far)
+        rgb, t, normals = origins.new_zeros(len(near), 3), torch.zeros_like(near), origins.new_zeros(len(near), 3)
+        if len(seen.rays) > 0:
+            shaded = self.shading.mean(origins[seen.rays], directions[seen.rays], seen.t)
+            rgb[seen.rays], t[seen.rays], normals[seen.rays] = shaded
+        foreground = 1.0 - seen.transmittance
+        pixels = RenderedPixels(rgb * foreground.unsqueeze(-1), foreground, foreground, t, t, normals)
+        pixels = self._before_backdrop(pixels, origins, directions, ~seen.is_unclear, background)
+        rest = seen.is_unclear.nonzero().squeeze(-1)
+        if len(rest) > 0:
+            full = self.shading.full(origins[rest], directions[rest], background)
+            for whole, part in zip(pixels, full, strict=True):
+                whole[rest] = part.to(whole)
+            self.tally.add_full(self.renderer, len(rest))
+        self.tally.add(len(near), len(rest), seen.evaluations, seen.t.numel())
+        along_axis = 1.0 if forward is None else (directions * forward).sum(-1)
+        normals = torch.nn.functional.normalize(pixels.normals, dim=-1)
+        return pixels._replace(depth=pixels.t * along_axis, normals=normals)
+
+    def _near_far(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """The stretch that the full sampler looks at, as far as it lies before the camera."""
+        if not self.shading.within_sphere:
+            near, far = near_far_around_center(origins, directions)
+            return near.clamp_min(0.0), far
+        enters, leaves, hits = intersect_sphere(origins, directions)
+        return enters, torch.where(hits, leaves, enters - 1.0)
+
+    def _in_shell(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
+        s, density = self.sharpness, self.fields.density
+        walk = walk_shells(
+            self.shading.sdf, origins, directions, near, far, s, density, self.lipschitz, self.config, CONE_RAYS
+        )
+        rays = (walk.met & ~walk.is_unclear).nonzero().squeeze(-1)
+        t = colored_t(walk, rays, s, density, self.config.n_colors)
+        return _Seen(rays, t, walk.transmittance, walk.is_unclear, walk.evaluations)
+
+    def _on_surface(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
+        rays = origins, directions
+        start, n_cones = conservative_starts(self.shading.sdf, *rays, near, far, CONE_RAYS, self.lipschitz)
+        found = trace(self.shading.sdf, *rays, start, far, SURFACE_TOLERANCE, lipschitz=self.lipschitz)
+        n = n_cones + int(found.evaluations.sum())
+        hits = found.hit.nonzero().squeeze(-1)
+        return _Seen(hits, found.t[hits].unsqueeze(-1), 1.0 - found.hit.to(near), found.undecided, n)
+
+    def _before_backdrop(
+        self, pixels: RenderedPixels, origins: Tensor, directions: Tensor, is_clear: Tensor, background: Tensor | None
+    ) -> RenderedPixels:
+        """Pixels with what is behind them, and with what the background network has before the unit sphere."""
+        rgb, foreground, opacity = (x.clone() for x in (pixels.rgb, pixels.foreground, pixels.opacity))
+        light = 1.0 - foreground
+        if self.has_network:
+            rgb, foreground, light = self._with_network(rgb, foreground, origins, directions, is_clear)
+            opacity = 1.0 - light
+        if background is not None:
+            rgb = rgb + light.unsqueeze(-1) * background.to(rgb)
+        return pixels._replace(rgb=rgb, foreground=foreground, opacity=opacity)
+
+    def _with_network(
+        self, rgb: Tensor, foreground: Tensor, origins: Tensor, directions: Tensor, is_clear: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Colours, opacity of the surface, and the light that passes even the background network."""
+        light = 1.0 - foreground
+        caps = Caps.of(origins, directions, self.renderer, self.shading.has_caps)
+        shows = (is_clear & (light > NOTHING_PASSES)).nonzero().squeeze(-1)
+        if len(shows) > 0:
+            behind, passing = self._looked_through(origins, directions, shows, caps.behind[shows])
+            rgb[shows] += light[shows].unsqueeze(-1) * behind
+            light[shows] *= passing
+        before = (is_clear & caps.has_front).nonzero().squeeze(-1)
+        if len(before) > 0:
+            fog, passing = self._looked_through(origins, directions, before, caps.front[before])
+            rgb[before] = fog + passing.unsqueeze(-1) * rgb[before]
+            foreground[before], light[before] = foreground[before] * passing, light[before] * passing
+        return rgb, foreground, light
+
+    def _looked_through(
+        self, origins: Tensor, directions: Tensor, rays: Tensor, edges: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(A, 3) colours and (A,) transmittances of the background network between edges (A, B + 1) of rays (A,)."""
+        parts = []
+        for some, t in zip(rays.split(NETWORK_RAYS), edges.split(NETWORK_RAYS)):
+            deltas = t[:, 1:] - t[:, :-1]
+            points = points_along(origins[some], directions[some], t[:, :-1] + deltas / 2)
+            views = directions[some].unsqueeze(1).expand_as(points)
+            density, colors = self.fields.background(inverted_sphere(points), views)
+            weights, rgb = composite_alphas(-torch.expm1(-density * deltas), colors)
+            parts.append((rgb, 1.0 - weights.sum(-1)))
+        return tuple(torch.cat(values) for values in zip(*parts))
+
+
+class _Seen(NamedTuple):
+    """Places t (A, K) on some rays (A,), and of all N rays what passes, and which are unclear; evaluations made."""
+
+    rays: Tensor
+    t: Tensor
+    transmittance: Tensor
+    is_unclear: Tensor
+    evaluations: int
+
+
+class Caps(NamedTuple):
+    """Where the background network is looked at: section ends before the unit sphere (N, C + 1) and behind it (N, B + 1)."""
+
+    front: Tensor
+    has_front: Tensor
+    behind: Tensor
+
+    @classmethod
+    def of(cls, origins: Tensor, directions: Tensor, config: RendererConfig, has_caps: bool) -> "Caps":
+        """Of rays (N, 3): as in `render_rays`, whose samples reach beyond the sphere where they do not pass its centre.
+
+        Without caps as in `backdrop_colors`, whose samples begin where rays leave the sphere.
+        """
+        enters, leaves, _ = intersect_sphere(origins, directions)
+        near, far = near_far_around_center(origins, directions)
+        share = torch.linspace(0.0, 1.0, N_CAP + 1).to(near)
+        front = torch.lerp(near.clamp_min(0.0).unsqueeze(-1), enters.unsqueeze(-1), share)
+        t = outside_t(far if has_caps else leaves, config.n_outside, config.n_samples)
+        end = t[:, -1:] + 2.0 / config.n_samples
+        cap = torch.lerp(leaves.unsqueeze(-1), far.unsqueeze(-1), share)
+        behind = torch.cat([cap, t, end] if has_caps else [t, end], dim=-1)
+        return cls(front, (enters - near > THINNEST_CAP) & has_caps & (near > 0.0), behind)
+
+
+def slope_of(fields: Fields, n: int = SLOPE_POINTS) -> float:
+    """The greatest slope of a scene's distance within the unit ball, of points half of which are moved to the surface."""
+    generator = torch.Generator().manual_seed(0)
+    around = torch.nn.functional.normalize(torch.randn(n, 3, generator=generator), dim=-1)
+    points = around * torch.rand(n, 1, generator=generator) ** (1 / 3)
+    points = points.to(fields.sharpness.device)
+    with torch.no_grad():
+        seen = fields.surface.evaluate(points[: n // 2])
+        step = seen.sdf.unsqueeze(-1) * seen.gradients / seen.gradients.square().sum(-1, keepdim=True).clamp_min(1e-3)
+        points[: n // 2] -= step.clamp(-1.0, 1.0)
+        return lipschitz_bound(torch.cat([fields.surface.evaluate(x).gradients for x in points.split(2**13)]))
+
+
+def why_not_shell(fields: Fields) -> str:
+    """What keeps a scene from being rendered by its shell, for a message; empty if nothing does."""
+    if not isinstance(fields.density, LogisticDensity):
+        return f"its density is {type(fields.density).__name__}, not the logistic one"
+    half = ShellConfig().half_width / float(fields.sharpness.detach())
+    return f"its surface is blurred over {half:.2f} on either side" if half > THICKEST_SHELL else ""
