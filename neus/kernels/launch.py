@@ -11,9 +11,9 @@ IS_INTERPRETED = os.environ.get("TRITON_INTERPRET", "0") == "1"
 INTERPRETED_SIZE = 1024
 
 
-def program_size(size: int) -> int:
+def program_size(size: int, interpreted: int = INTERPRETED_SIZE) -> int:
     """How much of the work one program takes: `size` on a GPU, more under the interpreter."""
-    return max(size, INTERPRETED_SIZE) if IS_INTERPRETED else size
+    return max(size, interpreted) if IS_INTERPRETED else size
 
 
 def launch(kernel: Any, programs: tuple[int, ...], first: Tensor, *arguments: Any, **constants: Any) -> None:

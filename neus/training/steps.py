@@ -14,7 +14,7 @@ from neus.datasets.pixels import RayBatch, ViewOrder, random_rays
 from neus.datasets.scene import Scene
 from neus.errors import InputError, InputWarning
 from neus.kernels.dispatch import runs_compiled
-from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache, SurfaceNotes
+from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache
 from neus.rendering.fused import fused_sdf, why_not_fused
 from neus.rendering.model import Model
 from neus.training.config import TrainConfig
@@ -139,12 +139,11 @@ class MarchedSteps:
             batch, edges = _without_clear_rays(batch, edges, clearance)
         weights = self._weights(progress)
         if self.is_fused:
-            terms, samples = fused_training_step(
+            terms, seen = fused_training_step(
                 self.model, batch, weights, cos_anneal, edges, self.generator, self.first_shape
             )
-            seen = (samples.points, samples.sdf, samples.normals)
             # Without the fused step the cache lives on what is refreshed alone.
-            self.cache.note(SurfaceNotes(*(torch.from_numpy(x) for x in seen)))
+            self.cache.note(seen)
         else:
             terms = self._plain_step(batch, weights, cos_anneal, edges)
         if iteration % ITERATIONS_BETWEEN_REFRESHES == 0:
