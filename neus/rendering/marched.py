@@ -22,8 +22,13 @@ class MarchedRenderer:
 
     def __init__(self, model: Model) -> None:
         self.model, self.view = model, FusedModel.of(model)
-        self.cache = DistanceCache.of(lambda points: fused_sdf(model, points))
+        self.cache = DistanceCache.of(lambda points: fused_sdf(model, points), device=model.device)
         self.sharpness = float(model.sharpness().detach())
+
+    @property
+    def device(self) -> torch.device:
+        """Where rays are marched and drawn."""
+        return self.model.device
 
     @torch.no_grad()
     def render(

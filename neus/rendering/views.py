@@ -11,12 +11,14 @@ from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.rendering.marched import MarchedRenderer
+from neus.rendering.memory import in_chunks_that_fit
 from neus.rendering.model import Model
+from neus.rendering.renderer import RenderedPixels, RenderedRays
 
 # Samples evaluated at a time: on a CPU few enough to stay in its caches, on a GPU enough to fill it.
 MAX_POINTS_CPU, MAX_POINTS_GPU = 2**15, 2**18
-# Rays marched at a time: the kernel cuts them into tiles itself.
-RAYS_MARCHED = 2**14
+# Rays marched at a time: a CPU's kernel cuts them into tiles itself; on a GPU their samples take some 3 GB.
+RAYS_MARCHED, RAYS_MARCHED_GPU = 2**14, 2**17
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def render_view(
 ) -> RenderedView:
     """Every pixel of a camera, by volume rendering without jitter.
 
+    Where a GPU runs out of memory the rays at a time are halved, and a warning says so.
+
     Args:
         model: the scene; of several views of a hash model `fastest_renderer` makes something faster.
         camera: from where, and at which size.
@@ -59,24 +63,34 @@ def render_view(
         on_progress: called with (rays done, rays in all) after each chunk.
         max_points: samples evaluated at a time; chosen by device if None.
     """
-    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)
-    origins, directions = rays_from_pixels(pixels, camera.intrinsics.double(), camera.camera_to_scene.double())
-    is_marched = isinstance(model, MarchedRenderer)
-    device = torch.device("cpu") if is_marched else model.device
+    is_marched, device = isinstance(model, MarchedRenderer), model.device
+    # In double precision, which not every device has.
+    maker = device if device.type == "cuda" else torch.device("cpu")
+    pixels = pixel_centers(camera.width, camera.height, maker).reshape(-1, 2)
+    matrices = (matrix.double().to(maker) for matrix in (camera.intrinsics, camera.camera_to_scene))
+    origins, directions = rays_from_pixels(pixels, *matrices)
     forward = camera.forward.float().to(device)
-    chunk = RAYS_MARCHED if is_marched else rays_per_chunk(model, max_points)
+    chunk = rays_marched(device) if is_marched else rays_per_chunk(model, max_points)
     anneal = {} if is_marched else {"cos_anneal": cos_anneal}
     names = RenderedView.__dataclass_fields__
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    for start in range(0, len(pixels), chunk):
-        o, d = (x[start : start + chunk].float().to(device) for x in (origins, directions))
-        rendered = model.render(o, d, background, forward=forward, **anneal)
+
+    def render(start: int, stop: int) -> RenderedRays | RenderedPixels:
+        o, d = (x[start:stop].float().to(device) for x in (origins, directions))
+        return model.render(o, d, background, forward=forward, **anneal)
+
+    for stop, rendered in in_chunks_that_fit(render, len(pixels), chunk, device):
         for name in names:
             parts[name].append(getattr(rendered, name).float().cpu())
         if on_progress:
-            on_progress(min(start + chunk, len(pixels)), len(pixels))
+            on_progress(stop, len(pixels))
     whole = {name: torch.cat(tensors).unflatten(0, (camera.height, camera.width)) for name, tensors in parts.items()}
     return RenderedView(**whole)
+
+
+def rays_marched(device: torch.device) -> int:
+    """How many rays are marched at a time."""
+    return RAYS_MARCHED if device.type == "cpu" else RAYS_MARCHED_GPU
 
 
 def rays_per_chunk(model: Model, max_points: int | None = None) -> int:

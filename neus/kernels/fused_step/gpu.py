@@ -36,8 +36,11 @@ PRECISIONS = ("ieee", "tf32x3", "tf32", "bfloat16")
 # Sums that a layer's gradient is added up in: enough that programs seldom meet in one.
 N_LANES = 16
 # Samples of a program with products; of a program without; rays of a program. Products want at least 16 rows and columns.
-SAMPLES, PLAIN_SAMPLES, RAYS = program_size(64, 128), program_size(256), program_size(32)
+SAMPLES, PLAIN_SAMPLES, RAYS = program_size(32, 256), program_size(256), program_size(32)
 LEAST_SIDE = 16
+# Threads of a program with products, in groups of 32: compiled for sm_90 so many keep 32 samples in registers; half as many, or
+# twice the samples, do not.
+WARPS = 8
 
 
 class _Evaluated(NamedTuple):
@@ -208,7 +211,7 @@ def _constants(grid: Grid, surface: SurfaceWeights, precision: str) -> dict[str,
     g, h = surface.w2.shape
     widths = {"CP": power_of_two(_n_channels(grid), LEAST_SIDE), "H": h, "HP": power_of_two(h, LEAST_SIDE)}
     widths |= {"F": grid.table.shape[1], "G": g, "GP": power_of_two(g, LEAST_SIDE)}
-    return {**widths, "PRECISION": precision, "BLOCK": SAMPLES}
+    return {**widths, "PRECISION": precision, "BLOCK": SAMPLES, "num_warps": WARPS}
 
 
 def _color_sizes(grid: Grid, surface: SurfaceWeights, color: ColorWeights, m: int, n_sections: int) -> tuple[int, ...]:

@@ -86,7 +86,7 @@ def level_tensors(layout: GridLayout, dtype: torch.dtype, device: torch.device) 
 
 
 @triton.jit
-def locate(coordinate, resolution):  # noqa: ANN001, ANN201
+def locate(coordinate, resolution):
     """Cell, place in it from 0 to 1, and slope of that place along one axis; outside the box the slope is zero."""
     per_unit = resolution * 0.5
     position = (coordinate + 1.0) * per_unit
@@ -99,7 +99,7 @@ def locate(coordinate, resolution):  # noqa: ANN001, ANN201
 
 
 @triton.jit
-def row_of(x, y, z, resolution, first, is_dense, mask):  # noqa: ANN001, ANN201
+def row_of(x, y, z, resolution, first, is_dense, mask):
     """Row of a vertex in the table, int64."""
     per_axis = resolution.to(tl.int32) + 1
     dense = x + per_axis * (y + per_axis * z)
