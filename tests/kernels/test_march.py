@@ -136,6 +136,8 @@ def test_grazing_rays_have_the_clearance_of_their_nearest_point(kernels):
 @pytest.mark.parametrize("sharpness", [1e-3, 1e6, 1e30])
 @pytest.mark.parametrize("n_edges", [2, 17])
 def test_edges_ascend_within_the_ray_at_any_sharpness(kernels, sharpness, n_edges):
+    if kernels.name == "gpu" and n_edges == 2:
+        pytest.skip("the interpreter is slow, and one section is among the cases held to the reference")
     rays = some_rays(200)
     for jitters in (torch.zeros(200, n_edges), torch.full((200, n_edges), 1.0 - 2**-24), jitter(200, n_edges)):
         edges, _ = kernels.march(*rays, grid_of(ball), sharpness, 0.1, jitters)

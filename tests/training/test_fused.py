@@ -17,7 +17,7 @@ from neus.rendering.model import Model, ModelConfig
 from neus.rendering.renderer import RendererConfig
 from neus.training.fused import fused_training_step
 from neus.training.step import LossWeights, training_step
-from tests.kernels.forms import HAS_GPU, NEEDS_TRITON
+from tests.kernels.forms import HAS_GPU, NEEDS_TRITON, on_gpu
 
 NO_GRID = HashGridConfig(n_levels=0)
 GRID = HashGridConfig(n_levels=5, n_features=2, base_resolution=4, finest_resolution=40, log2_table_size=10)
@@ -239,3 +239,11 @@ def test_fused_step_knows_a_grid_of_colours():
         model.sdf_network.color_grid.table.normal_(0.0, 0.3)
     assert_same_step(model, *rays_with_sections(), WEIGHTS, 1.0)
     assert model.sdf_network.color_grid.table.grad.abs().max() > 0
+
+
+@on_gpu
+@pytest.mark.parametrize("kernels", ["gpu"], indirect=True)
+def test_fused_step_on_a_gpu_is_the_plain_step_at_full_size(kernels):
+    grid = HashGridConfig(n_levels=6, n_features=2, base_resolution=16, finest_resolution=512, log2_table_size=18)
+    model = hash_model(grid=grid, d_hidden=64, d_out=8, d_color=64, color_grid=replace(grid, n_levels=4, n_features=4))
+    assert_same_step(model, *rays_with_sections(1537, 24), WEIGHTS, 1.0)
