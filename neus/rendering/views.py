@@ -17,7 +17,7 @@ from neus.rendering.renderer import RenderedPixels, RenderedRays
 
 # Samples evaluated at a time: on a CPU few enough to stay in its caches, on a GPU enough to fill it.
 MAX_POINTS_CPU, MAX_POINTS_GPU = 2**15, 2**18
-# Rays marched at a time: a CPU's kernel cuts them into tiles itself; on a GPU their samples take some 3 GB.
+# Rays marched at a time: a CPU's kernel cuts them into tiles itself; on a GPU memory sets the bound.
 RAYS_MARCHED, RAYS_MARCHED_GPU = 2**14, 2**17
 
 

@@ -2,7 +2,7 @@
 
 The functions are those of `cpu`, their arguments tensors on the GPU instead of arrays. What a kernel would have to read back it
 computes again where that is less to read: hidden units and look-ups of the surface. Between the kernels a sample of a surface
-with G outputs and a colour network of width H' takes 4 (26 + 2 G) bytes, and 4 H' for each of its layers if it is seen.
+with G outputs and a colour network of width H' takes 4 (21 + 2 G) bytes, and 4 H' for each of its layers if it is seen.
 
 Gradients of layers are added up by atomics in `N_LANES` sums, those of tables straight into the table: their last digits may
 differ from run to run.
@@ -38,8 +38,8 @@ N_LANES = 16
 # Samples of a program with products; of a program without; rays of a program. Products want at least 16 rows and columns.
 SAMPLES, PLAIN_SAMPLES, RAYS = program_size(32, 256), program_size(256), program_size(32)
 LEAST_SIDE = 16
-# Threads of a program with products, in groups of 32: compiled for sm_90 so many keep 32 samples in registers; half as many, or
-# twice the samples, do not.
+# Threads of a program with products, in groups of 32: compiled for sm_90 in exact precision so many spill least, 96 bytes in one
+# kernel of four; half as many, or twice the samples, spill more. Which is fastest was not measured.
 WARPS = 8
 
 
