@@ -1,5 +1,6 @@
 """What many tests share: fixed seeds, a scene and a conf so small that training takes a second."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from neus.datasets.synthetic import write_synthetic
 from neus.experiment.config import ExperimentConfig, read_config
 from neus.experiment.run_folder import RunFolder
 from neus.experiment.train import train
+
+# Without a GPU Triton's kernels are interpreted. Triton looks at this when it is imported, which nothing above does.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

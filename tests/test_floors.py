@@ -122,6 +122,8 @@ def undocumented(source: str) -> list[str]:
             if isinstance(node, ast.ClassDef):
                 visit(node.body, f"{name}.")
                 continue
+            if any("triton.jit" in ast.unparse(decorator) for decorator in node.decorator_list):
+                continue  # arguments are what Triton makes of them, pointers and tiles, for which Python has no types
             arguments = node.args
             named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
             skipped = ("self", "cls") if within else ()

@@ -82,8 +82,15 @@ class PatchSampler:
         self._kind_ranks = self._ranks[torch.cat([kind_ends.new_zeros(1), kind_ends])]
         self._share_ends = (torch.tensor(shares, dtype=torch.float64) / sum(shares)).cumsum(0)[:-1]
 
+    def to(self, device: torch.device) -> "PatchSampler":
+        """This sampler, its pixels and cameras on a device, where it draws from then on: with a generator of that device."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+        return self
+
     def draw(self, n_rays: int, generator: Generator) -> RayBatch:
-        """`n_rays` rays on the CPU, float32, patch by patch and row by row; the last patch is cut where they end."""
+        """`n_rays` rays on the sampler's device, float32, patch by patch and row by row; the last patch is cut where they end."""
         n_patches = -(-n_rays // len(self._steps) ** 2)
         view, y, x = self._corners(n_patches, generator)
         # Photographs smaller than a patch repeat their last row or column.
@@ -99,8 +106,9 @@ class PatchSampler:
 
     def _corners(self, n_patches: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """View, y and x (n_patches,) of the first pixel of each patch."""
-        kind, place = torch.rand(2, n_patches, dtype=torch.float64, generator=generator)
-        shift_y, shift_x = torch.randint(len(self._steps), (2, n_patches), generator=generator)
+        device = self._steps.device
+        kind, place = torch.rand(2, n_patches, dtype=torch.float64, generator=generator, device=device)
+        shift_y, shift_x = torch.randint(len(self._steps), (2, n_patches), generator=generator, device=device)
         kind = torch.bucketize(kind, self._share_ends, right=True)
         first, last = self._kind_ranks[kind], self._kind_ranks[kind + 1]
         rank = first + (place * (last - first)).long()

@@ -4,15 +4,17 @@ import torch
 from torch import Tensor
 
 
-def pixel_centers(width: int, height: int) -> Tensor:
-    """(H, W, 2) float64 coordinates x, y of all pixel centres.
+def pixel_centers(width: int, height: int, device: torch.device | None = None) -> Tensor:
+    """(H, W, 2) float64 coordinates x, y of all pixel centres, on a device or on the CPU.
 
     >>> pixel_centers(2, 1)
     tensor([[[0.5000, 0.5000],
              [1.5000, 0.5000]]], dtype=torch.float64)
     """
     y, x = torch.meshgrid(
-        torch.arange(height, dtype=torch.float64) + 0.5, torch.arange(width, dtype=torch.float64) + 0.5, indexing="ij"
+        torch.arange(height, dtype=torch.float64, device=device) + 0.5,
+        torch.arange(width, dtype=torch.float64, device=device) + 0.5,
+        indexing="ij",
     )
     return torch.stack([x, y], dim=-1)
 

@@ -11,29 +11,87 @@ import torch
 
 from neus.errors import InputError, InputWarning
 
-# `reference` is torch on any device; `cpu` is numba, for tensors on a CPU.
+# `reference` is torch on any device; `cpu` is numba, for tensors on a CPU; `gpu` is Triton, for CUDA devices, and for tensors
+# on a CPU where Triton interprets its kernels (TRITON_INTERPRET=1): slowly, but with the same numbers.
 VARIABLE = "NEUS_KERNELS"
-CHOICES = ("reference", "cpu")
+CHOICES = ("reference", "cpu", "gpu")
+# Triton's own switch.
+INTERPRET = "TRITON_INTERPRET"
+# Triton compiles for GPUs from this compute capability on (Volta).
+OLDEST_CAPABILITY = (7, 0)
 
 
 def kernels_for(operation: str, device: torch.device) -> ModuleType:
-    """The module with an operation's functions: `neus.kernels.<operation>.cpu` for a CPU, else `.reference`.
+    """The module with an operation's functions: its `.cpu` for a CPU, its `.gpu` for a CUDA device, else its `.reference`.
 
-    `NEUS_KERNELS=reference` forces the reference everywhere. Without numba the reference is used, with one warning.
+    `NEUS_KERNELS=reference` forces the reference everywhere. Without numba or Triton, and on GPUs too old for Triton, the
+    reference is used, with one warning.
 
     Raises:
-        InputError: NEUS_KERNELS is something else.
+        InputError: NEUS_KERNELS is something else, or asks for what cannot run on the device.
 
     >>> kernels_for("hash_encode", torch.device("meta")).__name__
     'neus.kernels.hash_encode.reference'
     """
+    return fast_kernels(operation, device) or importlib.import_module(f"neus.kernels.{operation}.reference")
+
+
+def fast_kernels(operation: str, device: torch.device) -> ModuleType | None:
+    """The compiled form of an operation for a device, or None: for operations whose specification stands elsewhere."""
     choice = os.environ.get(VARIABLE, "")
     if choice and choice not in CHOICES:
         raise InputError(f"{VARIABLE}={choice}: expected one of {', '.join(CHOICES)}; unset it to choose by device.")
-    fast = None
+    if choice == "gpu" and device.type == "cpu" and os.environ.get(INTERPRET, "0") != "1":
+        raise InputError(
+            f"{VARIABLE}=gpu: the model is on a CPU, where only Triton's interpreter runs; set {INTERPRET}=1, or --device cuda."
+        )
+    if device.type == "cuda" and choice in ("", "gpu"):
+        return written_for_gpu(operation) if _is_young_enough(device) else None
     if device.type == "cpu" and choice != "reference":
-        fast = compiled(operation)
-    return fast or importlib.import_module(f"neus.kernels.{operation}.reference")
+        return written_for_gpu(operation) if choice == "gpu" else compiled(operation)
+    return None
+
+
+def runs_compiled(operation: str, device: torch.device) -> bool:
+    """Whether an operation has a compiled form on a device."""
+    return fast_kernels(operation, device) is not None
+
+
+@functools.cache
+def written_for_gpu(operation: str) -> ModuleType | None:
+    """The Triton form of an operation, or None where there is none, with a warning the first time, where Triton is missing."""
+    if not (Path(__file__).parent / operation / "gpu.py").exists() or not _has_triton():
+        return None
+    return importlib.import_module(f"neus.kernels.{operation}.gpu")
+
+
+@functools.cache
+def _has_triton() -> bool:
+    # Otherwise Triton 3.9 asks, whenever it compiles, which of the two is meant; on is what it has always done.
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
+    try:
+        importlib.import_module("triton")
+    except (ImportError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        _warn(f"Triton does not work here ({reason[:80]}); the slower torch kernels are used. pip install triton")
+        return False
+    return True
+
+
+@functools.cache
+def _is_young_enough(device: torch.device) -> bool:
+    if not torch.cuda.is_available():  # asked about a device that is not there
+        return True
+    capability = torch.cuda.get_device_capability(device)
+    if capability < OLDEST_CAPABILITY:
+        _warn(
+            f"the GPU's compute capability {capability[0]}.{capability[1]} is below Triton's 7.0; torch kernels are used."
+        )
+    return capability >= OLDEST_CAPABILITY
+
+
+def _warn(message: str) -> None:
+    warnings.warn(InputWarning(message), stacklevel=2)
 
 
 @functools.cache
@@ -44,19 +102,8 @@ def compiled(operation: str) -> ModuleType | None:
         return importlib.import_module(f"neus.kernels.{operation}.cpu")
     except (ImportError, RuntimeError) as error:  # the latter where numba finds no folder for its cache
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        warnings.warn(
-            InputWarning(
-                f"numba does not work here ({reason[:80]}); the slower torch kernels are used. pip install numba"
-            ),
-            stacklevel=2,
-        )
+        _warn(f"numba does not work here ({reason[:80]}); the slower torch kernels are used. pip install numba")
         return None
-
-
-def runs_compiled(operation: str, device: torch.device) -> bool:
-    """Whether `neus.kernels.<operation>.cpu` can be used on a device: for operations whose specification stands elsewhere."""
-    is_wanted = device.type == "cpu" and os.environ.get(VARIABLE, "") != "reference"
-    return is_wanted and compiled(operation) is not None
 
 
 def _forget_stale(folder: Path) -> None:

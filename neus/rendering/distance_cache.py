@@ -9,6 +9,7 @@ from torch.nn.functional import grid_sample
 
 from neus.geometry.rays import intersect_sphere
 from neus.kernels.dispatch import kernels_for
+from neus.kernels.seeds import generator_on
 
 # Vertices per axis; a voxel is then 1/63 of the unit sphere's radius.
 RESOLUTION = 128
@@ -23,6 +24,7 @@ SLAB_STRIDE = 37
 NOWHERE_NEAR = 0.06
 # Vertices evaluated at a time.
 CHUNK = 2**16
+_CPU = torch.device("cpu")
 
 
 def distances_at(values: Tensor, points: Tensor) -> Tensor:
@@ -53,14 +55,16 @@ class DistanceCache:
 
     def __init__(self, values: Tensor) -> None:
         self.values = values.contiguous().float()
-        self.axis = torch.linspace(-1.0, 1.0, len(values))
+        self.axis = torch.linspace(-1.0, 1.0, len(values)).to(values.device)
         self.slab = 0
 
     @classmethod
     @torch.no_grad()
-    def of(cls, sdf: Callable[[Tensor], Tensor], resolution: int = RESOLUTION) -> "DistanceCache":
-        """A cache of distances sdf (M,) of points (M, 3), every vertex looked at."""
-        axis = torch.linspace(-1.0, 1.0, resolution)
+    def of(
+        cls, sdf: Callable[[Tensor], Tensor], resolution: int = RESOLUTION, device: torch.device = _CPU
+    ) -> "DistanceCache":
+        """A cache, on a device, of distances sdf (M,) of points (M, 3) there, every vertex looked at."""
+        axis = torch.linspace(-1.0, 1.0, resolution).to(device)
         points = torch.cartesian_prod(axis, axis, axis)
         values = torch.cat([sdf(part) for part in points.split(CHUNK)])
         return cls(values.view(resolution, resolution, resolution))
@@ -87,7 +91,10 @@ class DistanceCache:
         lowest, highest = SHARPNESS_RANGE
         blurred = min(max(SHARPNESS_SHARE * sharpness, lowest), highest)
         shape = (len(origins), n_sections + 1)
-        jitter = torch.full(shape, 0.5) if generator is None else torch.rand(shape, generator=generator)
+        jitter = torch.full(shape, 0.5, device=origins.device)
+        if generator is not None:
+            generator = generator_on(origins.device, generator)
+            jitter = torch.rand(shape, generator=generator, device=origins.device)
         march = kernels_for("march", origins.device).march
         return march(origins, directions, enters, far, self.values, blurred, uniform_share, jitter)
 
@@ -97,10 +104,13 @@ class DistanceCache:
         per_unit = 0.5 * last
         cells = ((seen.points + 1.0) * per_unit).round().clamp(0, last).nan_to_num(0.0)
         offsets = cells / per_unit - 1.0 - seen.points
-        values = (seen.sdf + (seen.gradients * offsets).sum(0)).numpy()
-        x, y, z = cells.long().numpy()
-        # numpy: of several samples at one vertex the last one stays, every time.
-        self.values.numpy()[x, y, z] = values
+        values = seen.sdf + (seen.gradients * offsets).sum(0)
+        x, y, z = cells.long()
+        if values.device.type == "cpu":
+            # numpy: of several samples at one vertex the last one stays, every time.
+            self.values.numpy()[x.numpy(), y.numpy(), z.numpy()] = values.numpy()
+            return
+        _put_last(self.values.view(-1), (x * (last + 1) + y) * (last + 1) + z, values)
 
     def refresh(self, sdf: Callable[[Tensor], Tensor]) -> None:
         """Evaluates the next slab anew where the surface is not far."""
@@ -110,3 +120,11 @@ class DistanceCache:
         if len(y) > 0:
             points = torch.stack([self.axis[at].expand(len(y)), self.axis[y], self.axis[z]], dim=-1)
             self.values[at, y, z] = sdf(points)
+
+
+def _put_last(memory: Tensor, places: Tensor, values: Tensor) -> None:
+    """memory[places] = values; of several values for one place the last one stays, every time, on devices that keep no order."""
+    order = torch.arange(len(places), device=places.device)
+    latest = order.new_full(memory.shape, -1).scatter_reduce_(0, places, order, "amax")
+    # All values for one place are then the same, so that their order does not matter.
+    memory[places] = values[latest[places]]

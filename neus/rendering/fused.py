@@ -1,7 +1,13 @@
-"""A hash model as the fused kernels see it: its weights padded and transposed, once per step."""
+"""A hash model as the fused kernels see it: its weights padded and transposed, once per step.
 
+Kernels for a CPU take numpy arrays, which share their memory with tensors; those for a GPU take the tensors.
+"""
+
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -10,8 +16,9 @@ from torch import Tensor, nn
 from neus.fields.encoding import encode_frequencies, frequency_width
 from neus.fields.hash_grid import HashGrid
 from neus.fields.hash_sdf import SQUAREPLUS_B
-from neus.kernels.dispatch import compiled
+from neus.kernels.dispatch import fast_kernels
 from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, Rays, Scales, SurfaceWeights
+from neus.kernels.hash_encode.layout import GridLayout
 from neus.rendering.density import PUBLISHED_EPSILON
 from neus.rendering.model import Model
 from neus.rendering.weights import NEGLIGIBLE_WEIGHT, TRANSMITTANCE_FLOOR
@@ -19,6 +26,9 @@ from neus.rendering.weights import NEGLIGIBLE_WEIGHT, TRANSMITTANCE_FLOOR
 # Products run over so many channels at a time; others are filled up with zeros.
 WIDTH = 4
 N_COORDINATES = 3
+Named = TypeVar("Named", bound=tuple)
+# Devices that the fused step is written for.
+DEVICES = ("cpu", "cuda")
 
 
 def why_not_fused(model: Model) -> str:
@@ -27,7 +37,7 @@ def why_not_fused(model: Model) -> str:
     color = config.rendering_network
     if config.surface != "hash":
         return f"model.surface is {config.surface}"
-    if model.device.type != "cpu":
+    if model.device.type not in DEVICES:
         return f"the model is on {model.device}"
     if config.neus_renderer.density != "logistic":
         return f"model.neus_renderer.density is {config.neus_renderer.density}"
@@ -38,9 +48,23 @@ def why_not_fused(model: Model) -> str:
     return ""
 
 
+def fused_kernels(model: Model) -> ModuleType:
+    """The fused step for a model's device; there is one where `why_not_fused` is empty and `runs_compiled` says so."""
+    kernels = fast_kernels("fused_step", model.device)
+    assert kernels is not None
+    return kernels
+
+
+def handed_to(kernels: ModuleType, tensors: Named) -> Named:
+    """Named tensors as kernels take them: arrays on the same memory for those of a CPU."""
+    if kernels.__name__.endswith(".gpu"):
+        return tensors
+    return type(tensors)(*(value.numpy() if isinstance(value, Tensor) else value for value in tensors))
+
+
 @dataclass(frozen=True)
 class FusedModel:
-    """The arrays of a model, for kernels; the table is shared with the model, all else copied."""
+    """The numbers of a model, for kernels; the table is shared with the model, all else copied."""
 
     grid: Grid
     color_grid: Grid
@@ -50,8 +74,9 @@ class FusedModel:
     @classmethod
     def of(cls, model: Model) -> "FusedModel":
         """The model as it is now."""
-        surface = model.sdf_network
-        return cls(_grid(surface.grid), _grid(surface.color_grid), _surface(model), _color(model))
+        surface, kernels = model.sdf_network, fused_kernels(model)
+        parts = _grid(surface.grid), _grid(surface.color_grid, model.device), _surface(model), _color(model)
+        return cls(*(handed_to(kernels, part) for part in parts))
 
 
 def color_bias(model: Model, directions: Tensor) -> Tensor:
@@ -87,19 +112,22 @@ def put_gradients(model: Model, gradients: Gradients) -> None:
     first.weight.grad[:, columns] += _cropped(gradients.first, (first.out_features, len(columns)))
 
 
-def _grid(grid: HashGrid | None) -> Grid:
-    """The active levels; none for no grid."""
+def _grid(grid: HashGrid | None, device: torch.device | None = None) -> Grid:
+    """The active levels; none, on a device, for no grid."""
     if grid is None:
-        return Grid(
-            np.zeros((1, 1), np.float32), *(np.zeros(0, kind) for kind in (np.int64, np.int64, np.bool_)), np.uint32(0)
-        )
-    n, layout = int(grid.n_active), grid.layout
-    return Grid(
-        grid.table.detach().numpy(),
-        np.asarray(layout.resolutions[:n], np.int64),
-        np.asarray(layout.offsets[:n], np.int64),
-        np.asarray(layout.is_dense[:n], np.bool_),
-        np.uint32(layout.hash_size - 1),
+        nothing = torch.zeros(1, 1, device=device)
+        return Grid(nothing, *_levels(GridLayout((), (0,), (), 1), 0, nothing.device), np.uint32(0))
+    table = grid.table.detach()
+    return Grid(table, *_levels(grid.layout, int(grid.n_active), table.device), np.uint32(grid.layout.hash_size - 1))
+
+
+@functools.lru_cache(maxsize=32)
+def _levels(layout: GridLayout, n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Resolution, first row, and whether it is dense, of the first n levels."""
+    return (
+        torch.tensor(layout.resolutions[:n], dtype=torch.int64, device=device),
+        torch.tensor(layout.offsets[:n], dtype=torch.int64, device=device),
+        torch.tensor(layout.is_dense[:n], dtype=torch.bool, device=device),
     )
 
 
@@ -117,8 +145,7 @@ def _color(model: Model) -> ColorWeights:
     first, *hidden, last = _color_layers(model)
     w_first, w_last = _padded(first.weight[:, _sample_columns(model)]), _padded(last.weight)
     width = len(w_first)
-    w_hidden = np.zeros((len(hidden), width, width), np.float32)
-    b_hidden = np.zeros((len(hidden), width), np.float32)
+    w_hidden, b_hidden = w_first.new_zeros(len(hidden), width, width), w_first.new_zeros(len(hidden), width)
     for i, layer in enumerate(hidden):
         w_hidden[i], b_hidden[i] = _padded(layer.weight), _padded(layer.bias)
     return ColorWeights(
@@ -128,7 +155,7 @@ def _color(model: Model) -> ColorWeights:
         w_last,
         _padded(last.bias),
         _transposed(w_first),
-        np.ascontiguousarray(w_hidden.transpose(0, 2, 1)),
+        w_hidden.transpose(1, 2).contiguous(),
         _transposed(w_last),
     )
 
@@ -148,27 +175,36 @@ def _up(width: int) -> int:
     return -(-width // WIDTH) * WIDTH
 
 
-def _padded(parameter: Tensor) -> np.ndarray:
+def _padded(parameter: Tensor) -> Tensor:
     """A contiguous copy with every axis filled up with zeros to a multiple of `WIDTH`."""
-    array = np.zeros([_up(n) for n in parameter.shape], np.float32)
-    array[tuple(slice(n) for n in parameter.shape)] = parameter.detach().numpy()
-    return array
+    padded = torch.zeros([_up(n) for n in parameter.shape], device=parameter.device)
+    padded[tuple(slice(n) for n in parameter.shape)] = parameter.detach()
+    return padded
 
 
-def _transposed(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array.T)
+def _transposed(matrix: Tensor) -> Tensor:
+    return matrix.t().contiguous()
 
 
-def _cropped(array: np.ndarray, shape: Sequence[int]) -> Tensor:
-    return torch.from_numpy(array[tuple(slice(n) for n in shape)])
+def _cropped(gradient: np.ndarray | Tensor, shape: Sequence[int]) -> Tensor:
+    return torch.as_tensor(gradient)[tuple(slice(n) for n in shape)]
+
+
+class _Points(NamedTuple):
+    points: Tensor
 
 
 @torch.no_grad()
 def fused_sdf(model: Model, points: Tensor, view: FusedModel | None = None) -> Tensor:
     """(M,) signed distances at points (M, 3), by the fused kernel; of a model that does not change, `view` saves time."""
-    cpu = compiled("fused_step")
-    grid, surface = (view.grid, view.surface) if view else (_grid(model.sdf_network.grid), _surface(model))
-    return torch.from_numpy(cpu.distances(grid, surface, points.detach().float().contiguous().numpy()))
+    kernels = fused_kernels(model)
+    grid, surface = (
+        (view.grid, view.surface)
+        if view
+        else (handed_to(kernels, part) for part in (_grid(model.sdf_network.grid), _surface(model)))
+    )
+    (given,) = handed_to(kernels, _Points(points.detach().to(model.device, torch.float32).contiguous()))
+    return torch.as_tensor(kernels.distances(grid, surface, given)).to(points.device)
 
 
 @torch.no_grad()
@@ -190,16 +226,14 @@ def fused_pixels(
         negligible: sections of a weight up to this have the mean colour of the others.
         bias: `color_bias` of the directions, if it is known.
     """
-    cpu = compiled("fused_step")
-
-    n = len(edges)
+    kernels, n, new = fused_kernels(model), len(edges), edges.new_zeros
     bias = color_bias(model, directions) if bias is None else bias
-    tensors = (origins, directions, edges, torch.zeros(n, 3), torch.ones(n), bias, backdrop)
-    arrays = [tensor.contiguous().numpy() for tensor in tensors]
+    truth = new(n, 3), new(n) + 1.0
+    tensors = (origins, directions, edges, *truth, bias, backdrop, new(2, 2, 2))
+    rays = handed_to(kernels, Rays(*(tensor.contiguous() for tensor in tensors)))
     scales = scales_of(sharpness=float(model.sharpness().detach()), cos_anneal=1.0, negligible=negligible)
-    no_anchor = np.zeros((2, 2, 2), np.float32)
-    pixels = cpu.render(view.grid, view.color_grid, view.surface, view.color, Rays(*arrays, no_anchor), scales)
-    return tuple(torch.from_numpy(x) for x in (pixels.rgb, pixels.opacity, pixels.t, pixels.normals))
+    pixels = kernels.render(view.grid, view.color_grid, view.surface, view.color, rays, scales)
+    return tuple(torch.as_tensor(x) for x in (pixels.rgb, pixels.opacity, pixels.t, pixels.normals))
 
 
 def scales_of(sharpness: float, cos_anneal: float, **terms: float) -> Scales:

@@ -11,8 +11,8 @@ from neus.rendering.renderer import RenderedPixels
 
 # Sections of a ray, and the share of them that is not placed on the surface: more of the first than in training, for calm edges.
 N_SECTIONS, UNIFORM_SHARE = 32, 0.1
-# Rays marched at a time: the kernel cuts them into tiles itself.
-RAYS_MARCHED = 2**14
+# Rays marched at a time: a CPU's kernel cuts them into tiles itself; on a GPU memory sets the bound.
+RAYS_MARCHED, RAYS_MARCHED_GPU = 2**14, 2**17
 
 
 class MarchedRenderer:
@@ -22,11 +22,11 @@ class MarchedRenderer:
     thousandth. Rays that the cache sees pass far from the surface are not looked at; they show what is behind.
     """
 
-    device, rays_at_a_time = torch.device("cpu"), RAYS_MARCHED
-
     def __init__(self, model: Model) -> None:
         self.model, self.view = model, FusedModel.of(model)
-        self.cache = DistanceCache.of(lambda points: fused_sdf(model, points))
+        self.cache = DistanceCache.of(lambda points: fused_sdf(model, points), device=model.device)
+        self.device = model.device
+        self.rays_at_a_time = RAYS_MARCHED if self.device.type == "cpu" else RAYS_MARCHED_GPU
         self.sharpness = float(model.sharpness().detach())
 
     @torch.no_grad()

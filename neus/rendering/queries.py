@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from neus.kernels.dispatch import compiled, runs_compiled
-from neus.rendering.fused import FusedModel, why_not_fused
+from neus.kernels.dispatch import runs_compiled
+from neus.rendering.fused import FusedModel, fused_sdf, why_not_fused
 from neus.rendering.model import Model, in_chunks
 
 # Points of one evaluation: the activations of wide networks for more of them would fill the memory of small GPUs.
@@ -26,10 +24,5 @@ def fastest_sdf(model: Model) -> Callable[[Tensor], Tensor]:
     """
     if not is_fused(model):
         return in_chunks(model.sdf, CHUNK)
-    view, cpu = FusedModel.of(model), compiled("fused_step")
-
-    def sdf(points: Tensor) -> Tensor:
-        rows = np.ascontiguousarray(points.detach().numpy(), np.float32)
-        return torch.from_numpy(cpu.distances(view.grid, view.surface, rows))
-
-    return sdf
+    view = FusedModel.of(model)
+    return lambda points: fused_sdf(model, points, view)

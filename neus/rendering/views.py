@@ -11,8 +11,9 @@ from torch import Tensor
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.rays import pixel_centers, rays_from_pixels
+from neus.rendering.memory import in_chunks_that_fit
 from neus.rendering.model import Model
-from neus.rendering.renderer import RenderedPixels
+from neus.rendering.renderer import RenderedPixels, RenderedRays
 
 # Samples evaluated at a time: on a CPU few enough to stay in its caches, on a GPU enough to fill it.
 MAX_POINTS_CPU, MAX_POINTS_GPU = 2**15, 2**18
@@ -63,6 +64,8 @@ def render_view(
 ) -> RenderedView:
     """Every pixel of a camera: by volume rendering without jitter, or as a renderer does it.
 
+    Where a GPU runs out of memory the rays at a time are halved, and a warning says so.
+
     Args:
         model: the scene, or what `renderer_for` and `fastest_renderer` make of it, which is faster.
         camera: from where, and at which size.
@@ -71,24 +74,29 @@ def render_view(
         on_progress: called with (rays done, rays in all) after each chunk.
         max_points: samples evaluated at a time; chosen by device if None.
     """
+    is_renderer, device = hasattr(model, "rays_at_a_time"), model.device
+    # In double precision, which not every device has.
+    maker = device if device.type == "cuda" else torch.device("cpu")
     order = block_order(camera.width, camera.height)
-    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)[order]
-    origins, directions = rays_from_pixels(pixels, camera.intrinsics.double(), camera.camera_to_scene.double())
-    is_renderer = hasattr(model, "rays_at_a_time")
-    forward = camera.forward.float().to(model.device)
+    pixels = pixel_centers(camera.width, camera.height, maker).reshape(-1, 2)[order.to(maker)]
+    matrices = (matrix.double().to(maker) for matrix in (camera.intrinsics, camera.camera_to_scene))
+    origins, directions = rays_from_pixels(pixels, *matrices)
+    forward = camera.forward.float().to(device)
     chunk = model.rays_at_a_time if is_renderer else rays_per_chunk(model, max_points)
     anneal = {} if is_renderer else {"cos_anneal": cos_anneal}
     names = RenderedView.__dataclass_fields__
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    for start in range(0, len(pixels), chunk):
-        o, d = (x[start : start + chunk].float().to(model.device) for x in (origins, directions))
-        rendered = model.render(o, d, background, forward=forward, **anneal)
+
+    def render(start: int, stop: int) -> RenderedRays | RenderedPixels:
+        o, d = (x[start:stop].float().to(device) for x in (origins, directions))
+        return model.render(o, d, background, forward=forward, **anneal)
+
+    for stop, rendered in in_chunks_that_fit(render, len(pixels), chunk, device):
         for name in names:
             parts[name].append(getattr(rendered, name).float().cpu())
         if on_progress:
-            on_progress(min(start + chunk, len(pixels)), len(pixels))
-    place = order.argsort()
-    size = (camera.height, camera.width)
+            on_progress(stop, len(pixels))
+    place, size = order.argsort(), (camera.height, camera.width)
     return RenderedView(**{name: torch.cat(tensors)[place].unflatten(0, size) for name, tensors in parts.items()})
 
 

@@ -29,7 +29,7 @@ def fit_distances(model: Model, values: Tensor, generator: Generator, n_iteratio
         lr=LEARNING_RATE,
         betas=TABLE_BETAS,
     )
-    near = (values.abs() < NEAR).nonzero()
+    near = (values.abs() < NEAR).nonzero().cpu()
     error = float("nan")
     for i in range(n_iterations):
         decay = FINAL_SHARE ** (i / n_iterations)

@@ -14,7 +14,8 @@ from neus.datasets.pixels import RayBatch, ViewOrder, random_rays
 from neus.datasets.scene import Scene
 from neus.errors import InputError, InputWarning
 from neus.kernels.dispatch import runs_compiled
-from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache, SurfaceNotes
+from neus.kernels.seeds import generator_on
+from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache
 from neus.rendering.fused import fused_sdf, why_not_fused
 from neus.rendering.model import Model
 from neus.training.config import TrainConfig
@@ -33,9 +34,11 @@ class Steps(Protocol):
 
     Attributes:
         n_rays: rays drawn so far.
+        batch_size: rays of a step; fewer than the conf says where those do not fit into memory.
     """
 
     n_rays: int
+    batch_size: int
 
     def begin(self, on_message: Callable[[str], None]) -> None:
         """What is done once, before the first iteration of a run that is not resumed."""
@@ -61,7 +64,7 @@ class SampledSteps:
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
         self.view_order = ViewOrder(len(scene), generator)
         self.weights = LossWeights(config.igr_weight, config.mask_weight, config.color_huber)
-        self.n_rays = 0
+        self.n_rays, self.batch_size = 0, config.batch_size
 
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Nothing."""
@@ -69,8 +72,8 @@ class SampledSteps:
     def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
         """One batch of the next view, differentiated by torch."""
         view = self.view_order.view_at(iteration)
-        batch = random_rays(self.scene, view, self.config.batch_size, self.generator).to(self.model.device)
-        self.n_rays += self.config.batch_size
+        batch = random_rays(self.scene, view, self.batch_size, self.generator).to(self.model.device)
+        self.n_rays += self.batch_size
         self.model.zero_grad(set_to_none=True)
         terms = training_step(self.model, batch, self.weights, cos_anneal, self.generator)
         if torch.isfinite(terms.total):
@@ -99,12 +102,14 @@ class MarchedSteps:
             # Training without masks looks at none, whether the scene has them or not.
             scene = replace(scene, masks=None)
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
-        self.sampler = PatchSampler(scene, march.patch, march.inside_share, march.near_share)
-        self.first_shape: Tensor | None = None
-        self.cache: DistanceCache | None = None
-        self.n_rays = 0
         reason = why_not_fused(model)
         self.is_fused = not reason and runs_compiled("fused_step", model.device)
+        # Where rays are drawn and marched: beside the model if the fused step takes them there, else on the CPU.
+        self.device = model.device if self.is_fused else torch.device("cpu")
+        self.sampler = PatchSampler(scene, march.patch, march.inside_share, march.near_share).to(self.device)
+        self.first_shape: Tensor | None = None
+        self.cache: DistanceCache | None = None
+        self.n_rays, self.batch_size = 0, config.batch_size
         if not self.is_fused:
             reason = reason or "compiled kernels are off"
             warnings.warn(InputWarning(f"training takes the slower, plain step: {reason}."), stacklevel=3)
@@ -112,7 +117,7 @@ class MarchedSteps:
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Finds the first shape and makes the surface so; or fills the cache from the surface as it is."""
         if self.config.march.first_shape:
-            values, is_seen = first_shape(self.scene, RESOLUTION)
+            values, is_seen = (part.to(self.device) for part in first_shape(self.scene, RESOLUTION))
             error = fit_distances(self.model, values, self.generator)
             source = "the masks' hull" if self.scene.masks is not None else "the unit sphere"
             on_message(
@@ -122,29 +127,29 @@ class MarchedSteps:
             self.first_shape = values.where(is_seen, values.new_tensor(torch.nan))
             self.cache = DistanceCache(values)
             return
-        self.cache = DistanceCache.of(self._sdf)
+        self.cache = DistanceCache.of(self._sdf, device=self.device)
 
     def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
         """One batch, marched; what its samples showed goes into the cache."""
         march = self.config.march
-        n_rays = self.config.batch_size * (march.growth if progress >= march.growth_at else 1)
-        batch = self.sampler.draw(n_rays, self.generator)
+        n_rays = self.batch_size * (march.growth if progress >= march.growth_at else 1)
+        generator = generator_on(self.device, self.generator)
+        batch = self.sampler.draw(n_rays, generator)
         self.n_rays += n_rays
         sharpness = float(self.model.sharpness().detach())
         rays = batch.origins, batch.directions
         start = march.n_sections_start, march.uniform_share_start
         placing = section_schedule(progress, march.wide_until, start, (march.n_sections, march.uniform_share))
-        edges, clearance = self.cache.sections(*rays, placing[0], sharpness, placing[1], self.generator)
+        edges, clearance = self.cache.sections(*rays, placing[0], sharpness, placing[1], generator)
         if self.config.mask_weight > 0.0:
             batch, edges = _without_clear_rays(batch, edges, clearance)
         weights = self._weights(progress)
         if self.is_fused:
-            terms, samples = fused_training_step(
-                self.model, batch, weights, cos_anneal, edges, self.generator, self.first_shape
+            terms, seen = fused_training_step(
+                self.model, batch, weights, cos_anneal, edges, generator, self.first_shape
             )
-            seen = (samples.points, samples.sdf, samples.normals)
             # Without the fused step the cache lives on what is refreshed alone.
-            self.cache.note(SurfaceNotes(*(torch.from_numpy(x) for x in seen)))
+            self.cache.note(seen)
         else:
             terms = self._plain_step(batch, weights, cos_anneal, edges)
         if iteration % ITERATIONS_BETWEEN_REFRESHES == 0:
@@ -177,13 +182,15 @@ class MarchedSteps:
 
     def state(self) -> dict[str, Any]:
         """The cache and the first shape."""
-        return {"cache": self.cache.values, "slab": self.cache.slab, "first_shape": self.first_shape}
+        first = None if self.first_shape is None else self.first_shape.cpu()
+        return {"cache": self.cache.values.cpu(), "slab": self.cache.slab, "first_shape": first}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
         if "cache" not in state:
             raise InputError("the checkpoint was trained with train.march.n_sections = 0; resume with that.")
-        self.cache, self.first_shape = DistanceCache(state["cache"].clone()), state["first_shape"]
+        self.cache, first = DistanceCache(state["cache"].clone().to(self.device)), state["first_shape"]
+        self.first_shape = None if first is None else first.to(self.device)
         self.cache.slab = int(state["slab"])
 
 

@@ -10,6 +10,7 @@ import torch
 
 from neus.datasets.scene import Scene
 from neus.errors import InputError, TrainingDiverged
+from neus.rendering.memory import release_memory
 from neus.rendering.model import Model
 from neus.training.budget import Budget, IterationBudget, TimeBudget
 from neus.training.checkpoint import load_optimizer, load_parameters, save_checkpoint
@@ -102,6 +103,13 @@ class Trainer:
                 terms = self._step()
             except NotFinite as error:
                 self._recover(error)
+                continue
+            except torch.OutOfMemoryError:
+                if self.steps.batch_size == 1:
+                    raise
+                terms = None
+            if terms is None:  # out here, since the exception held on to what the step had allocated
+                self._take_fewer_rays()
                 continue
             if state is not None:  # good, since a step from it was finite
                 self._good_state, self._wants_good_state = state, False
@@ -199,6 +207,15 @@ class Trainer:
         self.on_message(
             f"{error} is not finite in iteration {iteration_of_error}; going on from iteration {self.iteration} "
             f"with {self.lr_scale:g} of the learning rate ({self.recoveries} of {MAX_RECOVERIES} times)"
+        )
+
+    def _take_fewer_rays(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        release_memory()
+        before, self.steps.batch_size = self.steps.batch_size, self.steps.batch_size // 2
+        self.on_message(
+            f"out of memory on {self.model.device} in iteration {self.iteration} with {before} rays a step; going on with "
+            f"{self.steps.batch_size}"
         )
 
     def _parameters_and_moments(self) -> dict[str, Any]:

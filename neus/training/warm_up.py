@@ -20,8 +20,10 @@ def warm_up_kernels(model: Model, scene: Scene, config: TrainConfig) -> None:
     generator = torch.Generator().manual_seed(0)
     steps = steps_for(model, scene.subset([0]), replace(config, batch_size=N_RAYS), generator)
     if isinstance(steps, MarchedSteps):
-        steps.cache = DistanceCache(torch.zeros(RESOLUTION, RESOLUTION, RESOLUTION))
-    steps(0, 0.0, 1.0)
+        steps.cache = DistanceCache(torch.zeros(RESOLUTION, RESOLUTION, RESOLUTION, device=steps.device))
+    for n_levels in _kinds_of_levels(model):
+        model.set_active_levels(n_levels)
+        steps(0, 0.0, 1.0)
     # With rates of zero a step changes nothing but the moments, and this optimiser is thrown away.
     optimizer = build_optimizer(model)
     set_learning_rates(optimizer, dict.fromkeys(("networks", "sharpness", "surface", "table", "color_table"), 0.0))
@@ -31,3 +33,9 @@ def warm_up_kernels(model: Model, scene: Scene, config: TrainConfig) -> None:
     with torch.no_grad():
         model.sdf(points)
         model.gradient(points)
+
+
+def _kinds_of_levels(model: Model) -> list[int]:
+    """Numbers of levels to run once; Triton's kernels are compiled for widths of features, of which levels that are off have none."""
+    n_levels = model.config.hash_sdf.grid.n_levels
+    return [1, n_levels] if model.device.type == "cuda" else [n_levels]

@@ -1,11 +1,12 @@
-"""Adam on touched rows: its compiled form against the reference, both against torch's Adam and against doing nothing."""
+"""Adam on touched rows: its compiled forms against the reference, both against torch's Adam and against doing nothing."""
 
 import pytest
 import torch
 
 from neus.kernels.adam_rows import cpu, reference
+from tests.kernels.forms import Form, forms, on_gpu
 
-KERNELS = pytest.mark.parametrize("kernels", [reference, cpu])
+KERNELS = forms("adam_rows", "reference", "cpu", "gpu")
 SETTINGS = 1e-2, (0.9, 0.99), 1e-15
 
 
@@ -27,10 +28,23 @@ def table(n_rows, n_features, touched=0.15, dtype=torch.float32, seed=0):
     (0, 2, 1.0), (1, 2, 1.0), (5000, 1, 0.1), (70001, 2, 0.15), (3001, 3, 1.0), (999, 4, 0.0),
 ])  # fmt: skip
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_compiled_steps_equal_the_reference(n_rows, n_features, touched, dtype, tolerance):
+@forms("adam_rows", "cpu", "gpu")
+def test_compiled_steps_equal_the_reference(kernels, n_rows, n_features, touched, dtype, tolerance):
+    if kernels.name == "gpu" and dtype == torch.float64:
+        pytest.skip("tables on a GPU are in single precision")
+    assert_equal_steps(kernels, n_rows, n_features, touched, dtype, tolerance)
+
+
+@pytest.mark.parametrize("n_features", [2, 4])
+@on_gpu
+def test_steps_on_a_gpu_equal_the_reference_at_full_size(n_features):
+    assert_equal_steps(Form("adam_rows", "gpu"), 5_000_003, n_features, 0.05, torch.float32, 1e-5)
+
+
+def assert_equal_steps(kernels, n_rows, n_features, touched, dtype, tolerance):
     given, expected = (table(n_rows, n_features, touched, dtype) for _ in range(2))
     for step in (1, 2, 300):
-        cpu.adam_rows(*given, *SETTINGS, step)
+        kernels.adam_rows(*given, *SETTINGS, step)
         reference.adam_rows(*expected, *SETTINGS, step)
         for one, other in zip(given, expected, strict=True):
             assert torch.allclose(one, other, rtol=tolerance, atol=tolerance)

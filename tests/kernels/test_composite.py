@@ -1,11 +1,12 @@
-"""Compositing: its compiled form against the reference in values and gradients, and both against what light does."""
+"""Compositing: its compiled forms against the reference in values and gradients, and both against what light does."""
 
 import pytest
 import torch
 
 from neus.kernels.composite import cpu, reference
+from tests.kernels.forms import Form, forms, on_gpu
 
-KERNELS = pytest.mark.parametrize("kernels", [reference, cpu])
+KERNELS = forms("composite", "reference", "cpu", "gpu")
 
 
 def inputs(n_rays, n_sections, n_channels, dtype=torch.float32, seed=0):
@@ -31,9 +32,18 @@ def everything(kernels, alphas, values):
     "n_rays, n_sections, n_channels", [(0, 5, 3), (1, 1, 3), (301, 1, 1), (700, 37, 3), (65, 128, 5)]
 )
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_compiled_compositing_equals_the_reference(n_rays, n_sections, n_channels, dtype, tolerance):
-    given = inputs(n_rays, n_sections, n_channels, dtype)
-    found, expected = everything(cpu, *given), everything(reference, *given)
+@forms("composite", "cpu", "gpu")
+def test_compiled_compositing_equals_the_reference(kernels, n_rays, n_sections, n_channels, dtype, tolerance):
+    assert_equal_compositing(kernels, inputs(n_rays, n_sections, n_channels, dtype), dtype, tolerance)
+
+
+@on_gpu
+def test_compositing_on_a_gpu_equals_the_reference_at_full_size():
+    assert_equal_compositing(Form("composite", "gpu"), inputs(65_537, 128, 3), torch.float32, 1e-5)
+
+
+def assert_equal_compositing(kernels, given, dtype, tolerance):
+    found, expected = everything(kernels, *given), everything(reference, *given)
     for one, other, factor in zip(found, expected, (1, 1, 10, 10), strict=True):
         assert one.shape == other.shape and one.dtype == dtype
         if one.numel():
@@ -41,11 +51,12 @@ def test_compiled_compositing_equals_the_reference(n_rays, n_sections, n_channel
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_each_output_alone_carries_gradient(which):
+@forms("composite", "cpu", "gpu")
+def test_each_output_alone_carries_gradient(kernels, which):
     gradients = []
-    for kernels in (cpu, reference):
+    for form in (kernels, reference):
         alphas, values = inputs(20, 9, 3, torch.float64)
-        output = kernels.composite(alphas, values)[which]
+        output = form.composite(alphas, values)[which]
         gradients.append(torch.autograd.grad(output.square().sum(), (alphas, values), materialize_grads=True))
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*gradients, strict=True))
 

@@ -1,6 +1,7 @@
 """Every fast kernel against its torch reference, in values and gradients; the reference against finite differences."""
 
 import importlib
+import os
 import subprocess
 import sys
 import warnings
@@ -12,6 +13,9 @@ from neus.errors import InputError, InputWarning
 from neus.kernels import dispatch
 from neus.kernels.hash_encode import cpu, reference
 from neus.kernels.hash_encode.layout import grid_layout
+from tests.kernels.forms import NEEDS_TRITON, Form, forms, on_gpu
+
+KERNELS = forms("hash_encode", "reference", "cpu", "gpu")
 
 # Dense and hashed levels; one level; one, two and four features; sizes that divide by nothing.
 GRIDS = {
@@ -63,9 +67,27 @@ def assert_close(one, other, tolerance):
 @pytest.mark.parametrize("n_points", [0, 1, 1500])
 def test_compiled_encoding_equals_the_reference_in_values_and_gradients(grid, n_points, threads):
     layout, n_features = GRIDS[grid]
+    assert_equal_encoding(Form("hash_encode", "cpu"), layout, n_features, n_points)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("n_points", [0, 1, 1500])
+@NEEDS_TRITON
+def test_encoding_on_a_gpu_equals_the_reference_in_values_and_gradients(grid, n_points):
+    layout, n_features = GRIDS[grid]
+    assert_equal_encoding(Form("hash_encode", "gpu"), layout, n_features, n_points)
+
+
+@on_gpu
+@pytest.mark.parametrize("n_features", [2, 4])
+def test_encoding_on_a_gpu_equals_the_reference_at_full_size(n_features):
+    assert_equal_encoding(Form("hash_encode", "gpu"), grid_layout(8, 16, 640, 18), n_features, 100_003)
+
+
+def assert_equal_encoding(kernels, layout, n_features, n_points):
     given = inputs(layout, n_features, n_points)
     for n_active in {layout.n_levels, max(1, layout.n_levels - 2)}:
-        values, gradients = everything(cpu, layout, *given, n_active)
+        values, gradients = everything(kernels, layout, *given, n_active)
         expected_values, expected_gradients = everything(reference, layout, *given, n_active)
         for one, other in zip(values, expected_values, strict=True):
             assert_close(one, other, 1e-5)
@@ -109,7 +131,7 @@ def test_reference_gradients_equal_differences_in_float64_to_second_order(grid):
     )
 
 
-@pytest.mark.parametrize("kernels", [reference, cpu])
+@KERNELS
 def test_jacobian_is_the_derivative_of_the_features(kernels):
     layout, n_features = GRIDS["dense and hashed"]
     points, table = inputs(layout, n_features, 20)
@@ -119,7 +141,7 @@ def test_jacobian_is_the_derivative_of_the_features(kernels):
         assert torch.allclose(slope, jacobian[:, channel], atol=1e-4)
 
 
-@pytest.mark.parametrize("kernels", [reference, cpu])
+@KERNELS
 def test_linear_functions_are_reproduced_exactly_by_a_dense_level(kernels):
     layout = grid_layout(1, 4, 4, 10)
     axis = torch.linspace(-1.0, 1.0, 5)
@@ -131,7 +153,7 @@ def test_linear_functions_are_reproduced_exactly_by_a_dense_level(kernels):
     assert torch.allclose(jacobian[:, 0], torch.tensor([2.0, -1.0, 0.5]).expand(50, 3), atol=1e-4)
 
 
-@pytest.mark.parametrize("kernels", [reference, cpu])
+@KERNELS
 def test_points_outside_the_box_have_the_features_of_its_nearest_point_and_no_slope_outwards(kernels):
     layout, n_features = GRIDS["dense and hashed"]
     table = torch.randn(layout.n_rows, n_features)
@@ -143,7 +165,7 @@ def test_points_outside_the_box_have_the_features_of_its_nearest_point_and_no_sl
         assert (slopes[:, point.abs() > 1.0] == 0).all() and (slopes[:, point.abs() <= 1.0] != 0).any()
 
 
-@pytest.mark.parametrize("kernels", [reference, cpu])
+@KERNELS
 def test_points_that_are_not_numbers_give_features_that_are_none(kernels):
     layout, n_features = GRIDS["dense and hashed"]
     points = torch.tensor([[float("nan"), 0.0, 0.0], [0.1, 0.2, 0.3]])
@@ -151,7 +173,7 @@ def test_points_that_are_not_numbers_give_features_that_are_none(kernels):
     assert features[0].isnan().all() and torch.allclose(features[1], torch.ones(features.shape[1]))
 
 
-@pytest.mark.parametrize("kernels", [reference, cpu])
+@KERNELS
 def test_levels_that_are_off_give_zeros_and_take_no_gradient(kernels):
     layout, n_features = GRIDS["dense and hashed"]
     points, table = inputs(layout, n_features, 30)
@@ -164,30 +186,78 @@ def test_levels_that_are_off_give_zeros_and_take_no_gradient(kernels):
 def test_dispatch_is_by_device_and_by_the_environment(monkeypatch):
     monkeypatch.delenv(dispatch.VARIABLE, raising=False)
     assert dispatch.kernels_for("hash_encode", torch.device("cpu")) is cpu
-    assert dispatch.kernels_for("hash_encode", torch.device("cuda")) is reference
+    assert dispatch.kernels_for("hash_encode", torch.device("mps")) is reference
+    for choice in ("reference", "cpu"):
+        monkeypatch.setenv(dispatch.VARIABLE, choice)
+        assert dispatch.kernels_for("hash_encode", torch.device("cuda")) is reference
     monkeypatch.setenv(dispatch.VARIABLE, "reference")
     assert dispatch.kernels_for("hash_encode", torch.device("cpu")) is reference
     monkeypatch.setenv(dispatch.VARIABLE, "fast")
-    with pytest.raises(InputError, match="NEUS_KERNELS=fast: expected one of reference, cpu"):
+    with pytest.raises(InputError, match="NEUS_KERNELS=fast: expected one of reference, cpu, gpu"):
         dispatch.kernels_for("hash_encode", torch.device("cpu"))
+
+
+@NEEDS_TRITON
+def test_triton_is_for_cuda_devices_and_for_the_interpreter(monkeypatch):
+    gpu = importlib.import_module("neus.kernels.hash_encode.gpu")
+    monkeypatch.delenv(dispatch.VARIABLE, raising=False)
+    assert dispatch.kernels_for("hash_encode", torch.device("cuda")) is gpu
+    monkeypatch.setenv(dispatch.VARIABLE, "gpu")
+    monkeypatch.setenv(dispatch.INTERPRET, "1")
+    assert dispatch.kernels_for("hash_encode", torch.device("cpu")) is gpu
+    # An operation that has no such form is what it is elsewhere.
+    assert dispatch.kernels_for("cup", torch.device("cuda")).__name__ == "neus.kernels.cup.reference"
+    monkeypatch.delenv(dispatch.INTERPRET)
+    with pytest.raises(InputError, match="NEUS_KERNELS=gpu: .* set TRITON_INTERPRET=1"):
+        dispatch.kernels_for("hash_encode", torch.device("cpu"))
+
+
+def without(monkeypatch, ending):
+    """No module whose name ends so can be imported; what dispatch remembers is forgotten."""
+    real = importlib.import_module
+
+    def import_module(name, *arguments):
+        if name.endswith(ending):
+            raise ImportError(f"No module named '{ending}'")
+        return real(name, *arguments)
+
+    monkeypatch.setattr(dispatch.importlib, "import_module", import_module)
+    for remembered in (dispatch.compiled, dispatch.written_for_gpu, dispatch._has_triton):
+        remembered.cache_clear()
+
+
+def test_without_triton_a_gpu_takes_the_reference_with_one_warning(monkeypatch):
+    monkeypatch.delenv(dispatch.VARIABLE, raising=False)
+    without(monkeypatch, "triton")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for operation in ("hash_encode", "composite", "hash_encode"):
+            found = dispatch.kernels_for(operation, torch.device("cuda"))
+            assert found.__name__ == f"neus.kernels.{operation}.reference"
+    without(monkeypatch, "nothing of that name")
+    assert [w.category for w in seen] == [InputWarning] and "pip install triton" in str(seen[0].message)
+
+
+def test_nothing_imports_triton_on_a_cpu():
+    program = (
+        "import sys, torch\n"
+        "import neus.cli.main, neus.experiment.train\n"
+        "from neus.kernels.dispatch import kernels_for\n"
+        "kernels_for('hash_encode', torch.device('cpu')), kernels_for('march', torch.device('cpu'))\n"
+        "assert 'triton' not in sys.modules\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != dispatch.VARIABLE}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=60, env=environment)
 
 
 def test_without_numba_the_reference_is_used_with_one_warning(monkeypatch):
     monkeypatch.delenv(dispatch.VARIABLE, raising=False)
-    real = importlib.import_module
-
-    def without_numba(name, *arguments):
-        if name.endswith(".cpu"):
-            raise ImportError("No module named 'numba'")
-        return real(name, *arguments)
-
-    monkeypatch.setattr(dispatch.importlib, "import_module", without_numba)
-    dispatch.compiled.cache_clear()
+    without(monkeypatch, ".cpu")
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         for _ in range(3):
             assert dispatch.kernels_for("hash_encode", torch.device("cpu")) is reference
-    dispatch.compiled.cache_clear()
+    without(monkeypatch, "nothing of that name")
     assert [w.category for w in seen] == [InputWarning] and "numba does not work here" in str(seen[0].message)
 
 

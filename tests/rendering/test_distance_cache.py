@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from neus.rendering.distance_cache import DistanceCache, SurfaceNotes, distances_at
+from neus.rendering.distance_cache import DistanceCache, SurfaceNotes, _put_last, distances_at
 
 
 def ball(points):
@@ -60,3 +60,9 @@ def test_nothing_near_is_nothing_to_refresh():
     cache = DistanceCache(torch.ones(9, 9, 9))
     cache.refresh(lambda points: pytest.fail("asked"))
     assert cache.slab == 1
+
+
+def test_of_several_values_for_one_place_the_last_stays():
+    memory, places = torch.zeros(5), torch.tensor([3, 1, 3, 3, 0, 1])
+    _put_last(memory, places, torch.arange(1.0, 7.0))
+    assert memory.tolist() == [5.0, 6.0, 0.0, 4.0, 0.0]

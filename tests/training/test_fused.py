@@ -1,4 +1,5 @@
 import copy
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,14 +11,28 @@ from neus.fields.color_network import ColorNetworkConfig
 from neus.fields.hash_grid import HashGridConfig
 from neus.fields.hash_sdf import HashSdfConfig
 from neus.geometry.rays import intersect_sphere
+from neus.kernels.dispatch import VARIABLE
 from neus.rendering.fused import fused_sdf, why_not_fused
 from neus.rendering.model import Model, ModelConfig
 from neus.rendering.renderer import RendererConfig
 from neus.training.fused import fused_training_step
 from neus.training.step import LossWeights, training_step
+from tests.kernels.forms import HAS_GPU, NEEDS_TRITON, on_gpu
 
 NO_GRID = HashGridConfig(n_levels=0)
 GRID = HashGridConfig(n_levels=5, n_features=2, base_resolution=4, finest_resolution=40, log2_table_size=10)
+
+DEVICE = torch.device("cpu")
+ON_BOTH = pytest.mark.parametrize("kernels", ["cpu", pytest.param("gpu", marks=NEEDS_TRITON)], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def kernels(request, monkeypatch):
+    """Which kernels a test runs: those for a CPU, or, `ON_BOTH`, also Triton's, interpreted where there is no GPU."""
+    name = getattr(request, "param", "cpu")
+    monkeypatch.setenv(VARIABLE, name)
+    monkeypatch.setattr(sys.modules[__name__], "DEVICE", torch.device("cuda" if name == "gpu" and HAS_GPU else "cpu"))
+    return name
 
 
 def hash_model(
@@ -38,7 +53,7 @@ def hash_model(
     with torch.no_grad():
         model.sdf_network.grid.table.normal_(0.0, 0.02)
         model.sharpness.variance.fill_(variance)
-    return model
+    return model.to(DEVICE)
 
 
 def rays_with_sections(n_rays=37, n_sections=7, seed=1) -> tuple[RayBatch, torch.Tensor]:
@@ -52,23 +67,24 @@ def rays_with_sections(n_rays=37, n_sections=7, seed=1) -> tuple[RayBatch, torch
     edges = enters.unsqueeze(-1) + shares * (leaves - enters).unsqueeze(-1)
     colors = torch.rand(n_rays, 3, generator=generator)
     masks = (torch.rand(n_rays, generator=generator) > 0.3).float()
-    return RayBatch(origins, directions, colors, masks), edges
+    return RayBatch(origins, directions, colors, masks).to(DEVICE), edges.to(DEVICE)
 
 
 def double(batch: RayBatch) -> RayBatch:
-    return RayBatch(*(x.double() for x in (batch.origins, batch.directions, batch.colors, batch.masks)))
+    return RayBatch(*(x.double().cpu() for x in (batch.origins, batch.directions, batch.colors, batch.masks)))
 
 
 def assert_same_step(
     model: Model, batch: RayBatch, edges: torch.Tensor, weights: LossWeights, cos_anneal: float, first_shape=None
 ):
     """The fused step and the plain one in float64 agree: values to 1e-5, gradients to 1e-4 of the greatest element."""
-    exact = copy.deepcopy(model).double()
+    exact = copy.deepcopy(model).cpu().double()
     exact.background = None if model.background is None else model.background.double()
-    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.double(), first_shape)
+    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.cpu().double(), first_shape)
     expected.total.backward()
     model.zero_grad(set_to_none=True)
-    terms, _ = fused_training_step(model, batch, weights, cos_anneal, edges, None, first_shape)
+    on_device = None if first_shape is None else first_shape.to(DEVICE)
+    terms, _ = fused_training_step(model, batch, weights, cos_anneal, edges, None, on_device)
     for name, value in expected.named().items():
         assert terms.named()[name] == pytest.approx(value, rel=1e-5, abs=1e-5), name
     compared = 0
@@ -76,7 +92,7 @@ def assert_same_step(
         if truth.grad is None:
             continue
         compared += 1
-        error = (parameter.grad - truth.grad).abs().max()
+        error = (parameter.grad.cpu() - truth.grad).abs().max()
         assert error <= 1e-4 * truth.grad.abs().max() + 1e-9, f"{name}: {error} of {truth.grad.abs().max()}"
     assert compared >= 10
 
@@ -84,11 +100,13 @@ def assert_same_step(
 WEIGHTS = LossWeights(eikonal=0.3, mask=0.5, huber=0.05)
 
 
+@ON_BOTH
 @pytest.mark.parametrize("cos_anneal", [0.0, 0.6, 1.0])
 def test_fused_step_is_the_plain_step(cos_anneal):
     assert_same_step(hash_model(), *rays_with_sections(), WEIGHTS, cos_anneal)
 
 
+@ON_BOTH
 @pytest.mark.parametrize(
     "sizes",
     [
@@ -103,11 +121,13 @@ def test_fused_step_holds_for_networks_and_grids_of_any_size(sizes):
     assert_same_step(hash_model(**sizes), *rays_with_sections(), WEIGHTS, 1.0)
 
 
+@ON_BOTH
 @pytest.mark.parametrize(("n_rays", "n_sections"), [(1, 1), (5, 1), (3, 40), (131, 3)])
 def test_fused_step_holds_for_any_number_of_rays_and_sections(n_rays, n_sections):
     assert_same_step(hash_model(), *rays_with_sections(n_rays, n_sections), WEIGHTS, 1.0)
 
 
+@ON_BOTH
 def test_fused_step_leaves_out_levels_that_are_off():
     model = hash_model()
     model.set_active_levels(2)
@@ -115,25 +135,30 @@ def test_fused_step_leaves_out_levels_that_are_off():
     assert model.sdf_network.grid.table.grad[model.sdf_network.grid.layout.offsets[2] :].abs().max() == 0
 
 
+@ON_BOTH
 def test_fused_step_without_masks_draws_a_background_network():
     assert_same_step(hash_model(n_outside=4), *rays_with_sections(), LossWeights(0.1, 0.0, 0.0), 1.0)
 
 
+@ON_BOTH
 def test_fused_step_draws_a_constant_background():
     model = hash_model()
     model.background = torch.tensor([1.0, 0.5, 0.0])
     assert_same_step(model, *rays_with_sections(seed=5), WEIGHTS, 1.0)
 
 
+@ON_BOTH
 def test_fused_step_takes_the_plain_absolute_difference():
     assert_same_step(hash_model(), *rays_with_sections(), LossWeights(0.1, 0.1, 0.0), 1.0)
 
 
+@ON_BOTH
 def test_fused_step_of_sections_without_length():
     batch, edges = rays_with_sections()
     assert_same_step(hash_model(), batch, edges[:, :1].expand_as(edges).contiguous(), WEIGHTS, 1.0)
 
 
+@ON_BOTH
 @pytest.mark.parametrize("variance", [-1.0, 1.38, 5.0])
 def test_fused_step_stays_finite_at_extreme_sharpness(variance):
     model = hash_model(variance=variance)
@@ -148,6 +173,7 @@ def _step(model: Model):
     return fused_training_step(model, batch, WEIGHTS, 1.0, edges)
 
 
+@ON_BOTH
 def test_fused_step_of_no_rays_has_no_gradient():
     model = hash_model()
     batch, edges = rays_with_sections()
@@ -181,9 +207,10 @@ def test_same_seed_gives_the_same_numbers():
     assert all(torch.equal(a.grad, b.grad) for a, b in pairs if a.grad is not None)
 
 
+@ON_BOTH
 def test_fused_distances_are_those_of_the_field():
     model = hash_model()
-    points = torch.rand(1003, 3, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2
+    points = (torch.rand(1003, 3, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2).to(DEVICE)
     assert torch.allclose(fused_sdf(model, points), model.sdf(points), atol=2e-6)
     assert fused_sdf(model, points[:0]).shape == (0,)
 
@@ -197,6 +224,7 @@ def test_models_that_the_kernel_does_not_know_are_named():
     assert "laplace" in why_not_fused(other)
 
 
+@ON_BOTH
 def test_fused_step_pulls_towards_the_first_shape():
     axis = torch.linspace(-1.0, 1.0, 9)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.6
@@ -204,9 +232,18 @@ def test_fused_step_pulls_towards_the_first_shape():
     assert_same_step(hash_model(), *rays_with_sections(), replace(WEIGHTS, anchor=3.0), 1.0, ball)
 
 
+@ON_BOTH
 def test_fused_step_knows_a_grid_of_colours():
     model = hash_model(color_grid=replace(GRID, n_levels=3, n_features=4))
     with torch.no_grad():
         model.sdf_network.color_grid.table.normal_(0.0, 0.3)
     assert_same_step(model, *rays_with_sections(), WEIGHTS, 1.0)
     assert model.sdf_network.color_grid.table.grad.abs().max() > 0
+
+
+@on_gpu
+@pytest.mark.parametrize("kernels", ["gpu"], indirect=True)
+def test_fused_step_on_a_gpu_is_the_plain_step_at_full_size(kernels):
+    grid = HashGridConfig(n_levels=6, n_features=2, base_resolution=16, finest_resolution=512, log2_table_size=18)
+    model = hash_model(grid=grid, d_hidden=64, d_out=8, d_color=64, color_grid=replace(grid, n_levels=4, n_features=4))
+    assert_same_step(model, *rays_with_sections(1537, 24), WEIGHTS, 1.0)

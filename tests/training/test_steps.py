@@ -7,11 +7,14 @@ from neus.datasets.initial_shape import FirstShape
 from neus.datasets.readers import read_scene
 from neus.errors import InputError, InputWarning
 from neus.experiment.build import model_for_scene
+from neus.kernels.dispatch import VARIABLE
+from neus.rendering.distance_cache import DistanceCache
 from neus.training import steps as steps_module
 from neus.training.checkpoint import read_checkpoint
 from neus.training.config import MarchConfig
 from neus.training.steps import MarchedSteps, SampledSteps
 from neus.training.trainer import Trainer
+from tests.kernels.forms import HAS_GPU, NEEDS_TRITON
 
 MARCH = MarchConfig(n_sections=6, first_shape=False)
 
@@ -130,3 +133,23 @@ def test_training_without_masks_looks_at_none(make_trainer, scene):
     for trainer in (blind, sighted):
         trainer.run([])
     assert all(torch.equal(a, b) for a, b in zip(states(blind).values(), states(sighted).values(), strict=True))
+
+
+@NEEDS_TRITON
+def test_a_marched_step_of_triton_has_the_gradients_of_the_cpus(make_trainer, monkeypatch):
+    if HAS_GPU:
+        pytest.skip("Triton is interpreted only where there is no GPU")
+    axis = torch.linspace(-1.0, 1.0, 33)
+    ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.5
+    gradients, caches = [], []
+    for name in ("cpu", "gpu"):
+        monkeypatch.setenv(VARIABLE, name)
+        steps = make_trainer().steps
+        steps.cache = DistanceCache(ball.clone())
+        steps(1, 0.5, 1.0)
+        gradients.append([p.grad for p in steps.model.parameters() if p.grad is not None])
+        caches.append(steps.cache.values)
+    assert len(gradients[0]) == len(gradients[1]) >= 10
+    for one, other in zip(*gradients, strict=True):
+        assert (one - other).abs().max() <= 1e-3 * one.abs().max() + 1e-9
+    assert torch.allclose(*caches, atol=1e-4) and not torch.equal(caches[0], ball)

@@ -366,3 +366,34 @@ def test_old_checkpoints_are_deleted_as_the_conf_says(tiny_config, tmp_path):
     config = replace(tiny_config, train=replace(tiny_config.train, save_freq=1, keep_checkpoints=2))
     run = finished_run(tmp_path / "run", config)
     assert [p.name for p in checkpoints_in(run.checkpoints)] == ["ckpt_000005.pth", "ckpt_000006.pth"]
+
+
+def short_of_memory(monkeypatch, room):
+    """Training steps have memory for so many rays; returns how many each was asked for."""
+    asked = []
+
+    def step(model, batch, *arguments):
+        asked.append(len(batch.origins))
+        if len(batch.origins) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return training_step(model, batch, *arguments)
+
+    monkeypatch.setattr(steps_module, "training_step", step)
+    return asked
+
+
+def test_where_memory_runs_out_steps_take_half_the_rays_and_training_goes_on(make_trainer, monkeypatch):
+    asked = short_of_memory(monkeypatch, room=5)
+    trainer = make_trainer(batch_size=16)
+    trainer.run([])
+    assert trainer.iteration == trainer.config.end_iter and asked == [16, 8, *[4] * trainer.config.end_iter]
+    assert trainer.messages == [
+        f"out of memory on cpu in iteration 0 with {before} rays a step; going on with {before // 2}"
+        for before in (16, 8)
+    ]
+
+
+def test_a_single_ray_that_does_not_fit_is_an_error(make_trainer, monkeypatch):
+    short_of_memory(monkeypatch, room=0)
+    with pytest.raises(torch.OutOfMemoryError):
+        make_trainer(batch_size=4).run([])

@@ -1,0 +1,239 @@
+"""The fused step on a GPU: eight Triton kernels with the samples in global memory between them.
+
+The functions are those of `cpu`, their arguments tensors on the GPU instead of arrays. What a kernel would have to read back it
+computes again where that is less to read: hidden units and look-ups of the surface. Between the kernels a sample of a surface
+with G outputs and a colour network of width H' takes 4 (21 + 2 G) bytes, and 4 H' for each of its layers if it is seen.
+
+Gradients of layers are added up by atomics in `N_LANES` sums, those of tables straight into the table: their last digits may
+differ from run to run.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from neus.kernels.fused_step.arguments import (
+    N_SUMS,
+    ColorWeights,
+    Gradients,
+    Grid,
+    Pixels,
+    Rays,
+    Samples,
+    Scales,
+    SurfaceWeights,
+)
+from neus.kernels.fused_step.gpu_color import color_backward, color_forward
+from neus.kernels.fused_step.gpu_rays import draw, list_seen, lose, place_samples, weigh
+from neus.kernels.fused_step.gpu_surface import surface_backward, surface_forward
+from neus.kernels.launch import blocks, launch, power_of_two, program_size
+
+# Precisions of the factors of products: exact; TensorFloat-32, as it is or in three parts that make up for its short mantissa;
+# bfloat16, whose range is that of single precision, so that no loss needs scaling. Sums and weights are always exact.
+PRECISIONS = ("ieee", "tf32x3", "tf32", "bfloat16")
+# Sums that a layer's gradient is added up in: enough that programs seldom meet in one.
+N_LANES = 16
+# Samples of a program with products; of a program without; rays of a program. Products want at least 16 rows and columns.
+SAMPLES, PLAIN_SAMPLES, RAYS = program_size(32, 256), program_size(256), program_size(32)
+LEAST_SIDE = 16
+# Threads of a program with products, in groups of 32: compiled for sm_90 in exact precision so many spill least, 96 bytes in one
+# kernel of four; half as many, or twice the samples, spill more. Which is fastest was not measured.
+WARPS = 8
+
+
+class _Evaluated(NamedTuple):
+    """What a pass forwards leaves of M samples: see `gpu_surface`, `gpu_rays` and `gpu_color`; mean_rgb (3, N) is of rays."""
+
+    points: Tensor
+    sdf: Tensor
+    out: Tensor
+    normals: Tensor
+    alphas: Tensor
+    passing: Tensor
+    is_seen: Tensor
+    seen: Tensor
+    n_seen: Tensor
+    rgb: Tensor
+    activations: Tensor
+    mean_rgb: Tensor
+
+
+def train_rays(
+    grid: Grid,
+    color_grid: Grid,
+    surface: SurfaceWeights,
+    color: ColorWeights,
+    rays: Rays,
+    scales: Scales,
+    grad_table: Tensor,
+    grad_color_table: Tensor,
+    precision: str = "ieee",
+) -> tuple[Pixels, Samples, Gradients]:
+    """Pixels of rays, and the gradient of NeuS's loss in everything; see `cpu.train_rays`.
+
+    Samples have no cotangents and no gradients of channels: those are used up where they arise.
+    """
+    seen = _evaluate(grid, color_grid, surface, color, rays, scales, precision, keep=True)
+    n, n_sections, m = *_sizes(rays), len(seen.sdf)
+    pixels = _draw(rays, seen, color)
+    flat, layers = _empty_gradients(surface, color, rays.edges.device)
+    sums, grad_rgb = rays.edges.new_zeros(N_SUMS, n), torch.empty_like(seen.rgb)
+    grad_out, grad_normals = torch.zeros_like(seen.out), torch.empty_like(seen.normals)
+    of_rays = rays.directions, rays.edges, rays.colors, rays.masks, rays.backdrop, rays.anchor
+    of_samples = *seen[:2], seen.normals, seen.alphas, seen.passing, seen.is_seen, seen.rgb, seen.mean_rgb
+    filled = pixels.rgb, pixels.opacity, sums, pixels.grad_backdrop, grad_rgb, grad_out, grad_normals
+    names = (
+        "sharpness cos_anneal epsilon transmittance_floor opacity_margin huber anchor_width color eikonal mask anchor"
+    )
+    numbers = (float(getattr(scales, name)) for name in names.split())
+    sizes = len(rays.anchor) - 1, n, n_sections
+    tile = {"G": seen.out.shape[1], "BLOCK": RAYS, "num_warps": 1}
+    launch(lose, (blocks(n, RAYS),), *of_rays, *of_samples, *filled, *numbers, *sizes, **tile)
+
+    lanes = N_LANES, flat.shape[1]
+    given = seen.points, seen.normals, seen.out, seen.seen, seen.n_seen, *color_grid[:4]
+    given += color.first, color.hidden, color.last, seen.activations, grad_rgb
+    given += grad_out, grad_normals, pixels.grad_color_bias, grad_color_table, *layers[4:]
+    sizes = _color_sizes(color_grid, surface, color, m, n_sections)
+    constants = _color_constants(color_grid, surface, color, precision)
+    launch(color_backward, (blocks(m, SAMPLES),), *given, *sizes, *lanes, **constants)
+
+    given = seen.points, *grid[:4], surface.w1, surface.b1, surface.w2, grad_out, grad_normals, grad_table, *layers[:4]
+    numbers = float(surface.squareplus_b), int(grid.hash_mask), surface.w1.shape[1], m, _n_channels(grid), *lanes
+    launch(surface_backward, (blocks(m, SAMPLES),), *given, *numbers, **_constants(grid, surface, precision))
+    nothing = seen.points[:0]
+    samples = Samples(seen.points, seen.normals, seen.sdf, nothing, nothing, grad_normals, seen.is_seen.bool(), nothing)
+    return pixels, samples, Gradients(*_summed(flat, layers), sums.double().sum(1))
+
+
+def render(
+    grid: Grid,
+    color_grid: Grid,
+    surface: SurfaceWeights,
+    color: ColorWeights,
+    rays: Rays,
+    scales: Scales,
+    precision: str = "ieee",
+) -> Pixels:
+    """Pixels of rays, without gradients."""
+    return _draw(rays, _evaluate(grid, color_grid, surface, color, rays, scales, precision, keep=False), color)
+
+
+def distances(grid: Grid, surface: SurfaceWeights, points: Tensor, precision: str = "ieee") -> Tensor:
+    """(M,) signed distances at points (M, 3), float32."""
+    sdf = points.new_empty(len(points))
+    _surface(grid, surface, points.contiguous(), (1, 3), (sdf, sdf, sdf), precision, is_alone=True)
+    return sdf
+
+
+def _evaluate(
+    grid: Grid,
+    color_grid: Grid,
+    surface: SurfaceWeights,
+    color: ColorWeights,
+    rays: Rays,
+    scales: Scales,
+    precision: str,
+    keep: bool,
+) -> _Evaluated:
+    """Forwards, up to the colours of samples; `keep` keeps what the way back needs."""
+    assert precision in PRECISIONS, precision
+    (n, n_sections), new = _sizes(rays), rays.edges.new_empty
+    m = n * n_sections
+    points, sdf, out, normals = new(3, m), new(m), new(m, surface.w2.shape[0]), new(3, m)
+    launch(
+        place_samples, (blocks(m, PLAIN_SAMPLES),), rays.origins, rays.directions, rays.edges, points, n_sections, m,
+        BLOCK=PLAIN_SAMPLES,
+    )  # fmt: skip
+    _surface(grid, surface, points, (m, 1), (sdf, out, normals), precision, is_alone=False)
+    alphas, passing, is_seen = new(m), new(m), new(m, dtype=torch.int32)
+    numbers = scales.sharpness, scales.cos_anneal, scales.epsilon, scales.transmittance_floor, scales.negligible
+    launch(
+        weigh, (blocks(n, RAYS),), rays.directions, rays.edges, rays.masks, sdf, normals, alphas, passing, is_seen,
+        *(float(number) for number in numbers), n, n_sections, BLOCK=RAYS, num_warps=1,
+    )  # fmt: skip
+    ends, seen = is_seen.cumsum(0, dtype=torch.int32), torch.empty_like(is_seen)
+    launch(list_seen, (blocks(m, PLAIN_SAMPLES),), is_seen, ends, seen, m, BLOCK=PLAIN_SAMPLES)
+    rgb, kept = new(3, m), new(len(color.hidden) + 1 if keep else 0, m, color.first.shape[0])
+    launch(
+        color_forward, (blocks(m, SAMPLES),), points, normals, out, seen, ends[-1:], *color_grid[:4], rays.color_bias,
+        color.first, color.hidden, color.hidden_b, color.last, color.last_b, kept, rgb,
+        *_color_sizes(color_grid, surface, color, m, n_sections), KEEP=keep,
+        **_color_constants(color_grid, surface, color, precision),
+    )  # fmt: skip
+    return _Evaluated(
+        points, sdf, out, normals, alphas, passing, is_seen, seen, ends[-1:], rgb, kept, new(3, n)
+    )  # fmt: skip
+
+
+def _surface(
+    grid: Grid,
+    surface: SurfaceWeights,
+    points: Tensor,
+    strides: tuple[int, int],
+    outputs: tuple[Tensor, Tensor, Tensor],
+    precision: str,
+    is_alone: bool,
+) -> None:
+    """Fills distances, outputs and normals, or distances alone, at points with such strides by axis and by point."""
+    n = len(outputs[0])
+    layers = surface.w1, surface.b1, surface.w2, surface.b2
+    numbers = float(surface.squareplus_b), int(grid.hash_mask), surface.w1.shape[1], n, _n_channels(grid), *strides
+    launch(
+        surface_forward, (blocks(n, SAMPLES),), points, *grid[:4], *layers, *outputs, *numbers,
+        DISTANCE_ALONE=is_alone, **_constants(grid, surface, precision),
+    )  # fmt: skip
+
+
+def _draw(rays: Rays, seen: _Evaluated, color: ColorWeights) -> Pixels:
+    n, n_sections = _sizes(rays)
+    new = rays.edges.new_empty
+    grad_bias = rays.edges.new_zeros(n, color.first.shape[0])
+    pixels = Pixels(new(n, 3), new(n), new(n), new(n, 3), new(n), grad_bias, new(n, 3))
+    given = rays.edges, rays.backdrop, seen.normals, seen.alphas, seen.passing, seen.is_seen, seen.rgb
+    tile = {"BLOCK": RAYS, "num_warps": 1}
+    launch(draw, (blocks(n, RAYS),), *given, *pixels[:5], seen.mean_rgb, n, n_sections, **tile)
+    return pixels
+
+
+def _sizes(rays: Rays) -> tuple[int, int]:
+    return rays.edges.shape[0], rays.edges.shape[1] - 1
+
+
+def _n_channels(grid: Grid) -> int:
+    return len(grid.resolutions) * grid.table.shape[1]
+
+
+def _constants(grid: Grid, surface: SurfaceWeights, precision: str) -> dict[str, Any]:
+    """What the surface's kernels are compiled for."""
+    g, h = surface.w2.shape
+    widths = {"CP": power_of_two(_n_channels(grid), LEAST_SIDE), "H": h, "HP": power_of_two(h, LEAST_SIDE)}
+    widths |= {"F": grid.table.shape[1], "G": g, "GP": power_of_two(g, LEAST_SIDE)}
+    return {**widths, "PRECISION": precision, "BLOCK": SAMPLES, "num_warps": WARPS}
+
+
+def _color_sizes(grid: Grid, surface: SurfaceWeights, color: ColorWeights, m: int, n_sections: int) -> tuple[int, ...]:
+    return int(grid.hash_mask), color.first.shape[1], m, n_sections, surface.n_features, _n_channels(grid)
+
+
+def _color_constants(grid: Grid, surface: SurfaceWeights, color: ColorWeights, precision: str) -> dict[str, Any]:
+    """What the colour network's kernels are compiled for."""
+    widths = _constants(grid, surface, precision)
+    h = color.first.shape[0]
+    widths |= {"H": h, "HP": power_of_two(h, LEAST_SIDE)}
+    return {**widths, "N_HIDDEN": len(color.hidden), "HAS_GRID": _n_channels(grid) > 0}
+
+
+def _empty_gradients(surface: SurfaceWeights, color: ColorWeights, device: torch.device) -> tuple[Tensor, list[Tensor]]:
+    """Zeros (N_LANES, ...) for all layers in one piece, and for each layer its part of the first lane, in the layer's shape."""
+    layers = *surface[:4], *color[:5]
+    flat = torch.zeros(N_LANES, sum(layer.numel() for layer in layers), device=device)
+    parts = flat[0].split([layer.numel() for layer in layers])
+    return flat, [part.view(layer.shape) for part, layer in zip(parts, layers, strict=True)]
+
+
+def _summed(flat: Tensor, layers: list[Tensor]) -> list[Tensor]:
+    total = flat.sum(0).split([math.prod(layer.shape) for layer in layers])
+    return [part.view(layer.shape) for part, layer in zip(total, layers, strict=True)]

@@ -1,0 +1,197 @@
+"""Marching on a GPU, by Triton: the signature of `reference`, whose docstring holds here too. In single precision.
+
+A first kernel walks along blocks of rays and leaves the running sums of both measures; a second one finds each edge by bisection
+in those. Rays are independent of each other, so the numbers are the same every time.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from neus.kernels.launch import blocks, launch, power_of_two, program_size
+from neus.kernels.march.reference import (
+    FARTHEST,
+    MAX_STEP,
+    MAX_STEPS,
+    MIN_STEP_IN_VOXELS,
+    NOTHING_MET,
+    SPREAD_WIDTH,
+    STEP_SHARE,
+)
+
+# Rays walked together, as long as the longest of them takes; and edges found together.
+RAYS, EDGES = program_size(32), program_size(256)
+# Bisections that find one piece of a whole walk.
+_BISECTIONS = tl.constexpr(power_of_two(MAX_STEPS).bit_length())
+_MAX_STEPS, _MAX_STEP, _STEP_SHARE = (tl.constexpr(value) for value in (MAX_STEPS, MAX_STEP, STEP_SHARE))
+_PER_WIDTH, _FARTHEST, _NOTHING_MET = (tl.constexpr(value) for value in (1.0 / SPREAD_WIDTH, FARTHEST, NOTHING_MET))
+# Phi(-x) beyond it is less than the rounding of a sum close to one.
+_NO_WEIGHT_FROM = tl.constexpr(36.0)
+
+
+@torch.no_grad()
+def march(
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor,
+    far: Tensor,
+    distances: Tensor,
+    sharpness: float,
+    uniform_share: float,
+    jitter: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Edges (N, K + 1) and clearance (N,); see `reference.march`."""
+    rays = [tensor.float().contiguous() for tensor in (origins, directions, near, far)]
+    grid, shares = distances.float().contiguous(), jitter.float().contiguous()
+    n_rays, n_edges = shares.shape
+    edges, clearance = torch.empty_like(shares), torch.empty_like(rays[2])
+    # Pieces of a ray are a column, so that neighbouring rays write to neighbouring places.
+    ts = clearance.new_empty(MAX_STEPS + 1, n_rays)
+    opacity, spread = (torch.empty_like(ts[:-1], dtype=torch.float64) for _ in range(2))
+    n_pieces = torch.empty_like(clearance, dtype=torch.int32)
+    n_cells = len(grid) - 1
+    walk = ts, opacity, spread, n_pieces
+    numbers = n_rays, n_cells, MIN_STEP_IN_VOXELS * 2.0 / n_cells, float(sharpness)
+    launch(_walk, (blocks(n_rays, RAYS),), *rays, grid, *walk, clearance, *numbers, BLOCK=RAYS, num_warps=1)
+    places = n_rays, n_edges, float(uniform_share)
+    launch(_place, (blocks(n_rays * n_edges, EDGES),), *walk, rays[2], shares, edges, *places, BLOCK=EDGES)
+    return edges.to(origins.dtype), clearance.to(origins.dtype)
+
+
+@triton.jit
+def _cell(coordinate, n_cells):
+    """Cell and place in it from 0 to 1, along one axis."""
+    size = n_cells.to(tl.float32)
+    position = (coordinate + 1.0) * (0.5 * size)
+    position = tl.where(position > 0.0, tl.where(position < size, position, size), 0.0)
+    cell = tl.minimum(position.to(tl.int32), n_cells - 1)
+    return cell, position - cell.to(tl.float32)
+
+
+@triton.jit
+def _sdf_at(x, y, z, grid, n_cells, is_asked):
+    """Trilinear signed distances at points, within [-FARTHEST, FARTHEST]."""
+    i, u = _cell(x, n_cells)
+    j, v = _cell(y, n_cells)
+    k, w = _cell(z, n_cells)
+    to_y, to_x = n_cells + 1, (n_cells + 1) * (n_cells + 1)
+    at = grid + i * to_x + j * to_y + k
+    a = tl.load(at, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + 1, mask=is_asked, other=0.0) * w
+    b = tl.load(at + to_y, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + to_y + 1, mask=is_asked, other=0.0) * w
+    at += to_x
+    c = tl.load(at, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + 1, mask=is_asked, other=0.0) * w
+    d = tl.load(at + to_y, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + to_y + 1, mask=is_asked, other=0.0) * w
+    sdf = (a * (1.0 - v) + b * v) * (1.0 - u) + (c * (1.0 - v) + d * v) * u
+    # Written so that NaN is far too.
+    return tl.where(sdf <= _FARTHEST, tl.where(sdf >= -_FARTHEST, sdf, -_FARTHEST), _FARTHEST)
+
+
+@triton.jit
+def _less_than_one(x):
+    """1 - exp(-x) for x >= 0, right to the last digits near 0, where the difference would cancel."""
+    series = x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x * (1.0 / 120.0 - x / 720.0)))))
+    return tl.where(x < 0.2, series, 1.0 - tl.exp(-x))
+
+
+@triton.jit
+def _alpha(sdf_start, sdf_end, sharpness):
+    """Opacity of a piece of the walk; see `reference._neus_weights`."""
+    at_end = sharpness * sdf_end
+    decay = tl.exp(-tl.abs(at_end))
+    behind = tl.where(at_end <= 0.0, 1.0, decay) / (1.0 + decay)
+    has_weight = (sdf_end < sdf_start) & (at_end <= _NO_WEIGHT_FROM)
+    return tl.where(has_weight, _less_than_one(sharpness * tl.maximum(sdf_start - sdf_end, 0.0)) * behind, 0.0)
+
+
+@triton.jit
+def _closeness(sdf):
+    return 1.0 / (1.0 + (sdf * _PER_WIDTH) * (sdf * _PER_WIDTH))
+
+
+@triton.jit(do_not_specialize=["n_rays", "n_cells"])
+def _walk(
+    origins, directions, nears, fars, grid, ts, opacities, spreads, n_pieces, clearance,
+    n_rays, n_cells, min_step, sharpness, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Fills vertices ts (W + 1, N), running sums of both measures (W, N), numbers of pieces and clearance (N,) of a block of rays."""
+    ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    here = ray < n_rays
+    ox, oy, oz = (
+        tl.load(origins + ray * 3, mask=here, other=0.0),
+        tl.load(origins + ray * 3 + 1, mask=here, other=0.0),
+        tl.load(origins + ray * 3 + 2, mask=here, other=0.0),
+    )
+    dx, dy, dz = (
+        tl.load(directions + ray * 3, mask=here, other=0.0),
+        tl.load(directions + ray * 3 + 1, mask=here, other=0.0),
+        tl.load(directions + ray * 3 + 2, mask=here, other=0.0),
+    )
+    t, far = tl.load(nears + ray, mask=here, other=0.0), tl.load(fars + ray, mask=here, other=0.0)
+    is_walking = here & (t < far)
+    tl.store(ts + ray, t, mask=here)
+    sdf = _sdf_at(ox + dx * t, oy + dy * t, oz + dz * t, grid, n_cells, is_walking)
+    least, light, closeness = (
+        tl.where(is_walking, sdf, _NOTHING_MET),
+        tl.full([BLOCK], 1.0, tl.float32),
+        _closeness(sdf),
+    )
+    # Double precision: shares of the sum are looked for to single precision.
+    opacity, spread = tl.zeros([BLOCK], tl.float64), tl.zeros([BLOCK], tl.float64)
+    count, taken = tl.zeros([BLOCK], tl.int32), 0
+    while tl.max(is_walking.to(tl.int32), 0) > 0:
+        left = _MAX_STEPS - taken
+        step = tl.minimum(tl.maximum(_STEP_SHARE * tl.abs(sdf), min_step), _MAX_STEP)
+        step = tl.maximum(step, (far - t) / (left * 1.0))
+        t_next = tl.where(left > 1, tl.minimum(t + step, far), far)
+        sdf_next = _sdf_at(ox + dx * t_next, oy + dy * t_next, oz + dz * t_next, grid, n_cells, is_walking)
+        alpha, closeness_next = _alpha(sdf, sdf_next, sharpness), _closeness(sdf_next)
+        opacity += tl.where(is_walking, alpha * light, 0.0).to(tl.float64)
+        spread += tl.where(is_walking, (closeness + closeness_next) * (t_next - t), 0.0).to(tl.float64)
+        light = light * tl.where(is_walking, 1.0 - alpha, 1.0)
+        least = tl.where(is_walking, tl.minimum(least, sdf_next), least)
+        tl.store(opacities + taken * n_rays + ray, opacity, mask=is_walking)
+        tl.store(spreads + taken * n_rays + ray, spread, mask=is_walking)
+        tl.store(ts + (taken + 1) * n_rays + ray, t_next, mask=is_walking)
+        t, sdf, closeness = t_next, sdf_next, closeness_next
+        count += is_walking.to(tl.int32)
+        taken += 1
+        is_walking = is_walking & (t < far)
+    tl.store(n_pieces + ray, count, mask=here)
+    tl.store(clearance + ray, least, mask=here)
+
+
+@triton.jit(do_not_specialize=["n_rays", "n_edges"])
+def _place(ts, opacities, spreads, n_pieces, nears, jitter, edges, n_rays, n_edges, uniform_share, BLOCK: tl.constexpr):
+    """Fills a block of the edges (N, K + 1): where the mixture of both measures first reaches their shares."""
+    edge = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    ray, k = edge // n_edges, edge % n_edges
+    here = ray < n_rays
+    n = tl.load(n_pieces + ray, mask=here, other=0)
+    has_walk = here & (n > 0)
+    last = (tl.maximum(n, 1) - 1).to(tl.int64) * n_rays + ray
+    of_weights = tl.zeros([BLOCK], tl.float64) + (1.0 - uniform_share)
+    opacity = tl.load(opacities + last, mask=has_walk, other=0.0)
+    of_spread = (1.0 - of_weights * opacity) / tl.load(spreads + last, mask=has_walk, other=1.0)
+    share = ((k.to(tl.float32) + tl.load(jitter + edge, mask=here, other=0.0)) / n_edges.to(tl.float32)).to(tl.float64)
+    # The first piece at whose end the share is reached lies in low ... high.
+    low, high = tl.zeros([BLOCK], tl.int32), tl.maximum(n, 1) - 1
+    for _ in range(_BISECTIONS):
+        middle = (low + high) // 2
+        at = middle.to(tl.int64) * n_rays + ray
+        reached = of_weights * tl.load(opacities + at, mask=has_walk, other=0.0)
+        reached += of_spread * tl.load(spreads + at, mask=has_walk, other=0.0)
+        is_reached = reached >= share
+        high = tl.where(is_reached, middle, high)
+        low = tl.where(is_reached, low, tl.minimum(middle + 1, high))
+    at = low.to(tl.int64) * n_rays + ray
+    end = of_weights * tl.load(opacities + at, mask=has_walk, other=0.0)
+    end += of_spread * tl.load(spreads + at, mask=has_walk, other=0.0)
+    has_before = has_walk & (low > 0)
+    start = of_weights * tl.load(opacities + at - n_rays, mask=has_before, other=0.0)
+    start += of_spread * tl.load(spreads + at - n_rays, mask=has_before, other=0.0)
+    fraction = (share - start) / tl.maximum(end - start, 1e-300)
+    fraction = tl.minimum(tl.maximum(fraction, 0.0), 1.0).to(tl.float32)
+    t_start, t_end = tl.load(ts + at, mask=has_walk, other=0.0), tl.load(ts + at + n_rays, mask=has_walk, other=0.0)
+    found = tl.minimum(t_start + fraction * (t_end - t_start), t_end)
+    tl.store(edges + edge, tl.where(has_walk, found, tl.load(nears + ray, mask=here, other=0.0)), mask=here)
