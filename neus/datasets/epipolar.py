@@ -66,3 +66,34 @@ def misfits(n_views: int, pairs: list[tuple[int, int]], fits: list[float]) -> tu
         worst = max(range(n_views), key=lambda v: (np.nan_to_num(shares[v], nan=-1.0), n_bad[v]))
         wrong.append(worst)
         alive &= (ends != worst).all(axis=1)
+
+
+def better_cameras(scene: Scene, pairs: list[PairMatches], wrong: list[int]) -> dict[int, int]:
+    """For views that do not fit their cameras, whose camera fits the photograph instead, where one of theirs does."""
+    better = {}
+    for view in wrong:
+        partners = [pair for pair in pairs if view in (pair.first, pair.second)]
+        partners = [pair for pair in partners if not ({pair.first, pair.second} - {view}) & set(wrong)]
+        for other in wrong if partners else ():
+            ends = [tuple(other if end == view else end for end in (pair.first, pair.second)) for pair in partners]
+            if (
+                other != view
+                and np.median([pair_fit(scene, *given) for given in zip(partners, ends, strict=True)]) > FITTING
+            ):
+                better[view] = other
+                break
+    return better
+
+
+def better_shift(scene: Scene, pairs: list[PairMatches], most: int = 3) -> int:
+    """By how many places the photographs have to move on to find the cameras that fit nearly all pairs; 0 if nothing helps.
+
+    On a turntable with even steps every shift fits equally, and none is better.
+    """
+    n, shares = len(scene), {}
+    for shift in range(-most, most + 1):
+        cameras = [((pair.first + shift) % n, (pair.second + shift) % n) for pair in pairs]
+        fits = [pair_fit(scene, *given) for given in zip(pairs, cameras, strict=True)]
+        shares[shift] = float(np.mean([fit >= FITTING for fit in fits])) if fits else 0.0
+    best = max(shares, key=lambda shift: shares[shift])
+    return best if shares[best] > max(0.9, shares[0] + 0.1) else 0

@@ -2,6 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from neus.datasets.matches import FEWEST, PairMatches
 
@@ -9,6 +11,8 @@ from neus.datasets.matches import FEWEST, PairMatches
 DARKEST, LIGHTEST = 0.04, 0.96
 # Share of the places that may tell otherwise in `sure_ratio`.
 SURE_SHARE = 0.1
+# `exposure_steps`: sure gains beyond this factor count, if this share of the pairs across shows this share of it.
+STEP, STEP_SHARE = 1.12, 0.7
 # Rounds of reweighting in `view_gains`, and the log ratio from which a pair counts less: highlights move with the camera.
 N_ROUNDS, SOFTENED = 30, 0.02
 
@@ -41,7 +45,7 @@ def _log_ratios(match: PairMatches) -> NDArray | None:
 
 
 def view_gains(n_views: int, pairs: list[tuple[int, int]], ratios: list[float]) -> NDArray:
-    """(V,) brightness of each view over that of the median view; NaN for views that no pair speaks of.
+    """(V,) brightness of each view over that of the usual view; NaN for views that no pair speaks of.
 
     The log gains whose differences fit the ratios of the pairs with the least sum of absolute errors (iteratively
     reweighted least squares): single wrong pairs do not matter.
@@ -60,5 +64,40 @@ def view_gains(n_views: int, pairs: list[tuple[int, int]], ratios: list[float]) 
         normal = equations.T @ (weights[:, None] * equations) + 1e-9 * np.eye(n_views)
         logs = np.linalg.solve(normal, equations.T @ (weights * target))
         weights = 1.0 / np.maximum(np.abs(equations @ logs - target), SOFTENED)
-    gains[known] = np.exp(logs[known] - np.median(logs[known]))
+    gains[known] = np.exp(logs[known] - _usual(logs[known]))
     return gains
+
+
+def exposure_steps(gains: NDArray, pairs: list[tuple[int, int]], ratios: list[float]) -> list[int]:
+    """Views that were exposed otherwise than most: their sure gain is far from one, and changes at a step.
+
+    Light and shadow that move with the camera fade in from view to view. A change of exposure shows in nearly all pairs
+    between the views that have it and those that do not.
+
+    Args:
+        gains: (V,) from `view_gains` of sure ratios.
+        pairs, ratios: the sure ratios themselves.
+    """
+    logs = np.log(np.nan_to_num(gains, nan=1.0))
+    ends, ratios = np.array(pairs, np.int64).reshape(-1, 2), np.array(ratios)
+    views = []
+    for sign in (1.0, -1.0):
+        is_far = sign * logs > np.log(STEP)
+        within = is_far[ends].all(axis=-1)
+        graph = coo_matrix((np.ones(within.sum()), tuple(ends[within].T)), shape=(len(gains),) * 2)
+        groups = connected_components(graph, directed=False)[1]
+        for group in np.unique(groups[is_far]):
+            inside = (groups == group)[ends]
+            crossing = inside[:, 0] != inside[:, 1]
+            upward = sign * np.where(inside[crossing, 1], ratios[crossing], -ratios[crossing])
+            needed = STEP_SHARE * sign * np.median(logs[groups == group])
+            if crossing.any() and (upward >= needed).mean() >= STEP_SHARE:
+                views += np.flatnonzero(groups == group).tolist()
+    return sorted(views)
+
+
+def _usual(logs: NDArray) -> float:
+    """The middle of the shortest interval that holds half of the values: right also if two groups are equally large."""
+    ordered, half = np.sort(logs), len(logs) // 2 + 1
+    start = int(np.argmin(ordered[half - 1 :] - ordered[: len(ordered) - half + 1]))
+    return float(np.median(ordered[start : start + half]))

@@ -1,6 +1,5 @@
 """The same places in neighbouring photographs, found without cameras: SIFT, mutual ratio test."""
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +15,8 @@ SIDE, N_FEATURES = 640, 1500
 RATIO = 0.8
 # Neighbours of each view in `neighbour_pairs`; with very many views each has closer ones, and fewer do.
 N_NEIGHBOURS, MANY_VIEWS, N_NEIGHBOURS_OF_MANY = 5, 120, 3
+# RANSAC: distance from an epipolar line as a share of the extent of the matches, and how often it tries.
+RANSAC_TOLERANCE, MOST_TRIALS = 1.5e-3, 1000
 # Fewer matches than these say nothing about a pair.
 FEWEST = 15
 
@@ -98,7 +99,8 @@ def _matches(first: int, second: int, one: tuple, other: tuple) -> PairMatches |
     likeness = one[1] @ other[1].T
     forth, back = likeness.argmax(axis=1), likeness.argmax(axis=0)
     best = likeness[np.arange(len(forth)), forth]
-    runner_up = np.partition(likeness, -2, axis=1)[:, -2]
+    likeness[np.arange(len(forth)), forth] = -1.0
+    runner_up = likeness.max(axis=1)
     # Distances of unit vectors: squared, 2 - 2 cos.
     is_clear = (2.0 - 2.0 * best) <= RATIO**2 * (2.0 - 2.0 * runner_up)
     chosen = np.flatnonzero(is_clear & (back[forth] == np.arange(len(forth))))
@@ -106,8 +108,9 @@ def _matches(first: int, second: int, one: tuple, other: tuple) -> PairMatches |
         return None
     pixels = np.stack([one[0][chosen], other[0][forth[chosen]]])
     colors = np.stack([one[2][chosen], other[2][forth[chosen]]])
-    extent = math.sqrt(np.prod(np.maximum(np.ptp(pixels.reshape(-1, 2), axis=0), 1.0)))
-    _, agree = cv2.findFundamentalMat(pixels[0], pixels[1], cv2.USAC_MAGSAC, max(1e-3 * extent * 1.5, 0.5), 0.999, 2000)
+    reach = max(RANSAC_TOLERANCE * float(np.ptp(pixels.reshape(-1, 2), axis=0).max()), 0.5)
+    # The seed is fixed within OpenCV: the same photographs give the same matches.
+    _, agree = cv2.findFundamentalMat(pixels[0], pixels[1], cv2.USAC_MAGSAC, reach, 0.999, MOST_TRIALS)
     if agree is None or agree.sum() < FEWEST:
         return None
     order = np.argsort(agree.ravel() == 0, kind="stable")

@@ -14,6 +14,8 @@ from neus.datasets.visual_hull import projection
 # Steps of the lattice along each side of the hull's cube, and pixels along the longer side of the reduced masks: a step
 # is then about two pixels, and the borders of masks are known that well at best.
 STEPS, SIDE = 64, 192
+# Of many views some, spread evenly, make the hull for all: memory and time stay bounded.
+MOST_VIEWS = 120
 
 
 @dataclass(frozen=True)

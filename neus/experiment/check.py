@@ -61,7 +61,7 @@ def check_scene(scene: Scene, fast: bool = False) -> SceneCheck:
     photos = None
     if not fast:
         photos = measure_photographs(scene)
-        more, also_unchecked = photo_findings(scene, photos, shape)
+        more, also_unchecked = photo_findings(scene, photos)
         findings, unchecked = findings + more, unchecked + also_unchecked
     return SceneCheck(shape, photos, findings, unchecked, time.monotonic() - started)
 
@@ -129,6 +129,7 @@ def check_record(scene: Scene, result: SceneCheck) -> dict[str, Any]:
         views |= {"mask_missed_by_hull": shape.silhouettes.missed, "hull_beyond_mask": shape.silhouettes.beyond}
     if photos is not None:
         views |= {"misfit_share": photos.misfit_shares, "brightness": photos.brightness, "exposure": photos.exposures}
+        views |= {"object_points_outside_mask": photos.outside}
     return {
         "scene": str(scene.source),
         "format": scene.format,
