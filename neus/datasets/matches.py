@@ -17,6 +17,8 @@ RATIO = 0.8
 N_NEIGHBOURS, MANY_VIEWS, N_NEIGHBOURS_OF_MANY = 5, 120, 3
 # RANSAC: distance from an epipolar line as a share of the extent of the matches, and how often it tries.
 RANSAC_TOLERANCE, MOST_TRIALS = 1.5e-3, 1000
+# Views in fewer pairs are looked for among all others, unless there are many of them.
+ENOUGH_PAIRS, MOST_LOST = 2, 8
 # Fewer matches than these say nothing about a pair.
 FEWEST = 15
 
@@ -56,19 +58,36 @@ def neighbour_pairs(scene: Scene) -> list[tuple[int, int]]:
     return sorted(pairs | {(view, view + 1) for view in range(n - 1)})
 
 
-def match_pairs(scene: Scene, pairs: list[tuple[int, int]]) -> list[PairMatches]:
-    """What each pair of views has in common, for those pairs that have enough of it."""
-    features: list = [None] * len(scene)
-    matches: list[PairMatches | None] = [None] * len(pairs)
+def match_neighbours(scene: Scene) -> list[PairMatches]:
+    """What neighbouring views have in common, for those pairs that have enough of it.
+
+    Views that share next to nothing with their neighbours may stand elsewhere than their cameras say: those are looked
+    for among all others.
+    """
     count = N_FEATURES if len(scene) <= MANY_VIEWS else N_FEATURES // 2
+    features: list = [None] * len(scene)
 
     def find(view: int) -> None:
         features[view] = _features(scene.images[view], count)
 
+    run_tasks(find, [(view,) for view in range(len(scene))])
+    pairs = neighbour_pairs(scene)
+    found = _match_pairs(features, pairs)
+    n_found = np.bincount([view for pair in found for view in (pair.first, pair.second)], minlength=len(scene))
+    lost = np.flatnonzero(n_found < ENOUGH_PAIRS).tolist()
+    if len(lost) > MOST_LOST:
+        return found
+    others = range(0, len(scene), 1 + len(scene) // MANY_VIEWS)
+    more = {(min(view, other), max(view, other)) for view in lost for other in others if view != other}
+    return found + _match_pairs(features, sorted(more - set(pairs)))
+
+
+def _match_pairs(features: list, pairs: list[tuple[int, int]]) -> list[PairMatches]:
+    matches: list[PairMatches | None] = [None] * len(pairs)
+
     def match(index: int, first: int, second: int) -> None:
         matches[index] = _matches(first, second, features[first], features[second])
 
-    run_tasks(find, [(view,) for view in range(len(scene))])
     run_tasks(match, [(index, *pair) for index, pair in enumerate(pairs)])
     return [match for match in matches if match is not None]
 

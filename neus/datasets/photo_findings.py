@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from neus.datasets.epipolar import better_cameras, better_shift, misfits, pair_fit
 from neus.datasets.exposure import exposure_steps, pair_ratio, sure_ratio, view_gains
 from neus.datasets.findings import Finding, view_list
-from neus.datasets.matches import PairMatches, match_pairs, neighbour_pairs
+from neus.datasets.matches import PairMatches, match_neighbours
 from neus.datasets.scene import Scene
 from neus.datasets.sparse_points import SparsePoints, outside_masks, triangulated
 
@@ -52,7 +52,7 @@ class PhotoMeasures:
 
 def measure_photographs(scene: Scene) -> PhotoMeasures:
     """Matches between neighbouring views, held against the cameras and the masks, and compared in colour."""
-    n, pairs = len(scene), match_pairs(scene, neighbour_pairs(scene))
+    n, pairs = len(scene), match_neighbours(scene)
     ends, fits = [(pair.first, pair.second) for pair in pairs], [pair_fit(scene, pair) for pair in pairs]
     wrong, shares = misfits(n, ends, fits)
     gains = {}

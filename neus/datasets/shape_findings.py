@@ -11,7 +11,7 @@ from neus.datasets.view_facts import ViewFacts, view_facts
 from neus.errors import InputError
 
 # Fewer views leave much of an object to guesswork; cameras closer together than this see no shape.
-FEW_VIEWS, LEAST_ANGLE = 6, 10.0
+FEW_VIEWS, LEAST_ANGLE = 4, 10.0
 # Masks smaller than this share of the image are hardly ever meant; nor is a sphere that small in the image.
 TINY_SHARE = 0.003
 # Share of a mask that may lie outside of the hull of all others: borders and thin parts on a coarse lattice.
@@ -73,9 +73,7 @@ def _camera_findings(scene: Scene, facts: ViewFacts) -> list[Finding]:
     findings = []
     if len(scene) < FEW_VIEWS:
         found = f"only {len(scene)} views"
-        findings.append(
-            Finding("few_views", (), found, f"take at least {FEW_VIEWS}, better 30, from all around the object")
-        )
+        findings.append(Finding("few_views", (), found, "take 30 or more from all around the object"))
     if inside := _where(facts.distance < 1.0):
         found = f"{len(inside)} cameras stand inside the object's unit sphere"
         remedy = (

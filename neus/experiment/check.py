@@ -15,6 +15,7 @@ from neus.datasets.photo_findings import PhotoMeasures, measure_photographs, pho
 from neus.datasets.readers import DatasetConfig, read_scene
 from neus.datasets.scene import Scene
 from neus.datasets.shape_findings import ShapeMeasures, measure_shape, shape_findings
+from neus.datasets.view_facts import ViewFacts
 from neus.errors import InputWarning
 from neus.experiment.check_picture import check_picture
 from neus.files import written_whole
@@ -67,9 +68,20 @@ def check_scene(scene: Scene, fast: bool = False) -> SceneCheck:
 
 
 def warn_of_findings(scene: Scene) -> None:
-    """One InputWarning for each finding of the fast part."""
-    for finding in check_scene(scene, fast=True).findings:
-        warnings.warn(f"{scene.source}: {finding.line(scene.names)}", InputWarning, stacklevel=2)
+    """One InputWarning for each finding of the fast part that reading the scene did not tell of already."""
+    result = check_scene(scene, fast=True)
+    for finding in result.findings:
+        if not _told_by_reader(finding, result.shape.facts):
+            line = f"{scene.source}: {finding.line(scene.names)} (more: neus check)"
+            warnings.warn(line, InputWarning, stacklevel=2)
+
+
+def _told_by_reader(finding: Finding, facts: ViewFacts) -> bool:
+    """Black masks and masks all white are warned of by the reader; cameras inside it takes only where they are allowed."""
+    shares = facts.mask_share[list(finding.views)]
+    is_black = finding.kind == "masks_empty" and (shares == 0.0).all()
+    is_white = finding.kind == "masks_full" and len(shares) == len(facts.mask_share)
+    return bool(is_black or is_white or finding.kind == "camera_inside")
 
 
 def summary_lines(scene: Scene, result: SceneCheck) -> list[str]:
