@@ -92,7 +92,9 @@ def _project_all(scene: Scene, views: list[int], points: NDArray, step: float) -
         column, row = np.rint(across / safe), np.rint(down / safe)
         seen[i] = (depth > 0) & (column >= 0) & (row >= 0) & (column < small.width) & (row < small.height)
         columns[i], rows[i] = np.where(seen[i], column, 0), np.where(seen[i], row, 0)
-        cell = step * float(small.intrinsics[0, 0]) / max(float(np.median(depth)), 1e-6)
+        ahead = depth[depth > 0]
+        cell = step * float(small.intrinsics[0, 0]) / float(np.median(ahead)) if len(ahead) else 1.0
+        cell = min(cell, SIDE / 8)  # from within the hull its nearest points cover the whole image
         # A point speaks for its cell: it is outside only if no part of the cell may be in the mask.
         reach = 2 * int(np.ceil(cell / 2)) + 1
         wide = cv2.dilate((mask > 127).astype(np.uint8), np.ones((reach, reach), np.uint8))

@@ -48,19 +48,24 @@ def triangulated(scene: Scene, pairs: list[PairMatches], without: set[int]) -> S
     return SparsePoints(np.concatenate(points), np.concatenate(views), np.concatenate(pixels))
 
 
-def outside_masks(scene: Scene, sparse: SparsePoints, fewest: int = 20) -> NDArray:
-    """(V,) share of the object's points, as other views have them, that fall outside of a view's mask.
-
-    A point of the object lies in every mask, seen or hidden. Points count as the object's where both views that show
-    them have them in their masks. NaN for views with fewer than `fewest` points in the frame.
-    """
+def on_object(scene: Scene, sparse: SparsePoints) -> NDArray:
+    """(P,) bool: whether both views that show a point have it in their masks; all True without masks."""
     label = np.ones(len(sparse.points), bool)
-    for view in range(len(scene)):
+    for view in range(len(scene) if scene.masks is not None else 0):
         for end in range(2):
             shown = np.flatnonzero(sparse.views[:, end] == view)
             height, width = scene.masks[view].shape
             columns, rows = np.floor(sparse.pixels[shown, end]).astype(int).T
             label[shown] &= scene.masks[view][rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    return label
+
+
+def outside_masks(scene: Scene, sparse: SparsePoints, fewest: int = 20) -> NDArray:
+    """(V,) share of the object's points, as other views have them, that fall outside of a view's mask.
+
+    A point of the object lies in every mask, seen or hidden. NaN for views with fewer than `fewest` in the frame.
+    """
+    label = on_object(scene, sparse)
     points, views = sparse.points[label], sparse.views[label]
     shares = np.full(len(scene), np.nan)
     for view in range(len(scene)):

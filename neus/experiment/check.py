@@ -63,7 +63,9 @@ def check_scene(scene: Scene, fast: bool = False) -> SceneCheck:
     if not fast:
         photos = measure_photographs(scene)
         more, also_unchecked = photo_findings(scene, photos)
-        findings, unchecked = findings + more, unchecked + also_unchecked
+        known = {finding.kind for finding in findings}
+        findings += [finding for finding in more if finding.kind not in known]
+        unchecked += also_unchecked
     return SceneCheck(shape, photos, findings, unchecked, time.monotonic() - started)
 
 

@@ -225,8 +225,8 @@ def test_what_cannot_be_checked_is_said(skull):
 
 
 def test_the_fast_part_warns_of_what_it_finds(skull):
-    with pytest.warns(InputWarning, match="fills only 0\\.[34]") as caught:
-        warn_of_findings(with_sphere(skull, 2.0))
+    with pytest.warns(InputWarning, match="fills only 0\\.[345]") as caught:
+        warn_of_findings(with_sphere(skull, 3.0))
     assert len(caught) == 1
 
 
