@@ -79,13 +79,22 @@ def exposure_steps(gains: NDArray, pairs: list[tuple[int, int]], ratios: list[fl
         gains: (V,) from `view_gains` of sure ratios.
         pairs, ratios: the sure ratios themselves.
     """
-    logs = np.log(np.nan_to_num(gains, nan=1.0))
-    ends, ratios = np.array(pairs, np.int64).reshape(-1, 2), np.array(ratios)
+    logs = np.log(gains)
+    # Of two groups about equally large with light that drifts in each, the usual level may fall between them.
+    for level in (0.0, *np.nanquantile(logs, [0.75, 0.25])) if np.isfinite(logs).any() else ():
+        views = _steps_from(np.nan_to_num(logs - level, nan=0.0), np.array(pairs), np.array(ratios))
+        if views:
+            return views
+    return []
+
+
+def _steps_from(logs: NDArray, ends: NDArray, ratios: NDArray) -> list[int]:
+    """Views beyond a step from those whose log gain is near zero."""
     views = []
     for sign in (1.0, -1.0):
         is_far = sign * logs > np.log(STEP)
         within = is_far[ends].all(axis=-1)
-        graph = coo_matrix((np.ones(within.sum()), tuple(ends[within].T)), shape=(len(gains),) * 2)
+        graph = coo_matrix((np.ones(within.sum()), tuple(ends[within].T)), shape=(len(logs),) * 2)
         groups = connected_components(graph, directed=False)[1]
         for group in np.unique(groups[is_far]):
             inside = (groups == group)[ends]

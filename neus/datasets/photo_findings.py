@@ -137,9 +137,9 @@ def _region_findings(scene: Scene, sparse: SparsePoints) -> list[Finding]:
 def _exposure_findings(photos: PhotoMeasures) -> list[Finding]:
     if not photos.exposed:
         return []
-    low, high = photos.brightness[photos.exposed].min(), photos.brightness[photos.exposed].max()
-    found = (
-        f"{len(photos.exposed)} photographs are exposed differently, {low:.2f} to {high:.2f} times as bright as most"
-    )
+    is_other = np.isin(np.arange(len(photos.brightness)), photos.exposed)
+    compared = photos.brightness[is_other] / np.nanmedian(photos.brightness[~is_other])
+    times = f"{compared.min():.2f}" + (f" to {compared.max():.2f}" if len(compared) > 1 else "")
+    found = f"{len(compared)} photographs are exposed differently, {times} times as bright as the others"
     remedy = "develop all of them with one exposure and white balance, or drop these views"
     return [Finding("exposure", tuple(photos.exposed), found, remedy)]

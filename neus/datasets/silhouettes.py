@@ -14,8 +14,8 @@ from neus.datasets.visual_hull import projection
 # Steps of the lattice along each side of the hull's cube, and pixels along the longer side of the reduced masks: a step
 # is then about two pixels, and the borders of masks are known that well at best.
 STEPS, SIDE = 64, 192
-# Of many views some, spread evenly, make the hull for all: memory and time stay bounded.
-MOST_VIEWS = 120
+# Of more views than this the lattice is coarser: memory and time stay bounded.
+MANY_VIEWS, STEPS_OF_MANY = 120, 40
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,15 @@ class Silhouettes:
     beyond: NDArray
 
 
-def compare_silhouettes(scene: Scene, steps: int = STEPS) -> Silhouettes:
-    """Leave-one-out comparison of every mask with the visual hull of all others, on a lattice of steps^3 points.
+def compare_silhouettes(scene: Scene, steps: int | None = None) -> Silhouettes:
+    """Leave-one-out comparison of every mask with the visual hull of all others, on a lattice of steps^3 points (64, or 40 for many views).
 
     The hull may miss a share of the masks (`WRONG_SHARE`), so that a few wrong ones do not spoil it for the others.
 
     Raises:
         InputError: the masks have no point in common.
     """
+    steps = steps or (STEPS if len(scene) <= MANY_VIEWS else STEPS_OF_MANY)
     found = region_from_masks(scene)
     region = Region(found.center, found.radius / MARGIN)
     points, step = _ball_lattice(region, steps)
