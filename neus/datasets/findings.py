@@ -46,3 +46,12 @@ def view_list(views: Sequence[int], names: Sequence[str]) -> str:
         return f"all {len(views)}"
     shown = ", ".join(f"{view} {names[view]}" for view in views[:NAMES_SHOWN])
     return shown if len(views) <= NAMES_SHOWN else f"{shown} and {len(views) - NAMES_SHOWN} more"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "mask"), counted(2, "mask")
+    ('1 mask', '2 masks')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from neus.datasets.epipolar import better_cameras, better_shift, misfits, pair_fit
 from neus.datasets.exposure import exposure_steps, pair_ratio, sure_ratio, view_gains
-from neus.datasets.findings import Finding, view_list
+from neus.datasets.findings import Finding, counted, view_list
 from neus.datasets.matches import PairMatches, match_neighbours
 from neus.datasets.scene import Scene
 from neus.datasets.sparse_points import SparsePoints, on_object, outside_masks, triangulated
@@ -85,7 +85,7 @@ def _order_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
     if not photos.wrong:
         return []
     wrong = sorted(photos.wrong)
-    found = f"{len(wrong)} photographs do not fit their cameras: what they share with their neighbours is not where it should be"
+    found = f"{counted(len(wrong), 'photograph')} out of place: what neighbours share is not where the cameras have it"
     remedy = "check the order of the image files against the cameras, and the poses of these views; else drop the views"
     if len(wrong) <= FEW_WRONG:
         better = better_cameras(scene, photos.pairs, wrong)
@@ -107,8 +107,8 @@ def _mask_findings(photos: PhotoMeasures) -> list[Finding]:
     if not is_bad.any():
         return []
     found = (
-        f"{is_bad.sum()} masks do not fit the photographs: up to {100 * np.nanmax(photos.outside):.0f}% of what is on the "
-        "object in other views falls outside of them"
+        f"{counted(is_bad.sum(), 'mask')} off the object: up to {100 * np.nanmax(photos.outside):.0f}% of what is on the "
+        "object in other views falls outside"
     )
     remedy = "redo or rename these masks"
     if is_bad.sum() > len(is_bad) / 4:
@@ -140,6 +140,6 @@ def _exposure_findings(photos: PhotoMeasures) -> list[Finding]:
     is_other = np.isin(np.arange(len(photos.brightness)), photos.exposed)
     compared = photos.brightness[is_other] / np.nanmedian(photos.brightness[~is_other])
     times = f"{compared.min():.2f}" + (f" to {compared.max():.2f}" if len(compared) > 1 else "")
-    found = f"{len(compared)} photographs are exposed differently, {times} times as bright as the others"
+    found = f"{counted(len(compared), 'photograph')} with another exposure, {times} times as bright as the others"
     remedy = "develop all of them with one exposure and white balance, or drop these views"
     return [Finding("exposure", tuple(photos.exposed), found, remedy)]

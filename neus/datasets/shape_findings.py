@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neus.datasets.findings import Finding
+from neus.datasets.findings import Finding, counted
 from neus.datasets.scene import Scene
 from neus.datasets.silhouettes import Silhouettes, compare_silhouettes
 from neus.datasets.view_facts import ViewFacts, view_facts
@@ -18,6 +18,8 @@ TINY_SHARE = 0.003
 MISSED = 0.15
 # Share of the others' hull beyond a mask, over that of the median view: parts cut off in that mask.
 BEYOND = 0.15
+# Of fewer views each cuts much from the hull of the others by right, and only what the hull leaves uncovered counts.
+VIEWS_FOR_BEYOND = 12
 # Share of a mask that may look past the unit sphere: supports and shadows are part of some masks.
 OUTSIDE_SPHERE = 0.15
 # The hull is at least as large as the object: if 95% of it lie within this radius, resolution is wasted.
@@ -75,14 +77,14 @@ def _camera_findings(scene: Scene, facts: ViewFacts) -> list[Finding]:
         found = f"only {len(scene)} views"
         findings.append(Finding("few_views", (), found, "take 30 or more from all around the object"))
     if inside := _where(facts.distance < 1.0):
-        found = f"{len(inside)} cameras stand inside the object's unit sphere"
+        found = f"{counted(len(inside), 'camera')} inside the object's unit sphere"
         remedy = (
             "make the region of interest smaller (dataset.radius, or scale_mat in the camera file), or set "
             "dataset.camera_outside_sphere = false if the cameras are meant to be within"
         )
         findings.append(Finding("camera_inside", inside, found, remedy))
     if blind := _where((facts.sphere_share < TINY_SHARE) & (facts.distance >= 1.0)):
-        found = f"{len(blind)} cameras hardly see the object's unit sphere"
+        found = f"{counted(len(blind), 'camera')} out of sight of the object's unit sphere"
         remedy = (
             "check that poses look along +z and that the region of interest is where the object is, or drop the views"
         )
@@ -96,12 +98,12 @@ def _camera_findings(scene: Scene, facts: ViewFacts) -> list[Finding]:
 def _mask_findings(facts: ViewFacts) -> list[Finding]:
     findings = []
     if empty := _where(facts.mask_share < TINY_SHARE):
-        found = f"{len(empty)} masks are empty or nearly so"
+        found = f"{counted(len(empty), 'mask')} empty or nearly so"
         findings.append(
             Finding("masks_empty", empty, found, "redo them, or drop the views if the object is out of sight")
         )
     if full := _where(facts.mask_share == 1.0):
-        found = f"{len(full)} masks are all white"
+        found = f"{counted(len(full), 'mask')} all white"
         remedy = "redo them; without any masks train with confs/womask.conf"
         findings.append(Finding("masks_full", full, found, remedy))
     return findings
@@ -117,12 +119,14 @@ def _silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
     if shape.silhouettes is None:
         return []
     missed, beyond = shape.silhouettes.missed, shape.silhouettes.beyond
-    is_bad = (np.nan_to_num(missed) > MISSED) | (np.nan_to_num(beyond) > np.nanmedian(beyond) + BEYOND)
+    is_bad = np.nan_to_num(missed) > MISSED
+    if np.isfinite(beyond).sum() >= VIEWS_FOR_BEYOND:
+        is_bad |= np.nan_to_num(beyond) > np.nanmedian(beyond) + BEYOND
     if not is_bad.any():
         return []
+    most = 100 * max(np.nanmax(missed[is_bad]), np.nanmax(beyond[is_bad]))
     found = (
-        f"{is_bad.sum()} masks contradict the others: up to {100 * np.nanmax(missed):.0f}% of one lies where the others "
-        "leave nothing"
+        f"{counted(is_bad.sum(), 'mask')} in contradiction to the hull of the others, by up to {most:.0f}% of the area"
     )
     return [Finding("masks_disagree", _where(is_bad), found, remedy)]
 
