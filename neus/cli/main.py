@@ -21,7 +21,7 @@ from neus.version import VERSION  # noqa: E402
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import bench, compare, demo, evaluate, mesh, render, report, train
+    from neus.cli import bench, check, compare, demo, evaluate, mesh, render, report, train
 
     parser = OneLineParser(
         prog="neus",
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}")
     verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, parser_class=OneLineParser)
-    for module in (train, mesh, render, evaluate, report, compare, bench, demo):
+    for module in (check, train, mesh, render, evaluate, report, compare, bench, demo):
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(
@@ -48,7 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit status.
 
-    0: done; the path of what was made is the last line. 1: training diverged, or some runs of a benchmark failed. 2:
+    0: done; the path of what was made is the last line. 1: training diverged, some runs of a benchmark failed, or
+    `check --strict` found something. 2:
     something given is wrong, one line on stderr says what. 130: interrupted.
     """
     # A caller that gives arguments had a life of its own before.

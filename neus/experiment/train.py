@@ -14,6 +14,7 @@ from neus.datasets.readers import read_scene
 from neus.datasets.splits import split_views
 from neus.errors import InputError
 from neus.experiment.build import scene_facts
+from neus.experiment.check import warn_of_findings
 from neus.experiment.config import ExperimentConfig, config_as_dict
 from neus.experiment.load import new_model
 from neus.experiment.run_folder import RunFolder
@@ -58,6 +59,8 @@ def train(
     session = session or Session()
     with session.stage("reading the scene"), session.noting_warnings():
         scene = session.scene = read_scene(Path(config.dataset.data_dir), config.dataset)
+        if not resume:
+            warn_of_findings(scene)
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
     model = new_model(config, scene, device)
     time_budget = plan.new_budget(config.train.end_iter) if plan else None

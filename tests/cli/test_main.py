@@ -20,11 +20,11 @@ def python(*arguments):
 def test_help_names_every_verb(neus_command):
     status, out, err = neus_command("--help")
     assert status == 0 and not err
-    for verb in ("train", "mesh", "render", "evaluate", "report", "compare", "bench", "demo"):
+    for verb in ("train", "mesh", "render", "evaluate", "report", "compare", "bench", "demo", "check"):
         assert any(line.strip().startswith(verb) for line in out)
 
 
-@pytest.mark.parametrize("verb", ["train", "mesh", "render", "evaluate", "report", "compare", "bench", "demo"])
+@pytest.mark.parametrize("verb", ["train", "mesh", "render", "evaluate", "report", "compare", "bench", "demo", "check"])
 def test_every_verb_explains_itself_with_an_example(neus_command, verb):
     status, out, _ = neus_command(verb, "--help")
     assert status == 0

@@ -1,0 +1,57 @@
+"""What a check of a scene has to say: the thing found, the views concerned, and the remedy."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# More names than these say no more.
+NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that looks wrong with a scene.
+
+    Attributes:
+        kind: short name, the same in each version of the program, such as "masks_disagree".
+        views: the views concerned; empty where it is about the whole scene.
+        found: what was found and what was expected, a sentence without its full stop.
+        remedy: what to do.
+    """
+
+    kind: str
+    views: tuple[int, ...]
+    found: str
+    remedy: str
+
+    def line(self, names: Sequence[str]) -> str:
+        """The finding in one line, the views by their names."""
+        where = f" (views: {view_list(self.views, names)})" if self.views else ""
+        return f"{self.found}{where}; {self.remedy}"
+
+    def record(self, names: Sequence[str]) -> dict[str, Any]:
+        """The same for a JSON file."""
+        return asdict(self) | {"views": list(self.views), "names": [names[view] for view in self.views]}
+
+
+def view_list(views: Sequence[int], names: Sequence[str]) -> str:
+    """Number and name of each view, in few words.
+
+    >>> view_list([0, 1], ["a.png", "b.png"])
+    '0 a.png, 1 b.png'
+    >>> view_list(range(3), ["a.png", "b.png", "c.png"])
+    'all 3'
+    """
+    if len(views) == len(names) > 2:
+        return f"all {len(views)}"
+    shown = ", ".join(f"{view} {names[view]}" for view in views[:NAMES_SHOWN])
+    return shown if len(views) <= NAMES_SHOWN else f"{shown} and {len(views) - NAMES_SHOWN} more"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "mask"), counted(2, "mask")
+    ('1 mask', '2 masks')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
