@@ -1,10 +1,13 @@
 """Classes from confs: the model, with what it knows of its scene."""
 
+from dataclasses import replace
+
 import torch
 
 from neus.datasets.scene import Scene
 from neus.errors import InputError
 from neus.experiment.config import ExperimentConfig
+from neus.fields.hash_grid import HashGridConfig
 from neus.rendering.model import Model, ModelConfig
 
 # Activations of so many points stay in a CPU's caches: 4096 to 16384 were alike for the published network, 65536 took 1.7 times
@@ -17,6 +20,22 @@ def build_model(config: ModelConfig, seed: int = 0) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Model(config)
+
+
+def suited_to_scene(config: ExperimentConfig, scene: Scene) -> ExperimentConfig:
+    """The conf, its hash grids no finer than the scene's photographs (`HashGridConfig.cells_per_pixel`)."""
+    hash_sdf = config.model.hash_sdf
+    grids = {name: _as_fine_as(getattr(hash_sdf, name), scene) for name in ("grid", "color_grid")}
+    return replace(config, model=replace(config.model, hash_sdf=replace(hash_sdf, **grids)))
+
+
+def _as_fine_as(grid: HashGridConfig, scene: Scene) -> HashGridConfig:
+    if grid.cells_per_pixel == 0.0:
+        return grid
+    distances, focals = scene.camera_to_scene[:, :3, 3].norm(dim=-1), scene.intrinsics[:, 0, 0]
+    pixels_across = float((2.0 * focals / distances).median())
+    finest = min(grid.finest_resolution, round(grid.cells_per_pixel * pixels_across))
+    return replace(grid, finest_resolution=max(finest, grid.base_resolution))
 
 
 def model_for_scene(config: ExperimentConfig, scene: Scene) -> Model:

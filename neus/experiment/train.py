@@ -13,7 +13,7 @@ from torch import Tensor
 from neus.datasets.readers import read_scene
 from neus.datasets.splits import split_views
 from neus.errors import InputError
-from neus.experiment.build import scene_facts
+from neus.experiment.build import scene_facts, suited_to_scene
 from neus.experiment.check import warn_of_findings
 from neus.experiment.config import ExperimentConfig, config_as_dict
 from neus.experiment.load import new_model
@@ -62,6 +62,7 @@ def train(
         if not resume:
             warn_of_findings(scene)
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
+    config = suited_to_scene(config, scene)
     model = new_model(config, scene, device)
     time_budget = plan.new_budget(config.train.end_iter) if plan else None
     trainer = Trainer(model, scene.subset(training_views), config.train, time_budget=time_budget)

@@ -22,6 +22,8 @@ class HashGridConfig:
         n_features: features of each level, F.
         base_resolution: cells per axis of the coarsest level, over the box [-1, 1]^3.
         finest_resolution: of the finest; those between grow geometrically.
+        cells_per_pixel: where above zero, the finest level has at most so many cells, along an axis, for each pixel that a
+            photograph has across the sphere: finer ones would learn the photographs' noise.
         log2_table_size: a level whose vertices do not fit 2^this rows shares so many by hashing.
     """
 
@@ -29,6 +31,7 @@ class HashGridConfig:
     n_features: int = at_least(1, default=2)
     base_resolution: int = at_least(1, default=16)
     finest_resolution: int = at_least(1, default=640)
+    cells_per_pixel: float = at_least(0.0, default=0.0)
     log2_table_size: int = at_least(1, default=18)
 
 

@@ -46,11 +46,11 @@ def test_version(neus_command):
         (["train", "--run", "x", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["mesh", "x", "--resolution", "2"], "argument --resolution: found 2, expected at least 8"),
         (["mesh", "x", "--frame", "moon"], "invalid choice: 'moon'"),
-        (["render", "x"], "one of the arguments --views --between --orbit is required"),
+        (["render", "x"], "one of the arguments --views --between --orbit --spiral --path is required"),
         (["render", "x", "--views", "a"], "argument --views: found 'a', expected numbers separated by commas"),
         (
             ["render", "x", "--views", "0", "--what", "rgb,normals"],
-            "argument --what: found 'normals', expected some of rgb,",
+            "argument --what: found 'normals', expected some of photo,rgb,",
         ),
         (["render", "x", "--views", "0", "--scale", "0"], "argument --scale: found 0, expected a number above 0"),
         (["render", "x", "--views", "0", "--scale", "nan"], "argument --scale: found nan, expected a number above 0"),

@@ -64,7 +64,8 @@ def test_iterations_replace_the_end_stretch_the_schedules_and_give_a_mesh(train,
     config = RunFolder(run).config().train
     assert status == 0 and (config.end_iter, config.anneal_end, config.warm_up_end) == (4, 2, 0)
     assert RunFolder(run).latest_checkpoint().name == "ckpt_000004.pth"
-    assert out[-1] == str(run) and "4 iterations, mesh of 32^3" in out[-2] and str(run / "mesh.ply") in out[-2]
+    assert out[-1] == str(run) and out[-2] == f"report: {run / 'report.html'}"
+    assert "4 iterations, mesh of 32^3" in out[-3] and str(run / "mesh.ply") in out[-3]
     # World units: millimetres, many for each unit of the scene.
     mesh = trimesh.load(run / "mesh.ply")
     assert mesh.visual.kind == "vertex" and np.abs(mesh.vertices).max() > 2.0

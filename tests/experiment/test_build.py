@@ -3,51 +3,41 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neus.datasets.readers import read_scene
-from neus.errors import InputError
-from neus.experiment.build import build_model, model_for_scene, pick_device, scene_facts, take_scene_facts
+from neus.datasets.synthetic import render_scene
+from neus.experiment.build import suited_to_scene
+from neus.experiment.config import ExperimentConfig
 
 
-def test_a_seed_gives_the_same_model_and_leaves_global_randomness_alone(tiny_config):
-    state = torch.get_rng_state()
-    one, same, other = (build_model(tiny_config.model, seed).state_dict() for seed in (1, 1, 2))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["sdf_network.lin0.weight_v"], other["sdf_network.lin0.weight_v"])
-    assert torch.equal(state, torch.get_rng_state())
+@pytest.fixture(scope="module")
+def scene():
+    return render_scene(views=4, width=32, height=24)
 
 
-def test_a_model_knows_frame_and_box_of_its_scene(tiny_config, scene_folder):
-    scene = read_scene(scene_folder)
-    model = model_for_scene(tiny_config, scene)
-    assert torch.equal(model.scene_to_world, scene.scene_to_world) and torch.equal(model.box, scene.box)
-    assert model.background is None
-    facts = scene_facts(model)
-    other = build_model(tiny_config.model)
-    take_scene_facts(other, facts)
-    assert torch.equal(other.scene_to_world, scene.scene_to_world) and torch.equal(other.box, scene.box)
+def finest_of(config: ExperimentConfig, scene, cells_per_pixel: float, **settings: int) -> int:
+    hash_sdf = config.model.hash_sdf
+    grid = replace(hash_sdf.grid, cells_per_pixel=cells_per_pixel, **settings)
+    config = replace(config, model=replace(config.model, hash_sdf=replace(hash_sdf, grid=grid)))
+    return suited_to_scene(config, scene).model.hash_sdf.grid.finest_resolution
 
 
-def test_white_background_of_the_conf_and_of_the_scene(tiny_config, scene_folder):
-    scene = read_scene(scene_folder)
-    white = replace(tiny_config, train=replace(tiny_config.train, use_white_bkgd=True))
-    assert torch.equal(model_for_scene(white, scene).background, torch.ones(3))
-    gray = replace(scene, background=torch.full((3,), 0.5))
-    assert torch.equal(model_for_scene(tiny_config, gray).background, torch.full((3,), 0.5))
+def test_the_finest_level_has_the_cells_that_pixels_have_across_the_sphere(scene):
+    # Focal length 1.5 x 24 pixels, cameras some three units away: 24 pixels across the sphere's diameter of two.
+    distance = float(scene.camera_to_scene[:, :3, 3].norm(dim=-1).median())
+    pixels = 2.0 * 36.0 / distance
+    coarse = {"base_resolution": 4, "finest_resolution": 512}
+    assert finest_of(ExperimentConfig(), scene, 2.0, **coarse) == pytest.approx(2.0 * pixels, rel=0.05)
+    assert finest_of(ExperimentConfig(), scene, 1.0, **coarse) == pytest.approx(pixels, rel=0.05)
 
 
-def test_devices_by_name():
-    assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+def test_the_finest_level_stays_within_what_the_conf_says(scene):
+    config = ExperimentConfig()
+    assert finest_of(config, scene, 0.0, finest_resolution=640) == 640
+    assert finest_of(config, scene, 1000.0, finest_resolution=640) == 640
+    assert finest_of(config, scene, 1e-3, base_resolution=16, finest_resolution=640) == 16
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpu:-1", "", "tpu:0"])
-def test_an_unknown_device_is_refused(name):
-    with pytest.raises(InputError, match=r"--device .*: expected auto, cpu, cuda, cuda:N or mps"):
-        pick_device(name)
-
-
-def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(InputError, match=r"--device cuda:99: not on this machine"):
-        pick_device("cuda:99")
-    with pytest.raises(InputError, match=r"--device cpu:1: not on this machine"):
-        pick_device("cpu:1")
+def test_larger_photographs_allow_finer_levels(scene):
+    larger = replace(scene, intrinsics=scene.intrinsics * torch.tensor([[2.0], [2.0], [1.0]]))
+    coarse = {"base_resolution": 4, "finest_resolution": 512}
+    finest = [finest_of(ExperimentConfig(), each, 1.5, **coarse) for each in (scene, larger)]
+    assert finest[1] == pytest.approx(2 * finest[0], abs=1)
