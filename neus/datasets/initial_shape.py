@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neus.datasets.depth_fusion import carved, with_silhouettes
 from neus.datasets.lattice_distances import distances_from_values
+from neus.datasets.photo_carving import photo_carved
 from neus.datasets.plane_sweep import small_masks, sweep_depths
 from neus.datasets.scene import Scene
 from neus.datasets.visual_hull import BALL_RADIUS, hull_values
@@ -66,7 +67,9 @@ def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[floa
     maps = sweep_depths(swept, _spans(swept, values), on_progress)
     fused, is_seen = carved(values, maps)
     if scene.masks is not None:
-        fused = with_silhouettes(values, fused, small_masks(scene))
+        masks = small_masks(scene)
+        fused = with_silhouettes(values, fused, masks)
+        fused = with_silhouettes(fused, photo_carved(fused, is_seen, swept), masks)
     distances = torch.from_numpy(distances_from_values(fused, 2.0 / (resolution - 1)))
     if on_progress:
         on_progress(1.0)

@@ -1,0 +1,127 @@
+"""Hollows that the plane sweep left filled, carved as far as the photographs' colours contradict each other there."""
+
+import numpy as np
+from scipy import ndimage
+
+from neus.datasets.depth_fusion import LEAST_PIECE
+from neus.datasets.photo_consistency import Agreement, SkinObserver, color_views
+from neus.datasets.scene import Scene
+
+# Skin is carved that disagrees more than nine tenths of what the sweep has proved to be surface, and never below the least
+# limit. Beyond the largest the views disagree about the proven skin itself, as on shiny things: then colours prove nothing.
+PROVEN_SHARE, LEAST_LIMIT, LARGEST_LIMIT = 0.9, 0.6, 1.5
+# A vertex that so many views agree on stays though the skin about it goes: a thin part within a fill.
+N_SURE = 3
+# Hollows deeper than so many steps, or so few vertices still going, are not worth the time.
+MOST_LAYERS, LEAST_CARVED = 40, 8
+# The scene must have so much proven skin to learn the limit from.
+LEAST_PROVEN = 200
+# A piece stays carved if its new skin is seen and agrees in this share at least, and disagrees this much less than what
+# was carved: carving ends where views agree by chance, too, but then the skin is ragged and its patches do not agree.
+LEAST_SEEN, LEAST_AGREEING, LARGEST_RATIO = 0.3, 0.75, 0.4
+
+
+def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarray:
+    """`fused`, raised to positive where matter hides a hollow: a step of space carving (Kutulakos & Seitz 2000).
+
+    Layer by layer the skin goes whose colours differ between the views that see it by more than noise, texture and light
+    explain. What the sweep has seen stays. The removal is tentative: on shiny things colours differ at any depth, and
+    what is removed there comes back, for no surface turns up below it that the views agree on.
+
+    Args:
+        fused: (P, P, P), negative inside, after the sweep.
+        is_seen: (P, P, P) bool, where the sweep saw the surface.
+        scene: with masks; without them too little of the skin is seen for a limit, or all of it is free.
+    """
+    inside = fused < 0
+    observer = SkinObserver(color_views(scene), len(fused))
+    limit = _limit(observer, inside, is_seen)
+    if limit is None:
+        return fused
+    carved, blame = _carve(observer, inside, is_seen, limit)
+    removed = inside & ~carved
+    if not removed.any():
+        return fused
+    back = _unproven(SkinObserver(observer.views, len(fused)), carved, removed, blame, limit)
+    return _raised(fused, removed & ~back)
+
+
+def _limit(observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray) -> float | None:
+    """How much views disagree at most on skin that is surface; None if they do not tell."""
+    places = np.argwhere(_skin(inside))
+    found = observer.look(places, inside)
+    proven = found.disagreement[is_seen[tuple(places.T)] & (found.n_views >= N_SURE)]
+    proven = proven[np.isfinite(proven)]
+    if len(proven) < LEAST_PROVEN:
+        return None
+    limit = max(float(np.quantile(proven, PROVEN_SHARE)), LEAST_LIMIT)
+    return limit if limit <= LARGEST_LIMIT else None
+
+
+def _carve(observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray, limit: float):
+    """The shape (P, P, P) without what disagrees, and by how much each vertex that went did."""
+    inside = inside.copy()
+    noted = np.zeros_like(inside)
+    blame = np.zeros(inside.shape, dtype=np.float32)
+    for _ in range(MOST_LAYERS):
+        skin = _skin(inside)
+        proven = skin & is_seen & ~noted
+        if proven.any():
+            observer.hide_behind(np.argwhere(proven))
+            noted |= proven
+        places = np.argwhere(skin & ~is_seen)
+        if len(places) == 0:
+            break
+        found = observer.look(places, inside)
+        goes = _goes(found, limit)
+        at = tuple(places[goes].T)
+        inside[at] = False
+        blame[at] = found.disagreement[goes]
+        if goes.sum() < LEAST_CARVED:
+            break
+    return _without_specks(inside), blame
+
+
+def _goes(found: Agreement, limit: float) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        is_sure = (found.own < limit) & (found.n_views >= N_SURE)
+        return (found.disagreement > limit) & ~is_sure
+
+
+def _unproven(
+    observer: SkinObserver, carved: np.ndarray, removed: np.ndarray, blame: np.ndarray, limit: float
+) -> np.ndarray:
+    """Those of the removed vertices (P, P, P) whose piece laid no surface bare that the views agree on."""
+    # Where carving stopped by chance, smoothing moves the skin to where nothing agrees.
+    region = ndimage.binary_dilation(removed, iterations=2)
+    smooth = np.where(region, ndimage.gaussian_filter(carved.astype(np.float32), 1.0) > 0.5, carved)
+    places = np.argwhere(_skin(smooth))
+    found = observer.look(places, smooth)
+    pieces, n_pieces = ndimage.label(removed, np.ones((3, 3, 3)))
+    # The skin within two steps of a piece is what it laid bare.
+    near = ndimage.maximum_filter(pieces, 5)[tuple(places.T)]
+    kept = np.zeros(n_pieces + 1, dtype=bool)
+    before = ndimage.median(blame, pieces, np.arange(1, n_pieces + 1))
+    for piece in range(1, n_pieces + 1):
+        now = found.disagreement[near == piece]
+        seen = now[np.isfinite(now)]
+        if len(seen) < max(LEAST_SEEN * len(now), LEAST_PIECE):
+            continue
+        agreeing = (seen < limit).mean()
+        kept[piece] = agreeing > LEAST_AGREEING and np.median(seen) < LARGEST_RATIO * before[piece - 1]
+    return removed & ~kept[pieces]
+
+
+def _skin(inside: np.ndarray) -> np.ndarray:
+    return inside & ~ndimage.binary_erosion(inside, border_value=1)
+
+
+def _without_specks(inside: np.ndarray) -> np.ndarray:
+    pieces, n_pieces = ndimage.label(inside)
+    sizes = np.bincount(pieces.ravel(), minlength=n_pieces + 1)
+    return inside & (sizes[pieces] >= LEAST_PIECE)
+
+
+def _raised(fused: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Values of removed vertices turned positive, so that the surface lies half a step beyond them."""
+    return np.where(removed, np.maximum(abs(fused), 1e-3), fused).astype(fused.dtype)
