@@ -6,6 +6,7 @@ distances alone, and colours are taken at the quantiles of the weight found on t
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class ShellConfig:
 
     Attributes:
         half_width: of the shell; 7 keeps 99.8 % of the weight.
-        step: of f between two looks at it.
+        step: of f between two looks at it; half of |f| where that is more, since the weight is where |f| is small.
         n_colors: places of a ray where colour and normal are evaluated; at quantiles 16 are hardly better than 8.
         max_looks: most distances noted along a ray in shells; beyond it the ray is left to the full sampler.
         opaque: transmittance at which a ray ends.
@@ -82,6 +83,7 @@ def walk_shells(
     lipschitz: float = 1.0,
     config: ShellConfig | None = None,
     group: int = 64,
+    start: Tensor | None = None,
 ) -> ShellWalk:
     """Traces rays to the shell and through it, by signed distances alone, until they are opaque or leave.
 
@@ -94,14 +96,15 @@ def walk_shells(
         lipschitz: greatest slope of `sdf`.
         config: how far and how fine.
         group: neighbouring rays that are traced together as long as nothing is near.
+        start: (N,) before which no ray comes near anything, if that is known; more than `far` for rays that meet nothing.
     """
     config = config or ShellConfig()
     half, tolerance = config.half_width / sharpness, TRACE_TOLERANCE * config.step / sharpness
     walk = _Walk(sdf, origins, directions, far, sharpness, density, config)
-    start, n_cones = conservative_starts(
-        lambda points: sdf(points) - half, origins, directions, near, far, group, lipschitz
-    )
-    walk.evaluations += n_cones
+    if start is None:
+        start, walk.evaluations = conservative_starts(
+            lambda points: sdf(points) - half, origins, directions, near, far, group, lipschitz
+        )
     rays = torch.arange(len(near), device=near.device)
     for _ in range(MAX_SHELLS):
         found = trace(
@@ -113,7 +116,7 @@ def walk_shells(
         inside = rays[found.hit]
         walk.enter(inside, found.t[found.hit], found.sdf[found.hit] + half)
         rays = walk.cross(inside, half + tolerance)
-        start = walk.t_here
+        start = walk.t_here + (walk.f_here - half) / lipschitz
         if len(rays) == 0:
             break
     walk.is_unclear[rays] = True
@@ -156,7 +159,8 @@ class _Walk:
         slope = torch.ones_like(self.t_here[rays])
         while len(rays) > 0:
             t, f = self.t_here[rays], self.f_here[rays]
-            delta = torch.minimum(step / (s * slope.abs().clamp_min(LEAST_SLOPE)), self.far[rays] - t)
+            drop = (0.5 * f.abs()).clamp_min(step / s)
+            delta = torch.minimum(drop / slope.abs().clamp_min(LEAST_SLOPE), self.far[rays] - t)
             t_new = t + delta
             f_new = self.sdf(self.origins[rays] + t_new.unsqueeze(-1) * self.directions[rays])
             self.evaluations += len(rays)
@@ -190,9 +194,40 @@ class _Walk:
         return ShellWalk(t, f, self.transmittance, self.count > 0, self.is_unclear | is_between, self.evaluations)
 
 
+class ShellPlaces(NamedTuple):
+    """Where N rays take their colours: t (N, K) of those met and clear; the rest as in `ShellWalk`."""
+
+    t: Tensor
+    transmittance: Tensor
+    met: Tensor
+    is_unclear: Tensor
+    evaluations: int
+
+
 def colored_t(walk: ShellWalk, rays: Tensor, sharpness: float, density: Density, n: int) -> Tensor:
     """(A, n) distances along rays (A,) at the mid quantiles of their weight: each stands for as much of it as any other."""
     t, f = walk.t[rays], walk.sdf[rays]
     deltas = t[:, 1:] - t[:, :-1]
     alphas = density.alphas(f[:, :-1], f[:, 1:], deltas, t.new_tensor(sharpness)) * (deltas > 0)
     return sample_sections(t, weights_from_alphas(alphas), n)
+
+
+def shell_places(
+    sdf: Sdf,
+    origins: Tensor,
+    directions: Tensor,
+    near: Tensor,
+    far: Tensor,
+    sharpness: float,
+    density: Density,
+    lipschitz: float,
+    config: ShellConfig,
+    group: int = 64,
+    start: Tensor | None = None,
+) -> ShellPlaces:
+    """Where rays take their colours: `walk_shells`, and the quantiles of the weight found by it."""
+    walk = walk_shells(sdf, origins, directions, near, far, sharpness, density, lipschitz, config, group, start)
+    rays = (walk.met & ~walk.is_unclear).nonzero().squeeze(-1)
+    t = walk.t.new_zeros(len(near), config.n_colors)
+    t[rays] = colored_t(walk, rays, sharpness, density, config.n_colors)
+    return ShellPlaces(t, walk.transmittance, walk.met, walk.is_unclear, walk.evaluations)

@@ -64,6 +64,15 @@ class Rays(NamedTuple):
     anchor: np.ndarray
 
 
+class Places(NamedTuple):
+    """N rays with K places each: origins, directions (N, 3), t (N, K), and `color_bias` (N, H') as in `Rays`."""
+
+    origins: np.ndarray
+    directions: np.ndarray
+    t: np.ndarray
+    color_bias: np.ndarray
+
+
 class Scales(NamedTuple):
     """Numbers of one step.
 
