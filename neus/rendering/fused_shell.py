@@ -13,8 +13,8 @@ from neus.rendering.model import Model
 from neus.rendering.shell import LEAST_SLOPE, MAX_SHELLS, OVER_RELAXATION, TRACE_TOLERANCE, ShellConfig, ShellPlaces
 from neus.rendering.sphere_tracing import MAX_STEPS, REFUTED_BEYOND, SLOPE_MARGIN
 
-# Vertices per axis of the lattice by which rays skip empty space: a quarter of a million distances, looked at once.
-LATTICE = 64
+# Vertices per axis of the lattice by which rays skip empty space: looked at once, in a quarter of a second.
+LATTICE = 96
 
 
 class FusedShell:
@@ -39,22 +39,21 @@ class FusedShell:
         """Where rays take their colours; arguments as of `walk_shells`."""
         from neus.kernels.fused_step.walk import ShellRays
 
-        start, n_vertices = self.starts(origins, directions, near, far, lipschitz, config.half_width / sharpness)
+        start = self.starts(origins, directions, near, far, lipschitz, config.half_width / sharpness)
         rays = ShellRays(*(x.float().contiguous().numpy() for x in (origins, directions, start, far)))
         scales = _scales(sharpness, density, lipschitz, config)
         seen, n = compiled("fused_step").walk(self.view.grid, self.view.surface, rays, scales, config.n_colors)
-        return ShellPlaces(*(torch.from_numpy(x) for x in seen), evaluations=n + n_vertices)
+        return ShellPlaces(*(torch.from_numpy(x) for x in seen), evaluations=n)
 
     def starts(
         self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, lipschitz: float, margin: float
-    ) -> tuple[Tensor, int]:
-        """(N,) distances before which f > margin, by a lattice; and how many of its vertices had to be looked at."""
-        n_vertices = 0
+    ) -> Tensor:
+        """(N,) distances before which f > margin, by a lattice that is evaluated once, the first time."""
         if self._lattice is None:
             cache = DistanceCache.of(lambda points: fused_sdf(self.model, points, self.view), LATTICE)
-            self._lattice, n_vertices = cache.values, cache.values.numel()
+            self._lattice = cache.values
         kernels = kernels_for("empty_starts", near.device)
-        return kernels.empty_starts(origins, directions, near, far, self._lattice, lipschitz, margin), n_vertices
+        return kernels.empty_starts(origins, directions, near, far, self._lattice, lipschitz, margin)
 
     @torch.no_grad()
     def means(self, origins: Tensor, directions: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ N_CAP = 16
 # Light that a picture of 8 bits cannot show.
 NOTHING_PASSES = 1e-3
 # A shell thicker than this is not thin against the object: below s = 100.
-THICKEST_SHELL = 0.07
+THICKEST_SHELL = 0.056
 # Caps thinner than this hold less than a section.
 THINNEST_CAP = 0.01
 # Rays whose background is looked at together.

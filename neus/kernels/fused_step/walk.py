@@ -224,7 +224,7 @@ def _note(lanes, lane, t, f):
 @compiled
 def _step_through(lanes, lane, t, f, slope, far, scales):
     lanes.t_before[lane], lanes.f_before[lane] = t, f
-    step = max(scales.step, HALF * abs(f)) / max(abs(slope), scales.least_slope)
+    step = scales.step / max(abs(slope), scales.least_slope)
     lanes.t[lane] = t + min(step, far - t)
 
 
