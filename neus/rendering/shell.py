@@ -43,7 +43,7 @@ class ShellConfig:
 
     half_width: float = at_least(1.0, default=5.6)
     step: float = at_least(0.1, default=1.2)
-    n_colors: int = at_least(1, default=7)
+    n_colors: int = at_least(1, default=8)
     max_looks: int = at_least(4, default=64)
     opaque: float = at_least(0.0, default=3e-3)
     clear_below: float = at_least(0.0, default=0.01)
