@@ -6,6 +6,7 @@ from torch import Tensor
 
 from neus.geometry.intervals import WEIGHT_FLOOR
 from neus.kernels.dispatch import compiled, kernels_for
+from neus.kernels.fused_step.arguments import Places, ShellRays, ShellScales
 from neus.rendering.density import LogisticDensity
 from neus.rendering.distance_cache import DistanceCache
 from neus.rendering.fused import FusedModel, color_bias, fused_sdf
@@ -37,8 +38,6 @@ class FusedShell:
         config: ShellConfig,
     ) -> ShellPlaces:
         """Where rays take their colours; arguments as of `walk_shells`."""
-        from neus.kernels.fused_step.walk import ShellRays
-
         start = self.starts(origins, directions, near, far, lipschitz, config.half_width / sharpness)
         rays = ShellRays(*(x.float().contiguous().numpy() for x in (origins, directions, start, far)))
         scales = _scales(sharpness, density, lipschitz, config)
@@ -58,8 +57,6 @@ class FusedShell:
     @torch.no_grad()
     def means(self, origins: Tensor, directions: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Mean colours (N, 3) and gradients (N, 3) of places t (N, K) on rays (N, 3), (N, 3)."""
-        from neus.kernels.fused_step.arguments import Places
-
         tensors = origins, directions, t, color_bias(self.model, directions)
         places = Places(*(x.float().contiguous().numpy() for x in tensors))
         view = self.view
@@ -67,10 +64,8 @@ class FusedShell:
         return torch.from_numpy(rgb), torch.from_numpy(normals)
 
 
-def _scales(sharpness: float, density: LogisticDensity, lipschitz: float, config: ShellConfig) -> tuple:
+def _scales(sharpness: float, density: LogisticDensity, lipschitz: float, config: ShellConfig) -> ShellScales:
     """Numbers of a walk in the kernel's order and precision."""
-    from neus.kernels.fused_step.walk import ShellScales
-
     numbers = {
         "half": config.half_width / sharpness,
         "tolerance": TRACE_TOLERANCE * config.step / sharpness,

@@ -19,12 +19,15 @@ from neus.kernels.fused_step.arguments import (
     Rays,
     Samples,
     Scales,
+    ShellRays,
+    ShellScales,
+    ShellSeen,
     SurfaceWeights,
 )
 from neus.kernels.fused_step.lookups import scatter, scatter_features
 from neus.kernels.fused_step.tile import TILE, Tile, empty_tile
 from neus.kernels.fused_step.tiles import distance_lane, render_range, shade_range, train_lanes
-from neus.kernels.fused_step.walk import ShellRays, ShellScales, ShellSeen, empty_lanes, walk_range
+from neus.kernels.fused_step.walk import empty_lanes, walk_range
 from neus.kernels.threads import n_threads, ranges, run_tasks
 
 # Sums of gradients that are added up in turn; more than the cores of most machines, few enough to cost nothing.

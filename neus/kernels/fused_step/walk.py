@@ -10,53 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neus.kernels.fused_step.arguments import Grid, SurfaceWeights
+from neus.kernels.fused_step.arguments import Grid, ShellRays, ShellScales, ShellSeen, SurfaceWeights
 from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
 from neus.kernels.fused_step.surface import distance_forward
 from neus.kernels.fused_step.tile import Tile
 
 _TRACES, _CROSSES = 0, 1
 _FAR_AWAY = np.float32(np.inf)
-
-
-class ShellRays(NamedTuple):
-    """N rays: origins, directions (N, 3), and the distances start, far (N,) between which they are looked at."""
-
-    origins: np.ndarray
-    directions: np.ndarray
-    start: np.ndarray
-    far: np.ndarray
-
-
-class ShellScales(NamedTuple):
-    """Numbers of a walk, lengths in scene units: see `ShellConfig`, `trace` and `sample_sections`."""
-
-    half: np.float32
-    tolerance: np.float32
-    step: np.float32
-    sharpness: np.float32
-    epsilon: np.float32
-    opaque: np.float32
-    clear_below: np.float32
-    clear_above: np.float32
-    least_slope: np.float32
-    lipschitz: np.float32
-    over_relaxation: np.float32
-    refuted_beyond: np.float32
-    slope_margin: np.float32
-    weight_floor: np.float32
-    max_looks: int
-    max_shells: int
-    max_steps: int
-
-
-class ShellSeen(NamedTuple):
-    """What N rays met: t (N, K) at quantiles of their weight, transmittance (N,), met (N,), is_unclear (N,)."""
-
-    t: np.ndarray
-    transmittance: np.ndarray
-    met: np.ndarray
-    is_unclear: np.ndarray
 
 
 class Lanes(NamedTuple):
