@@ -106,7 +106,7 @@ def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float
 def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: int, device: str) -> int:
     from neus.cli.options import Progress, check_views
     from neus.experiment.views import write_frames
-    from neus.rendering.marched import fastest_renderer
+    from neus.rendering.modes import fastest_renderer
     from neus.rendering.paths import between
 
     model, scene, iteration = _loaded(config, folder, device)

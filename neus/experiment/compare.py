@@ -18,7 +18,7 @@ from neus.experiment.report_sections import curve_charts, error_scale, figures_o
 from neus.experiment.run_folder import RunFolder
 from neus.experiment.views import scene_of_run
 from neus.files import written_whole
-from neus.rendering.marched import fastest_renderer
+from neus.rendering.modes import fastest_renderer
 
 
 def write_comparison(

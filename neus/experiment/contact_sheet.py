@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from neus.datasets.scene import Scene
 from neus.evaluation.error_map import color_error, error_picture
 from neus.evaluation.images import psnr
-from neus.rendering.marched import MarchedRenderer, fastest_renderer
 from neus.rendering.model import Model
-from neus.rendering.views import normal_picture, render_view, rgb_picture
+from neus.rendering.modes import fastest_renderer
+from neus.rendering.views import Renderer, normal_picture, render_view, rgb_picture
 
 # Views on a sheet; fewer if they would get narrower than this.
 MOST_VIEWS, NARROW = 4, 100
@@ -84,13 +84,13 @@ def fitting_sheet(
 
 
 def sheet_of(
-    renderer: "Model | MarchedRenderer", scene: Scene, views: Sequence[int], width: int, masked: bool
+    renderer: Model | Renderer, scene: Scene, views: Sequence[int], width: int, masked: bool
 ) -> list[SheetView]:
     """The given views, `width` pixels across or as the photographs if those are narrower."""
     return [_sheet_view(renderer, scene, view, width, masked) for view in views]
 
 
-def _sheet_view(renderer: "Model | MarchedRenderer", scene: Scene, view: int, width: int, masked: bool) -> SheetView:
+def _sheet_view(renderer: Model | Renderer, scene: Scene, view: int, width: int, masked: bool) -> SheetView:
     whole = scene.camera(view)
     camera = whole.scaled(min(width / whole.width, 1.0))
     size = (camera.width, camera.height)

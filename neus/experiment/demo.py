@@ -16,8 +16,8 @@ from neus.geometry.cameras import Camera
 from neus.geometry.cup import object_sdf
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.geometry.similarity import transform_points
-from neus.rendering.marched import fastest_renderer
 from neus.rendering.model import Model, in_chunks
+from neus.rendering.modes import fastest_renderer
 from neus.rendering.sphere_tracing import trace
 from neus.rendering.views import normal_picture, render_view, rgb_picture
 

@@ -11,7 +11,7 @@ from neus.evaluation.images import find_lpips, image_scores, mask_at, photograph
 from neus.experiment.load import load_model
 from neus.experiment.run_folder import RunFolder
 from neus.experiment.views import scene_of_run
-from neus.rendering.marched import fastest_renderer
+from neus.rendering.modes import fastest_renderer
 from neus.rendering.views import render_view
 
 # In the order in which they are told.

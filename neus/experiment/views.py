@@ -16,8 +16,8 @@ from neus.experiment.frames import FrameFolder, settings_of
 from neus.experiment.run_folder import RunFolder
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
-from neus.rendering.marched import fastest_renderer
 from neus.rendering.model import Model
+from neus.rendering.modes import fastest_renderer
 from neus.rendering.views import (
     RenderedView,
     Renderer,

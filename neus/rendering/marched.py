@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from neus.kernels.dispatch import runs_compiled
 from neus.rendering.distance_cache import NOWHERE_NEAR, DistanceCache
-from neus.rendering.fused import FusedModel, fused_pixels, fused_sdf, why_not_fused
+from neus.rendering.fused import FusedModel, fused_pixels, fused_sdf
 from neus.rendering.model import Model
 from neus.rendering.renderer import RenderedPixels
 
@@ -50,9 +49,3 @@ class MarchedRenderer:
         whole = torch.ones_like(opacity) if has_network else opacity
         normals = torch.nn.functional.normalize(normals, dim=-1)
         return RenderedPixels(rgb, whole, opacity, t * along_axis, t, normals)
-
-
-def fastest_renderer(model: Model) -> "MarchedRenderer | Model":
-    """What renders a trained model fastest: the model itself, or a `MarchedRenderer` of it, for as long as it does not change."""
-    is_fused = not why_not_fused(model) and runs_compiled("fused_step", model.device)
-    return MarchedRenderer(model) if is_fused else model

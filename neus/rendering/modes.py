@@ -7,13 +7,15 @@ from torch import Tensor
 
 from neus.kernels.dispatch import runs_compiled
 from neus.rendering.fused import why_not_fused
+from neus.rendering.marched import MarchedRenderer
 from neus.rendering.model import Model
 from neus.rendering.renderer import RenderedPixels
 from neus.rendering.shading import FieldShading, FusedShading, Shading, void
 from neus.rendering.shell import ShellConfig
 from neus.rendering.shell_renderer import ShellRenderer, Tally, why_not_shell
+from neus.rendering.views import Renderer
 
-__all__ = ["VolumeRenderer", "renderer_for", "why_not_shell"]
+__all__ = ["VolumeRenderer", "fastest_renderer", "renderer_for", "why_not_shell"]
 
 # Points evaluated at a time: on a CPU few enough to stay in its caches, on a GPU enough to fill it.
 MAX_POINTS_CPU, MAX_POINTS_GPU = 2**15, 2**18
@@ -65,3 +67,13 @@ def renderer_for(
     if mode == "volume" or (mode == "shell" and why_not_shell(fields)):
         return VolumeRenderer(model, shading, background)
     return ShellRenderer(shading, fields, renderer, mode, config, background)
+
+
+def fastest_renderer(model: Model) -> Renderer | Model:
+    """What renders a trained model fastest without showing it, for as long as it does not change.
+
+    Hash models by their shell, or marched while their surface is still too blurred for it; others by themselves.
+    """
+    if why_not_fused(model) or not runs_compiled("fused_step", model.device):
+        return model
+    return MarchedRenderer(model) if why_not_shell(model.fields()) else renderer_for(model)

@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 
 from neus.geometry.rays import intersect_sphere
-from neus.rendering.fused import FusedModel, color_bias, fused_pixels, fused_sdf
+from neus.rendering.density import Density
+from neus.rendering.fused import FusedModel, fused_pixels, fused_sdf
+from neus.rendering.fused_shell import FusedShell
 from neus.rendering.model import Model
 from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig, render_rays
 from neus.rendering.sampling import even_t, points_along, upsampled_t
+from neus.rendering.shell import ShellConfig, ShellPlaces, shell_places
 
-# Half the length of the section about a single place, for its colour; what its weight is does not matter.
-SINGLE_PLACE = 1e-3
+# Rays traced together while nothing is near: a square of 8 x 8 pixels.
+CONE_RAYS = 64
 # Rays of the full sampler at a time.
 RAYS_SAMPLED = 2**12
 
@@ -35,6 +38,20 @@ class Shading(Protocol):
         """(M,) signed distances at points (M, 3)."""
         ...
 
+    def places(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        near: Tensor,
+        far: Tensor,
+        sharpness: float,
+        density: Density,
+        lipschitz: float,
+        config: ShellConfig,
+    ) -> ShellPlaces:
+        """Where rays (N, 3) take their colours, as `shell_places` says; neighbours stand together."""
+        ...
+
     def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
         """Means over places t (A, K) of rays (A, 3)."""
         ...
@@ -55,6 +72,21 @@ class FieldShading:
         """See `Shading`."""
         parts = points.split(self.max_points)
         return torch.cat([self.fields.surface.sdf(part) for part in parts]) if parts else points[:, 0]
+
+    def places(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        near: Tensor,
+        far: Tensor,
+        sharpness: float,
+        density: Density,
+        lipschitz: float,
+        config: ShellConfig,
+    ) -> ShellPlaces:
+        """See `Shading`."""
+        rays = origins, directions, near, far
+        return shell_places(self.sdf, *rays, sharpness, density, lipschitz, config, CONE_RAYS)
 
     def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
         """See `Shading`."""
@@ -93,39 +125,29 @@ class FusedShading:
 
     def __init__(self, model: Model, alone: bool = False) -> None:
         self.model, self.view, self.alone = model, FusedModel.of(model), alone
+        self.shell = FusedShell(model, self.view)
 
     def sdf(self, points: Tensor) -> Tensor:
         """See `Shading`."""
         return fused_sdf(self.model, points, self.view)
 
+    def places(
+        self,
+        origins: Tensor,
+        directions: Tensor,
+        near: Tensor,
+        far: Tensor,
+        sharpness: float,
+        density: Density,
+        lipschitz: float,
+        config: ShellConfig,
+    ) -> ShellPlaces:
+        """See `Shading`."""
+        return self.shell.places(origins, directions, near, far, sharpness, density, lipschitz, config)
+
     def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
-        """See `Shading`. For the kernel every place is a ray of one short section.
-
-        Sections that span the gap between two surfaces would be given a weight by the slope in their middle, and a colour
-        of nowhere (lego: 35 dB to a fine volume rendering instead of what `tests/rendering/test_modes.py` asks for).
-        """
-        parts = [
-            self._mean(*part) for part in zip(*(x.split(RAYS_SAMPLED) for x in (origins, directions, t)), strict=True)
-        ]
-        return Shaded(*(torch.cat(values) for values in zip(*parts, strict=True)))
-
-    def _mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
-        n, n_places = t.shape
-        origins, bias = (x.repeat_interleave(n_places, 0) for x in (origins, color_bias(self.model, directions)))
-        edges = t.reshape(-1, 1) + t.new_tensor([-SINGLE_PLACE, SINGLE_PLACE])
-        rgb, weights, _, normals = fused_pixels(
-            self.model,
-            self.view,
-            origins,
-            directions.repeat_interleave(n_places, 0),
-            edges,
-            torch.zeros_like(origins),
-            negligible=0.0,
-            bias=bias,
-        )
-        # The published guard of the logistic density leaves every section at least 1e-5.
-        scale = 1.0 / weights.clamp_min(1e-9).unsqueeze(-1)
-        rgb, normals = ((x * scale).view(n, n_places, 3).mean(1) for x in (rgb, normals))
+        """See `Shading`."""
+        rgb, normals = self.shell.means(origins, directions, t)
         return Shaded(rgb, t.mean(1), normals)
 
     def full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:

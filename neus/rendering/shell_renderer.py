@@ -11,8 +11,8 @@ from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import LogisticDensity
 from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig
 from neus.rendering.sampling import outside_t, points_along
-from neus.rendering.shading import Shading, void
-from neus.rendering.shell import ShellConfig, colored_t, walk_shells
+from neus.rendering.shading import CONE_RAYS, Shading, void
+from neus.rendering.shell import ShellConfig
 from neus.rendering.sphere_tracing import conservative_starts, lipschitz_bound, trace
 from neus.rendering.weights import composite_alphas
 
@@ -23,11 +23,9 @@ N_CAP = 16
 # Light that a picture of 8 bits cannot show.
 NOTHING_PASSES = 1e-3
 # A shell thicker than this is not thin against the object: below s = 100.
-THICKEST_SHELL = 0.07
+THICKEST_SHELL = 0.056
 # Caps thinner than this hold less than a section.
 THINNEST_CAP = 0.01
-# Rays traced together while nothing is near: a square of 8 x 8 pixels.
-CONE_RAYS = 64
 # Rays whose background is looked at together.
 NETWORK_RAYS = 2**10
 SURFACE_TOLERANCE = 1e-4
@@ -131,12 +129,9 @@ class ShellRenderer:
 
     def _in_shell(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
         s, density = self.sharpness, self.fields.density
-        walk = walk_shells(
-            self.shading.sdf, origins, directions, near, far, s, density, self.lipschitz, self.config, CONE_RAYS
-        )
-        rays = (walk.met & ~walk.is_unclear).nonzero().squeeze(-1)
-        t = colored_t(walk, rays, s, density, self.config.n_colors)
-        return _Seen(rays, t, walk.transmittance, walk.is_unclear, walk.evaluations)
+        places = self.shading.places(origins, directions, near, far, s, density, self.lipschitz, self.config)
+        rays = (places.met & ~places.is_unclear).nonzero().squeeze(-1)
+        return _Seen(rays, places.t[rays], places.transmittance, places.is_unclear, places.evaluations)
 
     def _on_surface(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
         rays = origins, directions

@@ -16,6 +16,8 @@ REFUTED_BEYOND, SLOPE_MARGIN = 1.01, 1.1
 # Cones end where they advance by less than this share of their radius: rays do better alone.
 LEAST_CONE_STEP = 0.25
 MAX_CONE_STEPS = 48
+# Rays that have not arrived after so many steps are given up.
+MAX_STEPS = 128
 # Of the slopes seen, the share that a bound must hold: the few beyond it are what stepping back is for.
 BOUND_QUANTILE = 0.999
 # Rays that graze the surface have no depth to differentiate; others are not sent further than this by rounding.
@@ -53,7 +55,7 @@ def trace(
     near: Tensor,
     far: Tensor,
     tolerance: float = 1e-4,
-    max_steps: int = 128,
+    max_steps: int = MAX_STEPS,
     lipschitz: float = 1.0,
     over_relaxation: float = 1.0,
     refine: bool = True,

@@ -1,12 +1,10 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
 from neus.fields.color_network import ColorNetworkConfig
 from neus.fields.hash_grid import HashGridConfig
 from neus.fields.hash_sdf import HashSdfConfig
-from neus.rendering.marched import MarchedRenderer, fastest_renderer
+from neus.rendering.marched import MarchedRenderer
 from neus.rendering.model import Model, ModelConfig
 from neus.rendering.renderer import RendererConfig
 
@@ -57,12 +55,3 @@ def test_rays_that_miss_show_the_background(model, rays):
     background = torch.tensor([0.2, 0.4, 0.6])
     pixels = MarchedRenderer(model).render(rays[0] + torch.tensor([3.0, 0.0, 0.0]), rays[1], background)
     assert torch.equal(pixels.rgb, background.expand(169, 3)) and (pixels.foreground == 0).all()
-
-
-def test_models_without_a_fused_kernel_render_themselves(model, monkeypatch):
-    assert isinstance(fastest_renderer(model), MarchedRenderer)
-    model.config = replace(model.config, surface="mlp")
-    assert fastest_renderer(model) is model
-    model.config = replace(model.config, surface="hash")
-    monkeypatch.setenv("NEUS_KERNELS", "reference")
-    assert fastest_renderer(model) is model

@@ -3,9 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from neus.geometry.rays import intersect_sphere
 from neus.rendering import modes, shading
-from neus.rendering.modes import VolumeRenderer, renderer_for
+from neus.rendering.density import LogisticDensity
+from neus.rendering.marched import MarchedRenderer
+from neus.rendering.modes import VolumeRenderer, fastest_renderer, renderer_for
 from neus.rendering.shading import FieldShading, FusedShading
+from neus.rendering.shell import ShellConfig, shell_places
 from neus.rendering.shell_renderer import ShellRenderer
 from tests.rendering.test_marched import model, rays  # noqa: F401  fixtures
 
@@ -84,3 +88,37 @@ def test_a_background_network_is_behind_a_hash_model_as_in_its_training(sharp, r
     sharp.config = replace(sharp.config, neus_renderer=replace(sharp.config.neus_renderer, n_outside=8))
     volume, shell = (renderer_for(sharp, mode).render(*rays) for mode in ("volume", "shell"))
     assert -10 * torch.log10((volume.rgb - shell.rgb).square().mean()) > 40.0
+
+
+def test_the_fastest_renderer_is_the_shell_where_it_is_thin_and_the_model_where_nothing_is_fused(sharp, monkeypatch):  # noqa: F811
+    assert isinstance(fastest_renderer(sharp), ShellRenderer)
+    with torch.no_grad():
+        sharp.sharpness.variance.fill_(0.3)
+    assert isinstance(fastest_renderer(sharp), MarchedRenderer)
+    config = sharp.config
+    sharp.config = replace(config, surface="mlp")
+    assert fastest_renderer(sharp) is sharp
+    sharp.config = config
+    monkeypatch.setenv("NEUS_KERNELS", "reference")
+    assert fastest_renderer(sharp) is sharp
+
+
+def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):  # noqa: F811
+    """The walk in tiles is `walk_shells`, ray by ray: the same starts, looks, quantiles and doubts."""
+    shell, sharpness, config = FusedShading(sharp).shell, float(sharp.sharpness().detach()), ShellConfig()
+    generator = torch.Generator().manual_seed(0)
+    origins = rays[0].repeat(4, 1) + 0.05 * torch.rand(676, 3, generator=generator)
+    directions = rays[1].repeat(4, 1)
+    enters, leaves, hits = intersect_sphere(origins, directions)
+    near, far = enters, torch.where(hits, leaves, enters - 1.0)
+    given = origins, directions, near, far, sharpness, LogisticDensity()
+    start = shell.starts(origins, directions, near, far, 1.2, config.half_width / sharpness)
+    plain = shell_places(FusedShading(sharp).sdf, *given, 1.2, config, start=start)
+    tiled = shell.places(*given, 1.2, config)
+    assert 100 < plain.met.sum() < 600 and plain.is_unclear.any() and not plain.is_unclear.all()
+    assert torch.equal(tiled.met, plain.met) and torch.equal(tiled.is_unclear, plain.is_unclear)
+    assert torch.allclose(tiled.transmittance, plain.transmittance, atol=1e-4)
+    # Where next to nothing is met, quantiles are those of rounding.
+    is_opaque = ~plain.is_unclear & (plain.transmittance < 0.5)
+    assert is_opaque.sum() > 100 and (tiled.t - plain.t)[is_opaque].abs().max() < 5e-4
+    assert abs(tiled.evaluations - plain.evaluations) < 0.02 * plain.evaluations

@@ -64,6 +64,55 @@ class Rays(NamedTuple):
     anchor: np.ndarray
 
 
+class Places(NamedTuple):
+    """N rays with K places each: origins, directions (N, 3), t (N, K), and `color_bias` (N, H') as in `Rays`."""
+
+    origins: np.ndarray
+    directions: np.ndarray
+    t: np.ndarray
+    color_bias: np.ndarray
+
+
+class ShellRays(NamedTuple):
+    """N rays: origins, directions (N, 3), and the distances start, far (N,) between which they are looked at."""
+
+    origins: np.ndarray
+    directions: np.ndarray
+    start: np.ndarray
+    far: np.ndarray
+
+
+class ShellScales(NamedTuple):
+    """Numbers of a walk, lengths in scene units: see `ShellConfig`, `trace` and `sample_sections`."""
+
+    half: np.float32
+    tolerance: np.float32
+    step: np.float32
+    sharpness: np.float32
+    epsilon: np.float32
+    opaque: np.float32
+    clear_below: np.float32
+    clear_above: np.float32
+    least_slope: np.float32
+    lipschitz: np.float32
+    over_relaxation: np.float32
+    refuted_beyond: np.float32
+    slope_margin: np.float32
+    weight_floor: np.float32
+    max_looks: int
+    max_shells: int
+    max_steps: int
+
+
+class ShellSeen(NamedTuple):
+    """What N rays met: t (N, K) at quantiles of their weight, transmittance (N,), met (N,), is_unclear (N,)."""
+
+    t: np.ndarray
+    transmittance: np.ndarray
+    met: np.ndarray
+    is_unclear: np.ndarray
+
+
 class Scales(NamedTuple):
     """Numbers of one step.
 

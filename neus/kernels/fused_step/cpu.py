@@ -15,20 +15,27 @@ from neus.kernels.fused_step.arguments import (
     Grid,
     Networks,
     Pixels,
+    Places,
     Rays,
     Samples,
     Scales,
+    ShellRays,
+    ShellScales,
+    ShellSeen,
     SurfaceWeights,
 )
 from neus.kernels.fused_step.lookups import scatter, scatter_features
 from neus.kernels.fused_step.tile import TILE, Tile, empty_tile
-from neus.kernels.fused_step.tiles import distance_lane, render_range, train_lanes
+from neus.kernels.fused_step.tiles import distance_lane, render_range, shade_range, train_lanes
+from neus.kernels.fused_step.walk import empty_lanes, walk_range
 from neus.kernels.threads import n_threads, ranges, run_tasks
 
 # Sums of gradients that are added up in turn; more than the cores of most machines, few enough to cost nothing.
 N_LANES = 16
 POINTS_PER_TASK = 8192
 TASKS_PER_THREAD, TILES_PER_TASK = 2, 64
+# The last rays of a task share a tile that is not full.
+RAYS_WALKED_PER_TASK = 8192
 # Shapes of tiles that a thread keeps the memory of.
 TILES_KEPT = 4
 _local = threading.local()
@@ -110,6 +117,43 @@ def distances(grid: Grid, surface: SurfaceWeights, points: np.ndarray) -> np.nda
 
     run_tasks(evaluate, ranges(len(points), POINTS_PER_TASK))
     return out
+
+
+def shade(
+    grid: Grid, color_grid: Grid, surface: SurfaceWeights, color: ColorWeights, places: Places
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean colours (N, 3) and mean gradients (N, 3) of the places of N rays."""
+    n, n_places = places.t.shape
+    rays_per_tile, n_channels = max(1, TILE // n_places), len(grid.resolutions) * grid.table.shape[1]
+    networks, rgb, normals = (
+        Networks(grid, color_grid, surface, color),
+        *(np.empty((n, 3), np.float32) for _ in range(2)),
+    )
+
+    def shade_some(start: int, stop: int) -> None:
+        tile = _tile(rays_per_tile * n_places, n_channels, surface, color)
+        shade_range(networks, places, tile, start, stop, rays_per_tile, rgb, normals)
+
+    run_tasks(shade_some, ranges(n, rays_per_tile * TILES_PER_TASK))
+    return rgb, normals
+
+
+def walk(
+    grid: Grid, surface: SurfaceWeights, rays: ShellRays, scales: ShellScales, n_places: int
+) -> tuple[ShellSeen, int]:
+    """What N rays meet on their way through the shell, with n_places quantiles each, and the evaluations this took."""
+    n, n_channels = len(rays.start), len(grid.resolutions) * grid.table.shape[1]
+    seen = ShellSeen(
+        np.zeros((n, n_places), np.float32), np.ones(n, np.float32), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    )
+    evaluations = []
+
+    def walk_some(start: int, stop: int) -> None:
+        tile, lanes = _tile(TILE, n_channels, surface, _NO_COLOR), empty_lanes(TILE, scales.max_looks)
+        evaluations.append(walk_range(grid, surface, rays, scales, tile, lanes, start, stop, seen))
+
+    run_tasks(walk_some, ranges(n, RAYS_WALKED_PER_TASK))
+    return seen, sum(evaluations)
 
 
 def _tile(n: int, n_channels: int, surface: SurfaceWeights, color: ColorWeights) -> Tile:

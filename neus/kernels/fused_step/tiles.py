@@ -7,13 +7,14 @@ from neus.kernels.fused_step.arguments import (
     Grid,
     Networks,
     Pixels,
+    Places,
     Rays,
     Samples,
     Scales,
     SurfaceWeights,
 )
 from neus.kernels.fused_step.color import color_backward, color_forward
-from neus.kernels.fused_step.products import ZERO, compiled
+from neus.kernels.fused_step.products import ONE, ZERO, compiled
 from neus.kernels.fused_step.rays import draw, lose, place_samples, weigh
 from neus.kernels.fused_step.surface import distance_forward, surface_backward, surface_forward
 from neus.kernels.fused_step.tile import Tile
@@ -142,6 +143,54 @@ def render_range(
     """Pixels of rays start ... stop, a tile at a time."""
     for first_ray in range(start, stop, rays_per_tile):
         render_tile(networks, rays, scales, tile, first_ray, min(rays_per_tile, stop - first_ray), pixels)
+
+
+@compiled
+def shade_range(
+    networks: Networks,
+    places: Places,
+    tile: Tile,
+    start: int,
+    stop: int,
+    rays_per_tile: int,
+    rgb: np.ndarray,
+    normals: np.ndarray,
+) -> None:
+    """Mean colours and gradients of the places of rays start ... stop, a tile at a time."""
+    for first_ray in range(start, stop, rays_per_tile):
+        shade_tile(networks, places, tile, first_ray, min(rays_per_tile, stop - first_ray), rgb, normals)
+
+
+@compiled
+def shade_tile(
+    networks: Networks,
+    places: Places,
+    tile: Tile,
+    first_ray: int,
+    n_rays: int,
+    rgb: np.ndarray,
+    normals: np.ndarray,
+) -> None:
+    """Mean colours and gradients of the places of a tile's rays."""
+    n_places, surface = places.t.shape[1], networks.surface
+    n, share = n_rays * n_places, ONE / np.float32(n_places)
+    for i in range(n):
+        ray = first_ray + i // n_places
+        t = places.t[ray, i % n_places]
+        tile.seen[i] = i
+        for axis in range(3):
+            tile.inputs[axis, i] = places.origins[ray, axis] + t * places.directions[ray, axis]
+    surface_forward(networks.grid, surface, tile, n)
+    color_forward(
+        networks.color_grid, networks.color, tile, surface.n_features, places.color_bias, first_ray, n_places, n
+    )
+    for r in range(n_rays):
+        for channel in range(3):
+            color, slope = ZERO, ZERO
+            for i in range(r * n_places, (r + 1) * n_places):
+                color += tile.rgb[channel, i]
+                slope += tile.normals[channel, i]
+            rgb[first_ray + r, channel], normals[first_ray + r, channel] = color * share, slope * share
 
 
 @compiled

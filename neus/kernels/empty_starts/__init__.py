@@ -1,0 +1,1 @@
+"""Where rays may start, by a lattice of distances."""
