@@ -10,15 +10,17 @@ from neus.datasets.scene import Scene
 # Skin is carved that disagrees more than nine tenths of what the sweep has proved to be surface, and never below the least
 # limit. Beyond the largest the views disagree about the proven skin itself, as on shiny things: then colours prove nothing.
 PROVEN_SHARE, LEAST_LIMIT, LARGEST_LIMIT = 0.9, 0.6, 1.5
-# A vertex that so many views agree on stays though the skin about it goes: a thin part within a fill.
-N_SURE = 3
-# Hollows deeper than so many steps, or so few vertices still going, are not worth the time.
-MOST_LAYERS, LEAST_CARVED = 40, 8
+# A vertex that so many views agree on stays though the skin about it goes: a thin part within a fill. Fewer views have to
+# agree better, by this factor.
+N_SURE, SURE_OF_FEW = 3, 0.5
+# Hollows deeper than so many steps, or so few vertices still going, are not worth the time; nor is looking at more vertices,
+# each counted in every view, than take a processor about six seconds. What is left then is judged as it is.
+MOST_LAYERS, LEAST_CARVED, MOST_LOOKS = 40, 8, 24_000_000
 # The scene must have so much proven skin to learn the limit from.
 LEAST_PROVEN = 200
 # A piece stays carved if its new skin is seen and agrees in this share at least, and disagrees this much less than what
 # was carved: carving ends where views agree by chance, too, but then the skin is ragged and its patches do not agree.
-LEAST_SEEN, LEAST_AGREEING, LARGEST_RATIO = 0.3, 0.75, 0.4
+LEAST_SEEN, LEAST_AGREEING, LARGEST_RATIO = 0.3, 0.6, 0.25
 
 
 def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarray:
@@ -31,7 +33,7 @@ def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.nda
     Args:
         fused: (P, P, P), negative inside, after the sweep.
         is_seen: (P, P, P) bool, where the sweep saw the surface.
-        scene: with masks; without them too little of the skin is seen for a limit, or all of it is free.
+        scene: whose masks say which pixels show the object.
     """
     inside = fused < 0
     observer = SkinObserver(color_views(scene), len(fused))
@@ -39,6 +41,7 @@ def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.nda
     if limit is None:
         return fused
     carved, blame = _carve(observer, inside, is_seen, limit)
+    carved &= inside
     removed = inside & ~carved
     if not removed.any():
         return fused
@@ -58,11 +61,14 @@ def _limit(observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray) -> f
     return limit if limit <= LARGEST_LIMIT else None
 
 
-def _carve(observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray, limit: float):
+def _carve(
+    observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray, limit: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The shape (P, P, P) without what disagrees, and by how much each vertex that went did."""
     inside = inside.copy()
     noted = np.zeros_like(inside)
     blame = np.zeros(inside.shape, dtype=np.float32)
+    n_looks = 0
     for _ in range(MOST_LAYERS):
         skin = _skin(inside)
         proven = skin & is_seen & ~noted
@@ -70,7 +76,8 @@ def _carve(observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray, limi
             observer.hide_behind(np.argwhere(proven))
             noted |= proven
         places = np.argwhere(skin & ~is_seen)
-        if len(places) == 0:
+        n_looks += len(places) * len(observer.views)
+        if len(places) == 0 or n_looks > MOST_LOOKS:
             break
         found = observer.look(places, inside)
         goes = _goes(found, limit)
@@ -79,12 +86,12 @@ def _carve(observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray, limi
         blame[at] = found.disagreement[goes]
         if goes.sum() < LEAST_CARVED:
             break
-    return _without_specks(inside), blame
+    return _without_specks(_without_pits(inside)), blame
 
 
 def _goes(found: Agreement, limit: float) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        is_sure = (found.own < limit) & (found.n_views >= N_SURE)
+        is_sure = found.own < np.where(found.n_views >= N_SURE, limit, SURE_OF_FEW * limit)
         return (found.disagreement > limit) & ~is_sure
 
 
@@ -114,6 +121,11 @@ def _unproven(
 
 def _skin(inside: np.ndarray) -> np.ndarray:
     return inside & ~ndimage.binary_erosion(inside, border_value=1)
+
+
+def _without_pits(inside: np.ndarray) -> np.ndarray:
+    """The shape with its finest pits and slits filled: a skin's patches reach over its edges and eat into them."""
+    return ~ndimage.binary_opening(~inside, ndimage.generate_binary_structure(3, 2))
 
 
 def _without_specks(inside: np.ndarray) -> np.ndarray:
