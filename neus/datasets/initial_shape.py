@@ -42,7 +42,8 @@ def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[floa
     """A first shape of the object.
 
     The shape is the visual hull of the masks, or without masks the ball that is looked for, less the space that the
-    photographs prove to be empty. It is made to contain the object: where nothing can be matched the hull stays.
+    photographs prove to be empty: by depth, and within masks by colours that contradict a fill. It is made to
+    contain the object: where nothing can be matched the hull stays.
 
     Args:
         scene: with or without masks.
