@@ -212,7 +212,7 @@ def _frames(
     span = float((distances.min() - 1.0).clamp_min(0.0)), float(distances.max() + 1.0)
     background = torch.zeros(3) if is_alone else None
     for number in numbers:
-        seen = render_view(renderer, cameras[number], background)
+        seen = render_view(renderer, cameras[number], background=background)
         photograph = scene.images[nearest_view(scene, cameras[number])] if "photo" in what else None
         pictures = pictures_of(seen, cameras[number], what, photograph, span, is_alone)
         yield number, np.concatenate(list(pictures.values()), axis=1)
