@@ -227,7 +227,7 @@ def _arrays(path: Path, **sizes: int | None) -> dict[str, np.ndarray]:
         )
     try:
         arrays = loadmat(path)
-    except (MatReadError, ValueError, TypeError, NotImplementedError, OSError) as error:
+    except (MatReadError, ValueError, TypeError, RuntimeError, OSError) as error:
         raise InputError(f"{path}: not a readable MATLAB file ({error}); copy it again.") from error
     for name, size in sizes.items():
         if name not in arrays or (size is not None and arrays[name].size != size):

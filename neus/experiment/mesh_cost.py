@@ -20,8 +20,9 @@ from neus.rendering.queries import fastest_sdf
 PROBE_RESOLUTION, PROBE_POINTS, PROBE_VERTICES = 64, 2**15, 2**12
 # Points and vertices for each square of the resolution, of a sphere that nearly fills the box; used for no surface yet.
 SPHERE_POINTS, SPHERE_VERTICES = 18.0, 3.7
-# Seconds of marching cubes and file for each point, measured on two cores for spheres of 128 to 384 points: 0.6e-6 to 1.9e-6.
-SECONDS_PER_POINT_BESIDE = 2e-6
+# Seconds of marching cubes and file for each point, measured on two cores for spheres of 128 to 384 points 0.6e-6 to 1.9e-6; as many
+# points as at the probe's resolution are not looked at in the end, so that the middle of it was too much for real scenes (8 s for 4).
+SECONDS_PER_POINT_BESIDE = 1e-6
 # Points that the bound on the slope takes at any resolution.
 FIXED_POINTS = BOUND_SAMPLES * (1 + NEWTON_STEPS)
 # How often a call is timed, unless it takes so many seconds that its first time says enough.
@@ -48,7 +49,7 @@ class MeshCost:
         """Of a mesh with `resolution` points along each axis, its colours and its file.
 
         >>> round(MeshCost(18.0, 3.7, 1e-6, 4e-6, 5e-6).seconds(256), 1)
-        5.8
+        4.6
         """
         area = resolution**2
         fixed = FIXED_POINTS * (self.point + self.gradient)
@@ -59,7 +60,7 @@ class MeshCost:
         """The finest resolution up to `finest` that takes no longer than `seconds`, but never below COARSEST.
 
         >>> cost = MeshCost(18.0, 3.7, 1e-6, 4e-6, 5e-6)
-        >>> [cost.resolution_within(s, 384) for s in (100.0, 6.0, 0.1)]
+        >>> [cost.resolution_within(s, 384) for s in (100.0, 5.0, 0.1)]
         [384, 256, 128]
         """
         fitting = (r for r in range(finest, COARSEST, -STEP) if self.seconds(r) <= seconds)
