@@ -131,13 +131,14 @@ def _config(options: argparse.Namespace, folder: RunFolder) -> ExperimentConfig:
 
 def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None, session: Session) -> None:
     """The surface in RUN/mesh.ply, in world units; a model without any is no reason to fail, its checkpoint is there."""
-    from neus.experiment.surface import surface_mesh
+    from neus.experiment.surface import Finish, surface_mesh
     from neus.meshing.files import write_mesh
 
     resolution, model = plan.resolution if plan else MESH_RESOLUTION, trainer.model.eval()
     try:
         with Progress("mesh", " blocks") as progress:
-            mesh = surface_mesh(model, resolution, on_progress=progress)
+            # By size alone: masks that are wrong must not cost the mesh of a finished training.
+            mesh = surface_mesh(model, resolution, on_progress=progress, finish=Finish(clean=True))
     except InputError as error:
         print(f"warning: no mesh.ply is written: {error}", file=sys.stderr)
         session.warn(f"No mesh.ply is written: {error}")
