@@ -22,7 +22,7 @@ from neus.rendering.sphere_tracing import trace
 from neus.rendering.views import normal_picture, render_view, rgb_picture
 
 # Views of the picture: the side, the handle's hole, the inside seen from above.
-PICTURE_VIEWS = (6, 14, 24)
+PICTURE_VIEWS = (6, 20, 37)
 # Full red in the error column, in parts of the object's radius.
 ERROR_SCALE = 0.05
 # Thresholds of the F-score, in parts of the object's radius.
