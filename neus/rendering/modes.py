@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from neus.kernels.dispatch import runs_compiled
-from neus.rendering.fused import why_not_fused
+from neus.rendering.fused import fused_kernels, why_not_fused
 from neus.rendering.marched import MarchedRenderer
 from neus.rendering.model import Model
 from neus.rendering.renderer import RenderedPixels
@@ -59,7 +59,7 @@ def renderer_for(
         fields = replace(fields, background=void)
     background = None if alone else model.background
     shading: Shading
-    if not why_not_fused(model) and runs_compiled("fused_step", model.device):
+    if _is_walked(model):
         shading = FusedShading(model, alone)
     else:
         max_points = MAX_POINTS_CPU if model.device.type == "cpu" else MAX_POINTS_GPU
@@ -76,4 +76,11 @@ def fastest_renderer(model: Model) -> Renderer | Model:
     """
     if why_not_fused(model) or not runs_compiled("fused_step", model.device):
         return model
-    return MarchedRenderer(model) if why_not_shell(model.fields()) else renderer_for(model)
+    is_shell = _is_walked(model) and not why_not_shell(model.fields())
+    return renderer_for(model) if is_shell else MarchedRenderer(model)
+
+
+def _is_walked(model: Model) -> bool:
+    """Whether a kernel walks the shell of a hash model where it is; there is none for a GPU yet, whose torch does it."""
+    is_fused = not why_not_fused(model) and runs_compiled("fused_step", model.device)
+    return is_fused and hasattr(fused_kernels(model), "walk")
