@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from neus.datasets.scene import Scene
 from neus.geometry.rays import rays_from_pixels
+from neus.kernels.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,9 @@ class RayBatch:
 
     def to(self, device: torch.device) -> "RayBatch":
         """The same batch in float32 on a device."""
-        masks = None if self.masks is None else self.masks.to(device)
-        return RayBatch(
-            self.origins.float().to(device), self.directions.float().to(device), self.colors.to(device), masks
-        )
+        masks = None if self.masks is None else sent(self.masks, device)
+        origins, directions = sent(self.origins.float(), device), sent(self.directions.float(), device)
+        return RayBatch(origins, directions, sent(self.colors, device), masks)
 
 
 def rays_at(scene: Scene, view: int, x: Tensor, y: Tensor) -> RayBatch:

@@ -63,6 +63,8 @@ def placed(model: Model, device: torch.device) -> Model:
     """The model on a device, its networks told how many points that device likes at a time."""
     rows = ROWS_PER_PASS_CPU if device.type == "cpu" else None
     model.sdf_network.rows_per_pass = model.color_network.rows_per_pass = rows
+    if model.background is not None:
+        model.background = model.background.to(device)
     return model.to(device)
 
 

@@ -1,6 +1,7 @@
 """A multiresolution hash grid (Mueller et al. 2022) whose finer levels can be switched off for a start."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ class HashGrid(nn.Module):
     Attributes:
         layout: levels and where they are in the table.
         table: (rows, F), all levels.
-        n_active: () how many levels are on, from the coarsest; the others give zeros. Part of the state.
+        n_active: () how many levels are on, from the coarsest; the others give zeros. Part of the state, always on the CPU.
     """
 
     def __init__(self, config: HashGridConfig) -> None:
@@ -53,6 +54,12 @@ class HashGrid(nn.Module):
         table = torch.empty(self.layout.n_rows, config.n_features).uniform_(-INITIAL_FEATURE, INITIAL_FEATURE)
         self.table = nn.Parameter(table)
         self.register_buffer("n_active", torch.tensor(config.n_levels))
+
+    def _apply(self, *arguments: Any, **options: Any) -> "HashGrid":
+        """Moves all but the number of levels: each step asks for it, and would wait for the device."""
+        super()._apply(*arguments, **options)
+        self.n_active = self.n_active.cpu()
+        return self
 
     @property
     def n_channels(self) -> int:

@@ -38,11 +38,12 @@ def distances_at(values: Tensor, points: Tensor) -> Tensor:
 
 
 class SurfaceNotes(NamedTuple):
-    """What samples of a step showed of the surface: points and raw gradients (3, M), sdf (M,)."""
+    """What samples of a step showed of the surface: points and raw gradients (3, M), sdf (M,), and which count, None for all."""
 
     points: Tensor
     sdf: Tensor
     gradients: Tensor
+    counts: Tensor | None = None
 
 
 class DistanceCache:
@@ -74,7 +75,7 @@ class DistanceCache:
         origins: Tensor,
         directions: Tensor,
         n_sections: int,
-        sharpness: float,
+        sharpness: float | Tensor,
         uniform_share: float,
         generator: Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -82,14 +83,14 @@ class DistanceCache:
 
         Args:
             n_sections: K.
-            sharpness: the model's.
+            sharpness: the model's; as a tensor () it is not waited for.
             uniform_share: of the sections, spread along the rays.
             generator: of the jitter; None puts every end in the middle of its share.
         """
         enters, leaves, hits = intersect_sphere(origins, directions)
         far = torch.where(hits, leaves, enters)
         lowest, highest = SHARPNESS_RANGE
-        blurred = min(max(SHARPNESS_SHARE * sharpness, lowest), highest)
+        blurred = (torch.as_tensor(sharpness) * SHARPNESS_SHARE).clamp(lowest, highest)
         shape = (len(origins), n_sections + 1)
         jitter = torch.full(shape, 0.5, device=origins.device)
         if generator is not None:
@@ -106,25 +107,39 @@ class DistanceCache:
         offsets = cells / per_unit - 1.0 - seen.points
         values = seen.sdf + (seen.gradients * offsets).sum(0)
         x, y, z = cells.long()
+        places = (x * (last + 1) + y) * (last + 1) + z
         if values.device.type == "cpu":
+            if seen.counts is not None:
+                places, values = places[seen.counts], values[seen.counts]
             # numpy: of several samples at one vertex the last one stays, every time.
-            self.values.numpy()[x.numpy(), y.numpy(), z.numpy()] = values.numpy()
+            self.values.view(-1).numpy()[places.numpy()] = values.numpy()
             return
-        _put_last(self.values.view(-1), (x * (last + 1) + y) * (last + 1) + z, values)
+        _put_last(self.values.view(-1), places, values, seen.counts)
 
     def refresh(self, sdf: Callable[[Tensor], Tensor]) -> None:
         """Evaluates the next slab anew where the surface is not far."""
         at = self.slab * SLAB_STRIDE % len(self.axis)
         self.slab += 1
-        y, z = (self.values[at].abs() < REFRESH_WITHIN).nonzero(as_tuple=True)
+        is_near = self.values[at].abs() < REFRESH_WITHIN
+        if is_near.device.type != "cpu":
+            # All of the slab: to be told how many are near takes a GPU longer.
+            points = torch.cartesian_prod(self.axis[at : at + 1], self.axis, self.axis)
+            self.values[at] = sdf(points).view_as(is_near).where(is_near, self.values[at])
+            return
+        y, z = is_near.nonzero(as_tuple=True)
         if len(y) > 0:
             points = torch.stack([self.axis[at].expand(len(y)), self.axis[y], self.axis[z]], dim=-1)
             self.values[at, y, z] = sdf(points)
 
 
-def _put_last(memory: Tensor, places: Tensor, values: Tensor) -> None:
-    """memory[places] = values; of several values for one place the last one stays, every time, on devices that keep no order."""
+def _put_last(memory: Tensor, places: Tensor, values: Tensor, counts: Tensor | None = None) -> None:
+    """memory[places] = values; of several values for one place the last one stays, every time, on devices that keep no order.
+
+    Where `counts` is False nothing is put.
+    """
     order = torch.arange(len(places), device=places.device)
-    latest = order.new_full(memory.shape, -1).scatter_reduce_(0, places, order, "amax")
+    if counts is not None:
+        order = order.where(counts, -1)
+    latest = order.new_full(memory.shape, -1).scatter_reduce_(0, places, order, "amax")[places]
     # All values for one place are then the same, so that their order does not matter.
-    memory[places] = values[latest[places]]
+    memory[places] = torch.where(latest < 0, memory[places], values[latest])

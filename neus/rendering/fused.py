@@ -19,6 +19,7 @@ from neus.fields.hash_sdf import SQUAREPLUS_B
 from neus.kernels.dispatch import fast_kernels
 from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, Rays, Scales, SurfaceWeights
 from neus.kernels.hash_encode.layout import GridLayout
+from neus.kernels.transfer import sent
 from neus.rendering.density import PUBLISHED_EPSILON
 from neus.rendering.model import Model
 from neus.rendering.weights import NEGLIGIBLE_WEIGHT, TRANSMITTANCE_FLOOR
@@ -55,9 +56,14 @@ def fused_kernels(model: Model) -> ModuleType:
     return kernels
 
 
+def takes_tensors(kernels: ModuleType) -> bool:
+    """Whether kernels are those of a GPU; others take arrays."""
+    return kernels.__name__.endswith(".gpu")
+
+
 def handed_to(kernels: ModuleType, tensors: Named) -> Named:
     """Named tensors as kernels take them: arrays on the same memory for those of a CPU."""
-    if kernels.__name__.endswith(".gpu"):
+    if takes_tensors(kernels):
         return tensors
     return type(tensors)(*(value.numpy() if isinstance(value, Tensor) else value for value in tensors))
 
@@ -83,7 +89,7 @@ def color_bias(model: Model, directions: Tensor) -> Tensor:
     """(N, H') what the first colour layer makes of viewing directions (N, 3), its bias included; differentiable."""
     layer = model.color_network.lin0
     codes = encode_frequencies(directions, model.config.rendering_network.multires_view)
-    bias = torch.addmm(layer.bias, codes, layer.weight[:, N_COORDINATES : N_COORDINATES + codes.shape[1]].t())
+    bias = torch.addmm(layer.bias, codes, layer.weight[:, _view_columns(model)].t())
     return torch.nn.functional.pad(bias, (0, _up(bias.shape[1]) - bias.shape[1]))
 
 
@@ -108,8 +114,10 @@ def put_gradients(model: Model, gradients: Gradients) -> None:
         pairs += [(layer.weight, gradients.hidden[i]), (layer.bias, gradients.hidden_b[i])]
     for parameter, gradient in pairs:
         parameter.grad = _cropped(gradient, parameter.shape).clone()
-    columns = _sample_columns(model)
-    first.weight.grad[:, columns] += _cropped(gradients.first, (first.out_features, len(columns)))
+    given, columns = torch.as_tensor(gradients.first), _view_columns(model)
+    n_samples = first.in_features - (columns.stop - columns.start)
+    first.weight.grad[:, : columns.start] += given[: first.out_features, : columns.start]
+    first.weight.grad[:, columns.stop :] += given[: first.out_features, columns.start : n_samples]
 
 
 def _grid(grid: HashGrid | None, device: torch.device | None = None) -> Grid:
@@ -143,7 +151,9 @@ def _surface(model: Model) -> SurfaceWeights:
 
 def _color(model: Model) -> ColorWeights:
     first, *hidden, last = _color_layers(model)
-    w_first, w_last = _padded(first.weight[:, _sample_columns(model)]), _padded(last.weight)
+    columns = _view_columns(model)
+    of_samples = torch.cat([first.weight[:, : columns.start], first.weight[:, columns.stop :]], dim=1)
+    w_first, w_last = _padded(of_samples), _padded(last.weight)
     width = len(w_first)
     w_hidden, b_hidden = w_first.new_zeros(len(hidden), width, width), w_first.new_zeros(len(hidden), width)
     for i, layer in enumerate(hidden):
@@ -164,11 +174,9 @@ def _color_layers(model: Model) -> list[nn.Linear]:
     return [getattr(model.color_network, f"lin{i}") for i in range(model.color_network.n_linear)]
 
 
-def _sample_columns(model: Model) -> list[int]:
-    """Columns of the first colour layer for point, normal and features; those between belong to the viewing direction."""
-    n_in = model.color_network.lin0.in_features
-    n_views = frequency_width(3, model.config.rendering_network.multires_view)
-    return [0, 1, 2, *range(3 + n_views, n_in)]
+def _view_columns(model: Model) -> slice:
+    """Columns of the first colour layer for the viewing direction; those before and after belong to point, normal and features."""
+    return slice(N_COORDINATES, N_COORDINATES + frequency_width(3, model.config.rendering_network.multires_view))
 
 
 def _up(width: int) -> int:
@@ -231,18 +239,27 @@ def fused_pixels(
     truth = new(n, 3), new(n) + 1.0
     tensors = (origins, directions, edges, *truth, bias, backdrop, new(2, 2, 2))
     rays = handed_to(kernels, Rays(*(tensor.contiguous() for tensor in tensors)))
-    scales = scales_of(sharpness=float(model.sharpness().detach()), cos_anneal=1.0, negligible=negligible)
+    scales = scales_of(kernels, {"sharpness": model.sharpness()}, cos_anneal=1.0, negligible=negligible)
     pixels = kernels.render(view.grid, view.color_grid, view.surface, view.color, rays, scales)
     return tuple(torch.as_tensor(x) for x in (pixels.rgb, pixels.opacity, pixels.t, pixels.normals))
 
 
-def scales_of(sharpness: float, cos_anneal: float, **terms: float) -> Scales:
-    """Numbers of a step in the kernel's order and precision; terms that are not given are zero."""
-    numbers = dict.fromkeys(Scales._fields, 0.0) | {
-        "sharpness": sharpness,
-        "cos_anneal": cos_anneal,
+def scales_of(kernels: ModuleType, factors: dict[str, Tensor], **numbers: float) -> Scales | Tensor:
+    """Numbers of a step in the kernel's order and precision: `Scales` for a CPU, (12,) float32 on the device for a GPU.
+
+    Args:
+        kernels: whose numbers they are.
+        factors: () each, on the model's device, which is not waited for; the sharpness is one of them.
+        numbers: known to the CPU; one that has a factor is multiplied by it. Terms that are not given are zero.
+    """
+    known = dict.fromkeys(Scales._fields, 0.0) | {
+        "sharpness": 1.0,
         "epsilon": PUBLISHED_EPSILON,
         "transmittance_floor": TRANSMITTANCE_FLOOR,
         "negligible": NEGLIGIBLE_WEIGHT,
     }
-    return Scales(**{name: np.float32(value) for name, value in (numbers | terms).items()})
+    known |= numbers
+    one = torch.ones_like(factors["sharpness"]).detach().double()
+    found = torch.stack([factors.get(name, one).detach().double() for name in Scales._fields])
+    found *= sent(torch.tensor([known[name] for name in Scales._fields], dtype=torch.float64), one.device)
+    return found.float() if takes_tensors(kernels) else Scales(*found.float().numpy())

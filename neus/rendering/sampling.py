@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from neus.geometry.intervals import sample_sections
+from neus.kernels.transfer import sent
 from neus.rendering.density import LogisticDensity
 from neus.rendering.weights import weights_from_alphas
 
@@ -100,7 +101,7 @@ def _section_weights(origins: Tensor, directions: Tensor, t: Tensor, sdf: Tensor
     before = torch.cat([torch.zeros_like(slopes[:, :1]), slopes[:, :-1]], dim=-1)
     slopes = torch.minimum(before, slopes).clamp(-1e3, 0.0) * inside
     middles, half_drops = (sdf[:, 1:] + sdf[:, :-1]) / 2, -slopes * deltas / 2
-    alphas = _DENSITY.alphas(middles + half_drops, middles - half_drops, deltas, torch.tensor(sharpness).to(t))
+    alphas = _DENSITY.alphas(middles + half_drops, middles - half_drops, deltas, t.new_full((), sharpness))
     return weights_from_alphas(alphas)
 
 
@@ -116,4 +117,5 @@ def _sdf_along(sdf: Callable[[Tensor], Tensor], origins: Tensor, directions: Ten
 def _uniform(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
     # Drawn where the generator lives, so that a seed gives the same rays on every device.
     device = like.device if generator is None else generator.device
-    return torch.rand(shape, generator=generator, device=device, dtype=torch.float32).to(like)
+    drawn = torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
+    return sent(drawn, like.device).to(like)

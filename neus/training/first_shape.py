@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import smooth_l1_loss
 
+from neus.kernels.transfer import sent
 from neus.rendering.distance_cache import distances_at
 from neus.rendering.model import Model
 from neus.training.optimizer import TABLE_BETAS, TABLE_EPSILON, TableAdam
@@ -30,14 +31,14 @@ def fit_distances(model: Model, values: Tensor, generator: Generator, n_iteratio
         betas=TABLE_BETAS,
     )
     near = (values.abs() < NEAR).nonzero().cpu()
-    error = float("nan")
+    error = torch.tensor(torch.nan)
     for i in range(n_iterations):
         decay = FINAL_SHARE ** (i / n_iterations)
         optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = (
             LEARNING_RATE * decay,
             LEARNING_RATE_TABLE * decay,
         )
-        points = _points(near, len(values), generator).to(model.device)
+        points = sent(_points(near, len(values), generator), model.device)
         target = distances_at(values, points)
         sample = surface.evaluate(points)
         loss = smooth_l1_loss(sample.sdf, target, beta=HUBER)
@@ -45,10 +46,10 @@ def fit_distances(model: Model, values: Tensor, generator: Generator, n_iteratio
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        error = float((sample.sdf - target)[:N_NEAR].abs().mean().detach())
+        error = (sample.sdf - target)[:N_NEAR].abs().mean().detach()
     model.zero_grad(set_to_none=True)
     model.set_active_levels(surface.config.grid.n_levels)
-    return error
+    return float(error)
 
 
 def _points(near: Tensor, resolution: int, generator: Generator) -> Tensor:

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -15,11 +14,18 @@ from neus.kernels.fused_step.arguments import (
     SUM_MASK,
     SUM_SHARPNESS,
     SUM_SQUARE,
-    Pixels,
     Rays,
 )
 from neus.rendering.distance_cache import SurfaceNotes
-from neus.rendering.fused import FusedModel, color_bias, fused_kernels, handed_to, put_gradients, scales_of
+from neus.rendering.fused import (
+    FusedModel,
+    color_bias,
+    fused_kernels,
+    handed_to,
+    put_gradients,
+    scales_of,
+    takes_tensors,
+)
 from neus.rendering.model import Model
 from neus.training.losses import ANCHOR_WIDTH, OPACITY_MARGIN, TINY
 from neus.training.step import LossWeights, StepTerms
@@ -36,32 +42,34 @@ def fused_training_step(
 ) -> tuple[StepTerms, SurfaceNotes]:
     """`training_step` of rays cut into sections and its backward pass at once: sets `grad` of every parameter of a hash model.
 
-    The gradient of the table is added to the one that is there.
+    The gradient of the table is added to the one that is there. Nothing waits for a GPU: the terms are tensors on it.
 
     Args:
         model, batch, weights, cos_anneal, edges, generator, first_shape: as in `training_step`; edges within the unit sphere.
+            On a GPU rays with a mask below zero are left out, as if they were not in the batch.
 
     Returns:
         The terms, without gradient, and what the samples showed of the surface.
     """
     kernels = fused_kernels(model)
-    n, n_samples = len(edges), edges.numel() - len(edges)
+    n, n_sections = len(edges), edges.shape[1] - 1
     model.color_network.zero_grad()
     bias = color_bias(model, batch.directions)
     backdrop = model.backdrop(batch.origins, batch.directions, generator)
     sharpness = model.sharpness()
     masks = batch.masks if weights.mask > 0.0 else edges.new_ones(n)
-    n_colored = masks.sum() + TINY
+    counts = _counts(masks, n_sections)
     scales = scales_of(
-        sharpness=float(sharpness.detach()),
+        kernels,
+        {"sharpness": sharpness, **{name: 1.0 / count for name, count in counts.items()}},
         cos_anneal=cos_anneal,
         opacity_margin=OPACITY_MARGIN,
         huber=weights.huber,
         anchor_width=ANCHOR_WIDTH,
-        color=1.0 / float(n_colored),
-        eikonal=weights.eikonal / (n_samples + TINY),
-        mask=weights.mask / max(n, 1),
-        anchor=weights.anchor / (n_samples + TINY),
+        color=1.0,
+        eikonal=weights.eikonal,
+        mask=weights.mask,
+        anchor=weights.anchor,
     )
     view, surface = FusedModel.of(model), model.sdf_network
     pixels, samples, gradients = kernels.train_rays(
@@ -78,10 +86,21 @@ def fused_training_step(
         backdrop.backward(torch.as_tensor(pixels.grad_backdrop))
     put_gradients(model, gradients)
     model.sharpness.variance.grad = None
-    sums = torch.as_tensor(gradients.sums).cpu().numpy()
-    sharpness.backward(sharpness.new_tensor(sums[SUM_SHARPNESS]))
-    seen = SurfaceNotes(*(torch.as_tensor(x) for x in (samples.points, samples.sdf, samples.normals)))
-    return _terms(sums, pixels, weights, float(n_colored), n_samples, n), seen
+    sums = torch.as_tensor(gradients.sums)
+    sharpness.backward(sums[SUM_SHARPNESS].to(sharpness))
+    takes_part = masks >= 0.0
+    noted = (torch.as_tensor(x) for x in (samples.points, samples.sdf, samples.normals))
+    seen = SurfaceNotes(*noted, takes_part.repeat_interleave(n_sections) if takes_tensors(kernels) else None)
+    top = (torch.as_tensor(pixels.weight_max) * takes_part).sum()
+    return _terms(sums, top, weights, counts), seen
+
+
+def _counts(masks: Tensor, n_sections: int) -> dict[str, Tensor]:
+    """What the sums of each term are divided by, () float64 each: rays in the mask, samples, rays, samples."""
+    n_rays = (masks >= 0.0).sum().double()
+    n_samples = n_rays * n_sections + TINY
+    n_colored = (masks.clamp_min(0.0).sum() + TINY).double()
+    return {"color": n_colored, "eikonal": n_samples, "mask": n_rays.clamp_min(1.0), "anchor": n_samples}
 
 
 class _TableGradients(NamedTuple):
@@ -118,18 +137,18 @@ def _rays(
     return Rays(*(tensor.detach().contiguous() for tensor in tensors))
 
 
-def _terms(
-    sums: np.ndarray, pixels: Pixels, weights: LossWeights, n_colored: float, n_samples: int, n_rays: int
-) -> StepTerms:
-    color, eikonal = sums[SUM_COLOR] / n_colored, sums[SUM_EIKONAL] / (n_samples + TINY)
-    mask, anchor = sums[SUM_MASK] / max(n_rays, 1), sums[SUM_ANCHOR] / (n_samples + TINY)
+def _terms(sums: Tensor, top: Tensor, weights: LossWeights, counts: dict[str, Tensor]) -> StepTerms:
+    """Terms where the sums are, which may be a GPU that has yet to add them up."""
+    color, eikonal = sums[SUM_COLOR] / counts["color"], sums[SUM_EIKONAL] / counts["eikonal"]
+    mask, anchor = sums[SUM_MASK] / counts["mask"], sums[SUM_ANCHOR] / counts["anchor"]
+    mean_square = sums[SUM_SQUARE] / (3.0 * counts["color"])
     terms = {
         "total": color + weights.eikonal * eikonal + weights.mask * mask + weights.anchor * anchor,
         "color": color,
         "eikonal": eikonal,
         "mask": mask,
         "anchor": anchor,
-        "psnr": -10.0 * np.log10(max(sums[SUM_SQUARE] / (3.0 * n_colored), 1e-12)),
-        "weight_max": float(pixels.weight_max.sum()) / max(n_rays, 1),
+        "psnr": -10.0 * mean_square.clamp_min(1e-12).log10(),
+        "weight_max": top / counts["mask"],
     }
-    return StepTerms(**{name: torch.tensor(float(value)) for name, value in terms.items()})
+    return StepTerms(**{name: value.float() for name, value in terms.items()})

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from neus.kernels.dispatch import kernels_for
 from neus.rendering.model import Model
@@ -86,10 +87,13 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, rates: dict[str, float]
         group["lr"] = rates[group.setdefault("role", "networks")]
 
 
-def gradients_are_finite(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether no gradient holds NaN or infinity. Tables are left out: theirs are sums of what the layers above them got."""
+def gradients_are_finite(optimizer: torch.optim.Optimizer) -> Tensor:
+    """() bool: whether no gradient holds NaN or infinity; on the parameters' device, which has yet to be asked.
+
+    Tables are left out: theirs are sums of what the layers above them got.
+    """
     groups = [group for group in optimizer.param_groups if group.get("role") not in TABLES]
     gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
     # The greatest element, not the sum of squares, which overflows while every element is still finite.
     norms = torch._foreach_norm(gradients, float("inf"))
-    return bool(torch.stack([n.float() for n in norms]).isfinite().all())
+    return torch.stack([n.float() for n in norms]).isfinite().all()

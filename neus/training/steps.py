@@ -16,7 +16,7 @@ from neus.errors import InputError, InputWarning
 from neus.kernels.dispatch import runs_compiled
 from neus.kernels.seeds import generator_on
 from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache
-from neus.rendering.fused import fused_sdf, why_not_fused
+from neus.rendering.fused import fused_kernels, fused_sdf, takes_tensors, why_not_fused
 from neus.rendering.model import Model
 from neus.training.config import TrainConfig
 from neus.training.first_shape import fit_distances
@@ -76,8 +76,7 @@ class SampledSteps:
         self.n_rays += self.batch_size
         self.model.zero_grad(set_to_none=True)
         terms = training_step(self.model, batch, self.weights, cos_anneal, self.generator)
-        if torch.isfinite(terms.total):
-            terms.total.backward()
+        terms.total.backward()
         return terms
 
     def state(self) -> dict[str, Any]:
@@ -136,13 +135,18 @@ class MarchedSteps:
         generator = generator_on(self.device, self.generator)
         batch = self.sampler.draw(n_rays, generator)
         self.n_rays += n_rays
-        sharpness = float(self.model.sharpness().detach())
+        sharpness = self.model.sharpness().detach().to(self.device)
         rays = batch.origins, batch.directions
         start = march.n_sections_start, march.uniform_share_start
         placing = section_schedule(progress, march.wide_until, start, (march.n_sections, march.uniform_share))
         edges, clearance = self.cache.sections(*rays, placing[0], sharpness, placing[1], generator)
         if self.config.mask_weight > 0.0:
-            batch, edges = _without_clear_rays(batch, edges, clearance)
+            kept = _teaches(batch, edges, clearance)
+            # A GPU would have to tell how many there are; it leaves the others out itself.
+            if self.is_fused and takes_tensors(fused_kernels(self.model)):
+                batch = replace(batch, masks=batch.masks.where(kept, -1.0))
+            else:
+                batch, edges = _some_rays(batch, kept), edges[kept]
         weights = self._weights(progress)
         if self.is_fused:
             terms, seen = fused_training_step(
@@ -163,8 +167,7 @@ class MarchedSteps:
         terms = training_step(
             self.model, batch.to(device), weights, cos_anneal, self.generator, edges.to(device), first_shape
         )
-        if torch.isfinite(terms.total):
-            terms.total.backward()
+        terms.total.backward()
         return terms
 
     def _weights(self, progress: float) -> LossWeights:
@@ -194,12 +197,14 @@ class MarchedSteps:
         self.cache.slab = int(state["slab"])
 
 
-def _without_clear_rays(batch: RayBatch, edges: Tensor, clearance: Tensor) -> tuple[RayBatch, Tensor]:
-    """The rays that have something to teach: those in the masks, if they meet the sphere, and those near the surface."""
+def _teaches(batch: RayBatch, edges: Tensor, clearance: Tensor) -> Tensor:
+    """(N,) whether rays have something to teach: those in the masks, if they meet the sphere, and those near the surface."""
     meets_sphere = edges[:, -1] > edges[:, 0]
-    kept = meets_sphere & ((batch.masks > 0.0) | (clearance < NOWHERE_NEAR))
-    parts = (part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks))
-    return RayBatch(*parts), edges[kept]
+    return meets_sphere & ((batch.masks > 0.0) | (clearance < NOWHERE_NEAR))
+
+
+def _some_rays(batch: RayBatch, kept: Tensor) -> RayBatch:
+    return RayBatch(*(part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks)))
 
 
 def steps_for(model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> Steps:

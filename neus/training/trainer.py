@@ -181,16 +181,20 @@ class Trainer:
         set_learning_rates(self.optimizer, self.learning_rates)
         self.model.set_active_levels(self.active_levels)
         terms = self.steps(self.iteration, self.progress, self.cos_anneal)
-        if not torch.isfinite(terms.total):
-            bad = [name for name in ("color", "eikonal", "mask") if not torch.isfinite(getattr(terms, name))]
-            raise NotFinite(f"the {' and '.join(bad) or 'total'} loss")
-        if not gradients_are_finite(self.optimizer):
-            bad = next(
-                n for n, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
-            )
-            raise NotFinite(f"the gradient of {bad}")
+        # The one time in an iteration that the CPU waits for a GPU.
+        if not (terms.total.isfinite() & gradients_are_finite(self.optimizer)):
+            raise NotFinite(self._what_is_not_finite(terms))
         self.optimizer.step()
         return terms
+
+    def _what_is_not_finite(self, terms: StepTerms) -> str:
+        if not terms.total.isfinite():
+            bad = [name for name in ("color", "eikonal", "mask") if not getattr(terms, name).isfinite()]
+            return f"the {' and '.join(bad) or 'total'} loss"
+        of_parameters = self.model.named_parameters()
+        return (
+            f"the gradient of {next(n for n, p in of_parameters if p.grad is not None and not p.grad.isfinite().all())}"
+        )
 
     def _recover(self, error: NotFinite) -> None:
         self.recoveries += 1

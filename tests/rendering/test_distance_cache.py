@@ -66,3 +66,12 @@ def test_of_several_values_for_one_place_the_last_stays():
     memory, places = torch.zeros(5), torch.tensor([3, 1, 3, 3, 0, 1])
     _put_last(memory, places, torch.arange(1.0, 7.0))
     assert memory.tolist() == [5.0, 6.0, 0.0, 4.0, 0.0]
+
+
+def test_samples_that_do_not_count_leave_no_note(cache):
+    memory, places, counts = torch.zeros(5), torch.tensor([3, 1, 3, 2]), torch.tensor([True, True, False, False])
+    _put_last(memory, places, torch.arange(1.0, 5.0), counts)
+    assert memory.tolist() == [0.0, 2.0, 0.0, 1.0, 0.0]
+    before, points = cache.values.clone(), torch.tensor([[-1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    cache.note(SurfaceNotes(points, torch.tensor([7.0, 8.0]), torch.zeros(3, 2), torch.tensor([False, True])))
+    assert cache.values[0, 16, 16] == before[0, 16, 16] and cache.values[32, 16, 16] == 8.0

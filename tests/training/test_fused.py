@@ -140,6 +140,27 @@ def test_fused_step_without_masks_draws_a_background_network():
     assert_same_step(hash_model(n_outside=4), *rays_with_sections(), LossWeights(0.1, 0.0, 0.0), 1.0)
 
 
+@NEEDS_TRITON
+@pytest.mark.parametrize("kernels", ["gpu"], indirect=True)
+def test_rays_left_out_on_a_gpu_are_as_if_they_were_not_there(kernels):
+    batch, edges = rays_with_sections()
+    kept = torch.arange(len(edges), device=DEVICE) % 3 != 1
+    marked = replace(batch, masks=batch.masks.where(kept, -1.0))
+    fewer = RayBatch(*(part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks)))
+    axis = torch.linspace(-1.0, 1.0, 9)
+    first_shape = (torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.6).to(DEVICE)
+    weights, found = replace(WEIGHTS, anchor=3.0), []
+    for rays, sections in ((fewer, edges[kept]), (marked, edges)):
+        model = hash_model()
+        terms, seen = fused_training_step(model, rays, weights, 1.0, sections, None, first_shape)
+        found.append((terms.named(), [p.grad for p in model.parameters() if p.grad is not None]))
+    assert torch.equal(seen.counts, kept.repeat_interleave(edges.shape[1] - 1))
+    (expected, gradients), (terms, others) = found
+    assert terms == pytest.approx(expected, rel=1e-5) and len(gradients) == len(others) >= 10
+    for one, other in zip(gradients, others, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * one.abs().max() + 1e-9
+
+
 @ON_BOTH
 def test_fused_step_draws_a_constant_background():
     model = hash_model()

@@ -49,6 +49,7 @@ class ColorWeights(NamedTuple):
 class Rays(NamedTuple):
     """N rays cut into K sections: origins, directions (N, 3), edges (N, K + 1), colors (N, 3), masks (N,).
 
+    Masks are 1 on the object and 0 elsewhere; on a GPU rays with a mask below 0 are left out.
     `color_bias` (N, H') is what the first layer of the colour network makes of the viewing direction, bias included;
     `backdrop` (N, 3) the colour behind everything. `anchor` (P, P, P) are the distances of the first shape at linspace(-1, 1, P),
     NaN where unknown.

@@ -1,6 +1,7 @@
 """The fused step on a GPU: eight Triton kernels with the samples in global memory between them.
 
-The functions are those of `cpu`, their arguments tensors on the GPU instead of arrays. What a kernel would have to read back it
+The functions are those of `cpu`, their arguments tensors on the GPU instead of arrays; so are the numbers of `Scales`, one float32
+after the other. What a kernel would have to read back it
 computes again where that is less to read: hidden units and look-ups of the surface. Between the kernels a sample of a surface
 with G outputs and a colour network of width H' takes 4 (21 + 2 G) bytes, and 4 H' for each of its layers if it is seen.
 
@@ -22,7 +23,6 @@ from neus.kernels.fused_step.arguments import (
     Pixels,
     Rays,
     Samples,
-    Scales,
     SurfaceWeights,
 )
 from neus.kernels.fused_step.gpu_color import color_backward, color_forward
@@ -66,13 +66,14 @@ def train_rays(
     surface: SurfaceWeights,
     color: ColorWeights,
     rays: Rays,
-    scales: Scales,
+    scales: Tensor,
     grad_table: Tensor,
     grad_color_table: Tensor,
     precision: str = "ieee",
 ) -> tuple[Pixels, Samples, Gradients]:
     """Pixels of rays, and the gradient of NeuS's loss in everything; see `cpu.train_rays`.
 
+    Rays with a mask below zero are left out: they take part in nothing, as if they were not there.
     Samples have no cotangents and no gradients of channels: those are used up where they arise.
     """
     seen = _evaluate(grid, color_grid, surface, color, rays, scales, precision, keep=True)
@@ -84,13 +85,9 @@ def train_rays(
     of_rays = rays.directions, rays.edges, rays.colors, rays.masks, rays.backdrop, rays.anchor
     of_samples = *seen[:2], seen.normals, seen.alphas, seen.passing, seen.is_seen, seen.rgb, seen.mean_rgb
     filled = pixels.rgb, pixels.opacity, sums, pixels.grad_backdrop, grad_rgb, grad_out, grad_normals
-    names = (
-        "sharpness cos_anneal epsilon transmittance_floor opacity_margin huber anchor_width color eikonal mask anchor"
-    )
-    numbers = (float(getattr(scales, name)) for name in names.split())
     sizes = len(rays.anchor) - 1, n, n_sections
     tile = {"G": seen.out.shape[1], "BLOCK": RAYS, "num_warps": 1}
-    launch(lose, (blocks(n, RAYS),), *of_rays, *of_samples, *filled, *numbers, *sizes, **tile)
+    launch(lose, (blocks(n, RAYS),), *of_rays, *of_samples, *filled, scales, *sizes, **tile)
 
     lanes = N_LANES, flat.shape[1]
     given = seen.points, seen.normals, seen.out, seen.seen, seen.n_seen, *color_grid[:4]
@@ -114,7 +111,7 @@ def render(
     surface: SurfaceWeights,
     color: ColorWeights,
     rays: Rays,
-    scales: Scales,
+    scales: Tensor,
     precision: str = "ieee",
 ) -> Pixels:
     """Pixels of rays, without gradients."""
@@ -134,7 +131,7 @@ def _evaluate(
     surface: SurfaceWeights,
     color: ColorWeights,
     rays: Rays,
-    scales: Scales,
+    scales: Tensor,
     precision: str,
     keep: bool,
 ) -> _Evaluated:
@@ -149,10 +146,9 @@ def _evaluate(
     )  # fmt: skip
     _surface(grid, surface, points, (m, 1), (sdf, out, normals), precision, is_alone=False)
     alphas, passing, is_seen = new(m), new(m), new(m, dtype=torch.int32)
-    numbers = scales.sharpness, scales.cos_anneal, scales.epsilon, scales.transmittance_floor, scales.negligible
     launch(
         weigh, (blocks(n, RAYS),), rays.directions, rays.edges, rays.masks, sdf, normals, alphas, passing, is_seen,
-        *(float(number) for number in numbers), n, n_sections, BLOCK=RAYS, num_warps=1,
+        scales, n, n_sections, BLOCK=RAYS, num_warps=1,
     )  # fmt: skip
     ends, seen = is_seen.cumsum(0, dtype=torch.int32), torch.empty_like(is_seen)
     launch(list_seen, (blocks(m, PLAIN_SAMPLES),), is_seen, ends, seen, m, BLOCK=PLAIN_SAMPLES)

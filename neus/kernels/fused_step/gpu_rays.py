@@ -13,10 +13,26 @@ from neus.kernels.fused_step.arguments import (
     SUM_MASK,
     SUM_SHARPNESS,
     SUM_SQUARE,
+    Scales,
 )
 from neus.kernels.fused_step.gpu_lookups import read_lattice
 
 _COUNTS = ["n_rays", "n_sections"]
+# Places of the numbers of `Scales`, which kernels read from the GPU's memory: some are computed there.
+(
+    _S,
+    _COS_ANNEAL,
+    _EPSILON,
+    _FLOOR,
+    _MARGIN,
+    _HUBER,
+    _ANCHOR_WIDTH,
+    _NEGLIGIBLE,
+    _BY_COLOR,
+    _BY_EIKONAL,
+    _BY_MASK,
+    _BY_ANCHOR,
+) = (tl.constexpr(place) for place in range(len(Scales._fields)))
 # Keeps the mean distance of a ray that meets nothing at zero.
 _TINY_OPACITY = tl.constexpr(1e-6)
 _COLOR, _SQUARE, _EIKONAL = tl.constexpr(SUM_COLOR), tl.constexpr(SUM_SQUARE), tl.constexpr(SUM_EIKONAL)
@@ -74,14 +90,15 @@ def _ends(sdf, cosine, delta, sharpness, cos_anneal):
 
 @triton.jit(do_not_specialize=_COUNTS)
 def weigh(
-    directions, edges, masks, sdf, normals, alphas, passing, is_seen, sharpness, cos_anneal, epsilon, floor, negligible,
-    n_rays, n_sections, BLOCK: tl.constexpr,
-):  # fmt: skip
+    directions, edges, masks, sdf, normals, alphas, passing, is_seen, scales, n_rays, n_sections, BLOCK: tl.constexpr
+):
     """Fills alphas, the light that reaches them and is_seen, whose colour is asked for, (M,) each (NeuS eq. 11, 13)."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_sections
     dx, dy, dz = _three(directions, ray, here)
     in_mask = tl.load(masks + ray, mask=here, other=0.0) > 0.0
+    sharpness, cos_anneal = tl.load(scales + _S), tl.load(scales + _COS_ANNEAL)
+    epsilon, floor, negligible = tl.load(scales + _EPSILON), tl.load(scales + _FLOOR), tl.load(scales + _NEGLIGIBLE)
     light = tl.full([BLOCK], 1.0, tl.float32)
     end = tl.load(edges + ray * (n_sections + 1), mask=here, other=0.0)
     for section in range(n_sections):
@@ -163,17 +180,23 @@ def _huber(error, width):
 @triton.jit(do_not_specialize=[*_COUNTS, "last"])
 def lose(
     directions, edges, colors, masks, backdrop, anchor, points, sdf, normals, alphas, passing, is_seen, rgb, mean_rgb,
-    drawn_rgb, opacities, sums, grad_backdrop, grad_rgb, grad_out, grad_normals,
-    sharpness, cos_anneal, epsilon, floor, margin, huber, anchor_width, by_color, by_eikonal, by_mask, by_anchor,
+    drawn_rgb, opacities, sums, grad_backdrop, grad_rgb, grad_out, grad_normals, scales,
     last, n_rays, n_sections, G: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Losses of a block of rays, sums (6, N) of each, and their derivatives in distances, raw normals and colours before sigmoids.
 
-    From the last section to the first, so that what lies behind is known where it is needed.
+    From the last section to the first, so that what lies behind is known where it is needed. Rays with a mask below zero lose
+    nothing.
     """
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_sections
     mask, opacity = tl.load(masks + ray, mask=here, other=0.0), tl.load(opacities + ray, mask=here, other=0.0)
+    takes_part = mask >= 0.0
+    sharpness, cos_anneal = tl.load(scales + _S), tl.load(scales + _COS_ANNEAL)
+    epsilon, floor, margin = tl.load(scales + _EPSILON), tl.load(scales + _FLOOR), tl.load(scales + _MARGIN)
+    huber, anchor_width = tl.load(scales + _HUBER), tl.load(scales + _ANCHOR_WIDTH)
+    by_color, by_mask = tl.load(scales + _BY_COLOR), tl.load(scales + _BY_MASK)
+    by_eikonal, by_anchor = tl.load(scales + _BY_EIKONAL), tl.load(scales + _BY_ANCHOR)
     dx, dy, dz = _three(directions, ray, here)
     drawn_r, drawn_g, drawn_b = _three(drawn_rgb, ray, here)
     true_r, true_g, true_b = _three(colors, ray, here)
@@ -190,7 +213,7 @@ def lose(
 
     kept = tl.where(opacity < margin, margin, tl.where(opacity > 1.0 - margin, 1.0 - margin, opacity))
     entropy = -(mask * tl.log(kept) + (1.0 - mask) * tl.log(1.0 - kept))
-    has_masks = by_mask > 0.0
+    has_masks = tl.where(takes_part, by_mask, 0.0) > 0.0
     tl.store(sums + _MASK * n_rays + ray, tl.where(has_masks, entropy, 0.0), mask=here)
     is_kept = (opacity >= margin) & (opacity <= 1.0 - margin)
     by_opacity = tl.where(is_kept & has_masks, by_mask * (kept - mask) / (kept * (1.0 - kept)), 0.0)
@@ -237,14 +260,14 @@ def lose(
         along = (by_start - by_end) * sharpness * slope * delta * 0.5
 
         length = tl.sqrt(nx * nx + ny * ny + nz * nz)
-        of_eikonal += (length - 1.0) * (length - 1.0)
-        has_length = length != 0.0
+        of_eikonal += tl.where(takes_part, (length - 1.0) * (length - 1.0), 0.0)
+        has_length = takes_part & (length != 0.0)
         outward = tl.where(has_length, by_eikonal * 2.0 * (length - 1.0) / tl.where(has_length, length, 1.0), 0.0)
         if by_anchor > 0.0:
             x, y, z = _channels(points, i, n_samples, here)
             apart = distance - read_lattice(anchor, x, y, z, last, here)
             pull, pull_slope = _huber(apart, anchor_width)
-            is_known = apart == apart
+            is_known = takes_part & (apart == apart)
             of_anchor += tl.where(is_known, pull, 0.0)
             by_distance += tl.where(is_known, by_anchor * pull_slope, 0.0)
         tl.store(grad_out + i * G, by_distance, mask=here)

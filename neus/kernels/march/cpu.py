@@ -33,7 +33,7 @@ def march(
     near: Tensor,
     far: Tensor,
     distances: Tensor,
-    sharpness: float,
+    sharpness: float | Tensor,
     uniform_share: float,
     jitter: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -50,7 +50,7 @@ def march(
             STEP_SHARE,
             1.0 / SPREAD_WIDTH,
             FARTHEST,
-            sharpness,
+            float(sharpness),
         ],
         edges.dtype,
     )

@@ -19,6 +19,7 @@ from neus.kernels.march.reference import (
     SPREAD_WIDTH,
     STEP_SHARE,
 )
+from neus.kernels.transfer import sent
 
 # Rays walked together, as long as the longest of them takes; and edges found together.
 RAYS, EDGES = program_size(32), program_size(256)
@@ -37,7 +38,7 @@ def march(
     near: Tensor,
     far: Tensor,
     distances: Tensor,
-    sharpness: float,
+    sharpness: float | Tensor,
     uniform_share: float,
     jitter: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -52,8 +53,10 @@ def march(
     n_pieces = torch.empty_like(clearance, dtype=torch.int32)
     n_cells = len(grid) - 1
     walk = ts, opacity, spread, n_pieces
-    numbers = n_rays, n_cells, MIN_STEP_IN_VOXELS * 2.0 / n_cells, float(sharpness)
-    launch(_walk, (blocks(n_rays, RAYS),), *rays, grid, *walk, clearance, *numbers, BLOCK=RAYS, num_warps=1)
+    # From the GPU's memory, where it may have been computed.
+    blur = sent(torch.as_tensor(sharpness, dtype=torch.float32), grid.device)
+    numbers = n_rays, n_cells, MIN_STEP_IN_VOXELS * 2.0 / n_cells
+    launch(_walk, (blocks(n_rays, RAYS),), *rays, grid, *walk, clearance, blur, *numbers, BLOCK=RAYS, num_warps=1)
     places = n_rays, n_edges, float(uniform_share)
     launch(_place, (blocks(n_rays * n_edges, EDGES),), *walk, rays[2], shares, edges, *places, BLOCK=EDGES)
     return edges.to(origins.dtype), clearance.to(origins.dtype)
@@ -111,8 +114,8 @@ def _closeness(sdf):
 
 @triton.jit(do_not_specialize=["n_rays", "n_cells"])
 def _walk(
-    origins, directions, nears, fars, grid, ts, opacities, spreads, n_pieces, clearance,
-    n_rays, n_cells, min_step, sharpness, BLOCK: tl.constexpr,
+    origins, directions, nears, fars, grid, ts, opacities, spreads, n_pieces, clearance, blur,
+    n_rays, n_cells, min_step, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Fills vertices ts (W + 1, N), running sums of both measures (W, N), numbers of pieces and clearance (N,) of a block of rays."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -128,7 +131,7 @@ def _walk(
         tl.load(directions + ray * 3 + 2, mask=here, other=0.0),
     )
     t, far = tl.load(nears + ray, mask=here, other=0.0), tl.load(fars + ray, mask=here, other=0.0)
-    is_walking = here & (t < far)
+    is_walking, sharpness = here & (t < far), tl.load(blur)
     tl.store(ts + ray, t, mask=here)
     sdf = _sdf_at(ox + dx * t, oy + dy * t, oz + dz * t, grid, n_cells, is_walking)
     least, light, closeness = (

@@ -26,7 +26,7 @@ def march(
     near: Tensor,
     far: Tensor,
     distances: Tensor,
-    sharpness: float,
+    sharpness: float | Tensor,
     uniform_share: float,
     jitter: Tensor,
 ) -> tuple[Tensor, Tensor]:

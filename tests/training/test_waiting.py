@@ -1,0 +1,74 @@
+"""How often the CPU would wait for a GPU in an iteration: counted by what is asked of tensors, wherever they are."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from neus.datasets.readers import read_scene
+from neus.experiment.build import model_for_scene
+from neus.kernels.dispatch import VARIABLE
+from neus.rendering.distance_cache import DistanceCache
+from neus.training.config import MarchConfig
+from neus.training.trainer import Trainer
+from tests.kernels.forms import HAS_GPU, NEEDS_TRITON
+
+aten = torch.ops.aten
+# Their results are numbers or sizes that the CPU needs to go on.
+ASKING = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default)
+
+
+class Questions(TorchDispatchMode):
+    """Counts what is asked of tensors of numbers; counts of levels and views are whole numbers, which stay on the CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        is_mask = function is aten.index.Tensor and any(i is not None and i.dtype == torch.bool for i in arguments[1])
+        if is_mask or (function in ASKING and arguments[0].dtype != torch.int64):
+            self.n += 1
+        return function(*arguments, **(options or {}))
+
+
+def questions_of_a_step(trainer: Trainer) -> int:
+    trainer._step()  # what is made once is made
+    trainer.optimizer.step = lambda: None  # torch's own: it asks for its number of steps, which stays on the CPU
+    with Questions() as questions:
+        trainer._step()
+    return questions.n
+
+
+def test_questions_are_counted():
+    numbers = torch.arange(3.0)
+    with Questions() as questions:
+        assert bool(numbers[1] > 0.5) and len(numbers[numbers > 0.5]) == 2 and int(torch.tensor(3)) == 3
+    assert questions.n == 2
+
+
+def test_a_sampled_iteration_waits_once(tiny_config, scene_folder):
+    scene = read_scene(scene_folder)
+    assert questions_of_a_step(Trainer(model_for_scene(tiny_config, scene), scene, tiny_config.train)) == 1
+
+
+@NEEDS_TRITON
+@pytest.mark.parametrize("mask_weight", [0.0, 0.1])
+def test_a_marched_iteration_waits_once(tiny_hash_config, scene_folder, mask_weight, monkeypatch):
+    if HAS_GPU:
+        pytest.skip("Triton is interpreted only where there is no GPU")
+    monkeypatch.setenv(VARIABLE, "gpu")
+    color = replace(tiny_hash_config.model.rendering_network, weight_norm=False)
+    march = MarchConfig(n_sections=6, first_shape=False)
+    config = replace(
+        tiny_hash_config,
+        model=replace(tiny_hash_config.model, rendering_network=color),
+        train=replace(tiny_hash_config.train, march=march, mask_weight=mask_weight),
+    )
+    scene = read_scene(scene_folder)
+    trainer = Trainer(model_for_scene(config, scene), scene, config.train)
+    trainer.steps.cache = DistanceCache(torch.full((33, 33, 33), 0.1))
+    # Between two refreshes; they and notes are done in its own way on a CPU.
+    trainer.iteration, trainer.steps.cache.note = 1, lambda seen: None
+    assert trainer.steps.is_fused and questions_of_a_step(trainer) == 1
