@@ -75,4 +75,4 @@ class Nerf(nn.Module):
         views = encode_frequencies(directions, self.config.multires_view)
         x = torch.cat([self.feature_linear(x), views], dim=-1)
         x = torch.relu(self.views_linears[0](x))
-        return density, torch.sigmoid(self.rgb_linear(x))
+        return density.to(points.dtype), torch.sigmoid(self.rgb_linear(x)).to(points.dtype)

@@ -53,11 +53,12 @@ def layers_of(network: nn.Module, n_layers: int) -> list[nn.Module]:
 def in_passes(function: Callable[..., tuple[Tensor, ...]], rows: int | None, *inputs: Tensor) -> tuple[Tensor, ...]:
     """The results of a function of tensors (M, ...), evaluated `rows` rows at a time and put together; None is all at once.
 
-    Differentiable as the function is. On a CPU, activations of a few thousand rows stay in its caches and reuse the same
-    memory: 65 536 samples of the published network take 0.6 of the time forwards and backwards. Passes of 4096 and 8192
-    rows gave the same bits as one pass; passes of a few rows may round differently.
+    They have the type of the inputs, whatever the `precision` of the products between. Differentiable as the function is. On a
+    CPU, activations of a few thousand rows stay in its caches and reuse the same memory: 65 536 samples of the published network
+    take 0.6 of the time forwards and backwards. Passes of 4096 and 8192 rows gave the same bits as one pass; passes of a few
+    rows may round differently.
     """
     if rows is None or len(inputs[0]) <= rows:
-        return function(*inputs)
+        return tuple(result.to(inputs[0].dtype) for result in function(*inputs))
     passes = [function(*part) for part in zip(*(x.split(rows) for x in inputs))]
-    return tuple(torch.cat(parts) for parts in zip(*passes))
+    return tuple(torch.cat(parts).to(inputs[0].dtype) for parts in zip(*passes))

@@ -89,7 +89,7 @@ def color_bias(model: Model, directions: Tensor) -> Tensor:
     """(N, H') what the first colour layer makes of viewing directions (N, 3), its bias included; differentiable."""
     layer = model.color_network.lin0
     codes = encode_frequencies(directions, model.config.rendering_network.multires_view)
-    bias = torch.addmm(layer.bias, codes, layer.weight[:, _view_columns(model)].t())
+    bias = torch.addmm(layer.bias, codes, layer.weight[:, _view_columns(model)].t()).to(codes.dtype)
     return torch.nn.functional.pad(bias, (0, _up(bias.shape[1]) - bias.shape[1]))
 
 

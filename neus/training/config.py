@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from neus.fields.precision import PRECISIONS
 from neus.settings import at_least, one_of
 
 
@@ -72,6 +73,7 @@ class TrainConfig:
         validate_mesh_resolution: lattice points per axis of mesh snapshots.
         keep_checkpoints: how many of the newest stay; 0 keeps all.
         seed: of everything random.
+        precision: of the products in the networks while training, see `neus.fields.precision`; what is shown is in float32.
     """
 
     learning_rate: float = at_least(0.0, default=5e-4)
@@ -100,6 +102,7 @@ class TrainConfig:
     validate_mesh_resolution: int = at_least(8, default=64)
     keep_checkpoints: int = at_least(0, default=5)
     seed: int = at_least(0, default=0)
+    precision: str = one_of(PRECISIONS, default="float32")
 
 
 def with_iterations(config: TrainConfig, n_iterations: int) -> TrainConfig:

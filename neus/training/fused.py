@@ -30,6 +30,9 @@ from neus.rendering.model import Model
 from neus.training.losses import ANCHOR_WIDTH, OPACITY_MARGIN, TINY
 from neus.training.step import LossWeights, StepTerms
 
+# The kernels' names of `PRECISIONS`.
+IN_KERNELS = {"float32": "ieee", "tf32": "tf32", "bfloat16": "bfloat16"}
+
 
 def fused_training_step(
     model: Model,
@@ -39,6 +42,7 @@ def fused_training_step(
     edges: Tensor,
     generator: Generator | None = None,
     first_shape: Tensor | None = None,
+    precision: str = "float32",
 ) -> tuple[StepTerms, SurfaceNotes]:
     """`training_step` of rays cut into sections and its backward pass at once: sets `grad` of every parameter of a hash model.
 
@@ -47,6 +51,7 @@ def fused_training_step(
     Args:
         model, batch, weights, cos_anneal, edges, generator, first_shape: as in `training_step`; edges within the unit sphere.
             On a GPU rays with a mask below zero are left out, as if they were not in the batch.
+        precision: of products, one of `PRECISIONS`; kernels for a CPU know float32 alone.
 
     Returns:
         The terms, without gradient, and what the samples showed of the surface.
@@ -80,6 +85,7 @@ def fused_training_step(
         handed_to(kernels, _rays(batch, edges, masks, bias, backdrop, first_shape)),
         scales,
         *handed_to(kernels, _kept_gradients(surface)),
+        **({"precision": IN_KERNELS[precision]} if takes_tensors(kernels) else {}),
     )
     bias.backward(torch.as_tensor(pixels.grad_color_bias))
     if backdrop is not None and backdrop.requires_grad:

@@ -103,6 +103,10 @@ class MarchedSteps:
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
         reason = why_not_fused(model)
         self.is_fused = not reason and runs_compiled("fused_step", model.device)
+        if self.is_fused and not takes_tensors(fused_kernels(model)) and config.precision != "float32":
+            raise InputError(
+                f"train.precision = {config.precision}: the fused step of a CPU computes in float32 alone; use float32."
+            )
         # Where rays are drawn and marched: beside the model if the fused step takes them there, else on the CPU.
         self.device = model.device if self.is_fused else torch.device("cpu")
         self.sampler = PatchSampler(scene, march.patch, march.inside_share, march.near_share).to(self.device)
@@ -150,7 +154,7 @@ class MarchedSteps:
         weights = self._weights(progress)
         if self.is_fused:
             terms, seen = fused_training_step(
-                self.model, batch, weights, cos_anneal, edges, generator, self.first_shape
+                self.model, batch, weights, cos_anneal, edges, generator, self.first_shape, self.config.precision
             )
             # Without the fused step the cache lives on what is refreshed alone.
             self.cache.note(seen)

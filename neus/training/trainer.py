@@ -10,6 +10,7 @@ import torch
 
 from neus.datasets.scene import Scene
 from neus.errors import InputError, TrainingDiverged
+from neus.fields.precision import products_in, why_not_precision
 from neus.rendering.memory import release_memory
 from neus.rendering.model import Model
 from neus.training.budget import Budget, IterationBudget, TimeBudget
@@ -66,6 +67,9 @@ class Trainer:
                 f"{scene.source}: train.mask_weight is {config.mask_weight} but the scene has no masks; "
                 "add mask/, or train without masks (confs/womask.conf)."
             )
+        reason = why_not_precision(config.precision, model.device)
+        if reason:
+            raise InputError(f"train.precision = {config.precision}: {reason}; use float32.")
         self.model, self.scene, self.config = model, scene, config
         self.optimizer = build_optimizer(model)
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -180,7 +184,8 @@ class Trainer:
     def _step(self) -> StepTerms:
         set_learning_rates(self.optimizer, self.learning_rates)
         self.model.set_active_levels(self.active_levels)
-        terms = self.steps(self.iteration, self.progress, self.cos_anneal)
+        with products_in(self.config.precision, self.model.device):
+            terms = self.steps(self.iteration, self.progress, self.cos_anneal)
         # The one time in an iteration that the CPU waits for a GPU.
         if not (terms.total.isfinite() & gradients_are_finite(self.optimizer)):
             raise NotFinite(self._what_is_not_finite(terms))

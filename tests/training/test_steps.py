@@ -101,6 +101,11 @@ def test_the_plain_step_is_taken_with_a_warning_where_kernels_are_off(make_train
         assert is_same.float().mean() > 0.95, name
 
 
+def test_the_fused_step_of_a_cpu_knows_one_precision(make_trainer):
+    with pytest.raises(InputError, match="the fused step of a CPU computes in float32 alone"):
+        make_trainer(precision="bfloat16")
+
+
 def test_batches_grow_when_it_is_time(make_trainer):
     trainer = make_trainer(march=replace(MARCH, growth=3, growth_at=0.5), end_iter=6)
     trainer.run([])

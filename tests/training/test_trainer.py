@@ -397,3 +397,22 @@ def test_a_single_ray_that_does_not_fit_is_an_error(make_trainer, monkeypatch):
     short_of_memory(monkeypatch, room=0)
     with pytest.raises(torch.OutOfMemoryError):
         make_trainer(batch_size=4).run([])
+
+
+def test_products_in_bfloat16_train_weights_in_single_precision(make_trainer, tmp_path):
+    exact, rounded = make_trainer(), make_trainer(precision="bfloat16")
+    for trainer in (exact, rounded):
+        trainer.run([])
+    rounded.save(tmp_path / "x.pth", {})
+    content = read_checkpoint(tmp_path / "x.pth")
+    moments = [m["exp_avg"] for m in content["optimizer"]["state"].values()]
+    for tensor in (*content["sdf_network_fine"].values(), *content["color_network_fine"].values(), *moments):
+        assert tensor.dtype == torch.float32 and tensor.isfinite().all()
+    one, other = (torch.cat([p.flatten() for p in parameters(trainer)]) for trainer in (exact, rounded))
+    # Six steps of at most 1e-3.
+    assert not torch.equal(one, other) and (one - other).abs().max() < 1e-2
+
+
+def test_a_precision_that_the_device_has_not_is_refused(make_trainer):
+    with pytest.raises(InputError, match="train.precision = tf32: only CUDA devices have tf32.*use float32"):
+        make_trainer(precision="tf32")
