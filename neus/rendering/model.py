@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from neus.fields.background import Nerf, NerfConfig
 from neus.fields.color_network import ColorNetwork, ColorNetworkConfig
@@ -20,6 +20,7 @@ from neus.rendering.renderer import (
     render_rays,
     render_sections,
 )
+from neus.rendering.sampling import Randomness
 from neus.settings import one_of
 
 # Kinds of surface: NeuS's network, or a hash grid with one small layer.
@@ -96,8 +97,8 @@ class Model(nn.Module):
         directions: Tensor,
         background: Tensor | None = None,
         perturb: bool = False,
-        cos_anneal: float = 1.0,
-        generator: Generator | None = None,
+        cos_anneal: float | Tensor = 1.0,
+        generator: Randomness | None = None,
         forward: Tensor | None = None,
     ) -> RenderedRays:
         """Volume rendering of rays (N, 3), (N, 3); arguments and result as in `render_rays`."""
@@ -122,15 +123,15 @@ class Model(nn.Module):
         origins: Tensor,
         directions: Tensor,
         edges: Tensor,
-        cos_anneal: float = 1.0,
+        cos_anneal: float | Tensor = 1.0,
         negligible: float = 0.0,
-        generator: Generator | None = None,
+        generator: Randomness | None = None,
     ) -> RenderedRays:
         """Volume rendering of rays already cut into sections; arguments and result as in `render_sections`."""
         backdrop = self.backdrop(origins, directions, generator)
         return render_sections(self.fields(), origins, directions, edges, backdrop, cos_anneal, negligible)
 
-    def backdrop(self, origins: Tensor, directions: Tensor, generator: Generator | None = None) -> Tensor | None:
+    def backdrop(self, origins: Tensor, directions: Tensor, generator: Randomness | None = None) -> Tensor | None:
         """(3,) or (N, 3) RGB behind the unit sphere: of the background network, else the model's constant; None is black."""
         if self.config.neus_renderer.n_outside > 0:
             return backdrop_colors(self.nerf, origins, directions, self.config.neus_renderer, generator)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from neus.fields.base import BackgroundField, ColorField, SurfaceField
 from neus.geometry.contraction import inverted_sphere
 from neus.geometry.intervals import deltas_from_t
 from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import DENSITIES, Density
-from neus.rendering.sampling import even_t, outside_t, points_along, upsampled_t
+from neus.rendering.sampling import Randomness, even_t, outside_t, points_along, upsampled_t
 from neus.rendering.weights import composite, composite_alphas, weights_from_alphas
 from neus.settings import at_least, one_of
 
@@ -105,8 +105,8 @@ def render_rays(
     config: RendererConfig,
     background: Tensor | None = None,
     perturb: bool = False,
-    cos_anneal: float = 1.0,
-    generator: Generator | None = None,
+    cos_anneal: float | Tensor = 1.0,
+    generator: Randomness | None = None,
     forward: Tensor | None = None,
 ) -> RenderedRays:
     """Colour, depth, normal and opacity of rays: NeuS sec. 3, with its samplers.
@@ -117,7 +117,7 @@ def render_rays(
         config: numbers of samples.
         background: (3,) or (N, 3) RGB behind everything; black if None.
         perturb: jitter the samples, for training.
-        cos_anneal: in [0, 1]; 0 is the start, when the slope of the surface is not yet to be trusted; 1 the end.
+        cos_anneal: in [0, 1], or such a tensor (); 0 is the start, when the slope of the surface is not yet to be trusted; 1 the end.
         generator: source of the jitter.
         forward: (3,) or (N, 3), the camera's viewing axis, for depth along it.
 
@@ -137,13 +137,23 @@ def render_rays(
     return _shaded(fields, origins, directions, sections, t_outside, last_delta, background, cos_anneal, forward)
 
 
+def noise_shapes(config: RendererConfig, n_rays: int) -> list[tuple[int, int]]:
+    """What random numbers `render_rays` asks for with `perturb`, in this order.
+
+    >>> noise_shapes(RendererConfig(n_outside=4), 512)
+    [(512, 1), (512, 4)]
+    """
+    shapes = [(n_rays, 1)] + ([(n_rays, config.n_outside)] if config.n_outside > 0 else [])
+    return shapes if config.perturb > 0 else []
+
+
 def render_sections(
     fields: Fields,
     origins: Tensor,
     directions: Tensor,
     edges: Tensor,
     backdrop: Tensor | None = None,
-    cos_anneal: float = 1.0,
+    cos_anneal: float | Tensor = 1.0,
     negligible: float = 0.0,
 ) -> RenderedRays:
     """What `render_rays` gives, for rays already cut into sections within the unit sphere.
@@ -167,7 +177,7 @@ def _shaded(
     t_outside: Tensor | None,
     last_delta: float,
     background: Tensor | None,
-    cos_anneal: float,
+    cos_anneal: float | Tensor,
     forward: Tensor | None,
     negligible: float = 0.0,
 ) -> RenderedRays:
@@ -227,7 +237,7 @@ def backdrop_colors(
     origins: Tensor,
     directions: Tensor,
     config: RendererConfig,
-    generator: Generator | None = None,
+    generator: Randomness | None = None,
 ) -> Tensor:
     """(N, 3) RGB of what lies beyond the unit sphere along rays (N, 3), (N, 3): NeRF++ sec. 4.
 
@@ -246,7 +256,7 @@ def backdrop_colors(
 
 
 def section_ends(
-    sdf: Tensor, gradients: Tensor, directions: Tensor, deltas: Tensor, cos_anneal: float
+    sdf: Tensor, gradients: Tensor, directions: Tensor, deltas: Tensor, cos_anneal: float | Tensor
 ) -> tuple[Tensor, Tensor]:
     """Signed distances at both ends of sections, by the slope of the field at their middles.
 

@@ -15,8 +15,25 @@ FIRST_UPSAMPLING_SHARPNESS = 64.0
 _DENSITY = LogisticDensity()
 
 
+class Noise:
+    """Random numbers in [0, 1) drawn beforehand, given out in that order: in place of a generator, where none can draw."""
+
+    def __init__(self, *drawn: Tensor) -> None:
+        self._drawn = iter(drawn)
+
+    def next(self, shape: tuple[int, ...]) -> Tensor:
+        """The next of them; they have the shape that is asked for."""
+        drawn = next(self._drawn)
+        assert drawn.shape == shape, (drawn.shape, shape)
+        return drawn
+
+
+# Where random numbers come from.
+Randomness = Generator | Noise
+
+
 def even_t(
-    near: Tensor, far: Tensor, n_samples: int, generator: Generator | None = None, jitter: float = 0.0
+    near: Tensor, far: Tensor, n_samples: int, generator: Randomness | None = None, jitter: float = 0.0
 ) -> Tensor:
     """Evenly spaced distances from near to far, moved together by a random part of a step if `jitter` > 0.
 
@@ -37,7 +54,7 @@ def even_t(
 
 
 def outside_t(
-    far: Tensor, n_outside: int, n_samples: int, generator: Generator | None = None, jitter: float = 0.0
+    far: Tensor, n_outside: int, n_samples: int, generator: Randomness | None = None, jitter: float = 0.0
 ) -> Tensor:
     """Distances beyond `far`, evenly spaced in inverse distance, stratified if `jitter` > 0 (NeRF++ sec. 4).
 
@@ -114,7 +131,9 @@ def _sdf_along(sdf: Callable[[Tensor], Tensor], origins: Tensor, directions: Ten
     return sdf(points_along(origins, directions, t).reshape(-1, 3)).reshape(t.shape)
 
 
-def _uniform(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:
+def _uniform(shape: tuple[int, ...], like: Tensor, generator: Randomness | None) -> Tensor:
+    if isinstance(generator, Noise):
+        return generator.next(shape).to(like)
     # Drawn where the generator lives, so that a seed gives the same rays on every device.
     device = like.device if generator is None else generator.device
     drawn = torch.rand(shape, generator=generator, device=device, dtype=torch.float32)

@@ -74,6 +74,7 @@ class TrainConfig:
         keep_checkpoints: how many of the newest stay; 0 keeps all.
         seed: of everything random.
         precision: of the products in the networks while training, see `neus.fields.precision`; what is shown is in float32.
+        cuda_graphs: record NeuS's steps of networks on a CUDA device and replay them.
     """
 
     learning_rate: float = at_least(0.0, default=5e-4)
@@ -103,6 +104,7 @@ class TrainConfig:
     keep_checkpoints: int = at_least(0, default=5)
     seed: int = at_least(0, default=0)
     precision: str = one_of(PRECISIONS, default="float32")
+    cuda_graphs: bool = False
 
 
 def with_iterations(config: TrainConfig, n_iterations: int) -> TrainConfig:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from neus.datasets.pixels import RayBatch
 from neus.rendering.distance_cache import distances_at
 from neus.rendering.model import Model
-from neus.rendering.sampling import points_along
+from neus.rendering.sampling import Randomness, points_along
 from neus.rendering.weights import NEGLIGIBLE_WEIGHT
 from neus.training.losses import anchor_loss, color_loss, eikonal_loss, mask_loss, psnr_of
 
@@ -38,6 +38,10 @@ class StepTerms:
     weight_max: Tensor
     anchor: Tensor
 
+    def detached(self) -> "StepTerms":
+        """The same without gradient."""
+        return StepTerms(**{name: value.detach() for name, value in vars(self).items()})
+
     def named(self) -> dict[str, float]:
         """The terms as numbers, by name."""
         return {name: float(value.detach()) for name, value in vars(self).items()}
@@ -47,8 +51,8 @@ def training_step(
     model: Model,
     batch: RayBatch,
     weights: LossWeights,
-    cos_anneal: float,
-    generator: Generator | None = None,
+    cos_anneal: float | Tensor,
+    generator: Randomness | None = None,
     edges: Tensor | None = None,
     first_shape: Tensor | None = None,
 ) -> StepTerms:

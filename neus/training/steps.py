@@ -15,12 +15,16 @@ from neus.datasets.scene import Scene
 from neus.errors import InputError, InputWarning
 from neus.kernels.dispatch import runs_compiled
 from neus.kernels.seeds import generator_on
+from neus.kernels.transfer import sent
 from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache
 from neus.rendering.fused import fused_kernels, fused_sdf, takes_tensors, why_not_fused
 from neus.rendering.model import Model
+from neus.rendering.renderer import noise_shapes
+from neus.rendering.sampling import Noise, Randomness
 from neus.training.config import TrainConfig
 from neus.training.first_shape import fit_distances
 from neus.training.fused import fused_training_step
+from neus.training.recorded import CudaGraphs, Recorded
 from neus.training.schedules import section_schedule
 from neus.training.step import LossWeights, StepTerms, training_step
 
@@ -65,6 +69,13 @@ class SampledSteps:
         self.view_order = ViewOrder(len(scene), generator)
         self.weights = LossWeights(config.igr_weight, config.mask_weight, config.color_huber)
         self.n_rays, self.batch_size = 0, config.batch_size
+        self.recorded: Recorded | None = None
+        if config.cuda_graphs:
+            reason = why_not_recorded(model)
+            if reason:
+                warnings.warn(InputWarning(f"train.cuda_graphs is without effect: {reason}."), stacklevel=4)
+            else:
+                self.recorded = Recorded(self._of_tensors, CudaGraphs(model.device))
 
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Nothing."""
@@ -74,10 +85,39 @@ class SampledSteps:
         view = self.view_order.view_at(iteration)
         batch = random_rays(self.scene, view, self.batch_size, self.generator).to(self.model.device)
         self.n_rays += self.batch_size
+        if self.recorded is None:
+            return self._differentiated(batch, cos_anneal, self.generator)
+        # What changes from step to step, as tensors.
+        noise = [torch.rand(*shape, generator=self.generator) for shape in self._noise_shapes()]
+        changing = torch.tensor(cos_anneal), *noise
+        masks = () if batch.masks is None else (batch.masks,)
+        inputs = (
+            *(sent(tensor, self.model.device) for tensor in changing),
+            batch.origins,
+            batch.directions,
+            batch.colors,
+            *masks,
+        )
+        terms, gradients = self.recorded(*inputs)
+        for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        return terms
+
+    def _differentiated(self, batch: RayBatch, cos_anneal: float | Tensor, generator: Randomness) -> StepTerms:
         self.model.zero_grad(set_to_none=True)
-        terms = training_step(self.model, batch, self.weights, cos_anneal, self.generator)
+        terms = training_step(self.model, batch, self.weights, cos_anneal, generator)
         terms.total.backward()
         return terms
+
+    def _noise_shapes(self) -> list[tuple[int, int]]:
+        return noise_shapes(self.model.config.neus_renderer, self.batch_size)
+
+    def _of_tensors(self, cos_anneal: Tensor, *tensors: Tensor) -> tuple[StepTerms, list[Tensor | None]]:
+        """A step as a GPU can record it: all that changes is in tensors, and gradients are results like others."""
+        n = len(self._noise_shapes())
+        batch = RayBatch(*tensors[n : n + 3], tensors[n + 3] if len(tensors) > n + 3 else None)
+        terms = self._differentiated(batch, cos_anneal, Noise(*tensors[:n])).detached()
+        return terms, [parameter.grad for parameter in self.model.parameters()]
 
     def state(self) -> dict[str, Any]:
         """The order of the views."""
@@ -101,6 +141,10 @@ class MarchedSteps:
             # Training without masks looks at none, whether the scene has them or not.
             scene = replace(scene, masks=None)
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
+        if config.cuda_graphs:
+            warnings.warn(
+                InputWarning("train.cuda_graphs is without effect: marched steps are not recorded."), stacklevel=4
+            )
         reason = why_not_fused(model)
         self.is_fused = not reason and runs_compiled("fused_step", model.device)
         if self.is_fused and not takes_tensors(fused_kernels(model)) and config.precision != "float32":
@@ -209,6 +253,15 @@ def _teaches(batch: RayBatch, edges: Tensor, clearance: Tensor) -> Tensor:
 
 def _some_rays(batch: RayBatch, kept: Tensor) -> RayBatch:
     return RayBatch(*(part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks)))
+
+
+def why_not_recorded(model: Model) -> str:
+    """What keeps the steps of a model from being recorded, for a message; empty if nothing does."""
+    if model.device.type != "cuda":
+        return f"the model is on {model.device}, and only CUDA devices record"
+    if model.config.surface != "mlp":
+        return f"model.surface is {model.config.surface}, whose levels are switched on one by one"
+    return ""
 
 
 def steps_for(model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> Steps:

@@ -18,7 +18,8 @@ N_RAYS = 16
 def warm_up_kernels(model: Model, scene: Scene, config: TrainConfig) -> None:
     """Runs every kernel of a training step, forwards and backwards, and of a mesh once; the model stays as it is."""
     generator = torch.Generator().manual_seed(0)
-    steps = steps_for(model, scene.subset([0]), replace(config, batch_size=N_RAYS), generator)
+    config = replace(config, batch_size=N_RAYS, cuda_graphs=False)
+    steps = steps_for(model, scene.subset([0]), config, generator)
     if isinstance(steps, MarchedSteps):
         steps.cache = DistanceCache(torch.zeros(RESOLUTION, RESOLUTION, RESOLUTION, device=steps.device))
     for n_levels in _kinds_of_levels(model):

@@ -1,0 +1,97 @@
+"""Functions recorded on a GPU: the hundreds of orders of a training step are given once and replayed by one since."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from neus.errors import InputWarning
+
+# Runs before a recording, in which kernels are compiled and libraries make their plans and take their memory.
+WARM_UPS = 3
+
+
+class Recorder(Protocol):
+    """What records."""
+
+    def record(self, function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
+        """The results of a function, whose values are still to come, and what computes them, again and again in the same memory.
+
+        Raises:
+            RuntimeError: the function does what cannot be recorded.
+        """
+        ...
+
+
+class CudaGraphs:
+    """CUDA graphs of a device. What waits for the device, or copies from the memory of the CPU, cannot be recorded."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def record(self, function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
+        """See `Recorder`."""
+        with torch.cuda.device(self.device):
+            stream = torch.cuda.current_stream()
+            beside, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+            beside.wait_stream(stream)
+            with torch.cuda.stream(beside):
+                for _ in range(WARM_UPS):
+                    function()
+            stream.wait_stream(beside)
+            try:
+                # What other threads do with the device is not forbidden meanwhile.
+                with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                    results = function()
+            finally:
+                torch.cuda.set_stream(stream)  # a recording that failed leaves its own
+        return results, graph.replay
+
+
+class Recorded:
+    """A function of tensors that is recorded when it is first called, and anew for tensors of other shapes.
+
+    It must do the same each time: nothing may depend on numbers that the CPU knows and that change. What it returns stays in the
+    same memory, until the next call. Where it cannot be recorded a warning says so, and it is called as it is.
+    """
+
+    def __init__(self, function: Callable[..., Any], recorder: Recorder) -> None:
+        self.function, self.recorder, self.is_given_up = function, recorder, False
+        self._forget()
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """What the function gives for these inputs."""
+        if not self.is_given_up and [_kind(x) for x in inputs] != [_kind(x) for x in self._inputs]:
+            self._record(inputs)
+        if self.is_given_up:
+            return self.function(*inputs)
+        for memory, value in zip(self._inputs, inputs, strict=True):
+            memory.copy_(value)
+        self._replay()
+        return self._results
+
+    def _record(self, inputs: tuple[Tensor, ...]) -> None:
+        self._forget()  # first, for its memory
+        copies = [value.clone() for value in inputs]
+        try:
+            self._results, self._replay = self.recorder.record(lambda: self.function(*copies))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self.is_given_up = True
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            warnings.warn(
+                InputWarning(f"the step cannot be recorded ({reason[:80]}); it goes on without."), stacklevel=4
+            )
+        else:
+            self._inputs = copies
+
+    def _forget(self) -> None:
+        self._inputs: list[Tensor] = []
+        self._results, self._replay = None, None
+
+
+def _kind(tensor: Tensor) -> tuple:
+    return tensor.shape, tensor.dtype, tensor.device

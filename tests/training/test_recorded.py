@@ -1,0 +1,183 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from neus.datasets.readers import read_scene
+from neus.errors import InputWarning
+from neus.experiment.build import model_for_scene, placed
+from neus.training import steps as steps_module
+from neus.training.config import MarchConfig
+from neus.training.recorded import Recorded
+from neus.training.trainer import Trainer
+from tests.kernels.forms import on_gpu
+from tests.training.test_trainer import nan_loss, parameters, same, spoiled
+
+
+def tensors_in(results):
+    if isinstance(results, torch.Tensor):
+        return [results]
+    parts = vars(results).values() if hasattr(results, "__dict__") else results
+    return [] if results is None else [tensor for part in parts for tensor in tensors_in(part)]
+
+
+class Again:
+    """Records on a CPU as a GPU does: the results' memory is there from the recording on, their values come with each replay."""
+
+    def __init__(self):
+        self.n_recordings, self.errors = 0, []
+
+    def record(self, function):
+        self.n_recordings += 1
+        if self.errors:
+            raise self.errors.pop()
+        results = function()
+
+        def replay():
+            for memory, value in zip(tensors_in(results), tensors_in(function()), strict=True):
+                memory.detach().copy_(value.detach())
+
+        for tensor in tensors_in(results):
+            tensor.detach().fill_(torch.nan)
+        return results, replay
+
+
+def doubled(x, y):
+    return 2.0 * x, [x.sum() + y, None]
+
+
+ONE = torch.tensor(1.0)
+
+
+def test_a_recorded_function_follows_its_inputs_in_the_same_memory():
+    recorder = Again()
+    recorded, places = Recorded(doubled, recorder), []
+    for start in (0.0, 3.0):
+        x = torch.arange(start, start + 4.0)
+        twice, (total, nothing) = recorded(x, ONE)
+        assert torch.equal(twice, 2.0 * x) and total == x.sum() + 1.0 and nothing is None
+        places.append((twice.data_ptr(), total.data_ptr()))
+    assert recorder.n_recordings == 1 and places[0] == places[1]
+
+
+def test_the_callers_tensors_are_not_kept():
+    recorded, x = Recorded(doubled, Again()), torch.ones(3)
+    recorded(x, ONE)
+    recorded(torch.zeros(3), ONE)
+    assert x.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_other_shapes_and_types_are_recorded_anew():
+    recorder = Again()
+    recorded = Recorded(doubled, recorder)
+    for x in (torch.ones(4), torch.ones(2), torch.ones(2), torch.ones(2, dtype=torch.float64)):
+        assert torch.equal(recorded(x, ONE)[0], 2.0 * x)
+    assert recorder.n_recordings == 3
+
+
+def test_what_cannot_be_recorded_is_called_as_it_is_and_one_line_says_so():
+    recorder = Again()
+    recorded = Recorded(doubled, recorder)
+    recorder.errors.append(RuntimeError("operation not permitted when stream is capturing\nand more"))
+    with pytest.warns(InputWarning) as caught:
+        assert torch.equal(recorded(torch.ones(2), ONE)[0], torch.full((2,), 2.0))
+    assert [str(w.message) for w in caught] == [
+        "the step cannot be recorded (operation not permitted when stream is capturing); it goes on without."
+    ]
+    for n in (2, 5):
+        assert torch.equal(recorded(torch.ones(n), ONE)[0], torch.full((n,), 2.0))
+    assert recorder.n_recordings == 1
+
+
+def test_want_of_memory_is_passed_on_and_the_next_call_records():
+    recorder = Again()
+    recorded = Recorded(doubled, recorder)
+    recorder.errors.append(torch.OutOfMemoryError("CUDA out of memory."))
+    with pytest.raises(torch.OutOfMemoryError):
+        recorded(torch.ones(4), ONE)
+    assert torch.equal(recorded(torch.ones(2), ONE)[0], torch.full((2,), 2.0)) and recorder.n_recordings == 2
+
+
+@pytest.fixture
+def make_trainer(tiny_config, scene_folder):
+    def make(device="cpu", n_outside=0, with_masks=True, **changes):
+        renderer = replace(tiny_config.model.neus_renderer, n_outside=n_outside)
+        if not with_masks:
+            changes["mask_weight"] = 0.0
+        config = replace(
+            tiny_config,
+            model=replace(tiny_config.model, neus_renderer=renderer),
+            train=replace(tiny_config.train, **changes),
+        )
+        scene = read_scene(scene_folder)
+        scene = scene if with_masks else replace(scene, masks=None)
+        model = placed(model_for_scene(config, scene), torch.device(device))
+        return Trainer(model, scene, config.train, on_message=lambda text: None)
+
+    return make
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    """Steps on a CPU are recorded by it."""
+    made = Again()
+    monkeypatch.setattr(steps_module, "why_not_recorded", lambda model: "")
+    monkeypatch.setattr(steps_module, "CudaGraphs", lambda device: made)
+    return made
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_outside": 4}, {"with_masks": False}])
+def test_recorded_training_is_the_same_training(make_trainer, recorder, settings):
+    plain, recorded = make_trainer(**settings), make_trainer(cuda_graphs=True, **settings)
+    for trainer in (plain, recorded):
+        trainer.run([])
+    assert recorder.n_recordings == 1 and same(parameters(plain), parameters(recorded))
+    assert torch.equal(plain.generator.get_state(), recorded.generator.get_state())
+
+
+def test_a_recorded_step_knows_of_annealing(make_trainer, recorder):
+    annealed, recorded = make_trainer(anneal_end=6), make_trainer(anneal_end=6, cuda_graphs=True)
+    losses = []
+    for trainer in (annealed, recorded):
+        losses.append([])
+        trainer.run([lambda t, terms: losses[-1].append(float(terms.total.detach()))])
+    # 1 - cos_anneal is rounded to single precision where it is a tensor.
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5) and recorder.n_recordings == 1
+
+
+def test_recorded_training_recovers_from_numbers_that_are_not_finite(make_trainer, recorder, monkeypatch):
+    trainer = make_trainer(cuda_graphs=True)
+    spoiled(monkeypatch, {4}, nan_loss)
+    trainer.run([])
+    assert trainer.recoveries == 1 and trainer.iteration == 6
+    assert all(p.isfinite().all() for p in trainer.model.parameters())
+
+
+def test_fewer_rays_are_recorded_anew(make_trainer, recorder):
+    trainer = make_trainer(cuda_graphs=True, end_iter=2, batch_size=16)
+    recorder.errors.append(torch.OutOfMemoryError("CUDA out of memory."))
+    trainer.run([])
+    assert trainer.iteration == 2 and trainer.steps.batch_size == 8 and recorder.n_recordings == 2
+
+
+def test_where_nothing_is_recorded_a_line_says_why(make_trainer, tiny_hash_config, scene_folder):
+    with pytest.warns(InputWarning, match="train.cuda_graphs is without effect: the model is on cpu"):
+        assert make_trainer(cuda_graphs=True).steps.recorded is None
+    scene, march = read_scene(scene_folder), MarchConfig(n_sections=6, first_shape=False)
+    config = replace(tiny_hash_config.train, march=march, cuda_graphs=True)
+    with pytest.warns(InputWarning, match="marched steps are not recorded"):
+        Trainer(model_for_scene(tiny_hash_config, scene), scene, config)
+
+
+@on_gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("n_outside", [0, 4])
+def test_training_recorded_by_a_gpu_is_the_same_training(make_trainer, precision, n_outside, recwarn):
+    settings = {"device": "cuda", "n_outside": n_outside, "precision": precision, "anneal_end": 6}
+    found = []
+    for is_recorded in (False, True):
+        trainer, losses = make_trainer(cuda_graphs=is_recorded, **settings), []
+        trainer.run([lambda t, terms, to=losses: to.append(float(terms.total.detach()))])
+        found.append(losses)
+    assert not [w for w in recwarn if "cannot be recorded" in str(w.message)]
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
