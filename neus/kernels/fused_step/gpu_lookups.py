@@ -8,12 +8,18 @@ import triton
 import triton.language as tl
 
 from neus.kernels.hash_encode.gpu import locate, row_of
+from neus.kernels.launch import IS_INTERPRETED
+
+_IS_INTERPRETED = tl.constexpr(IS_INTERPRETED)
 
 
 @triton.jit
 def product(left, right, PRECISION: tl.constexpr):
     """left @ right with sums in single precision; PRECISION is that of the factors: ieee, tf32, tf32x3 or bfloat16."""
-    if PRECISION == "bfloat16":
+    if PRECISION == "bfloat16" and _IS_INTERPRETED:
+        # The interpreter takes the bits of bfloat16 for whole numbers; their products are exact in single precision.
+        return tl.dot(left.to(tl.bfloat16).to(tl.float32), right.to(tl.bfloat16).to(tl.float32))
+    elif PRECISION == "bfloat16":
         return tl.dot(left.to(tl.bfloat16), right.to(tl.bfloat16))
     else:
         return tl.dot(left, right, input_precision=PRECISION)
