@@ -59,6 +59,7 @@ def fused_training_step(
     kernels = fused_kernels(model)
     n, n_sections = len(edges), edges.shape[1] - 1
     model.color_network.zero_grad()
+    model.nerf.zero_grad()
     bias = color_bias(model, batch.directions)
     backdrop = model.backdrop(batch.origins, batch.directions, generator)
     sharpness = model.sharpness()

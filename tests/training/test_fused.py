@@ -140,6 +140,18 @@ def test_fused_step_without_masks_draws_a_background_network():
     assert_same_step(hash_model(n_outside=4), *rays_with_sections(), LossWeights(0.1, 0.0, 0.0), 1.0)
 
 
+@ON_BOTH
+def test_gradients_of_a_step_know_nothing_of_the_step_before():
+    model, found = hash_model(n_outside=4), []
+    batch, edges = rays_with_sections()
+    for _ in range(2):
+        fused_training_step(model, batch, LossWeights(0.1, 0.0, 0.0), 1.0, edges)
+        found.append([p.grad.clone() for p in model.parameters()])
+        model.sdf_network.grid.table.grad.zero_()  # as the optimiser leaves it
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * one.abs().max()
+
+
 @NEEDS_TRITON
 @pytest.mark.parametrize("kernels", ["gpu"], indirect=True)
 def test_rays_left_out_on_a_gpu_are_as_if_they_were_not_there(kernels):
