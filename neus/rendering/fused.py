@@ -239,27 +239,29 @@ def fused_pixels(
     truth = new(n, 3), new(n) + 1.0
     tensors = (origins, directions, edges, *truth, bias, backdrop, new(2, 2, 2))
     rays = handed_to(kernels, Rays(*(tensor.contiguous() for tensor in tensors)))
-    scales = scales_of(kernels, {"sharpness": model.sharpness()}, cos_anneal=1.0, negligible=negligible)
+    scales = scales_of(kernels, model.sharpness(), cos_anneal=1.0, negligible=negligible)
     pixels = kernels.render(view.grid, view.color_grid, view.surface, view.color, rays, scales)
     return tuple(torch.as_tensor(x) for x in (pixels.rgb, pixels.opacity, pixels.t, pixels.normals))
 
 
-def scales_of(kernels: ModuleType, factors: dict[str, Tensor], **numbers: float) -> Scales | Tensor:
+def scales_of(kernels: ModuleType, sharpness: Tensor, **numbers: float | Tensor) -> Scales | Tensor:
     """Numbers of a step in the kernel's order and precision: `Scales` for a CPU, (12,) float32 on the device for a GPU.
 
-    Args:
-        kernels: whose numbers they are.
-        factors: () each, on the model's device, which is not waited for; the sharpness is one of them.
-        numbers: known to the CPU; one that has a factor is multiplied by it. Terms that are not given are zero.
+    Tensors () are on the model's device, which is not waited for. Terms that are not given are zero.
     """
     known = dict.fromkeys(Scales._fields, 0.0) | {
-        "sharpness": 1.0,
+        "sharpness": sharpness,
         "epsilon": PUBLISHED_EPSILON,
         "transmittance_floor": TRANSMITTANCE_FLOOR,
         "negligible": NEGLIGIBLE_WEIGHT,
     }
-    known |= numbers
-    one = torch.ones_like(factors["sharpness"]).detach().double()
-    found = torch.stack([factors.get(name, one).detach().double() for name in Scales._fields])
-    found *= sent(torch.tensor([known[name] for name in Scales._fields], dtype=torch.float64), one.device)
-    return found.float() if takes_tensors(kernels) else Scales(*found.float().numpy())
+    given = [(known | numbers)[name] for name in Scales._fields]
+    constants = _on_device(tuple(0.0 if isinstance(x, Tensor) else x for x in given), sharpness.device)
+    pairs = zip(given, constants, strict=True)
+    found = torch.stack([x.detach().double() if isinstance(x, Tensor) else constant for x, constant in pairs]).float()
+    return found if takes_tensors(kernels) else Scales(*found.numpy())
+
+
+@functools.lru_cache(maxsize=32)
+def _on_device(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    return sent(torch.tensor(numbers, dtype=torch.float64), device)

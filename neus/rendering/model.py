@@ -142,6 +142,11 @@ class Model(nn.Module):
         if self.config.surface == "hash":
             self.sdf_network.set_active_levels(n_levels)
 
+    @property
+    def active_levels(self) -> int:
+        """How many levels of a hash surface take part; 0 of other surfaces."""
+        return int(self.sdf_network.grid.n_active) if self.config.surface == "hash" else 0
+
     def parameter_list(self) -> list[nn.Parameter]:
         """All parameters in the order of published optimiser states: background, distance, sharpness, colour."""
         return [

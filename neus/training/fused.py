@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from neus.datasets.pixels import RayBatch
 from neus.fields.hash_sdf import HashSdf
@@ -27,6 +27,7 @@ from neus.rendering.fused import (
     takes_tensors,
 )
 from neus.rendering.model import Model
+from neus.rendering.sampling import Randomness
 from neus.training.losses import ANCHOR_WIDTH, OPACITY_MARGIN, TINY
 from neus.training.step import LossWeights, StepTerms
 
@@ -38,9 +39,9 @@ def fused_training_step(
     model: Model,
     batch: RayBatch,
     weights: LossWeights,
-    cos_anneal: float,
+    cos_anneal: float | Tensor,
     edges: Tensor,
-    generator: Generator | None = None,
+    generator: Randomness | None = None,
     first_shape: Tensor | None = None,
     precision: str = "float32",
 ) -> tuple[StepTerms, SurfaceNotes]:
@@ -67,15 +68,15 @@ def fused_training_step(
     counts = _counts(masks, n_sections)
     scales = scales_of(
         kernels,
-        {"sharpness": sharpness, **{name: 1.0 / count for name, count in counts.items()}},
+        sharpness,
         cos_anneal=cos_anneal,
         opacity_margin=OPACITY_MARGIN,
         huber=weights.huber,
         anchor_width=ANCHOR_WIDTH,
-        color=1.0,
-        eikonal=weights.eikonal,
-        mask=weights.mask,
-        anchor=weights.anchor,
+        color=1.0 / counts["color"],
+        eikonal=weights.eikonal / counts["eikonal"],
+        mask=weights.mask / counts["mask"],
+        anchor=weights.anchor / counts["anchor"],
     )
     view, surface = FusedModel.of(model), model.sdf_network
     pixels, samples, gradients = kernels.train_rays(

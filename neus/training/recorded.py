@@ -1,7 +1,7 @@
 """Functions recorded on a GPU: the hundreds of orders of a training step are given once and replayed by one since."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 import torch
@@ -53,18 +53,21 @@ class CudaGraphs:
 class Recorded:
     """A function of tensors that is recorded when it is first called, and anew for tensors of other shapes.
 
-    It must do the same each time: nothing may depend on numbers that the CPU knows and that change. What it returns stays in the
-    same memory, until the next call. Where it cannot be recorded a warning says so, and it is called as it is.
+    It must do the same each time: it may leave nothing behind that it finds again, and on numbers that the CPU knows and that
+    change it may depend only by their name in `variant`. What it returns stays in the same memory, until the next call. Where it
+    cannot be recorded a warning says so, and it is called as it is.
     """
 
     def __init__(self, function: Callable[..., Any], recorder: Recorder) -> None:
         self.function, self.recorder, self.is_given_up = function, recorder, False
         self._forget()
 
-    def __call__(self, *inputs: Tensor) -> Any:
-        """What the function gives for these inputs."""
-        if not self.is_given_up and [_kind(x) for x in inputs] != [_kind(x) for x in self._inputs]:
+    def __call__(self, *inputs: Tensor, variant: Hashable = None) -> Any:
+        """What the function gives for these inputs; for another variant it is recorded anew."""
+        kind = variant, *((x.shape, x.dtype, x.device) for x in inputs)
+        if not self.is_given_up and kind != self._kind:
             self._record(inputs)
+            self._kind = kind
         if self.is_given_up:
             return self.function(*inputs)
         for memory, value in zip(self._inputs, inputs, strict=True):
@@ -89,9 +92,5 @@ class Recorded:
             self._inputs = copies
 
     def _forget(self) -> None:
-        self._inputs: list[Tensor] = []
+        self._kind, self._inputs = None, []
         self._results, self._replay = None, None
-
-
-def _kind(tensor: Tensor) -> tuple:
-    return tensor.shape, tensor.dtype, tensor.device

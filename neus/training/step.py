@@ -17,13 +17,13 @@ from neus.training.losses import anchor_loss, color_loss, eikonal_loss, mask_los
 class LossWeights:
     """Weights of the terms beside the colour term: `igr_weight` (lambda), `mask_weight` (beta) and the pull towards the first shape.
 
-    `huber` is the width of the colour term's square.
+    `huber` is the width of the colour term's square. The pull of a recorded step is a tensor ().
     """
 
     eikonal: float = 0.1
     mask: float = 0.0
     huber: float = 0.0
-    anchor: float = 0.0
+    anchor: float | Tensor = 0.0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from neus.errors import InputError, InputWarning
 from neus.kernels.dispatch import runs_compiled
 from neus.kernels.seeds import generator_on
 from neus.kernels.transfer import sent
-from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache
+from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache, SurfaceNotes
 from neus.rendering.fused import fused_kernels, fused_sdf, takes_tensors, why_not_fused
 from neus.rendering.model import Model
 from neus.rendering.renderer import noise_shapes
@@ -69,13 +69,7 @@ class SampledSteps:
         self.view_order = ViewOrder(len(scene), generator)
         self.weights = LossWeights(config.igr_weight, config.mask_weight, config.color_huber)
         self.n_rays, self.batch_size = 0, config.batch_size
-        self.recorded: Recorded | None = None
-        if config.cuda_graphs:
-            reason = why_not_recorded(model)
-            if reason:
-                warnings.warn(InputWarning(f"train.cuda_graphs is without effect: {reason}."), stacklevel=4)
-            else:
-                self.recorded = Recorded(self._of_tensors, CudaGraphs(model.device))
+        self.recorded = _recorded(self._of_tensors, model, config)
 
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Nothing."""
@@ -87,20 +81,10 @@ class SampledSteps:
         self.n_rays += self.batch_size
         if self.recorded is None:
             return self._differentiated(batch, cos_anneal, self.generator)
-        # What changes from step to step, as tensors.
-        noise = [torch.rand(*shape, generator=self.generator) for shape in self._noise_shapes()]
-        changing = torch.tensor(cos_anneal), *noise
-        masks = () if batch.masks is None else (batch.masks,)
-        inputs = (
-            *(sent(tensor, self.model.device) for tensor in changing),
-            batch.origins,
-            batch.directions,
-            batch.colors,
-            *masks,
-        )
-        terms, gradients = self.recorded(*inputs)
-        for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
-            parameter.grad = gradient
+        numbers = torch.tensor(cos_anneal), *_drawn(self._noise_shapes(), self.generator)
+        on_device = (sent(number, self.model.device) for number in numbers)
+        terms, gradients = self.recorded(*on_device, *_parts(batch), variant=self.model.active_levels)
+        _put_gradients(self.model, gradients)
         return terms
 
     def _differentiated(self, batch: RayBatch, cos_anneal: float | Tensor, generator: Randomness) -> StepTerms:
@@ -115,9 +99,8 @@ class SampledSteps:
     def _of_tensors(self, cos_anneal: Tensor, *tensors: Tensor) -> tuple[StepTerms, list[Tensor | None]]:
         """A step as a GPU can record it: all that changes is in tensors, and gradients are results like others."""
         n = len(self._noise_shapes())
-        batch = RayBatch(*tensors[n : n + 3], tensors[n + 3] if len(tensors) > n + 3 else None)
-        terms = self._differentiated(batch, cos_anneal, Noise(*tensors[:n])).detached()
-        return terms, [parameter.grad for parameter in self.model.parameters()]
+        terms = self._differentiated(_batch_of(tensors[n:]), cos_anneal, Noise(*tensors[:n]))
+        return terms.detached(), [parameter.grad for parameter in self.model.parameters()]
 
     def state(self) -> dict[str, Any]:
         """The order of the views."""
@@ -141,10 +124,6 @@ class MarchedSteps:
             # Training without masks looks at none, whether the scene has them or not.
             scene = replace(scene, masks=None)
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
-        if config.cuda_graphs:
-            warnings.warn(
-                InputWarning("train.cuda_graphs is without effect: marched steps are not recorded."), stacklevel=4
-            )
         reason = why_not_fused(model)
         self.is_fused = not reason and runs_compiled("fused_step", model.device)
         if self.is_fused and not takes_tensors(fused_kernels(model)) and config.precision != "float32":
@@ -157,6 +136,7 @@ class MarchedSteps:
         self.first_shape: Tensor | None = None
         self.cache: DistanceCache | None = None
         self.n_rays, self.batch_size = 0, config.batch_size
+        self.recorded = _recorded(self._of_tensors, model, config, "" if self.is_fused else "the step is not fused")
         if not self.is_fused:
             reason = reason or "compiled kernels are off"
             warnings.warn(InputWarning(f"training takes the slower, plain step: {reason}."), stacklevel=3)
@@ -197,9 +177,7 @@ class MarchedSteps:
                 batch, edges = _some_rays(batch, kept), edges[kept]
         weights = self._weights(progress)
         if self.is_fused:
-            terms, seen = fused_training_step(
-                self.model, batch, weights, cos_anneal, edges, generator, self.first_shape, self.config.precision
-            )
+            terms, seen = self._fused_step(batch, weights, cos_anneal, edges, generator)
             # Without the fused step the cache lives on what is refreshed alone.
             self.cache.note(seen)
         else:
@@ -207,6 +185,33 @@ class MarchedSteps:
         if iteration % ITERATIONS_BETWEEN_REFRESHES == 0:
             self.cache.refresh(self._sdf)
         return terms
+
+    def _fused_step(
+        self, batch: RayBatch, weights: LossWeights, cos_anneal: float | Tensor, edges: Tensor, generator: Randomness
+    ) -> tuple[StepTerms, SurfaceNotes]:
+        if self.recorded is None or isinstance(generator, Noise):
+            rest = edges, generator, self.first_shape, self.config.precision
+            return fused_training_step(self.model, batch, weights, cos_anneal, *rest)
+        numbers = sent(torch.tensor([cos_anneal, weights.anchor]), self.device)
+        noise = _drawn(self._noise_shapes(len(edges)), generator)
+        variant = self.model.active_levels, self.first_shape is None
+        terms, seen, gradients = self.recorded(numbers, edges, *noise, *_parts(batch), variant=variant)
+        _put_gradients(self.model, gradients)
+        return terms, seen
+
+    def _noise_shapes(self, n_rays: int) -> list[tuple[int, int]]:
+        return noise_shapes(self.model.config.neus_renderer, n_rays)[1:]  # of the background alone
+
+    def _of_tensors(
+        self, numbers: Tensor, edges: Tensor, *tensors: Tensor
+    ) -> tuple[StepTerms, SurfaceNotes, list[Tensor | None]]:
+        """The fused step as a GPU can record it; see `SampledSteps._of_tensors`."""
+        n, config = len(self._noise_shapes(len(edges))), self.config
+        # Tables too begin without gradient, lest that of one run be added to that of the last.
+        self.model.zero_grad(set_to_none=True)
+        weights = LossWeights(config.igr_weight, config.mask_weight, config.color_huber, numbers[1])
+        terms, seen = self._fused_step(_batch_of(tensors[n:]), weights, numbers[0], edges, Noise(*tensors[:n]))
+        return terms, seen, [parameter.grad for parameter in self.model.parameters()]
 
     def _plain_step(self, batch: RayBatch, weights: LossWeights, cos_anneal: float, edges: Tensor) -> StepTerms:
         self.model.zero_grad(set_to_none=True)
@@ -259,9 +264,33 @@ def why_not_recorded(model: Model) -> str:
     """What keeps the steps of a model from being recorded, for a message; empty if nothing does."""
     if model.device.type != "cuda":
         return f"the model is on {model.device}, and only CUDA devices record"
-    if model.config.surface != "mlp":
-        return f"model.surface is {model.config.surface}, whose levels are switched on one by one"
     return ""
+
+
+def _recorded(function: Callable[..., Any], model: Model, config: TrainConfig, reason: str = "") -> Recorded | None:
+    """The function as a GPU records it, if the conf asks for it; a warning says what keeps it from that."""
+    reason = reason or why_not_recorded(model)
+    if config.cuda_graphs and reason:
+        warnings.warn(InputWarning(f"train.cuda_graphs is without effect: {reason}."), stacklevel=5)
+    return Recorded(function, CudaGraphs(model.device)) if config.cuda_graphs and not reason else None
+
+
+def _drawn(shapes: list[tuple[int, int]], generator: Generator) -> list[Tensor]:
+    return [torch.rand(shape, generator=generator, device=generator.device) for shape in shapes]
+
+
+def _parts(batch: RayBatch) -> list[Tensor]:
+    parts = batch.origins, batch.directions, batch.colors, batch.masks
+    return [part for part in parts if part is not None]
+
+
+def _batch_of(parts: tuple[Tensor, ...]) -> RayBatch:
+    return RayBatch(*parts, *[None] * (4 - len(parts)))
+
+
+def _put_gradients(model: Model, gradients: list[Tensor | None]) -> None:
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        parameter.grad = gradient
 
 
 def steps_for(model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> Steps:

@@ -6,11 +6,13 @@ import torch
 from neus.datasets.readers import read_scene
 from neus.errors import InputWarning
 from neus.experiment.build import model_for_scene, placed
+from neus.kernels.dispatch import VARIABLE
+from neus.rendering.distance_cache import DistanceCache
 from neus.training import steps as steps_module
 from neus.training.config import MarchConfig
 from neus.training.recorded import Recorded
 from neus.training.trainer import Trainer
-from tests.kernels.forms import on_gpu
+from tests.kernels.forms import HAS_GPU, NEEDS_TRITON, on_gpu
 from tests.training.test_trainer import nan_loss, parameters, same, spoiled
 
 
@@ -89,6 +91,14 @@ def test_what_cannot_be_recorded_is_called_as_it_is_and_one_line_says_so():
     assert recorder.n_recordings == 1
 
 
+def test_another_variant_is_recorded_anew():
+    recorder, factor = Again(), [1.0]
+    recorded = Recorded(lambda x: factor[0] * x, recorder)
+    for factor[0] in (1.0, 2.0, 2.0, 1.0):
+        assert torch.equal(recorded(torch.ones(2), variant=factor[0]), factor[0] * torch.ones(2))
+    assert recorder.n_recordings == 3
+
+
 def test_want_of_memory_is_passed_on_and_the_next_call_records():
     recorder = Again()
     recorded = Recorded(doubled, recorder)
@@ -165,8 +175,61 @@ def test_where_nothing_is_recorded_a_line_says_why(make_trainer, tiny_hash_confi
         assert make_trainer(cuda_graphs=True).steps.recorded is None
     scene, march = read_scene(scene_folder), MarchConfig(n_sections=6, first_shape=False)
     config = replace(tiny_hash_config.train, march=march, cuda_graphs=True)
-    with pytest.warns(InputWarning, match="marched steps are not recorded"):
+    with pytest.warns(InputWarning, match="train.cuda_graphs is without effect: the step is not fused"):
         Trainer(model_for_scene(tiny_hash_config, scene), scene, config)
+
+
+@pytest.fixture
+def marched_trainer(tiny_hash_config, scene_folder):
+    def make(device="cpu", mask_weight=0.1, n_outside=0, **changes):
+        color = replace(tiny_hash_config.model.rendering_network, weight_norm=False)
+        renderer = replace(tiny_hash_config.model.neus_renderer, n_outside=n_outside)
+        march = MarchConfig(n_sections=6, first_shape=False, growth=2, growth_at=0.5)
+        config = replace(
+            tiny_hash_config,
+            model=replace(tiny_hash_config.model, rendering_network=color, neus_renderer=renderer),
+            train=replace(tiny_hash_config.train, march=march, mask_weight=mask_weight, batch_size=32, **changes),
+        )
+        scene = read_scene(scene_folder)
+        model = placed(model_for_scene(config, scene), torch.device(device))
+        trainer = Trainer(model, scene, config.train, on_message=lambda text: None)
+        values = torch.full((17, 17, 17), 0.1, device=device)
+        trainer.steps.cache, trainer._has_begun = DistanceCache(values), True
+        trainer.steps.first_shape = torch.full((5, 5, 5), 0.2, device=device)
+        return trainer
+
+    return make
+
+
+@NEEDS_TRITON
+@pytest.mark.parametrize("settings", [{"mask_weight": 0.1}, {"mask_weight": 0.0, "n_outside": 4}])
+def test_a_recorded_fused_step_is_the_same_step(marched_trainer, recorder, monkeypatch, settings):
+    if HAS_GPU:
+        pytest.skip("Triton is interpreted only where there is no GPU")
+    monkeypatch.setenv(VARIABLE, "gpu")
+    plain, recorded = marched_trainer(**settings), marched_trainer(cuda_graphs=True, **settings)
+    terms = []
+    for trainer in (plain, recorded):
+        terms.append([])
+        trainer.run([lambda t, found: terms[-1].append(found.named())])
+    # Levels are switched on in the 3rd, 5th and 6th iteration, and from the 4th on there are twice as many rays.
+    print([(a["total"] - b["total"], a["color"] - b["color"]) for a, b in zip(*terms)])
+    assert recorder.n_recordings == 5
+    for expected, found in zip(*terms, strict=True):
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(parameters(plain), parameters(recorded), strict=True))
+
+
+@on_gpu
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_a_fused_step_recorded_by_a_gpu_is_the_same_step(marched_trainer, precision, recwarn):
+    found = []
+    for is_recorded in (False, True):
+        trainer, losses = marched_trainer("cuda", cuda_graphs=is_recorded, precision=precision), []
+        trainer.run([lambda t, terms, to=losses: to.append(float(terms.total))])
+        found.append(losses)
+    assert not [w for w in recwarn if "cannot be recorded" in str(w.message)]
+    assert found[0] == pytest.approx(found[1], rel=1e-2)
 
 
 @on_gpu
