@@ -2,28 +2,31 @@
 
     python benchmarks/gpu.py [--scan FOLDER ...] [--points FILE ...] [--seconds 5 15 60] [--out gpu.json]
 
-Needs a CUDA device and Triton. Everything is timed with the device's own clock after a warm-up, medians; one JSON object goes to
-stdout and, with --out, to a file. Floors are bytes moved over the bandwidth and operations over the rate that this device reaches
-here, measured first. With --scan each scene is trained for each of --seconds, every eighth view held out; --points gives, scan by
-scan, points known to lie on the surface (.npy or .ply, world units), whose mean distance from it is told.
+Needs a CUDA device and Triton, and ends within eight minutes: each part has a limit, and one that fails or takes longer leaves its
+error in the table. Everything is timed with the device's own clock after a warm-up, medians; one JSON object goes to stdout and,
+with --out, to a file. Floors are bytes moved over the bandwidth and operations over the rate that this device reaches here, measured
+first. Each scene of --scan (default: DTU scans 65 and 24 where they lie in `shared/data` beside the checkout) is trained for each of
+--seconds, every eighth view held out; --points gives, scan by scan, points known to lie on the surface (.npy or .ply, world units),
+whose mean distance from it is told.
 """
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import trimesh
+from gpu_kernels import DEVICE, kernel_times, measured_rates
+from gpu_timing import Report, milliseconds, relative_difference, waits
+from torch import Tensor
 
-from neus.datasets.pixels import RayBatch
 from neus.datasets.readers import read_scene
 from neus.datasets.scene import Scene
 from neus.datasets.splits import split_views
@@ -31,122 +34,67 @@ from neus.datasets.synthetic import write_synthetic
 from neus.evaluation.images import psnr
 from neus.experiment.build import build_model, model_for_scene, placed
 from neus.experiment.config import read_config
+from neus.fields.precision import PRECISIONS, products_in
 from neus.files import check_can_write, written_whole
 from neus.geometry.cameras import Camera
 from neus.geometry.similarity import scale_of, transform_points
-from neus.kernels.dispatch import kernels_for, runs_compiled
-from neus.kernels.hash_encode.layout import grid_layout
+from neus.kernels.dispatch import runs_compiled
 from neus.rendering.fused import fused_sdf
-from neus.rendering.marched import fastest_renderer
+from neus.rendering.marched import MarchedRenderer
+from neus.rendering.model import Model
+from neus.rendering.modes import fastest_renderer, renderer_for
 from neus.rendering.views import render_view
 from neus.training.budget import TimeBudget
 from neus.training.fused import fused_training_step
-from neus.training.optimizer import build_optimizer, gradients_are_finite, set_learning_rates
-from neus.training.step import LossWeights, training_step
+from neus.training.optimizer import gradients_are_finite
+from neus.training.step import training_step
+from neus.training.steps import steps_for
 from neus.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
-DEVICE = torch.device("cuda")
+SCANS = [ROOT.parent / "shared" / "data" / name for name in ("dtu_scan65", "dtu_scan24")]
 HOLDOUT = 8
-# Points, samples and rays of the kernels timed alone: those of some training steps, so that launches do not count.
-N_POINTS, N_RAYS, N_SECTIONS = 2**18, 2**14, 64
-MIB, GIGA = 2**20, 1e9
+# The whole report, seconds; what a part may take of it, and what a scan takes beside its training.
+WHOLE = 465.0
+LIMITS = {"rates": 20.0, "kernels": 50.0, "iteration": 90.0, "mlp": 60.0, "views": 40.0}
+BESIDE_TRAINING = 30.0
+# Steps are timed between two refreshes of the cache, when batches have grown and the surface is free.
+ITERATION, PROGRESS = 1, 0.7
+# About that of a finished training, s = 665: blurred surfaces have no shell.
+FINISHED_VARIANCE = 0.65
 
 
-def milliseconds(function: Callable[[], Any], repeats: int = 20, warm_up: int = 3) -> float:
-    """Median time of a call on the device."""
-    times = []
-    for i in range(warm_up + repeats):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        function()
-        end.record()
-        torch.cuda.synchronize()
-        if i >= warm_up:
-            times.append(start.elapsed_time(end))
-    return statistics.median(times)
+def quiet(text: str) -> None:
+    """What trainers say is no part of the table."""
 
 
-def measured_rates() -> dict[str, float]:
-    """Gigabytes per second of a copy, and billions of operations per second of products in single precision, exact and TF32."""
-    source = torch.empty(256 * MIB, device=DEVICE)
-    target, matrix = torch.empty_like(source), torch.randn(8192, 8192, device=DEVICE)
-    rates = {"copy_gb_per_s": 2 * source.nbytes / GIGA / (1e-3 * milliseconds(lambda: target.copy_(source)))}
-    for name, allowed in (("float32", False), ("tf32", True)):
-        torch.backends.cuda.matmul.allow_tf32 = allowed
-        rates[f"{name}_gflop_per_s"] = 2 * 8192**3 / GIGA / (1e-3 * milliseconds(lambda: matrix @ matrix))
-    torch.backends.cuda.matmul.allow_tf32 = False
-    return rates
-
-
-def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
-    """Each kernel alone, its bytes, and its time over the time in which the device copies so many."""
-    layout, n_features = grid_layout(8, 16, 640, 18), 2
-    new = torch.Generator(DEVICE).manual_seed(0)
-    points = torch.rand(N_POINTS, 3, generator=new, device=DEVICE) * 2.0 - 1.0
-    table = torch.randn(layout.n_rows, n_features, generator=new, device=DEVICE).requires_grad_()
-    encode, composite = kernels_for("hash_encode", DEVICE), kernels_for("composite", DEVICE)
-    adam, march = kernels_for("adam_rows", DEVICE), kernels_for("march", DEVICE)
-    features, jacobian = encode.encode_with_jacobian(points, table, layout, layout.n_levels)
-    cotangents = torch.randn_like(features), torch.randn_like(jacobian)
-    alphas = torch.rand(N_RAYS, N_SECTIONS, generator=new, device=DEVICE)
-    values = torch.rand(N_RAYS, N_SECTIONS, 3, generator=new, device=DEVICE)
-    moments, gradient = [torch.zeros_like(table).detach() for _ in range(2)], torch.ones_like(table).detach()
-    axis = torch.linspace(-1.0, 1.0, 128, device=DEVICE)
-    ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.5
-    origins = torch.tensor([0.0, 0.0, -2.0], device=DEVICE).expand(N_RAYS, 3).contiguous()
-    targets = torch.rand(N_RAYS, 3, generator=new, device=DEVICE) - 0.5
-    rays = origins, torch.nn.functional.normalize(targets - origins, dim=-1)
-    ends, jitter = torch.ones(N_RAYS, device=DEVICE), torch.rand(N_RAYS, 17, generator=new, device=DEVICE)
-    looked_up = N_POINTS * layout.n_levels * 8 * n_features * 4
-
-    def step() -> None:
-        gradient.fill_(1e-3)
-        adam.adam_rows(table.detach(), gradient, *moments, 1e-3, (0.9, 0.99), 1e-15, 1)
-
-    def pull_back() -> None:
-        torch.autograd.grad([features, jacobian], table, cotangents, retain_graph=True)
-
-    with torch.no_grad():
-        calls = {
-            "encode": (lambda: encode.encode(points, table, layout, 8), points.nbytes + looked_up + features.nbytes),
-            "encode with jacobian": (
-                lambda: encode.encode_with_jacobian(points, table, layout, 8),
-                points.nbytes + looked_up + features.nbytes + jacobian.nbytes,
-            ),
-            "composite": (lambda: composite.composite(alphas, values), 3 * alphas.nbytes + values.nbytes),
-            "adam on all rows": (step, 9 * table.nbytes),
-        }
-        found = {name: (milliseconds(call), n_bytes) for name, (call, n_bytes) in calls.items()}
-        marched = milliseconds(lambda: march.march(*rays, ends, 3 * ends, ball, 200.0, 0.2, jitter))
-    # Adding to memory reads and writes it.
-    found["table gradient"] = (
-        milliseconds(pull_back),
-        points.nbytes + 2 * looked_up + features.nbytes + jacobian.nbytes + table.nbytes,
-    )
-    floors = {name: 1e3 * n_bytes / GIGA / rates["copy_gb_per_s"] for name, (_, n_bytes) in found.items()}
-    table_of = {
-        name: {"ms": ms, "bytes": n_bytes, "floor_ms": floors[name], "over_floor": ms / floors[name]}
-        for name, (ms, n_bytes) in found.items()
-    }
-    # How many steps rays take is not known beforehand, so there is no floor.
-    return table_of | {"march": {"ms": marched, "rays": N_RAYS}}
-
-
-def iteration_times(scene: Scene) -> dict[str, Any]:
-    """Parts of an iteration of the quick preset, the same step composed of single kernels, and the view of such a model."""
+def quick_trainer(scene: Scene) -> Trainer:
+    """Of the quick preset, on the device."""
     config = read_config(ROOT / "confs" / "quick_wmask.conf")
-    trainer = Trainer(placed(model_for_scene(config, scene), DEVICE), scene, config.train)
+    return Trainer(placed(model_for_scene(config, scene), DEVICE), scene, config.train, quiet)
+
+
+def named(precision: str, is_recorded: bool) -> str:
+    return f"{precision}, recorded" if is_recorded else precision
+
+
+def gradients_in(model: Model) -> list[Tensor]:
+    return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+
+
+def iteration_times(trainer: Trainer) -> dict[str, Any]:
+    """Parts of an iteration of the quick preset, the same step composed of single kernels, rounded, and recorded."""
+    scene, config, model = trainer.scene, trainer.config, trainer.model
     compiling = trainer.prepare()
     trainer.begin()
-    steps, model, generator = trainer.steps, trainer.model, torch.Generator(DEVICE).manual_seed(0)
-    batch = steps.sampler.draw(config.train.batch_size, generator)
-    sharpness, n_sections = float(model.sharpness().detach()), config.train.march.n_sections
+    steps, generator = trainer.steps, torch.Generator(DEVICE).manual_seed(0)
+    batch = steps.sampler.draw(config.batch_size, generator)
+    sharpness, n_sections = model.sharpness().detach(), config.march.n_sections
     edges, _ = steps.cache.sections(batch.origins, batch.directions, n_sections, sharpness, 0.3, generator)
     weights = steps._weights(0.1)
 
-    def fused() -> None:
-        fused_training_step(model, batch, weights, 1.0, edges, None, steps.first_shape)
+    def fused(precision: str = "float32") -> None:
+        fused_training_step(model, batch, weights, 1.0, edges, None, steps.first_shape, precision)
 
     def composed() -> None:
         model.zero_grad(set_to_none=True)
@@ -159,23 +107,88 @@ def iteration_times(scene: Scene) -> dict[str, Any]:
         ),
         "composed step": milliseconds(composed, repeats=10),
         "fused step": milliseconds(fused),
-        "check": milliseconds(lambda: gradients_are_finite(trainer.optimizer)),
+        "check": milliseconds(lambda: bool(gradients_are_finite(trainer.optimizer))),
         # Together, since the optimiser passes over tables without gradient.
         "fused step and optimizer": milliseconds(lambda: (fused(), trainer.optimizer.step())),
         "cache refresh (every 4th)": milliseconds(lambda: steps.cache.refresh(steps._sdf)),
         "2^18 distances": milliseconds(lambda: fused_sdf(model, torch.rand(2**18, 3, device=DEVICE))),
     }
-    trainer.config = replace(config.train, end_iter=trainer.iteration + 200)
-    started = time.perf_counter()
-    trainer.run([])
-    torch.cuda.synchronize()
+    gradients, whole, rates = {}, {}, {}
+    for precision in PRECISIONS:
+        model.zero_grad(set_to_none=True)
+        fused(precision)
+        gradients[precision] = gradients_in(model)
+    for precision, is_recorded in product(PRECISIONS, (False, True)):
+        trainer.config = replace(config, precision=precision, cuda_graphs=is_recorded)
+        trainer.steps = steps_for(model, scene, trainer.config, trainer.generator)
+        trainer.steps.cache, trainer.steps.first_shape = steps.cache, steps.first_shape
+        model.zero_grad(set_to_none=True)
+        name = named(precision, is_recorded)
+        with products_in(precision, DEVICE):
+            whole[name] = milliseconds(lambda: trainer.steps(ITERATION, PROGRESS, 1.0))
+        rates[name] = iterations_per_second(trainer)
+    trainer.config, trainer.steps = config, steps
     return {
         "ms": parts,
         "composed_over_fused": parts["composed step"] / parts["fused step"],
-        "iterations_per_s": 200 / (time.perf_counter() - started),
+        "rays_march_and_fused_step_ms": whole,
+        "iterations_per_s": rates,
+        "gradient_error": {name: relative_difference(gradients[name], gradients["float32"]) for name in PRECISIONS[1:]},
+        "waits_per_iteration": waits(trainer._step),
         "seconds_compiling": compiling,
-        "view_1600x1200_ms": view_time(fastest_renderer(model), scene),
     }
+
+
+def iterations_per_second(trainer: Trainer, n: int = 100) -> float:
+    """Of whole iterations late in a training, after some in which kernels are compiled and steps recorded."""
+    trainer.iteration = round(PROGRESS * trainer.config.end_iter)
+    for count in (5, n):
+        trainer.stopped, end, started = False, trainer.iteration + count, time.perf_counter()
+        trainer.run([lambda t, terms, end=end: t.stop() if t.iteration == end else None])
+        torch.cuda.synchronize()
+    return n / (time.perf_counter() - started)
+
+
+def mlp_rates(scene: Scene) -> dict[str, Any]:
+    """Whole iterations of the published network, 512 rays of 128 samples: checked, stepped, by precision, recorded or not."""
+    config = read_config(ROOT / "confs" / "wmask.conf")
+    sampling, found, gradients, n_waits = config.model.neus_renderer, {}, {}, 0
+    for precision, is_recorded in product(PRECISIONS, (False, True)):
+        settings = replace(config.train, batch_size=512, precision=precision, cuda_graphs=is_recorded)
+        trainer = Trainer(placed(model_for_scene(config, scene), DEVICE), scene, settings, quiet)
+        if not is_recorded:
+            with products_in(precision, DEVICE):
+                trainer.steps(0, 0.0, 1.0)
+            gradients[precision] = gradients_in(trainer.model)
+            n_waits = waits(trainer._step)
+        ms = milliseconds(trainer._step, repeats=10)
+        found[named(precision, is_recorded)] = {"ms": ms, "iterations_per_s": 1e3 / ms}
+        del trainer  # a recording keeps its memory
+    return {
+        **found,
+        "gradient_error": {name: relative_difference(gradients[name], gradients["float32"]) for name in PRECISIONS[1:]},
+        "waits_per_iteration": n_waits,
+        "rays": 512,
+        "samples": sampling.n_samples + sampling.n_importance,
+    }
+
+
+def view_times(hash_model: Model, scene: Scene) -> dict[str, Any]:
+    """Milliseconds of views of 1600 x 1200: of a hash model marched and by its shell, of the 8x256 network by its shell and in full."""
+    published = placed(build_model(read_config(ROOT / "confs" / "wmask.conf").model), DEVICE)
+    for model in (hash_model, published):
+        with torch.no_grad():
+            model.sharpness.variance.fill_(FINISHED_VARIANCE)
+    found = {
+        "hash, marched": view_time(MarchedRenderer(hash_model), scene),
+        "hash, shell": view_time(renderer_for(hash_model), scene),
+    }
+    for precision in PRECISIONS:
+        with products_in(precision, DEVICE):
+            found[f"8x256, shell, {precision}"] = view_time(renderer_for(published), scene, repeats=2)
+    with products_in("tf32", DEVICE):
+        found["8x256, volume, tf32"] = view_time(published, scene, repeats=1)
+    return found
 
 
 def view_time(renderer: Any, scene: Scene, repeats: int = 5) -> float:
@@ -187,35 +200,15 @@ def view_time(renderer: Any, scene: Scene, repeats: int = 5) -> float:
     return milliseconds(lambda: render_view(renderer, camera), repeats=repeats, warm_up=1)
 
 
-def mlp_rate(n_rays: int = 512) -> dict[str, float]:
-    """Iterations per second of the published network: 512 rays, 128 samples."""
-    config = read_config(ROOT / "confs" / "wmask.conf")
-    sampling = config.model.neus_renderer
-    model = placed(build_model(config.model), DEVICE)
-    optimizer, weights = build_optimizer(model), LossWeights(config.train.igr_weight, config.train.mask_weight)
-    set_learning_rates(optimizer, {"networks": 1e-5})
-    origins = 3.0 * torch.nn.functional.normalize(torch.randn(n_rays, 3, device=DEVICE), dim=-1)
-    directions = torch.nn.functional.normalize(0.5 * torch.randn(n_rays, 3, device=DEVICE) - origins, dim=-1)
-    batch = RayBatch(origins, directions, torch.rand(n_rays, 3, device=DEVICE), torch.ones(n_rays, device=DEVICE))
-    generator = torch.Generator(DEVICE).manual_seed(0)
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        training_step(model, batch, weights, 1.0, generator).total.backward()
-        optimizer.step()
-
-    ms = milliseconds(step)
-    return {"ms": ms, "iterations_per_s": 1e3 / ms, "samples": sampling.n_samples + sampling.n_importance}
-
-
-def trained(folder: Path, points: Path | None, seconds: float) -> dict[str, Any]:
+def trained(folder: Path, points: Path | None, seconds: float, **changes: Any) -> dict[str, Any]:
     """A scan after so many seconds of training, first shape included, compilation not: PSNR of held-out views."""
     scene = read_scene(folder)
     kept, held_out = split_views(len(scene), HOLDOUT)
     name = "quick_wmask" if scene.masks is not None else "quick_womask"
     config = read_config(ROOT / "confs" / f"{name}.conf")
     seen = scene.subset(kept)
-    trainer = Trainer(placed(model_for_scene(config, seen), DEVICE), seen, config.train)
+    settings = replace(config.train, **changes)
+    trainer = Trainer(placed(model_for_scene(config, seen), DEVICE), seen, settings, quiet)
     trainer.prepare()
     torch.cuda.reset_peak_memory_stats()
     started = time.monotonic()
@@ -230,6 +223,7 @@ def trained(folder: Path, points: Path | None, seconds: float) -> dict[str, Any]
     result = {
         "scan": folder.name,
         "seconds": took,
+        **changes,
         "iterations": trainer.iteration,
         "psnr": float(np.mean([whole for whole, _ in scores])),
         "psnr_masked": float(np.mean([masked for _, masked in scores])),
@@ -251,9 +245,11 @@ def distance_of_points(trainer: Trainer, scene: Scene, path: Path) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scan", type=Path, nargs="*", default=[])
+    parser.add_argument("--scan", type=Path, nargs="*", default=[path for path in SCANS if path.is_dir()])
     parser.add_argument("--points", type=Path, nargs="*", default=[])
     parser.add_argument("--seconds", type=float, nargs="*", default=[5.0, 15.0, 60.0])
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the scans' trainings")
+    parser.add_argument("--cuda-graphs", action="store_true", help="record the steps of the scans' trainings")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if not torch.cuda.is_available():
@@ -264,26 +260,33 @@ def main() -> int:
         return 2
     if options.out:
         check_can_write(options.out)
+    report = Report(WHOLE)
+    report.results |= {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
     with tempfile.TemporaryDirectory() as folder:
         write_synthetic(Path(folder), views=24, width=256, height=192)
         scene = read_scene(Path(folder))
-    rates = measured_rates()
+    trainer = quick_trainer(scene)
+    rates = report.add("rates", measured_rates, LIMITS["rates"])
+    report.add("kernels", lambda: kernel_times(rates), LIMITS["kernels"])
+    report.add("iteration", lambda: iteration_times(trainer), LIMITS["iteration"])
+    report.add("mlp", lambda: mlp_rates(scene), LIMITS["mlp"])
+    report.add("views", lambda: view_times(trainer.model, scene), LIMITS["views"])
     points = [*options.points, *[None] * len(options.scan)]
-    report = {
-        "device": torch.cuda.get_device_name(),
-        "torch": torch.__version__,
-        "rates": rates,
-        "kernels": kernel_times(rates),
-        "iteration": iteration_times(scene),
-        "mlp": mlp_rate(),
-        "scans": [trained(s, p, seconds) for s, p in zip(options.scan, points) for seconds in options.seconds],
-    }
-    text = json.dumps(report, indent=2)
+    changes = {"precision": options.precision, "cuda_graphs": options.cuda_graphs}
+    # The long ones last: if time is short, the short ones are there.
+    for seconds in sorted(options.seconds):
+        for folder, on_surface in zip(options.scan, points, strict=False):
+            name = f"{folder.name}, {seconds:g} s"
+            limit = seconds + BESIDE_TRAINING
+            report.add(
+                name, lambda f=folder, p=on_surface, s=seconds: trained(f, p, s, **changes), limit, least=seconds
+            )
+    text = json.dumps(report.results, indent=2)
     print(text)
     if options.out:
         with written_whole(options.out) as path:
             path.write_text(text + "\n", encoding="utf-8")
-    return 0
+    return 1 if report.has_errors else 0
 
 
 if __name__ == "__main__":
