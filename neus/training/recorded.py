@@ -80,9 +80,10 @@ class Recorded:
         copies = [value.clone() for value in inputs]
         try:
             self._results, self._replay = self.recorder.record(lambda: self.function(*copies))
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            # Want of memory within a recording spoils it, and its end then raises an error of its own.
+            if any(isinstance(e, torch.OutOfMemoryError) for e in (error, error.__context__)):
+                raise torch.OutOfMemoryError(str(error)) from error
             self.is_given_up = True
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             warnings.warn(

@@ -99,10 +99,15 @@ def test_another_variant_is_recorded_anew():
     assert recorder.n_recordings == 3
 
 
-def test_want_of_memory_is_passed_on_and_the_next_call_records():
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_want_of_memory_is_passed_on_and_the_next_call_records(is_masked):
     recorder = Again()
     recorded = Recorded(doubled, recorder)
-    recorder.errors.append(torch.OutOfMemoryError("CUDA out of memory."))
+    error = torch.OutOfMemoryError("CUDA out of memory.")
+    if is_masked:
+        masked = RuntimeError("operation failed due to a previous error during capture")
+        error, masked.__context__ = masked, error
+    recorder.errors.append(error)
     with pytest.raises(torch.OutOfMemoryError):
         recorded(torch.ones(4), ONE)
     assert torch.equal(recorded(torch.ones(2), ONE)[0], torch.full((2,), 2.0)) and recorder.n_recordings == 2
