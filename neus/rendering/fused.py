@@ -237,7 +237,7 @@ def fused_pixels(
     kernels, n, new = fused_kernels(model), len(edges), edges.new_zeros
     bias = color_bias(model, directions) if bias is None else bias
     truth = new(n, 3), new(n) + 1.0
-    tensors = (origins, directions, edges, *truth, bias, backdrop, new(2, 2, 2))
+    tensors = (origins, directions, edges, *truth, bias, backdrop, new(2, 2, 2), new(0, 3))
     rays = handed_to(kernels, Rays(*(tensor.contiguous() for tensor in tensors)))
     scales = scales_of(kernels, model.sharpness(), cos_anneal=1.0, negligible=negligible)
     pixels = kernels.render(view.grid, view.color_grid, view.surface, view.color, rays, scales)

@@ -62,6 +62,7 @@ class TrainConfig:
         levels_end: iteration from which all are on, one after another at even intervals; 0 from the start.
         use_white_bkgd: the photographs have a white background.
         igr_weight: of the Eikonal term (lambda).
+        curvature_weight: of the bending of the surface, which smooths the creases of a hash grid.
         mask_weight: of the silhouettes (beta); above 0 the scene must have masks.
         color_huber: colour differences below this count as their square; 0 as in NeuS, as they are.
         march: how rays are cut into few sections.
@@ -92,6 +93,7 @@ class TrainConfig:
     levels_end: int = at_least(0, default=0)
     use_white_bkgd: bool = False
     igr_weight: float = at_least(0.0, default=0.1)
+    curvature_weight: float = at_least(0.0, default=0.0)
     mask_weight: float = at_least(0.0, default=0.0)
     color_huber: float = at_least(0.0, default=0.0)
     march: MarchConfig = field(default_factory=MarchConfig)

@@ -10,6 +10,7 @@ from neus.fields.hash_sdf import HashSdf
 from neus.kernels.fused_step.arguments import (
     SUM_ANCHOR,
     SUM_COLOR,
+    SUM_CURVATURE,
     SUM_EIKONAL,
     SUM_MASK,
     SUM_SHARPNESS,
@@ -28,7 +29,7 @@ from neus.rendering.fused import (
 )
 from neus.rendering.model import Model
 from neus.rendering.sampling import Randomness
-from neus.training.losses import ANCHOR_WIDTH, OPACITY_MARGIN, TINY
+from neus.training.losses import ANCHOR_WIDTH, CURVATURE_EDGE, CURVATURE_STEP, OPACITY_MARGIN, TINY, steps_beside
 from neus.training.step import LossWeights, StepTerms
 
 # The kernels' names of `PRECISIONS`.
@@ -77,14 +78,18 @@ def fused_training_step(
         eikonal=weights.eikonal / counts["eikonal"],
         mask=weights.mask / counts["mask"],
         anchor=weights.anchor / counts["anchor"],
+        curvature=weights.curvature / counts["mask"],
+        curvature_reach=CURVATURE_STEP,
+        curvature_edge=CURVATURE_EDGE,
     )
     view, surface = FusedModel.of(model), model.sdf_network
+    beside = steps_beside(n, edges.device) if weights.curvature > 0.0 else edges.new_zeros(0, 3)
     pixels, samples, gradients = kernels.train_rays(
         view.grid,
         view.color_grid,
         view.surface,
         view.color,
-        handed_to(kernels, _rays(batch, edges, masks, bias, backdrop, first_shape)),
+        handed_to(kernels, _rays(batch, edges, masks, bias, backdrop, first_shape, beside)),
         scales,
         *handed_to(kernels, _kept_gradients(surface)),
         **({"precision": IN_KERNELS[precision]} if takes_tensors(kernels) else {}),
@@ -126,7 +131,13 @@ def _kept_gradients(surface: HashSdf) -> _TableGradients:
 
 
 def _rays(
-    batch: RayBatch, edges: Tensor, masks: Tensor, bias: Tensor, backdrop: Tensor | None, first_shape: Tensor | None
+    batch: RayBatch,
+    edges: Tensor,
+    masks: Tensor,
+    bias: Tensor,
+    backdrop: Tensor | None,
+    first_shape: Tensor | None,
+    beside: Tensor,
 ) -> Rays:
     if backdrop is None:
         backdrop = edges.new_zeros(3)
@@ -141,6 +152,7 @@ def _rays(
         bias,
         backdrop.expand(len(edges), 3),
         first_shape,
+        beside,
     )
     return Rays(*(tensor.detach().contiguous() for tensor in tensors))
 
@@ -149,13 +161,16 @@ def _terms(sums: Tensor, top: Tensor, weights: LossWeights, counts: dict[str, Te
     """Terms where the sums are, which may be a GPU that has yet to add them up."""
     color, eikonal = sums[SUM_COLOR] / counts["color"], sums[SUM_EIKONAL] / counts["eikonal"]
     mask, anchor = sums[SUM_MASK] / counts["mask"], sums[SUM_ANCHOR] / counts["anchor"]
+    curvature = sums[SUM_CURVATURE] / counts["mask"]
+    geometry = weights.eikonal * eikonal + weights.anchor * anchor + weights.curvature * curvature
     mean_square = sums[SUM_SQUARE] / (3.0 * counts["color"])
     terms = {
-        "total": color + weights.eikonal * eikonal + weights.mask * mask + weights.anchor * anchor,
+        "total": color + geometry + weights.mask * mask,
         "color": color,
         "eikonal": eikonal,
         "mask": mask,
         "anchor": anchor,
+        "curvature": curvature,
         "psnr": -10.0 * mean_square.clamp_min(1e-12).log10(),
         "weight_max": top / counts["mask"],
     }

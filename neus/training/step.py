@@ -8,14 +8,25 @@ from torch import Tensor
 from neus.datasets.pixels import RayBatch
 from neus.rendering.distance_cache import distances_at
 from neus.rendering.model import Model
+from neus.rendering.renderer import RenderedRays
 from neus.rendering.sampling import Randomness, points_along
 from neus.rendering.weights import NEGLIGIBLE_WEIGHT
-from neus.training.losses import anchor_loss, color_loss, eikonal_loss, mask_loss, psnr_of
+from neus.training.losses import (
+    CURVATURE_STEP,
+    anchor_loss,
+    color_loss,
+    curvature_loss,
+    eikonal_loss,
+    mask_loss,
+    psnr_of,
+    steps_beside,
+)
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms beside the colour term: `igr_weight` (lambda), `mask_weight` (beta) and the pull towards the first shape.
+    """Weights of the terms beside the colour term: `igr_weight` (lambda), `mask_weight` (beta), the pull towards the first shape
+    and that against bending.
 
     `huber` is the width of the colour term's square. The pull of a recorded step is a tensor ().
     """
@@ -24,6 +35,7 @@ class LossWeights:
     mask: float = 0.0
     huber: float = 0.0
     anchor: float | Tensor = 0.0
+    curvature: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class StepTerms:
     psnr: Tensor
     weight_max: Tensor
     anchor: Tensor
+    curvature: Tensor
 
     def detached(self) -> "StepTerms":
         """The same without gradient."""
@@ -82,13 +95,28 @@ def training_step(
     if first_shape is not None and weights.anchor > 0.0:
         points = points_along(batch.origins, batch.directions, rendered.t_mids)
         anchor = anchor_loss(rendered.sdf, distances_at(first_shape, points.reshape(-1, 3)).view_as(rendered.sdf))
+    curvature = torch.zeros_like(color)
+    if weights.curvature > 0.0:
+        curvature = _curvature(model, batch, rendered)
+    geometry = weights.eikonal * eikonal + weights.anchor * anchor + weights.curvature * curvature
 
     return StepTerms(
-        total=color + weights.eikonal * eikonal + weights.mask * silhouette + weights.anchor * anchor,
+        total=color + geometry + weights.mask * silhouette,
         color=color,
         eikonal=eikonal,
         mask=silhouette,
         anchor=anchor,
+        curvature=curvature,
         psnr=psnr_of(rendered.rgb.detach(), batch.colors, mask),
         weight_max=rendered.weights.detach().amax(-1).mean(),
     )
+
+
+def _curvature(model: Model, batch: RayBatch, rendered: RenderedRays) -> Tensor:
+    """How the gradient changes a step beside the sample of each ray that is nearest to the surface."""
+    distance, nearest = rendered.sdf.detach().abs().min(dim=-1)
+    rows = torch.arange(len(nearest), device=nearest.device)
+    points = batch.origins + rendered.t_mids[rows, nearest].unsqueeze(-1) * batch.directions
+    beside = points + steps_beside(len(points), points.device).to(points)
+    gradients = model.sdf_network.evaluate(beside).gradients
+    return curvature_loss(rendered.gradients[rows, nearest], gradients, distance < CURVATURE_STEP)

@@ -67,7 +67,7 @@ class SampledSteps:
     def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
         self.view_order = ViewOrder(len(scene), generator)
-        self.weights = LossWeights(config.igr_weight, config.mask_weight, config.color_huber)
+        self.weights = _loss_weights(config)
         self.n_rays, self.batch_size = 0, config.batch_size
         self.recorded = _recorded(self._of_tensors, model, config)
 
@@ -209,7 +209,7 @@ class MarchedSteps:
         n, config = len(self._noise_shapes(len(edges))), self.config
         # Tables too begin without gradient, lest that of one run be added to that of the last.
         self.model.zero_grad(set_to_none=True)
-        weights = LossWeights(config.igr_weight, config.mask_weight, config.color_huber, numbers[1])
+        weights = _loss_weights(config, numbers[1])
         terms, seen = self._fused_step(_batch_of(tensors[n:]), weights, numbers[0], edges, Noise(*tensors[:n]))
         return terms, seen, [parameter.grad for parameter in self.model.parameters()]
 
@@ -228,7 +228,7 @@ class MarchedSteps:
         anchor = 0.0
         if self.first_shape is not None and progress < march.anchor_until:
             anchor = march.anchor_weight * ANCHOR_DECAY ** (progress / march.anchor_until)
-        return LossWeights(config.igr_weight, config.mask_weight, config.color_huber, anchor)
+        return _loss_weights(config, anchor)
 
     def _sdf(self, points: Tensor) -> Tensor:
         if self.is_fused:
@@ -248,6 +248,10 @@ class MarchedSteps:
         self.cache, first = DistanceCache(state["cache"].clone().to(self.device)), state["first_shape"]
         self.first_shape = None if first is None else first.to(self.device)
         self.cache.slab = int(state["slab"])
+
+
+def _loss_weights(config: TrainConfig, anchor: float | Tensor = 0.0) -> LossWeights:
+    return LossWeights(config.igr_weight, config.mask_weight, config.color_huber, anchor, config.curvature_weight)
 
 
 def _teaches(batch: RayBatch, edges: Tensor, clearance: Tensor) -> Tensor:

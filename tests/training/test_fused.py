@@ -174,6 +174,18 @@ def test_rays_left_out_on_a_gpu_are_as_if_they_were_not_there(kernels):
 
 
 @ON_BOTH
+@pytest.mark.parametrize(("n_rays", "n_sections"), [(37, 7), (5, 1), (131, 3)])
+def test_fused_step_pulls_against_bending_as_the_plain_one_does(n_rays, n_sections):
+    model, (batch, edges) = hash_model(), rays_with_sections(n_rays, n_sections)
+    # So near the surface that some rays count, and not all.
+    middle = edges.mean(dim=-1, keepdim=True)
+    edges = middle + 0.3 * (edges - middle)
+    assert_same_step(model, batch, edges, replace(WEIGHTS, curvature=2.0), 1.0)
+    terms, _ = fused_training_step(model, batch, replace(WEIGHTS, curvature=2.0), 1.0, edges)
+    assert n_rays < 37 or float(terms.curvature) > 0.0
+
+
+@ON_BOTH
 def test_fused_step_draws_a_constant_background():
     model = hash_model()
     model.background = torch.tensor([1.0, 0.5, 0.0])

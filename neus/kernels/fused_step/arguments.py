@@ -51,7 +51,8 @@ class Rays(NamedTuple):
 
     Masks are 1 on the object and 0 elsewhere; on a GPU rays with a mask below 0 are left out.
     `color_bias` (N, H') is what the first layer of the colour network makes of the viewing direction, bias included;
-    `backdrop` (N, 3) the colour behind everything. `anchor` (P, P, P) are the distances of the first shape at linspace(-1, 1, P),
+    `backdrop` (N, 3) the colour behind everything. `beside` (N, 3) are steps from a sample to another place that the curvature
+    is told by; (0, 3) if nobody asks for it. `anchor` (P, P, P) are the distances of the first shape at linspace(-1, 1, P),
     NaN where unknown.
     """
 
@@ -63,6 +64,7 @@ class Rays(NamedTuple):
     color_bias: np.ndarray
     backdrop: np.ndarray
     anchor: np.ndarray
+    beside: np.ndarray
 
 
 class Places(NamedTuple):
@@ -117,9 +119,10 @@ class ShellSeen(NamedTuple):
 class Scales(NamedTuple):
     """Numbers of one step.
 
-    `color`, `eikonal`, `mask`, `anchor` are the weights of the terms over the number of what they sum: rays in the mask, samples,
-    rays, samples. `huber` and `anchor_width` are the errors up to which the terms of colour and anchor are squares. Colours of
-    weights up to `negligible` are not asked for.
+    `color`, `eikonal`, `mask`, `anchor`, `curvature` are the weights of the terms over the number of what they sum: rays in the
+    mask, samples, rays, samples, rays. `huber` and `anchor_width` are the errors up to which the terms of colour and anchor are
+    squares. The curvature is told at samples nearer to the surface than `curvature_reach`; where gradients differ by far more than
+    `curvature_edge` it is an edge. Colours of weights up to `negligible` are not asked for.
     """
 
     sharpness: np.float32
@@ -134,6 +137,9 @@ class Scales(NamedTuple):
     eikonal: np.float32
     mask: np.float32
     anchor: np.float32
+    curvature: np.float32
+    curvature_reach: np.float32
+    curvature_edge: np.float32
 
 
 class Networks(NamedTuple):
@@ -161,7 +167,7 @@ class Gradients(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What the second part of the step needs of all M = N K samples, channel by channel.
+    """What the second part of the step needs of all M samples, channel by channel: N K, and N beside them if curvature is asked for.
 
     points, grad_normals (3, M); normals (3, M) raw gradients; sdf (M,); cotangents, grad_features (C, M) of the grid's channels;
     is_seen (M,) whose colours were asked for, and grad_color_features (C', M) of the colour grid's channels for those.
@@ -192,4 +198,5 @@ class Pixels(NamedTuple):
 
 
 # Places of `Gradients.sums`.
-SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_ANCHOR, N_SUMS = 0, 1, 2, 3, 4, 5, 6
+SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_ANCHOR, SUM_CURVATURE = range(7)
+N_SUMS = 7

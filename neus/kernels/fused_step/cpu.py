@@ -66,13 +66,15 @@ def train_rays(
     n, n_sections = len(rays.edges), rays.edges.shape[1] - 1
     n_channels = len(grid.resolutions) * grid.table.shape[1]
     n_color_channels = len(color_grid.resolutions) * color_grid.table.shape[1]
-    pixels, samples = _empty_pixels(n, color), _empty_samples(n * n_sections, n_channels, n_color_channels)
+    pixels = _empty_pixels(n, color)
+    samples = _empty_samples(n * n_sections + len(rays.beside), n_channels, n_color_channels)
     gradients, networks = _zero_gradients(surface, color), Networks(grid, color_grid, surface, color)
     rays_per_tile = max(1, TILE // n_sections)
 
     def train(start: int, stop: int) -> None:
         tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
-        train_lanes(networks, rays, scales, tile, start, stop, rays_per_tile, pixels, samples, gradients)
+        beside = _tile(rays_per_tile, n_channels, surface, _NO_COLOR)
+        train_lanes(networks, rays, scales, tile, beside, start, stop, rays_per_tile, pixels, samples, gradients)
 
     def add_to_table(level: int, is_color: bool) -> None:
         if is_color:

@@ -32,7 +32,7 @@ _COUNTS = ["n_rays", "n_sections"]
     _BY_EIKONAL,
     _BY_MASK,
     _BY_ANCHOR,
-) = (tl.constexpr(place) for place in range(len(Scales._fields)))
+) = (tl.constexpr(place) for place in range(Scales._fields.index("curvature")))
 # Keeps the mean distance of a ray that meets nothing at zero.
 _TINY_OPACITY = tl.constexpr(1e-6)
 _COLOR, _SQUARE, _EIKONAL = tl.constexpr(SUM_COLOR), tl.constexpr(SUM_SQUARE), tl.constexpr(SUM_EIKONAL)

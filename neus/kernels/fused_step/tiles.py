@@ -14,6 +14,7 @@ from neus.kernels.fused_step.arguments import (
     SurfaceWeights,
 )
 from neus.kernels.fused_step.color import color_backward, color_forward
+from neus.kernels.fused_step.curvature import lose_curvature, place_beside
 from neus.kernels.fused_step.products import ONE, ZERO, compiled
 from neus.kernels.fused_step.rays import draw, lose, place_samples, weigh
 from neus.kernels.fused_step.surface import distance_forward, surface_backward, surface_forward
@@ -50,13 +51,17 @@ def train_tile(
     rays: Rays,
     scales: Scales,
     tile: Tile,
+    beside: Tile,
     first_ray: int,
     n_rays: int,
     pixels: Pixels,
     samples: Samples,
     gradients: Gradients,
 ) -> None:
-    """Pixels, losses and gradients of a tile's rays; leaves in `samples` what the table's gradient needs."""
+    """Pixels, losses and gradients of a tile's rays; leaves in `samples` what the table's gradient needs.
+
+    `beside` is a small tile of a sample for each ray, for the curvature.
+    """
     n_seen = render_tile(networks, rays, scales, tile, first_ray, n_rays, pixels)
     n_sections, surface = rays.edges.shape[1] - 1, networks.surface
     n, at = n_rays * n_sections, first_ray * n_sections
@@ -64,6 +69,14 @@ def train_tile(
     _clear(tile.grad_normals, n)
     lose(rays, scales, tile, first_ray, n_rays, pixels, gradients.sums)
     color_backward(networks.color, tile, surface.n_features, pixels.grad_color_bias, gradients, n_seen)
+    if len(rays.beside) > 0:
+        place_beside(rays, scales, tile, beside, first_ray, n_rays)
+        surface_forward(networks.grid, surface, beside, n_rays)
+        lose_curvature(scales, tile, beside, n_rays, gradients.sums)
+        _clear(beside.grad_out, n_rays)
+        surface_backward(surface, beside, gradients, n_rays)
+        last = rays.edges.shape[0] * n_sections
+        _note_samples(beside, samples, surface.n_features, last + first_ray, n_rays, 0)
     surface_backward(surface, tile, gradients, n)
     _note_samples(tile, samples, surface.n_features, at, n, n_seen)
 
@@ -81,7 +94,7 @@ def _note_samples(tile: Tile, samples: Samples, n_features: int, first: int, n: 
     for c in range(samples.cotangents.shape[0]):
         _copy(tile.cotangents[3 + c], samples.cotangents[c], first, n)
         _copy(tile.grad_inputs[3 + c], samples.grad_features[c], first, n)
-    for c in range(samples.grad_color_features.shape[0]):
+    for c in range(samples.grad_color_features.shape[0] if n_seen > 0 else 0):
         source, to = tile.grad_color_inputs[6 + n_features + c], samples.grad_color_features[c]
         for m in range(n_seen):
             to[first + tile.seen[m]] = source[m]
@@ -99,6 +112,7 @@ def train_lanes(
     rays: Rays,
     scales: Scales,
     tile: Tile,
+    beside: Tile,
     first_lane: int,
     last_lane: int,
     rays_per_tile: int,
@@ -126,7 +140,7 @@ def train_lanes(
         )
         for first_ray in range(lane * rays_per_tile, n_rays, n_lanes * rays_per_tile):
             n = min(rays_per_tile, n_rays - first_ray)
-            train_tile(networks, rays, scales, tile, first_ray, n, pixels, samples, mine)
+            train_tile(networks, rays, scales, tile, beside, first_ray, n, pixels, samples, mine)
 
 
 @compiled

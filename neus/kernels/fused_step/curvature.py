@@ -1,0 +1,43 @@
+"""How much the surface bends beside a tile's rays, and the pull against it; `losses.curvature_loss` says the same in torch."""
+
+import numpy as np
+
+from neus.kernels.fused_step.arguments import SUM_CURVATURE, Rays, Scales
+from neus.kernels.fused_step.products import ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.tile import Tile
+
+
+@compiled
+def place_beside(rays: Rays, scales: Scales, tile: Tile, beside: Tile, first_ray: int, n_rays: int) -> None:
+    """Fills the points of `beside`, a step from each ray's sample nearest to the surface; `seen` is that sample, -1 if none is near."""
+    n_sections = rays.edges.shape[1] - 1
+    for r in range(n_rays):
+        nearest, least = -1, scales.curvature_reach
+        for i in range(r * n_sections, (r + 1) * n_sections):
+            distance = abs(tile.out[0, i])
+            if distance < least:
+                nearest, least = i, distance
+        beside.seen[r], beside.place[r] = nearest, -1
+        for axis in range(3):
+            beside.inputs[axis, r] = tile.inputs[axis, max(nearest, r * n_sections)] + rays.beside[first_ray + r, axis]
+
+
+@compiled
+def lose_curvature(scales: Scales, tile: Tile, beside: Tile, n_rays: int, sums: np.ndarray) -> None:
+    """Adds to the samples' grad_normals, and fills those beside them."""
+    per_edge = ONE / (scales.curvature_edge * scales.curvature_edge)
+    for r in range(n_rays):
+        i = beside.seen[r]
+        beside.grad_normals[0, r] = beside.grad_normals[1, r] = beside.grad_normals[2, r] = ZERO
+        if i < 0:
+            continue
+        square = ZERO
+        for axis in range(3):
+            apart = tile.normals[axis, i] - beside.normals[axis, r]
+            square += apart * apart
+        easing = ONE / (ONE + square * per_edge)
+        sums[SUM_CURVATURE] += square * easing
+        for axis in range(3):
+            slope = TWO * scales.curvature * easing * easing * (tile.normals[axis, i] - beside.normals[axis, r])
+            tile.grad_normals[axis, i] += slope
+            beside.grad_normals[axis, r] = -slope
