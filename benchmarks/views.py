@@ -1,6 +1,6 @@
 """Compares the modes of `render` on a trained run: time, evaluations, and how near shell and surface come to volume.
 
-    python benchmarks/views.py RUN [--views 0,8] [--scale 0.25] [--threads 2] [--picture OUT.png]
+    python benchmarks/views.py RUN [--views 0,8] [--scale 0.25] [--threads 2] [--samples 64 64] [--picture OUT.png]
 
 Each mode renders the same views in turn. Evaluations are of the field, colours included; PSNR is against volume, and held-out
 PSNR against the photographs. `seconds for 1600x1200` is scaled by the number of pixels.
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -72,12 +73,20 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.25)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--data", type=Path)
+    parser.add_argument(
+        "--samples", type=int, nargs=2, help="even and placed, of volume; 64 64 are NeuS's (default: the run's)"
+    )
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     views = [int(view) for view in options.views.split(",")]
     scene = scene_of_run(options.run, options.data)
-    numbers, picture = measure(load_model(options.run), scene, views, options.scale)
+    model = load_model(options.run)
+    if options.samples:
+        even, placed = options.samples
+        sampler = replace(model.config.neus_renderer, n_samples=even, n_importance=placed)
+        model.config = replace(model.config, neus_renderer=sampler)
+    numbers, picture = measure(model, scene, views, options.scale)
     print(json.dumps({"run": options.run.name, "views": views, "threads": options.threads, **numbers}, indent=2))
     if options.picture:
         write_picture(options.picture, picture)

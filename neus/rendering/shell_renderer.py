@@ -1,5 +1,6 @@
 """Fast pictures of a trained model: rays traced to the surface's shell, few colours there, the full sampler where unclear."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,9 +103,10 @@ class ShellRenderer:
         near, far = self._near_far(origins, directions)
         seen = (self._on_surface if self.mode == "surface" else self._in_shell)(origins, directions, near, far)
         rgb, t, normals = origins.new_zeros(len(near), 3), torch.zeros_like(near), origins.new_zeros(len(near), 3)
-        if len(seen.rays) > 0:
-            shaded = self.shading.mean(origins[seen.rays], directions[seen.rays], seen.t)
-            rgb[seen.rays], t[seen.rays], normals[seen.rays] = shaded
+        for rays, places in seen.places:
+            if len(rays) > 0:
+                shaded = self.shading.mean(origins[rays], directions[rays], places)
+                rgb[rays], t[rays], normals[rays] = shaded
         foreground = 1.0 - seen.transmittance
         pixels = RenderedPixels(rgb * foreground.unsqueeze(-1), foreground, foreground, t, t, normals)
         pixels = self._before_backdrop(pixels, origins, directions, ~seen.is_unclear, background)
@@ -114,7 +116,7 @@ class ShellRenderer:
             for whole, part in zip(pixels, full, strict=True):
                 whole[rest] = part.to(whole)
             self.tally.add_full(self.renderer, len(rest))
-        self.tally.add(len(near), len(rest), seen.evaluations, seen.t.numel())
+        self.tally.add(len(near), len(rest), seen.evaluations, sum(places.numel() for _, places in seen.places))
         along_axis = 1.0 if forward is None else (directions * forward).sum(-1)
         normals = torch.nn.functional.normalize(pixels.normals, dim=-1)
         return pixels._replace(depth=pixels.t * along_axis, normals=normals)
@@ -128,10 +130,23 @@ class ShellRenderer:
         return enters, torch.where(hits, leaves, enters - 1.0)
 
     def _in_shell(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
-        s, density = self.sharpness, self.fields.density
-        places = self.shading.places(origins, directions, near, far, s, density, self.lipschitz, self.config)
-        rays = (places.met & ~places.is_unclear).nonzero().squeeze(-1)
-        return _Seen(rays, places.t[rays], places.transmittance, places.is_unclear, places.evaluations)
+        rays = origins, directions, near, far
+        walked = self._walked(rays, self.config)
+        again = walked.is_unclear.nonzero().squeeze(-1)
+        if self.config.refinement == 1 or len(again) == 0:
+            return walked
+        finer = self._walked([x[again] for x in rays], self.config.refined())
+        return _Seen(
+            walked.places + [(again[some], t) for some, t in finer.places],
+            walked.transmittance.index_put((again,), finer.transmittance),
+            walked.is_unclear.index_put((again,), finer.is_unclear),
+            walked.evaluations + finer.evaluations,
+        )
+
+    def _walked(self, rays: Sequence[Tensor], config: ShellConfig) -> "_Seen":
+        found = self.shading.places(*rays, self.sharpness, self.fields.density, self.lipschitz, config)
+        seen = (found.met & ~found.is_unclear).nonzero().squeeze(-1)
+        return _Seen([(seen, found.t[seen])], found.transmittance, found.is_unclear, found.evaluations)
 
     def _on_surface(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
         rays = origins, directions
@@ -139,7 +154,7 @@ class ShellRenderer:
         found = trace(self.shading.sdf, *rays, start, far, SURFACE_TOLERANCE, lipschitz=self.lipschitz)
         n = n_cones + int(found.evaluations.sum())
         hits = found.hit.nonzero().squeeze(-1)
-        return _Seen(hits, found.t[hits].unsqueeze(-1), 1.0 - found.hit.to(near), found.undecided, n)
+        return _Seen([(hits, found.t[hits].unsqueeze(-1))], 1.0 - found.hit.to(near), found.undecided, n)
 
     def _before_backdrop(
         self, pixels: RenderedPixels, origins: Tensor, directions: Tensor, is_clear: Tensor, background: Tensor | None
@@ -188,10 +203,9 @@ class ShellRenderer:
 
 
 class _Seen(NamedTuple):
-    """Places t (A, K) on some rays (A,), and of all N rays what passes, and which are unclear; evaluations made."""
+    """Places t (A, K) on some rays (A,), in parts, and of all N rays what passes, and which are unclear; evaluations made."""
 
-    rays: Tensor
-    t: Tensor
+    places: list[tuple[Tensor, Tensor]]
     transmittance: Tensor
     is_unclear: Tensor
     evaluations: int

@@ -49,15 +49,17 @@ def test_a_mug_looks_as_by_volume_rendering_for_a_fraction_of_the_work(wall, sca
     assert psnr(seen.rgb, truth) > 44.0
     ordinary = (64 + 48) + 128 * COST_OF_COLOR
     assert fewer * (tally.distances + COST_OF_COLOR * tally.colors) < n * ordinary
-    assert tally.rays == n and 0 < tally.share_fallen_back < 0.6
+    assert tally.rays == n and tally.share_fallen_back < 0.01, "unclear rays are walked again"
 
 
-def test_without_fallback_thin_walls_of_low_sharpness_are_wrong():
+def test_without_a_second_look_thin_walls_of_low_sharpness_are_wrong():
     fields, rays = fields_of(Mug(0.015), waves, sharpness=300.0), view_of_mug()
     volume = render_rays(fields, *rays, ORDINARY, WHITE).rgb
-    never = ShellConfig(clear_below=1.0, clear_above=0.0)
-    with_it, without = (renderer_of(fields, config=c, lipschitz=1.0).render(*rays, WHITE).rgb for c in (None, never))
-    assert psnr(with_it, volume) > psnr(without, volume) + 3.0
+    never, full = ShellConfig(clear_below=1.0, clear_above=0.0), ShellConfig(refinement=1)
+    renderers = [renderer_of(fields, config=config, lipschitz=1.0) for config in (None, full, never)]
+    finer, fallen_back, without = (psnr(renderer.render(*rays, WHITE).rgb, volume) for renderer in renderers)
+    assert min(finer, fallen_back) > without + 3.0
+    assert renderers[1].tally.share_fallen_back > 0.1 > renderers[0].tally.share_fallen_back
 
 
 def test_the_shell_draws_soft_edges_and_the_surface_hard_ones():
