@@ -18,7 +18,7 @@ from neus.training.trainer import Trainer
 
 @pytest.fixture
 def terms():
-    return StepTerms(*(torch.tensor(float(i)) for i in range(7)))
+    return StepTerms(*(torch.tensor(float(i)) for i in range(8)))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_no_surface_yet_is_no_reason_to_stop(make_trainer, terms, tmp_path):
 def test_the_progress_line_says_loss_psnr_sharpness_speed(make_trainer, capfd):
     trainer = make_trainer(end_iter=20)
     progress = ProgressHook(trainer)
-    called_through(progress, trainer, StepTerms(*(torch.tensor(float(i)) for i in range(7))), 20)
+    called_through(progress, trainer, StepTerms(*(torch.tensor(float(i)) for i in range(8))), 20)
     progress.message("a word above")
     progress.close()
     out, err = capfd.readouterr()
