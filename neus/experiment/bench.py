@@ -22,6 +22,7 @@ from neus.training.hooks import clock_time
 
 # The built-in scene as `neus bench` photographs it.
 VIEWS, WIDTH, HEIGHT = 48, 320, 240
+SECONDS_BETWEEN_LOOKS = 0.1
 # Beside the page given as `results`: what was tried, and how. The page points to it if it is there.
 HAND_WRITTEN = "experiments.md"
 
@@ -109,8 +110,10 @@ class Bench:
 
     def wait(self) -> None:
         """Until the runs that have begun are over."""
-        for thread in self._threads:
-            thread.join()
+        # Not by `join`: an interrupt that comes as it begins to wait is seen when it has waited, and one that comes later makes
+        # Python 3.11 take the thread for finished.
+        while any(thread.is_alive() for thread in self._threads):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def all_records(self) -> list[dict[str, Any]]:
         """One record for each run, in order, also for those that have not been looked at."""
