@@ -86,8 +86,10 @@ def test_killed_and_started_again_it_goes_on_and_leaves_no_process_behind(tiny_c
     def start(n):
         words = [str(c) for c in [*command, "--iterations", n]]
         return subprocess.Popen(
-            words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+            words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            # Tests that run in the background of a shell inherit that interrupts are ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
 
     process = start(100_000)
     try:
