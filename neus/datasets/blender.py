@@ -71,6 +71,7 @@ def read_blender(
         background=torch.tensor(background, dtype=torch.float32) if any(view.has_alpha for view in views) else None,
         source=path,
         format="blender",
+        alphas=[view.alpha for view in views] if all(view.alpha is not None for view in views) else None,
     )
     return checked(framed(scene, given_region(scene, center, scale) or _found_region(scene)), allow_inside)
 
@@ -86,15 +87,23 @@ class _View:
         file = _image_file(path.parent, frame["file_path"], self.where)
         self.name = file.name
         self.camera_to_world = _pose(frame.get("transform_matrix"), f"{self.where} ({self.name})")
-        image, mask = read_rgba(file, np.asarray(background))
-        self.has_alpha = mask is not None
+        image, alpha = read_rgba(file, np.asarray(background))
+        self.has_alpha, mask = alpha is not None, None
         if isinstance(frame.get("mask_path"), str):
+            # Where someone cut the object out by hand, that is what counts.
+            alpha = None
             mask = read_mask(_image_file(path.parent, frame["mask_path"], self.where))
         values = {key: value for key, value in {**transforms, **frame}.items() if key != "frames"}
         self._check_lens(values)
         intrinsics = self._intrinsics(values, image.shape[1], image.shape[0])
         coefficients = np.array([self._number(values, key, 0.0) for key in DISTORTION_KEYS])
-        self.image, self.mask, self.intrinsics = undistorted(image, mask, intrinsics, coefficients)
+        if alpha is not None:
+            image = np.dstack([image, alpha])
+        image, self.mask, self.intrinsics = undistorted(image, mask, intrinsics, coefficients)
+        self.image, self.alpha = np.ascontiguousarray(image[:, :, :3]), None
+        if alpha is not None:
+            self.alpha = np.ascontiguousarray(image[:, :, 3])
+            self.mask = self.alpha > 127
 
     def _check_lens(self, values: dict) -> None:
         model = "fisheye" if values.get("is_fisheye") else values.get("camera_model", "OPENCV")

@@ -16,6 +16,8 @@ N_CELLS, N_ROUNDS = 32, 4
 MASK_SIDE = 256
 # A few masks may be wrong, and an object may reach out of the frame of some views.
 WRONG_SHARE, SEEN_SHARE = 0.05, 0.75
+# Views are looked at in steps of so many.
+VIEW_STRIDE = 7
 
 
 def region_from_masks(scene: Scene) -> Region:
@@ -62,12 +64,18 @@ def _cell_centers(lower: Tensor, cell: Tensor) -> Tensor:
 def _touches_masks(points: Tensor, reach: float, views: list[tuple[Camera, Tensor]]) -> Tensor:
     """(P,) bool: whether the balls of radius `reach` about points (P, 3) meet the masks of nearly all views."""
     n_seen, n_wrong = torch.zeros(len(points)), torch.zeros(len(points))
-    for camera, distance_map in views:
-        pixels, depth = project(points, camera)
+    left = torch.arange(len(points))  # those that may still be in the hull; most are not after a few views
+    # From all around at first, not from one side after the other.
+    for camera, distance_map in (
+        views[i] for start in range(VIEW_STRIDE) for i in range(start, len(views), VIEW_STRIDE)
+    ):
+        pixels, depth = project(points[left], camera)
         is_seen = in_frame(pixels, depth, camera)
         columns, rows = pixels[is_seen].long().unbind(-1)
         reach_in_pixels = reach * camera.intrinsics[0, 0] / depth[is_seen]
-        n_seen += is_seen
+        seen = left[is_seen]
+        n_seen[seen] += 1.0
         # Half a pixel's diagonal more, because the map is read at the centre of the pixel and not at the point.
-        n_wrong[is_seen] += (distance_map[rows, columns] > reach_in_pixels + 0.71).float()
+        n_wrong[seen] += (distance_map[rows, columns] > reach_in_pixels + 0.71).float()
+        left = left[n_wrong[left] <= WRONG_SHARE * len(views)]
     return (n_seen >= SEEN_SHARE * len(views)) & (n_wrong <= WRONG_SHARE * n_seen)

@@ -79,21 +79,21 @@ def read_mask(path: Path) -> np.ndarray:
 
 
 def read_rgba(path: Path, background: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """An image laid over a background by its alpha, and the mask alpha > 1/2.
+    """An image laid over a background by its alpha, and the alpha.
 
     Args:
         path: an image file.
         background: (3,) RGB in [0, 1].
 
     Returns:
-        (H, W, 3) uint8 RGB, and (H, W) bool or None if the file has no alpha channel.
+        (H, W, 3) uint8 RGB, and (H, W) uint8 or None if the file has no alpha channel.
     """
     pixels = read_pixels(path)
     if pixels.shape[2] != 4:
         return _three_channels(pixels), None
     alpha = pixels[:, :, 3:].astype(np.float32) / 255.0
     laid_over = pixels[:, :, :3] * alpha + 255.0 * np.asarray(background, np.float32) * (1.0 - alpha)
-    return np.round(laid_over).astype(np.uint8), pixels[:, :, 3] > 127
+    return np.round(laid_over).astype(np.uint8), np.ascontiguousarray(pixels[:, :, 3])
 
 
 def _three_channels(pixels: np.ndarray) -> np.ndarray:

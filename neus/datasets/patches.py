@@ -26,7 +26,8 @@ class PatchSampler:
     A patch is laid about an anchor, a pixel drawn uniformly from one of three kinds: those within the masks of all views,
     those in a ring around the masks, and those whose rays meet the unit sphere. The anchor's place within its patch is
     drawn too, so that no side of it is preferred; at the borders of a photograph patches move inwards. A kind without
-    any pixel leaves its share to the others, in proportion. Without masks all pixels of all views are alike.
+    any pixel leaves its share to the others, in proportion. Without masks all pixels of all views are alike. Where images have
+    an alpha channel the masks of rays are it: on outlines a pixel shows object and background.
 
     The only state is the generator's. Memory: 4 bytes for each pixel, and 16 for each row of pixels of a kind (49 views
     of 1600x1200: 376 MB and a few).
@@ -101,7 +102,7 @@ class PatchSampler:
         bytes_of = self._pixels[indices].view(torch.uint8).view(-1, 4)
         directions = self._directions(view, y, x).reshape(-1, 3)[:n_rays]
         origins = self._centers[view].repeat_interleave(len(self._steps) ** 2, dim=0)[:n_rays]
-        masks = bytes_of[:, 3].float() if self.has_masks else None
+        masks = bytes_of[:, 3].float() / 255.0 if self.has_masks else None
         return RayBatch(origins, directions, bytes_of[:, :3].float() / 255.0, masks)
 
     def _corners(self, n_patches: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,14 +134,16 @@ class PatchSampler:
 
 
 def _packed_pixels(scene: Scene) -> Tensor:
-    """(P,) int32 over the pixels of all views: the bytes red, green, blue and mask, so that one read fetches all."""
+    """(P,) int32 over the pixels of all views: the bytes red, green, blue and mask or alpha, so that one read fetches all."""
     n_pixels = sum(image.shape[0] * image.shape[1] for image in scene.images)
     packed, start = np.zeros((n_pixels, 4), np.uint8), 0
     for view, image in enumerate(scene.images):
         end = start + image.shape[0] * image.shape[1]
         packed[start:end, :3] = image.reshape(-1, 3)
-        if scene.masks is not None:
-            packed[start:end, 3] = scene.masks[view].reshape(-1)
+        if scene.alphas is not None:
+            packed[start:end, 3] = scene.alphas[view].reshape(-1)
+        elif scene.masks is not None:
+            packed[start:end, 3] = 255 * scene.masks[view].reshape(-1)
         start = end
     return torch.from_numpy(packed).view(torch.int32).squeeze(-1)
 

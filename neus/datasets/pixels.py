@@ -17,7 +17,8 @@ class RayBatch:
     Attributes:
         origins, directions: (N, 3), scene frame, unit directions.
         colors: (N, 3) RGB in [0, 1].
-        masks: (N,) 1 on the object, 0 elsewhere, or None without masks.
+        masks: (N,) 1 on the object, 0 elsewhere, between them where the object covers a part of the pixel and images tell; or None
+            without masks.
     """
 
     origins: Tensor

@@ -16,8 +16,8 @@ LONGEST_SIDE = 200
 WINDOW = 7
 # Neighbours are as far apart as possible while patches still look alike, in degrees between viewing directions.
 N_NEIGHBOURS, BEST_ANGLE, LEAST_ANGLE, LARGEST_ANGLE = 6, 16.0, 4.0, 50.0
-# Steps of half a pixel in the median neighbour, within limits of time and of what a parabola can mend.
-PIXELS_PER_STEP, LEAST_PLANES, MOST_PLANES, PLANES_AT_ONCE = 0.5, 32, 128, 16
+# Steps of a pixel in the median neighbour, within limits of time and of what a parabola can mend.
+PIXELS_PER_STEP, LEAST_PLANES, MOST_PLANES, PLANES_AT_ONCE = 1.0, 32, 128, 16
 # A depth is sure if its windows correlate, clearly better than at any other depth, and have something to correlate.
 LEAST_SCORE, LEAST_MARGIN, LEAST_CONTRAST = 0.65, 0.08, 2.0
 # Fewer pixels at about one depth are more often a glint or a coincidence than a part of the object.
@@ -147,7 +147,7 @@ def _reach(used: np.ndarray) -> tuple[int, int]:
 
 
 def _inverse_depths(view: _View, neighbours: list[_View]) -> np.ndarray:
-    """(D,) even steps from near to far, of about half a pixel at the view's centre in the median neighbour."""
+    """(D,) even steps from near to far, of about a pixel at the view's centre in the median neighbour."""
     near, far = view.span
     matrix, offset = view.backprojection()
     middle = matrix @ np.array([view.camera.width / 2, view.camera.height / 2, 1.0])

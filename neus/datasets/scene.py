@@ -32,6 +32,7 @@ class Scene:
         background: (3,) RGB in [0, 1] that fills the images behind the object, or None where it is real.
         source: the folder the scene was read from.
         format: the name of the reader.
+        alphas: V arrays (H, W) uint8 where the images tell how much of each pixel the object covers, 255 for all of it; or None.
     """
 
     images: list[np.ndarray]
@@ -46,6 +47,7 @@ class Scene:
     background: Tensor | None = None
     source: Path = Path()
     format: str = ""
+    alphas: list[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -69,6 +71,7 @@ class Scene:
             self,
             images=[self.images[v] for v in views],
             masks=None if self.masks is None else [self.masks[v] for v in views],
+            alphas=None if self.alphas is None else [self.alphas[v] for v in views],
             intrinsics=self.intrinsics[views],
             camera_to_scene=self.camera_to_scene[views],
             names=[self.names[v] for v in views],

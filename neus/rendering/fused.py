@@ -22,6 +22,7 @@ from neus.kernels.hash_encode.layout import GridLayout
 from neus.kernels.transfer import sent
 from neus.rendering.density import PUBLISHED_EPSILON
 from neus.rendering.model import Model
+from neus.rendering.renderer import trusted_length
 from neus.rendering.weights import NEGLIGIBLE_WEIGHT, TRANSMITTANCE_FLOOR
 
 # Products run over so many channels at a time; others are filled up with zeros.
@@ -245,7 +246,7 @@ def fused_pixels(
 
 
 def scales_of(kernels: ModuleType, sharpness: Tensor, **numbers: float | Tensor) -> Scales | Tensor:
-    """Numbers of a step in the kernel's order and precision: `Scales` for a CPU, (12,) float32 on the device for a GPU.
+    """Numbers of a step in the kernel's order and precision: `Scales` for a CPU, (16,) float32 on the device for a GPU.
 
     Tensors () are on the model's device, which is not waited for. Terms that are not given are zero.
     """
@@ -254,6 +255,7 @@ def scales_of(kernels: ModuleType, sharpness: Tensor, **numbers: float | Tensor)
         "epsilon": PUBLISHED_EPSILON,
         "transmittance_floor": TRANSMITTANCE_FLOOR,
         "negligible": NEGLIGIBLE_WEIGHT,
+        "longest": trusted_length(sharpness),
     }
     given = [(known | numbers)[name] for name in Scales._fields]
     constants = _on_device(tuple(0.0 if isinstance(x, Tensor) else x for x in given), sharpness.device)

@@ -1,5 +1,6 @@
 """Rays and fields to pixels: NeuS's volume rendering."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ from neus.rendering.density import DENSITIES, Density
 from neus.rendering.sampling import Randomness, even_t, outside_t, points_along, upsampled_t
 from neus.rendering.weights import composite, composite_alphas, weights_from_alphas
 from neus.settings import at_least, one_of
+
+# How far the slope of a distance holds about a point, scene units: so far as surfaces are flat, or as the blur reaches.
+TRUSTED_LENGTH, TRUSTED_BLURS = 0.04, 4.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,21 @@ def render_sections(
             own colour need not be known.
     """
     sections = edges[:, :-1], edges[:, 1:] - edges[:, :-1]
-    return _shaded(fields, origins, directions, sections, None, 0.0, backdrop, cos_anneal, None, negligible)
+    longest = trusted_length(fields.sharpness)
+    return _shaded(fields, origins, directions, sections, None, 0.0, backdrop, cos_anneal, None, negligible, longest)
+
+
+def trusted_length(sharpness: Tensor) -> Tensor:
+    """(), the length that sections of `render_sections` count for at most, scene units; without gradient.
+
+    Sections may be long where nothing is expected. There the slope at the middle does not hold to the ends: a ray that comes down
+    on a surface would be told to be behind it long before, and a sharp density turns that into a wall in the air. Within a
+    blurred surface the blur itself sets the length.
+
+    >>> trusted_length(torch.tensor([20.0, 1000.0]))
+    tensor([0.2000, 0.0400])
+    """
+    return (TRUSTED_BLURS / sharpness.detach()).clamp_min(TRUSTED_LENGTH)
 
 
 def _shaded(
@@ -180,14 +198,16 @@ def _shaded(
     cos_anneal: float | Tensor,
     forward: Tensor | None,
     negligible: float = 0.0,
+    longest: float | Tensor = math.inf,
 ) -> RenderedRays:
-    """Pixels of sections, given by starts and lengths (N, S) each."""
+    """Pixels of sections, given by starts and lengths (N, S) each; the slope at their middles is trusted no further than `longest`."""
     t, deltas = sections
     t_mids = t + deltas / 2
     points = points_along(origins, directions, t_mids)
     surface = fields.surface.evaluate(points)
     views = directions.unsqueeze(1).expand_as(points)
-    sdf_starts, sdf_ends = section_ends(surface.sdf, surface.gradients, views, deltas, cos_anneal)
+    trusted = deltas.clamp_max(longest)
+    sdf_starts, sdf_ends = section_ends(surface.sdf, surface.gradients, views, trusted, cos_anneal)
     alphas = fields.density.alphas(sdf_starts, sdf_ends, deltas, fields.sharpness)
     colors = fields.color(points, surface.gradients, views, surface.features)
     radii = points.detach().norm(dim=-1)

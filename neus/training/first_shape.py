@@ -9,11 +9,11 @@ from neus.rendering.distance_cache import distances_at
 from neus.rendering.model import Model
 from neus.training.optimizer import TABLE_BETAS, TABLE_EPSILON, TableAdam
 
-N_ITERATIONS = 150
+N_ITERATIONS = 120
 # Points of one step: near the surface, where signs are decided, and all over the ball.
-N_NEAR, N_ANYWHERE = 6144, 2048
+N_NEAR, N_ANYWHERE = 3072, 1024
 NEAR, BALL_RADIUS = 0.08, 1.05
-LEARNING_RATE, LEARNING_RATE_TABLE, FINAL_SHARE = 2e-3, 5e-3, 0.1
+LEARNING_RATE, LEARNING_RATE_TABLE, FINAL_SHARE = 8e-3, 2e-2, 0.1
 # Errors count as their square up to this, scene units; the Eikonal term only keeps the field smooth.
 HUBER, EIKONAL = 0.01, 0.01
 # Finer levels are left at rest: the shape knows nothing of them.

@@ -27,7 +27,7 @@ def color_loss(rgb: Tensor, target: Tensor, mask: Tensor, huber: float = 0.0) ->
 
     Args:
         rgb, target: (N, 3).
-        mask: (N,) 0 or 1.
+        mask: (N,) in [0, 1].
         huber: differences below this count as their square, scaled to go on smoothly (Huber 1964); 0 is without.
 
     >>> color_loss(torch.zeros(2, 3), torch.ones(2, 3), torch.tensor([1.0, 0.0]))

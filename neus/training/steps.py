@@ -24,7 +24,7 @@ from neus.rendering.sampling import Noise, Randomness
 from neus.training.config import TrainConfig
 from neus.training.first_shape import fit_distances
 from neus.training.fused import fused_training_step
-from neus.training.recorded import CudaGraphs, Recorded
+from neus.training.recorded_steps import batch_of, drawn, parts_of, put_gradients, recorded_if_asked
 from neus.training.schedules import section_schedule
 from neus.training.step import LossWeights, StepTerms, training_step
 
@@ -69,7 +69,7 @@ class SampledSteps:
         self.view_order = ViewOrder(len(scene), generator)
         self.weights = _loss_weights(config)
         self.n_rays, self.batch_size = 0, config.batch_size
-        self.recorded = _recorded(self._of_tensors, model, config)
+        self.recorded = recorded_if_asked(self._of_tensors, model, config)
 
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Nothing."""
@@ -81,10 +81,10 @@ class SampledSteps:
         self.n_rays += self.batch_size
         if self.recorded is None:
             return self._differentiated(batch, cos_anneal, self.generator)
-        numbers = torch.tensor(cos_anneal), *_drawn(self._noise_shapes(), self.generator)
+        numbers = torch.tensor(cos_anneal), *drawn(self._noise_shapes(), self.generator)
         on_device = (sent(number, self.model.device) for number in numbers)
-        terms, gradients = self.recorded(*on_device, *_parts(batch), variant=self.model.active_levels)
-        _put_gradients(self.model, gradients)
+        terms, gradients = self.recorded(*on_device, *parts_of(batch), variant=self.model.active_levels)
+        put_gradients(self.model, gradients)
         return terms
 
     def _differentiated(self, batch: RayBatch, cos_anneal: float | Tensor, generator: Randomness) -> StepTerms:
@@ -99,7 +99,7 @@ class SampledSteps:
     def _of_tensors(self, cos_anneal: Tensor, *tensors: Tensor) -> tuple[StepTerms, list[Tensor | None]]:
         """A step as a GPU can record it: all that changes is in tensors, and gradients are results like others."""
         n = len(self._noise_shapes())
-        terms = self._differentiated(_batch_of(tensors[n:]), cos_anneal, Noise(*tensors[:n]))
+        terms = self._differentiated(batch_of(tensors[n:]), cos_anneal, Noise(*tensors[:n]))
         return terms.detached(), [parameter.grad for parameter in self.model.parameters()]
 
     def state(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class MarchedSteps:
         march = config.march
         if config.mask_weight == 0.0:
             # Training without masks looks at none, whether the scene has them or not.
-            scene = replace(scene, masks=None)
+            scene = replace(scene, masks=None, alphas=None)
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
         reason = why_not_fused(model)
         self.is_fused = not reason and runs_compiled("fused_step", model.device)
@@ -136,7 +136,9 @@ class MarchedSteps:
         self.first_shape: Tensor | None = None
         self.cache: DistanceCache | None = None
         self.n_rays, self.batch_size = 0, config.batch_size
-        self.recorded = _recorded(self._of_tensors, model, config, "" if self.is_fused else "the step is not fused")
+        self.recorded = recorded_if_asked(
+            self._of_tensors, model, config, "" if self.is_fused else "the step is not fused"
+        )
         if not self.is_fused:
             reason = reason or "compiled kernels are off"
             warnings.warn(InputWarning(f"training takes the slower, plain step: {reason}."), stacklevel=3)
@@ -193,10 +195,10 @@ class MarchedSteps:
             rest = edges, generator, self.first_shape, self.config.precision
             return fused_training_step(self.model, batch, weights, cos_anneal, *rest)
         numbers = sent(torch.tensor([cos_anneal, weights.anchor]), self.device)
-        noise = _drawn(self._noise_shapes(len(edges)), generator)
+        noise = drawn(self._noise_shapes(len(edges)), generator)
         variant = self.model.active_levels, self.first_shape is None
-        terms, seen, gradients = self.recorded(numbers, edges, *noise, *_parts(batch), variant=variant)
-        _put_gradients(self.model, gradients)
+        terms, seen, gradients = self.recorded(numbers, edges, *noise, *parts_of(batch), variant=variant)
+        put_gradients(self.model, gradients)
         return terms, seen
 
     def _noise_shapes(self, n_rays: int) -> list[tuple[int, int]]:
@@ -210,7 +212,7 @@ class MarchedSteps:
         # Tables too begin without gradient, lest that of one run be added to that of the last.
         self.model.zero_grad(set_to_none=True)
         weights = _loss_weights(config, numbers[1])
-        terms, seen = self._fused_step(_batch_of(tensors[n:]), weights, numbers[0], edges, Noise(*tensors[:n]))
+        terms, seen = self._fused_step(batch_of(tensors[n:]), weights, numbers[0], edges, Noise(*tensors[:n]))
         return terms, seen, [parameter.grad for parameter in self.model.parameters()]
 
     def _plain_step(self, batch: RayBatch, weights: LossWeights, cos_anneal: float, edges: Tensor) -> StepTerms:
@@ -262,39 +264,6 @@ def _teaches(batch: RayBatch, edges: Tensor, clearance: Tensor) -> Tensor:
 
 def _some_rays(batch: RayBatch, kept: Tensor) -> RayBatch:
     return RayBatch(*(part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks)))
-
-
-def why_not_recorded(model: Model) -> str:
-    """What keeps the steps of a model from being recorded, for a message; empty if nothing does."""
-    if model.device.type != "cuda":
-        return f"the model is on {model.device}, and only CUDA devices record"
-    return ""
-
-
-def _recorded(function: Callable[..., Any], model: Model, config: TrainConfig, reason: str = "") -> Recorded | None:
-    """The function as a GPU records it, if the conf asks for it; a warning says what keeps it from that."""
-    reason = reason or why_not_recorded(model)
-    if config.cuda_graphs and reason:
-        warnings.warn(InputWarning(f"train.cuda_graphs is without effect: {reason}."), stacklevel=5)
-    return Recorded(function, CudaGraphs(model.device)) if config.cuda_graphs and not reason else None
-
-
-def _drawn(shapes: list[tuple[int, int]], generator: Generator) -> list[Tensor]:
-    return [torch.rand(shape, generator=generator, device=generator.device) for shape in shapes]
-
-
-def _parts(batch: RayBatch) -> list[Tensor]:
-    parts = batch.origins, batch.directions, batch.colors, batch.masks
-    return [part for part in parts if part is not None]
-
-
-def _batch_of(parts: tuple[Tensor, ...]) -> RayBatch:
-    return RayBatch(*parts, *[None] * (4 - len(parts)))
-
-
-def _put_gradients(model: Model, gradients: list[Tensor | None]) -> None:
-    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-        parameter.grad = gradient
 
 
 def steps_for(model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> Steps:

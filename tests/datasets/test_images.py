@@ -121,11 +121,11 @@ def test_a_mask_is_what_lies_above_one_half(tmp_path):
 def test_alpha_lays_the_image_over_the_background(tmp_path):
     bgra = np.array([[[0, 0, 200, 0], [0, 0, 200, 255], [0, 0, 200, 102]]], np.uint8)
     (tmp_path / "a.png").write_bytes(encoded(bgra, ".png"))
-    image, mask = read_rgba(tmp_path / "a.png", np.array([0.0, 1.0, 0.0]))
+    image, alpha = read_rgba(tmp_path / "a.png", np.array([0.0, 1.0, 0.0]))
     assert image.tolist() == [[[0, 255, 0], [200, 0, 0], [80, 153, 0]]]
-    assert mask.tolist() == [[False, True, False]]
+    assert alpha.tolist() == [[0, 255, 102]]
 
 
-def test_an_image_without_alpha_has_no_mask(tmp_path):
+def test_an_image_without_alpha_has_none(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(noise(), ".png"))
     assert read_rgba(tmp_path / "a.png", np.ones(3))[1] is None

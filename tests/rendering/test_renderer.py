@@ -6,7 +6,7 @@ import torch
 from neus.geometry.poses import rotation_from_vector
 from neus.geometry.rays import intersect_sphere
 from neus.rendering.density import LaplaceDensity
-from neus.rendering.renderer import RendererConfig, render_rays, section_ends
+from neus.rendering.renderer import RendererConfig, render_rays, render_sections, section_ends
 from tests.rendering.closed_forms import FINE, Plane, Sphere, Turned, fields_of, in_ball, no_shading, rays_towards
 
 RADIUS = 0.5
@@ -256,3 +256,18 @@ def test_colors_are_differentiable_in_radius_and_sharpness():
     seen.opacity.sum().backward()
     assert radius.grad > 0, "a larger sphere covers more of rays that pass it"
     assert sharpness.grad < 0, "a sharper one less"
+
+
+def test_a_long_section_before_a_surface_is_not_a_wall_in_the_air():
+    # Distances to what bulges bend upwards along a ray: the slope in the middle of the way would tell most rays to be inside at its end.
+    origins, directions = sphere_rays()
+    fields = fields_of(Sphere(RADIUS))
+    enters, leaves, _ = intersect_sphere(origins, directions, RADIUS)
+    ends = enters - 0.03
+    before = render_sections(fields, origins, directions, torch.stack([ends - 1.0, ends], dim=-1))
+    assert before.opacity.max() < 1e-2
+    steps = torch.linspace(0.0, 0.05, 26)
+    through = torch.cat([(ends - 1.0).unsqueeze(-1), ends.unsqueeze(-1) + steps], dim=-1)
+    seen = render_sections(fields, origins, directions, through)
+    assert seen.opacity.min() > 0.99
+    assert (seen.t - enters).abs().max() < 3e-3 and (leaves > ends + 0.05).all()

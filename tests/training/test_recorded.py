@@ -8,7 +8,7 @@ from neus.errors import InputWarning
 from neus.experiment.build import model_for_scene, placed
 from neus.kernels.dispatch import VARIABLE
 from neus.rendering.distance_cache import DistanceCache
-from neus.training import steps as steps_module
+from neus.training import recorded_steps
 from neus.training.config import MarchConfig
 from neus.training.recorded import Recorded
 from neus.training.trainer import Trainer
@@ -136,8 +136,8 @@ def make_trainer(tiny_config, scene_folder):
 def recorder(monkeypatch):
     """Steps on a CPU are recorded by it."""
     made = Again()
-    monkeypatch.setattr(steps_module, "why_not_recorded", lambda model: "")
-    monkeypatch.setattr(steps_module, "CudaGraphs", lambda device: made)
+    monkeypatch.setattr(recorded_steps, "why_not_recorded", lambda model: "")
+    monkeypatch.setattr(recorded_steps, "CudaGraphs", lambda device: made)
     return made
 
 

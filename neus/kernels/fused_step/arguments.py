@@ -122,7 +122,8 @@ class Scales(NamedTuple):
     `color`, `eikonal`, `mask`, `anchor`, `curvature` are the weights of the terms over the number of what they sum: rays in the
     mask, samples, rays, samples, rays. `huber` and `anchor_width` are the errors up to which the terms of colour and anchor are
     squares. The curvature is told at samples nearer to the surface than `curvature_reach`; where gradients differ by far more than
-    `curvature_edge` it is an edge. Colours of weights up to `negligible` are not asked for.
+    `curvature_edge` it is an edge. Colours of weights up to `negligible` are not asked for. Sections count as no longer than
+    `longest`: so far the slope at their middles holds.
     """
 
     sharpness: np.float32
@@ -133,6 +134,7 @@ class Scales(NamedTuple):
     huber: np.float32
     anchor_width: np.float32
     negligible: np.float32
+    longest: np.float32
     color: np.float32
     eikonal: np.float32
     mask: np.float32

@@ -28,6 +28,7 @@ _COUNTS = ["n_rays", "n_sections"]
     _HUBER,
     _ANCHOR_WIDTH,
     _NEGLIGIBLE,
+    _LONGEST,
     _BY_COLOR,
     _BY_EIKONAL,
     _BY_MASK,
@@ -99,6 +100,7 @@ def weigh(
     in_mask = tl.load(masks + ray, mask=here, other=0.0) > 0.0
     sharpness, cos_anneal = tl.load(scales + _S), tl.load(scales + _COS_ANNEAL)
     epsilon, floor, negligible = tl.load(scales + _EPSILON), tl.load(scales + _FLOOR), tl.load(scales + _NEGLIGIBLE)
+    longest = tl.load(scales + _LONGEST)
     light = tl.full([BLOCK], 1.0, tl.float32)
     end = tl.load(edges + ray * (n_sections + 1), mask=here, other=0.0)
     for section in range(n_sections):
@@ -106,7 +108,8 @@ def weigh(
         end = tl.load(edges + ray * (n_sections + 1) + section + 1, mask=here, other=0.0)
         nx, ny, nz = _channels(normals, i, n_samples, here)
         cosine = dx * nx + dy * ny + dz * nz
-        at_start, at_end, _ = _ends(tl.load(sdf + i, mask=here, other=0.0), cosine, end - start, sharpness, cos_anneal)
+        distance, delta = tl.load(sdf + i, mask=here, other=0.0), tl.minimum(end - start, longest)
+        at_start, at_end, _ = _ends(distance, cosine, delta, sharpness, cos_anneal)
         alpha = (at_start - at_end + epsilon) / (at_start + epsilon)
         alpha = tl.where(alpha < 0.0, 0.0, tl.where(alpha > 1.0, 1.0, alpha))
         tl.store(alphas + i, alpha, mask=here)
@@ -193,6 +196,7 @@ def lose(
     mask, opacity = tl.load(masks + ray, mask=here, other=0.0), tl.load(opacities + ray, mask=here, other=0.0)
     takes_part = mask >= 0.0
     sharpness, cos_anneal = tl.load(scales + _S), tl.load(scales + _COS_ANNEAL)
+    longest = tl.load(scales + _LONGEST)
     epsilon, floor, margin = tl.load(scales + _EPSILON), tl.load(scales + _FLOOR), tl.load(scales + _MARGIN)
     huber, anchor_width = tl.load(scales + _HUBER), tl.load(scales + _ANCHOR_WIDTH)
     by_color, by_mask = tl.load(scales + _BY_COLOR), tl.load(scales + _BY_MASK)
@@ -246,7 +250,8 @@ def lose(
         later += w * by_weight
 
         nx, ny, nz = _channels(normals, i, n_samples, here)
-        cosine, distance, delta = dx * nx + dy * ny + dz * nz, tl.load(sdf + i, mask=here, other=0.0), end - start
+        cosine, distance = dx * nx + dy * ny + dz * nz, tl.load(sdf + i, mask=here, other=0.0)
+        delta = tl.minimum(end - start, longest)
         at_start, at_end, drop = _ends(distance, cosine, delta, sharpness, cos_anneal)
         guarded = at_start + epsilon
         raw = (at_start - at_end + epsilon) / guarded

@@ -29,15 +29,15 @@ def _sigmoid(x):
 
 
 @compiled
-def place_samples(rays: Rays, tile: Tile, first_ray: int, n_rays: int) -> None:
-    """Fills the tile's points, the middles of sections, and the lengths of those."""
+def place_samples(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int) -> None:
+    """Fills the tile's points, the middles of sections, and the lengths that those count for."""
     n_sections = rays.edges.shape[1] - 1
     for r in range(n_rays):
         ray = first_ray + r
         for k in range(n_sections):
             i = r * n_sections + k
             start, end = rays.edges[ray, k], rays.edges[ray, k + 1]
-            tile.deltas[i] = end - start
+            tile.deltas[i] = min(end - start, scales.longest)
             t = start + (end - start) * HALF
             tile.t[i] = t
             for axis in range(3):

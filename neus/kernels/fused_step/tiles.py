@@ -35,7 +35,7 @@ def render_tile(
 ) -> int:
     """The pixels of a tile's rays; returns how many samples were seen."""
     n_sections, surface = rays.edges.shape[1] - 1, networks.surface
-    place_samples(rays, tile, first_ray, n_rays)
+    place_samples(rays, scales, tile, first_ray, n_rays)
     surface_forward(networks.grid, surface, tile, n_rays * n_sections)
     n_seen = weigh(rays, scales, tile, first_ray, n_rays)
     color_forward(
