@@ -117,6 +117,19 @@ def test_images_without_alpha_have_no_masks_and_no_background(written):
     assert largest_pixel_difference(scene, read) < 0.01
 
 
+def test_alpha_is_kept_as_it_is_beside_the_mask(written):
+    _, folder = written
+    assert all(set(np.unique(alpha)) <= {0, 255} for alpha in read_blender(folder).alphas)
+    file = folder / "train" / "r_0.png"
+    pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    pixels[:2, :3, 3] = [[0, 127, 128], [200, 255, 1]]
+    cv2.imwrite(str(file), pixels)
+    read = read_blender(folder)
+    assert read.alphas[0][:2, :3].tolist() == [[0, 127, 128], [200, 255, 1]]
+    assert read.masks[0][:2, :3].tolist() == [[False, False, True], [True, True, False]]
+    assert [alpha.shape for alpha in read.subset([2, 0]).alphas] == [read.masks[v].shape for v in (2, 0)]
+
+
 def test_masks_in_files_of_their_own_are_read(written):
     scene, folder = written
     for view in range(len(scene)):
@@ -124,7 +137,7 @@ def test_masks_in_files_of_their_own_are_read(written):
         cv2.imwrite(str(folder / f"m_{view}.png"), scene.masks[view] * np.uint8(255))
     change_file(folder, lambda t: [frame.update(mask_path=f"m_{view}") for view, frame in enumerate(t["frames"])])
     read = read_blender(folder)
-    assert read.background is None
+    assert read.background is None and read.alphas is None
     assert all(np.array_equal(found, expected) for found, expected in zip(read.masks, scene.masks, strict=True))
     change_frame(folder, mask_path=None)
     with pytest.raises(InputError, match=r"5 of 6 images have an alpha channel or a mask \(r_1\.png has not\)"):

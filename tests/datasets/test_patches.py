@@ -50,6 +50,15 @@ def test_rays_and_colors_are_those_of_single_pixels(scene):
     assert {t.dtype for t in (batch.origins, batch.directions, batch.colors, batch.masks)} == {torch.float32}
 
 
+def test_masks_of_rays_are_the_alpha_channel_where_there_is_one(scene):
+    generator = np.random.default_rng(0)
+    alphas = [generator.integers(0, 256, mask.shape, dtype=np.uint8) for mask in scene.masks]
+    batch = PatchSampler(replace(scene, alphas=alphas)).draw(640, seeded())
+    view, x, y = places(scene, batch)
+    drawn = [float(alphas[v][j, i]) / 255.0 for v, i, j in zip(view.tolist(), x.tolist(), y.tolist(), strict=True)]
+    assert torch.allclose(batch.masks, torch.tensor(drawn))
+
+
 def test_patches_are_squares_of_neighbours_within_one_photograph(scene):
     view, x, y = (p.reshape(-1, 3, 3) for p in places(scene, PatchSampler(scene, patch=3).draw(9 * 500, seeded())))
     assert (view == view[:, :1, :1]).all()
