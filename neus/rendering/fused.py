@@ -22,7 +22,7 @@ from neus.kernels.hash_encode.layout import GridLayout
 from neus.kernels.transfer import sent
 from neus.rendering.density import PUBLISHED_EPSILON
 from neus.rendering.model import Model
-from neus.rendering.renderer import trusted_length
+from neus.rendering.sections import trusted_length
 from neus.rendering.weights import NEGLIGIBLE_WEIGHT, TRANSMITTANCE_FLOOR
 
 # Products run over so many channels at a time; others are filled up with zeros.

@@ -13,11 +13,9 @@ from neus.geometry.intervals import deltas_from_t
 from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import DENSITIES, Density
 from neus.rendering.sampling import Randomness, even_t, outside_t, points_along, upsampled_t
+from neus.rendering.sections import section_ends, trusted_length
 from neus.rendering.weights import composite, composite_alphas, weights_from_alphas
 from neus.settings import at_least, one_of
-
-# How far the slope of a distance holds about a point, scene units: so far as surfaces are flat, or as the blur reaches.
-TRUSTED_LENGTH, TRUSTED_BLURS = 0.04, 4.0
 
 
 @dataclass(frozen=True)
@@ -174,19 +172,6 @@ def render_sections(
     return _shaded(fields, origins, directions, sections, None, 0.0, backdrop, cos_anneal, None, negligible, longest)
 
 
-def trusted_length(sharpness: Tensor) -> Tensor:
-    """(), the length that sections of `render_sections` count for at most, scene units; without gradient.
-
-    Sections may be long where nothing is expected. There the slope at the middle does not hold to the ends: a ray that comes down
-    on a surface would be told to be behind it long before, and a sharp density turns that into a wall in the air. Within a
-    blurred surface the blur itself sets the length.
-
-    >>> trusted_length(torch.tensor([20.0, 1000.0]))
-    tensor([0.2000, 0.0400])
-    """
-    return (TRUSTED_BLURS / sharpness.detach()).clamp_min(TRUSTED_LENGTH)
-
-
 def _shaded(
     fields: Fields,
     origins: Tensor,
@@ -273,29 +258,6 @@ def backdrop_colors(
     points = points_along(origins, directions, t + deltas / 2)
     density, colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
     return composite_alphas(-torch.expm1(-density * deltas), colors)[1]
-
-
-def section_ends(
-    sdf: Tensor, gradients: Tensor, directions: Tensor, deltas: Tensor, cos_anneal: float | Tensor
-) -> tuple[Tensor, Tensor]:
-    """Signed distances at both ends of sections, by the slope of the field at their middles.
-
-    f -/+ cos(theta) delta / 2 with cos(theta) = d . grad f, kept from rising: what leaves a surface is not drawn. Early in
-    training the cosine is mixed with (cos - 1) / 2, which is negative for every ray, so that surfaces may turn towards it
-    (published code; `cos_anneal` is its `cos_anneal_ratio`).
-
-    Args:
-        sdf, deltas: (..., S), at the middles.
-        gradients, directions: (..., S, 3).
-        cos_anneal: in [0, 1].
-
-    Returns:
-        sdf_starts, sdf_ends: (..., S).
-    """
-    cosines = (directions * gradients).sum(-1)
-    early, late = torch.relu(0.5 - 0.5 * cosines), torch.relu(-cosines)
-    half_drops = (early * (1.0 - cos_anneal) + late * cos_anneal) * deltas / 2
-    return sdf + half_drops, sdf - half_drops
 
 
 def _with_background(

@@ -6,7 +6,8 @@ import torch
 from neus.geometry.poses import rotation_from_vector
 from neus.geometry.rays import intersect_sphere
 from neus.rendering.density import LaplaceDensity
-from neus.rendering.renderer import RendererConfig, render_rays, render_sections, section_ends
+from neus.rendering.renderer import RendererConfig, render_rays, render_sections
+from neus.rendering.sections import section_ends
 from tests.rendering.closed_forms import FINE, Plane, Sphere, Turned, fields_of, in_ball, no_shading, rays_towards
 
 RADIUS = 0.5
