@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neus.datasets.depth_fusion import carved, with_silhouettes
 from neus.datasets.lattice_distances import distances_from_values
-from neus.datasets.photo_carving import photo_carved
+from neus.datasets.photo_carving import air_carved, photo_carved
 from neus.datasets.plane_sweep import small_masks, sweep_depths
 from neus.datasets.scene import Scene
 from neus.datasets.visual_hull import BALL_RADIUS, hull_values
@@ -42,8 +42,8 @@ def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[floa
     """A first shape of the object.
 
     The shape is the visual hull of the masks, or without masks the ball that is looked for, less the space that the
-    photographs prove to be empty: by depth, and within masks by colours that contradict a fill. It is made to
-    contain the object: where nothing can be matched the hull stays.
+    photographs prove to be empty: by depth, and by colours that contradict a fill within masks, or matter in the air where
+    there are none. It is made to contain the object: where nothing can be matched the hull stays.
 
     Args:
         scene: with or without masks.
@@ -71,6 +71,8 @@ def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[floa
         masks = small_masks(scene)
         fused = with_silhouettes(values, fused, masks)
         fused = with_silhouettes(fused, photo_carved(fused, is_seen, swept), masks)
+    else:
+        fused = air_carved(fused, is_seen, swept)
     distances = torch.from_numpy(distances_from_values(fused, 2.0 / (resolution - 1)))
     if on_progress:
         on_progress(1.0)

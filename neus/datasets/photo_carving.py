@@ -1,10 +1,16 @@
-"""Hollows that the plane sweep left filled, carved as far as the photographs' colours contradict each other there."""
+"""Space that the plane sweep left filled, carved as far as the photographs' colours contradict each other there.
+
+Hollows of an object with masks, carefully; and without masks the air about it, coarsely.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
 from neus.datasets.depth_fusion import LEAST_PIECE
 from neus.datasets.photo_consistency import Agreement, SkinObserver, color_views
+from neus.datasets.plane_sweep import LONGEST_SIDE
 from neus.datasets.scene import Scene
 
 # Skin is carved that disagrees more than nine tenths of what the sweep has proved to be surface, and never below the least
@@ -21,6 +27,9 @@ LEAST_PROVEN = 200
 # A piece stays carved if its new skin is seen and agrees in this share at least, and disagrees this much less than what
 # was carved: carving ends where views agree by chance, too, but then the skin is ragged and its patches do not agree.
 LEAST_SEEN, LEAST_AGREEING, LARGEST_RATIO = 0.3, 0.6, 0.25
+# Air is carved on a lattice and in photographs so many times coarser: the views see quite different things behind it, and
+# disagree more than this, which edges of paint on a wall hardly do. Narrower ways than a step are such edges all the same.
+AIR_COARSENESS, AIR_LIMIT, AIR_OPENING = 2, 6.0, 1
 
 
 def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarray:
@@ -47,6 +56,36 @@ def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.nda
         return fused
     back = _unproven(SkinObserver(observer.views, len(fused)), carved, removed, blame, limit)
     return _raised(fused, removed & ~back)
+
+
+def air_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarray:
+    """`fused`, raised to positive in the air that a sweep cannot see through: before what has no texture.
+
+    Without masks the shape begins as a ball, and matter left in the air hides a bare wall or a white skull behind it for
+    good. Through a place in the air each view sees something else, so its skin goes, layer by layer, and what is behind
+    it next (Kutulakos & Seitz 2000). What the sweep has seen stays, and so does air before a wholly uniform background.
+
+    Args:
+        fused: (P, P, P), negative inside, after the sweep.
+        is_seen: (P, P, P) bool, where the sweep saw the surface.
+        scene: whose masks, if any, are not looked at.
+    """
+    inside = fused < 0
+    coarse = -(-len(fused) // AIR_COARSENESS)
+    views = color_views(replace(scene, masks=None, alphas=None), LONGEST_SIDE // AIR_COARSENESS)
+    before = _resampled(inside, coarse) > 0.5
+    proven = _resampled(is_seen & inside, coarse) > 0.25
+    after, _ = _carve(SkinObserver(views, coarse), before, proven, AIR_LIMIT)
+    air = ndimage.binary_opening(~before | ~after, iterations=AIR_OPENING)
+    # What the coarse lattice missed goes with what went beside it.
+    air &= ndimage.binary_dilation(air & before, iterations=2)
+    left = _without_specks(inside & (_resampled(air, len(fused)) <= 0.5))
+    return _raised(fused, inside & ~left)
+
+
+def _resampled(volume: np.ndarray, resolution: int) -> np.ndarray:
+    """Shares (P, P, P) of a bool volume between its vertices; the corners stay where they are."""
+    return ndimage.zoom(volume.astype(np.float32), resolution / len(volume), order=1)
 
 
 def _limit(observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray) -> float | None:

@@ -59,13 +59,13 @@ class Agreement:
     n_views: np.ndarray
 
 
-def color_views(scene: Scene) -> list[ColorView]:
-    """The scene's photographs at the size of the sweep."""
+def color_views(scene: Scene, longest_side: int = LONGEST_SIDE) -> list[ColorView]:
+    """The scene's photographs at the size of the sweep, or another."""
     views: list[ColorView] = [None] * len(scene)  # type: ignore[list-item]
 
     def shrink(index: int) -> None:
         camera = scene.camera(index)
-        small = camera.scaled(min(1.0, LONGEST_SIDE / max(camera.width, camera.height)))
+        small = camera.scaled(min(1.0, longest_side / max(camera.width, camera.height)))
         size = (small.width, small.height)
         image = cv2.resize(scene.images[index], size, interpolation=cv2.INTER_AREA).astype(np.float32)
         mean = cv2.blur(image, (3, 3))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neus.datasets.photo_carving import photo_carved
+from neus.datasets.photo_carving import air_carved, photo_carved
 from neus.datasets.scene import Scene
 from neus.geometry.poses import look_at
 from neus.geometry.rays import pixel_centers, rays_from_pixels
@@ -52,7 +52,14 @@ def reflected(points, directions, view):
     return painted(points + 0.8 * directions, seed=view)
 
 
-def photographed(sdf, colors):
+def dome(origins, directions):
+    """A painted room around, seen where nothing is hit; its pattern is as coarse as the photographs are small."""
+    along = (origins * directions).sum(-1)
+    t = (along**2 - origins.square().sum(-1) + 4.0**2).sqrt() - along
+    return painted(0.15 * (origins + t[:, None] * directions))
+
+
+def photographed(sdf, colors, background=None):
     images, masks, poses = [], [], []
     width, height = SIZE
     intrinsics = torch.tensor([[1.6 * height, 0, width / 2], [0, 1.6 * height, height / 2], [0, 0, 1]]).double()
@@ -63,7 +70,7 @@ def photographed(sdf, colors):
         rays = rays_from_pixels(pixel_centers(width, height).reshape(-1, 2), intrinsics, pose)
         origins, directions = (part.float() for part in rays)
         t, hit = first_hits(sdf, origins, directions)
-        image = torch.zeros(len(t), 3, dtype=torch.uint8)
+        image = background(origins, directions) if background else torch.zeros(len(t), 3, dtype=torch.uint8)
         image[hit] = colors((origins + t[:, None] * directions)[hit], directions[hit], view)
         images.append(image.reshape(height, width, 3).numpy())
         masks.append(hit.reshape(height, width).numpy())
@@ -152,3 +159,48 @@ def test_the_order_of_views_and_the_number_of_threads_change_nothing(hollowed, b
     shuffled = photo_carved(*box_start, box_scene.subset(list(reversed(range(N_VIEWS)))))
     # Sums in another order differ by rounding: a vertex may fall on the other side of the limit.
     assert ((shuffled < 0) != (hollowed < 0)).mean() < 1e-3
+
+
+@pytest.fixture(scope="module")
+def ball():
+    """The ball that is looked for, of which a sweep has seen nothing."""
+    values = (GRID.norm(dim=-1) - 0.98).numpy().astype(np.float32)
+    return values, np.zeros(values.shape, dtype=bool)
+
+
+def bare(points, directions, view):
+    """White without any texture, and a little light from above: nothing for a sweep to match."""
+    return (235 + 15 * points[:, 2:]).expand(-1, 3).byte()
+
+
+def test_air_before_a_painted_room_goes_and_a_bare_object_stays(ball):
+    left = air_carved(*ball, photographed(sphere, bare, dome)) < 0
+    radius, z = GRID.norm(dim=-1).numpy(), GRID[..., 2].numpy()
+    # To a coarse step, 0.065 here.
+    assert left[radius < 0.47].all() and left[radius < 0.55].mean() > 0.98
+    # Below, no camera sees what is there.
+    assert left[(radius > 0.7) & (radius < 0.95) & (z > 0)].mean() < 0.4
+
+
+def test_air_before_black_stays_since_nothing_proves_it(ball):
+    left = air_carved(*ball, photographed(sphere, lambda points, directions, view: 0 * bare(points, directions, view)))
+    np.testing.assert_array_equal(left, ball[0])
+
+
+def test_next_to_no_matter_is_no_error():
+    values = (GRID.norm(dim=-1) - 0.02).numpy().astype(np.float32)
+    scene = photographed(sphere, bare, dome)
+    np.testing.assert_array_equal(air_carved(values, np.zeros(values.shape, dtype=bool), scene) < 0, False)
+
+
+def test_a_painted_wall_is_no_air():
+    """Edges of strong paint do not agree to the pixel, least of all on a coarse lattice."""
+    scene = photographed(sphere, lambda points, directions, view: painted(points), dome)
+    values = sphere(GRID).numpy().astype(np.float32)
+    left = air_carved(values, np.zeros(values.shape, dtype=bool), scene)
+    assert (left[values < 0] < 0).mean() > 0.99
+
+
+def test_what_the_sweep_has_seen_is_no_air(ball):
+    values, _ = ball
+    np.testing.assert_array_equal(air_carved(values, values < 0, photographed(sphere, bare, dome)), values)
