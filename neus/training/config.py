@@ -21,7 +21,7 @@ class MarchConfig:
         near_share: of the rays, close around the masks; the rest is anywhere in the sphere.
         growth: from `growth_at` on a batch has so many times `batch_size` rays.
         growth_at: share of the training.
-        first_shape: start from the masks' hull, or without masks from the unit sphere, less what a plane sweep shows to be
+        first_shape: start from the masks' hull, or without masks from the unit sphere, less what photographs show to be
             empty; else from a sphere.
         anchor_weight: of the pull towards the first shape, at the start; it decays.
         anchor_until: share of the training after which the surface is free.
