@@ -3,8 +3,6 @@
 Hollows of an object with masks, carefully; and without masks the air about it, coarsely.
 """
 
-from dataclasses import replace
-
 import numpy as np
 from scipy import ndimage
 
@@ -68,11 +66,11 @@ def air_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarr
     Args:
         fused: (P, P, P), negative inside, after the sweep.
         is_seen: (P, P, P) bool, where the sweep saw the surface.
-        scene: whose masks, if any, are not looked at.
+        scene: without masks.
     """
     inside = fused < 0
     coarse = -(-len(fused) // AIR_COARSENESS)
-    views = color_views(replace(scene, masks=None, alphas=None), LONGEST_SIDE // AIR_COARSENESS)
+    views = color_views(scene, LONGEST_SIDE // AIR_COARSENESS)
     before = _resampled(inside, coarse) > 0.5
     proven = _resampled(is_seen & inside, coarse) > 0.25
     after, _ = _carve(SkinObserver(views, coarse), before, proven, AIR_LIMIT)
