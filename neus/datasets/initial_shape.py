@@ -1,4 +1,4 @@
-"""A first shape of the object from posed photographs, for training to start from: visual hull, carved by plane sweep."""
+"""A first shape of the object from posed photographs, for training to start from: visual hull, carved by depths and colours."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -61,7 +61,8 @@ def air_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarr
 
     Without masks the shape begins as a ball, and matter left in the air hides a bare wall or a white skull behind it for
     good. Through a place in the air each view sees something else, so its skin goes, layer by layer, and what is behind
-    it next (Kutulakos & Seitz 2000). What the sweep has seen stays, and so does air before a wholly uniform background.
+    it next (Kutulakos & Seitz 2000). What the sweep has seen stays unless it is too thin for the coarse lattice, and so does
+    air before a wholly uniform background.
 
     Args:
         fused: (P, P, P), negative inside, after the sweep.

@@ -112,9 +112,9 @@ class SampledSteps:
 
 
 class MarchedSteps:
-    """Patches of all views, cut into few sections where a cache of distances sees the surface; fused where it can be.
+    """Pixels of all views, cut into few sections where a cache of distances sees the surface; fused where it can be.
 
-    The surface starts as the visual hull less what a plane sweep proves to be empty, and is held near it for a while
+    The surface starts as the visual hull less what photographs prove to be empty, and is held near it for a while
     (`TrainConfig.march`): texture that is not learnt yet would push it about.
     """
 
