@@ -20,11 +20,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
 
-from neus.datasets.readers import read_scene  # noqa: E402
-from neus.datasets.synthetic import write_synthetic  # noqa: E402
-from neus.experiment.build import model_for_scene, placed  # noqa: E402
-from neus.experiment.config import read_config  # noqa: E402
 from neus.kernels.fused_step import cpu  # noqa: E402
+from neus.runs.build import model_for_scene, placed  # noqa: E402
+from neus.runs.config import read_config  # noqa: E402
+from neus.scenes.readers import read_scene  # noqa: E402
+from neus.scenes.synthetic import write_synthetic  # noqa: E402
 from neus.training.fused import fused_training_step  # noqa: E402
 from neus.training.optimizer import gradients_are_finite  # noqa: E402
 from neus.training.step import training_step  # noqa: E402

@@ -27,13 +27,7 @@ from gpu_kernels import DEVICE, kernel_times, measured_rates
 from gpu_timing import Report, milliseconds, relative_difference, waits
 from torch import Tensor
 
-from neus.datasets.readers import read_scene
-from neus.datasets.scene import Scene
-from neus.datasets.splits import split_views
-from neus.datasets.synthetic import write_synthetic
 from neus.evaluation.images import psnr
-from neus.experiment.build import build_model, model_for_scene, placed
-from neus.experiment.config import read_config
 from neus.fields.precision import PRECISIONS, products_in
 from neus.files import check_can_write, written_whole
 from neus.geometry.cameras import Camera
@@ -44,6 +38,11 @@ from neus.rendering.marched import MarchedRenderer
 from neus.rendering.model import Model
 from neus.rendering.modes import fastest_renderer, renderer_for
 from neus.rendering.views import render_view
+from neus.runs.build import build_model, model_for_scene, placed
+from neus.runs.config import read_config
+from neus.scenes.readers import read_scene
+from neus.scenes.scene import Scene, split_views
+from neus.scenes.synthetic import write_synthetic
 from neus.training.budget import TimeBudget
 from neus.training.fused import fused_training_step
 from neus.training.optimizer import gradients_are_finite

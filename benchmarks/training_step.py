@@ -21,12 +21,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
 
-from neus.datasets.pixels import RayBatch  # noqa: E402
-from neus.experiment.build import build_model, placed  # noqa: E402
-from neus.experiment.config import read_config  # noqa: E402
 from neus.fields.base import SurfaceSample
 from neus.fields.mlp import in_passes  # noqa: E402
+from neus.runs.build import build_model, placed  # noqa: E402
+from neus.runs.config import read_config  # noqa: E402
 from neus.training.optimizer import build_optimizer, set_learning_rates  # noqa: E402
+from neus.training.pixels import RayBatch  # noqa: E402
 from neus.training.step import LossWeights, training_step  # noqa: E402
 
 # The shared evaluation; the published way, in passes that fit the caches like ours; the published way as published.

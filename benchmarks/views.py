@@ -19,14 +19,14 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from neus.datasets.images import write_picture  # noqa: E402
-from neus.datasets.scene import Scene  # noqa: E402
 from neus.evaluation.images import psnr  # noqa: E402
-from neus.experiment.load import load_model  # noqa: E402
-from neus.experiment.views import scene_of_run  # noqa: E402
 from neus.rendering.model import Model  # noqa: E402
 from neus.rendering.modes import renderer_for  # noqa: E402
 from neus.rendering.views import normal_picture, render_view, rgb_picture  # noqa: E402
+from neus.runs.films import scene_of_run  # noqa: E402
+from neus.runs.load import load_model  # noqa: E402
+from neus.scenes.images import write_picture  # noqa: E402
+from neus.scenes.scene import Scene  # noqa: E402
 
 MODES = ("volume", "shell", "surface")
 PIXELS = 1600 * 1200

@@ -15,7 +15,7 @@ __all__ = ["InputError", "__version__", "load_model", "load_scene"]
 def __getattr__(name: str) -> object:
     # The heavy imports wait until they are needed, so that `neus --help` answers at once.
     if name in ("load_model", "load_scene"):
-        from neus.experiment import load
+        from neus.runs import load
 
         return getattr(load, name)
     raise AttributeError(f"module 'neus' has no attribute {name!r}")

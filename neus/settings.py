@@ -1,4 +1,4 @@
-"""Fields of config dataclasses that know what values make sense; `neus.experiment.config` checks them."""
+"""Fields of config dataclasses that know what values make sense; `neus.runs.config` checks them."""
 
 from dataclasses import field
 from typing import Any

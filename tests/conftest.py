@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from neus.cli.main import main
-from neus.datasets.synthetic import write_synthetic
-from neus.experiment.config import ExperimentConfig, read_config
-from neus.experiment.run_folder import RunFolder
-from neus.experiment.train import train
+from neus.runs.config import ExperimentConfig, read_config
+from neus.runs.run_folder import RunFolder
+from neus.runs.train import train
+from neus.scenes.synthetic import write_synthetic
 
 # Without a GPU Triton's kernels are interpreted. Triton looks at this when it is imported, which nothing above does.
 if not torch.cuda.is_available():

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import neus
-from neus.experiment.config import read_config
 from neus.geometry.rays import near_far_around_center, rays_from_pixels
+from neus.runs.config import read_config
 from neus.training.checkpoint import (
     load_optimizer,
     load_parameters,

@@ -18,7 +18,7 @@ from neus.cli.options import EXIT_INTERRUPTED, add_set_argument, positive_number
 from neus.errors import InputError
 
 if TYPE_CHECKING:
-    from neus.experiment.bench_run import BenchRun
+    from neus.bench.run import BenchRun
 
 EXIT_SOME_FAILED = 1
 
@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Does all runs and writes the table; prints its path last. 1 if some run failed."""
-    from neus.cli.child import Children
-    from neus.experiment.bench import Bench, check_results_path, only_one_in, write_tables
+    from neus.bench.bench import Bench, check_results_path, only_one_in, write_tables
+    from neus.bench.child import Children
 
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out}: is a file, expected a folder.")
@@ -82,9 +82,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _runs(options: argparse.Namespace) -> list[BenchRun]:
     """All that is asked for; seed by seed, so that a table cut short has every scene once."""
-    from neus.experiment.bench import check_distinct, scene_folder
-    from neus.experiment.bench_run import BenchRun
-    from neus.experiment.config import read_config
+    from neus.bench.bench import check_distinct, scene_folder
+    from neus.bench.run import BenchRun
+    from neus.runs.config import read_config
 
     for conf in options.confs:
         read_config(conf, options.overrides)
@@ -107,7 +107,7 @@ def _runs(options: argparse.Namespace) -> list[BenchRun]:
 
 
 def _check_devices(devices: list[str]) -> None:
-    from neus.experiment.build import pick_device
+    from neus.runs.build import pick_device
 
     kinds = {pick_device(device).type for device in devices}
     if len(kinds) > 1 or len(set(devices)) < len(devices):

@@ -27,10 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints what was measured and found, writes picture and numbers; prints their folder last."""
-    from neus.datasets.readers import DatasetConfig
-    from neus.experiment.check import check_scene, read_for_check, summary_lines, write_check
-    from neus.experiment.config import read_config
+    from neus.checks.check import check_scene, read_for_check, summary_lines
     from neus.files import check_can_write
+    from neus.reports.check_picture import write_check
+    from neus.runs.config import read_config
+    from neus.scenes.readers import DatasetConfig
 
     out = options.out or Path(f"check_{options.scene.resolve().name}")
     check_can_write(out / "check.json")

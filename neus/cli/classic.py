@@ -12,8 +12,8 @@ from neus.cli.options import EXIT_INTERRUPTED, OneLineParser
 from neus.errors import InputError
 
 if TYPE_CHECKING:
-    from neus.experiment.config import ExperimentConfig
-    from neus.experiment.run_folder import RunFolder
+    from neus.runs.config import ExperimentConfig
+    from neus.runs.run_folder import RunFolder
 
 # As in NeuS: the resolution of validate_mesh, and frames one way of an interpolation.
 MESH_RESOLUTION, FRAMES = 512, 60
@@ -23,8 +23,8 @@ INTERPOLATION_SCALE = 0.25
 
 def main(arguments: list[str]) -> int:
     """Runs one of NeuS's modes in its folders; returns the exit status."""
-    from neus.experiment.config import read_config
-    from neus.experiment.run_folder import RunFolder
+    from neus.runs.config import read_config
+    from neus.runs.run_folder import RunFolder
 
     parser = OneLineParser(
         prog="exp_runner.py", description="NeuS's own command line; see `exp_runner.py --help` for the verbs."
@@ -62,9 +62,9 @@ def _device(gpu: int) -> str:
 
 
 def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace, device: str) -> int:
-    from neus.experiment.report import report_after_training
-    from neus.experiment.session import Session
-    from neus.experiment.train import train
+    from neus.reports.report import report_after_training
+    from neus.runs.session import Session
+    from neus.runs.train import train
 
     # NeuS keeps every checkpoint. It also writes over an earlier run without asking, which is not copied.
     config = replace(config, train=replace(config.train, keep_checkpoints=0))
@@ -77,8 +77,8 @@ def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namesp
 
 
 def _loaded(config: ExperimentConfig, folder: RunFolder, device: str) -> tuple:
-    from neus.datasets.readers import read_scene
-    from neus.experiment.load import new_model
+    from neus.runs.load import new_model
+    from neus.scenes.readers import read_scene
     from neus.training.checkpoint import load_parameters, read_checkpoint
 
     path = folder.latest_checkpoint()
@@ -91,8 +91,8 @@ def _loaded(config: ExperimentConfig, folder: RunFolder, device: str) -> tuple:
 
 def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float, device: str) -> int:
     from neus.cli.options import Progress
-    from neus.experiment.surface import surface_mesh
     from neus.meshing.files import write_mesh
+    from neus.meshing.of_model import surface_mesh
 
     model, _, iteration = _loaded(config, folder, device)
     out = folder.path / "meshes" / f"{iteration:08d}.ply"
@@ -105,9 +105,9 @@ def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float
 
 def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: int, device: str) -> int:
     from neus.cli.options import Progress, check_views
-    from neus.experiment.views import write_frames
     from neus.rendering.modes import fastest_renderer
     from neus.rendering.paths import between
+    from neus.runs.films import write_frames
 
     model, scene, iteration = _loaded(config, folder, device)
     check_views([start, end], len(scene))

@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the page; prints its path."""
-    from neus.experiment.compare import write_comparison
     from neus.files import check_can_write
+    from neus.reports.compare import write_comparison
 
     if options.out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--out {options.out}: expected a file ending in .html.")

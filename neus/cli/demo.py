@@ -36,22 +36,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Makes scene, model, mesh, orbit and picture; prints the Chamfer distance and, last, the path of the picture."""
-    from neus.datasets.images import write_picture
-    from neus.datasets.readers import read_scene
-    from neus.datasets.synthetic import MILLIMETRES_PER_UNIT, write_synthetic
-    from neus.experiment.config import read_config, shipped_conf
-    from neus.experiment.demo import DemoResult, Stages, compare_with_truth, comparison_picture
-    from neus.experiment.report import report_after_training
-    from neus.experiment.run_folder import RunFolder
-    from neus.experiment.session import Session
-    from neus.experiment.surface import surface_mesh
-    from neus.experiment.time_plan import TimePlan
-    from neus.experiment.train import train
-    from neus.experiment.views import write_frames
     from neus.files import written_whole
     from neus.meshing.clean import largest_component
     from neus.meshing.files import in_world, write_mesh
+    from neus.meshing.of_model import surface_mesh
     from neus.rendering.paths import orbit
+    from neus.reports.report import report_after_training
+    from neus.reports.six_sides import prepare_drawing
+    from neus.runs.config import read_config, shipped_conf
+    from neus.runs.films import write_frames
+    from neus.runs.run_folder import RunFolder
+    from neus.runs.session import Session
+    from neus.runs.time_plan import TimePlan
+    from neus.runs.train import train
+    from neus.scenes.images import write_picture
+    from neus.scenes.readers import read_scene
+    from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, write_synthetic
+    from neus.workflows.demo import DemoResult, Stages, compare_with_truth, comparison_picture
 
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out}: is a file, expected a folder.")
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         config, dataset=replace(config.dataset, data_dir=str(folder)), train=replace(config.train, seed=options.seed)
     )
     session = Session(options.command)
-    plan = TimePlan(TRAINING_MINUTES, time.monotonic())
+    plan = TimePlan(TRAINING_MINUTES, time.monotonic(), prepare=prepare_drawing)
     trainer = train(config, run_folder, overwrite=True, device=options.device, plan=plan, session=session)
     if trainer.stopped:
         return EXIT_INTERRUPTED

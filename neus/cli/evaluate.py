@@ -16,7 +16,7 @@ from neus.cli.options import Progress, add_device_argument, positive_number, who
 from neus.errors import InputError
 
 if TYPE_CHECKING:
-    from neus.experiment.measure_mesh import JudgedMesh
+    from neus.evaluation.of_mesh import JudgedMesh
 
 # Where the depth maps of a BlendedMVS scene lie; SCENE stands for its folder.
 DEPTH_MAPS = Path("SCENE") / "rendered_depth_maps"
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _measurements(options: argparse.Namespace, asked: list[str]) -> Iterator[tuple[str, dict, list[tuple[str, Any]]]]:
     """One after another: what was measured (the end of the file's name), the result, and the rows of its table."""
-    from neus.experiment.evaluate import evaluate_run
+    from neus.workflows.evaluate import evaluate_run
 
     if options.images or not asked:
         with Progress("evaluate", " rays") as progress:
@@ -122,7 +122,7 @@ def _measurements(options: argparse.Namespace, asked: list[str]) -> Iterator[tup
 def _mesh_measurements(
     options: argparse.Namespace, asked: list[str]
 ) -> Iterator[tuple[str, dict, list[tuple[str, Any]]]]:
-    from neus.experiment.measure_mesh import against_depths, against_dtu, against_features, against_truth
+    from neus.evaluation.of_mesh import against_depths, against_dtu, against_features, against_truth
 
     judged = _judged(options)
     if "dtu_root" in asked:
@@ -153,9 +153,10 @@ def _mesh_measurements(
 
 
 def _judged(options: argparse.Namespace) -> "JudgedMesh":
-    from neus.datasets.readers import read_scene
-    from neus.experiment.measure_mesh import judged_mesh, mesh_of_run
-    from neus.experiment.views import scene_of_run
+    from neus.evaluation.of_mesh import judged_mesh
+    from neus.runs.films import scene_of_run
+    from neus.runs.run_folder import mesh_of_run
+    from neus.scenes.readers import read_scene
 
     scene = None
     if options.run_folder is not None:

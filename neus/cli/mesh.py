@@ -61,13 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Extracts, colours and writes the mesh; prints its path last."""
-    from neus.experiment.load import load_model
-    from neus.experiment.surface import Finish, surface_mesh
-    from neus.experiment.views import scene_of_run
     from neus.files import check_can_write
     from neus.geometry.similarity import scale_of
     from neus.meshing.clean import is_closed
     from neus.meshing.files import SUFFIXES, write_mesh
+    from neus.meshing.of_model import surface_mesh
+    from neus.runs.films import scene_of_run
+    from neus.runs.load import load_model
+    from neus.workflows.finish import Finish
 
     out = (
         options.out

@@ -25,10 +25,10 @@ from neus.cli.options import (
 from neus.errors import InputError
 
 if TYPE_CHECKING:
-    from neus.datasets.scene import Scene
     from neus.geometry.cameras import Camera
     from neus.rendering.modes import VolumeRenderer
     from neus.rendering.shell_renderer import ShellRenderer
+    from neus.scenes.scene import Scene
 
 WHAT = ("photo", "rgb", "normal", "depth", "opacity")
 MODES = ("shell", "volume", "surface")
@@ -79,11 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Renders; prints the path of what was made last."""
-    from neus.datasets.camera_paths import write_camera_path
-    from neus.experiment.load import load_model
-    from neus.experiment.views import scene_of_run, write_frames
     from neus.files import check_can_write
     from neus.rendering.modes import renderer_for
+    from neus.rendering.path_files import write_camera_path
+    from neus.runs.films import scene_of_run, write_frames
+    from neus.runs.load import load_model
 
     out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "render"
     if options.views and out.suffix.lower() == ".mp4":
@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _path(scene: Scene, options: argparse.Namespace, sized: Callable[[Camera], Camera]) -> tuple[list[Camera], float]:
     """The cameras of the film and its frames per second."""
-    from neus.datasets.camera_paths import DEFAULT_FPS, read_camera_path
+    from neus.rendering.path_files import DEFAULT_FPS, read_camera_path
     from neus.rendering.paths import orbit, spiral, through
 
     if options.path:
@@ -169,11 +169,11 @@ def _render_views(
     import numpy as np
     import torch
 
-    from neus.datasets.images import write_picture
-    from neus.experiment.views import pictures_of
     from neus.files import written_whole
     from neus.geometry.similarity import scale_of
     from neus.rendering.views import render_view
+    from neus.runs.films import pictures_of
+    from neus.scenes.images import write_picture
 
     background = torch.zeros(3) if options.alpha else None
     for view in options.views:

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes RUN/report.html; prints its path."""
-    from neus.experiment.report import write_report
+    from neus.reports.report import write_report
 
     print(write_report(options.run_folder, options.seconds, options.data, options.device))
     return 0

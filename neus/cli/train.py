@@ -25,10 +25,10 @@ from neus.cli.options import (
 from neus.errors import InputError
 
 if TYPE_CHECKING:
-    from neus.experiment.config import ExperimentConfig
-    from neus.experiment.run_folder import RunFolder
-    from neus.experiment.session import Session
-    from neus.experiment.time_plan import TimePlan
+    from neus.runs.config import ExperimentConfig
+    from neus.runs.run_folder import RunFolder
+    from neus.runs.session import Session
+    from neus.runs.time_plan import TimePlan
     from neus.training.trainer import Trainer
 
 # As `neus mesh` does.
@@ -73,15 +73,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Trains, extracts the mesh after so many minutes or iterations, and reports; prints the run folder last."""
-    from neus.experiment.report import report_after_training
-    from neus.experiment.run_folder import RunFolder
-    from neus.experiment.session import Session
-    from neus.experiment.time_plan import TimePlan
-    from neus.experiment.train import train
+    from neus.reports.report import report_after_training
+    from neus.reports.six_sides import prepare_drawing
+    from neus.runs.run_folder import RunFolder
+    from neus.runs.session import Session
+    from neus.runs.time_plan import TimePlan
+    from neus.runs.train import train
 
     folder = RunFolder(options.run_folder)
     config = _config(options, folder)
-    plan = None if options.minutes is None else TimePlan(options.minutes, options.started)
+    plan = None
+    if options.minutes is not None:
+        plan = TimePlan(options.minutes, options.started, prepare=prepare_drawing)
     session = Session(options.command, options.started)
     trainer = train(config, folder, options.resume, options.overwrite, options.device, plan=plan, session=session)
     if trainer.stopped:
@@ -98,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace, folder: RunFolder) -> ExperimentConfig:
-    from neus.experiment.config import read_config
+    from neus.runs.config import read_config
     from neus.training.config import with_iterations
 
     if options.conf is None and not options.resume:
@@ -131,8 +134,9 @@ def _config(options: argparse.Namespace, folder: RunFolder) -> ExperimentConfig:
 
 def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None, session: Session) -> None:
     """The surface in RUN/mesh.ply, in world units; a model without any is no reason to fail, its checkpoint is there."""
-    from neus.experiment.surface import Finish, surface_mesh
     from neus.meshing.files import write_mesh
+    from neus.meshing.of_model import surface_mesh
+    from neus.workflows.finish import Finish
 
     resolution, model = plan.resolution if plan else MESH_RESOLUTION, trainer.model.eval()
     try:

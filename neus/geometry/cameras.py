@@ -79,3 +79,10 @@ def project(points: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
     homogeneous = in_camera @ camera.intrinsics.to(points).T
     depth = in_camera[..., 2]
     return homogeneous[..., :2] / depth.clamp_min(1e-12).unsqueeze(-1), depth
+
+
+def projection(camera: Camera) -> np.ndarray:
+    """(3, 4) float32 from points in the scene to homogeneous pixels whose centres are at integers, as OpenCV has it."""
+    shifted = camera.intrinsics.clone()
+    shifted[:2, 2] -= 0.5
+    return (shifted @ invert(camera.camera_to_scene)[:3]).numpy().astype(np.float32)

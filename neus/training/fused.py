@@ -5,7 +5,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neus.datasets.pixels import RayBatch
 from neus.fields.hash_sdf import HashSdf
 from neus.kernels.fused_step.arguments import (
     SUM_ANCHOR,
@@ -30,6 +29,7 @@ from neus.rendering.fused import (
 from neus.rendering.model import Model
 from neus.rendering.sampling import Randomness
 from neus.training.losses import ANCHOR_WIDTH, CURVATURE_EDGE, CURVATURE_STEP, OPACITY_MARGIN, TINY, steps_beside
+from neus.training.pixels import RayBatch
 from neus.training.step import LossWeights, StepTerms
 
 # The kernels' names of `PRECISIONS`.

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from neus.datasets.images import write_picture
-from neus.datasets.scene import Scene
 from neus.errors import InputError
 from neus.meshing.extract import extract_mesh
 from neus.meshing.files import write_mesh
 from neus.rendering.queries import fastest_sdf
 from neus.rendering.views import normal_picture, render_view, rgb_picture
+from neus.scenes.images import write_picture
+from neus.scenes.scene import Scene
 from neus.training.checkpoint import checkpoint_name, checkpoints_in, delete_old_checkpoints, iteration_of
 from neus.training.metrics import MetricsWriter
 from neus.training.step import StepTerms

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from neus.datasets.pixels import RayBatch
 from neus.errors import InputWarning
 from neus.rendering.model import Model
 from neus.training.config import TrainConfig
+from neus.training.pixels import RayBatch
 from neus.training.recorded import CudaGraphs, Recorded
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neus.datasets.pixels import RayBatch
 from neus.rendering.distance_cache import distances_at
 from neus.rendering.model import Model
 from neus.rendering.renderer import RenderedRays
@@ -21,6 +20,7 @@ from neus.training.losses import (
     psnr_of,
     steps_beside,
 )
+from neus.training.pixels import RayBatch
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,6 @@ from typing import Any, Protocol
 import torch
 from torch import Generator, Tensor
 
-from neus.datasets.initial_shape import first_shape
-from neus.datasets.patches import PatchSampler
-from neus.datasets.pixels import RayBatch, ViewOrder, random_rays
-from neus.datasets.scene import Scene
 from neus.errors import InputError, InputWarning
 from neus.kernels.dispatch import runs_compiled
 from neus.kernels.seeds import generator_on
@@ -21,9 +17,13 @@ from neus.rendering.fused import fused_kernels, fused_sdf, takes_tensors, why_no
 from neus.rendering.model import Model
 from neus.rendering.renderer import noise_shapes
 from neus.rendering.sampling import Noise, Randomness
+from neus.scenes.scene import Scene
+from neus.stereo.initial_shape import first_shape
 from neus.training.config import TrainConfig
 from neus.training.first_shape import fit_distances
 from neus.training.fused import fused_training_step
+from neus.training.patches import PatchSampler
+from neus.training.pixels import RayBatch, ViewOrder, random_rays
 from neus.training.recorded_steps import batch_of, drawn, parts_of, put_gradients, recorded_if_asked
 from neus.training.schedules import section_schedule
 from neus.training.step import LossWeights, StepTerms, training_step

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import torch
 
-from neus.datasets.scene import Scene
 from neus.errors import InputError, TrainingDiverged
 from neus.fields.precision import products_in, why_not_precision
 from neus.rendering.memory import release_memory
 from neus.rendering.model import Model
+from neus.scenes.scene import Scene
 from neus.training.budget import Budget, IterationBudget, TimeBudget
 from neus.training.checkpoint import load_optimizer, load_parameters, save_checkpoint
 from neus.training.config import TrainConfig

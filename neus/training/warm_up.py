@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from neus.datasets.scene import Scene
 from neus.rendering.distance_cache import RESOLUTION, DistanceCache
 from neus.rendering.model import Model
+from neus.scenes.scene import Scene
 from neus.training.config import TrainConfig
 from neus.training.optimizer import build_optimizer, set_learning_rates
 from neus.training.steps import MarchedSteps, steps_for

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neus.cli.child import Children, reason_of
+from neus.bench.child import Children, reason_of
 from tests.cli.test_train import assert_one_line
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def wait_until(condition, process, seconds=180):
 def is_training(folder):
     """Whether some process has the training of a run folder in its arguments."""
     lines = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True).stdout.splitlines()
-    return any("neus.cli.child" in x and str(folder) in x and not x.startswith("Z") for x in lines)
+    return any("neus.bench.child" in x and str(folder) in x and not x.startswith("Z") for x in lines)
 
 
 @pytest.mark.slow

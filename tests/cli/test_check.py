@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from neus.datasets.synthetic import write_synthetic
+from neus.scenes.synthetic import write_synthetic
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neus.datasets.readers import read_scene
-from neus.datasets.synthetic import write_synthetic
 from neus.errors import InputError
-from neus.experiment.compare import check_same_photographs
-from neus.experiment.run_folder import RunFolder
-from neus.experiment.train import train
+from neus.reports.compare import check_same_photographs
+from neus.runs.run_folder import RunFolder
+from neus.runs.train import train
+from neus.scenes.readers import read_scene
+from neus.scenes.synthetic import write_synthetic
 from tests.cli.test_report import words_of
 from tests.cli.test_train import assert_one_line
-from tests.evaluation.pages import problems_of
+from tests.reports.pages import problems_of
 
 
 @pytest.fixture(scope="module")

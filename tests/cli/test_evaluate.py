@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import neus
-from neus.experiment.views import scene_of_run
 from neus.rendering.views import render_view
+from neus.runs.films import scene_of_run
 from tests.cli.test_train import assert_one_line
 
 

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import trimesh
 
-from neus.datasets.readers import read_scene
-from neus.datasets.synthetic import world_sdf
 from neus.evaluation.surface import sample_mesh
 from neus.geometry.poses import invert
 from neus.geometry.similarity import scale_of, transform_points
 from neus.meshing.clean import with_faces
 from neus.meshing.extract import extract_mesh
+from neus.scenes.readers import read_scene
+from neus.scenes.synthetic import world_sdf
 from tests.cli.test_train import assert_one_line
-from tests.datasets.layouts import OBJECT_RADIUS, ring_scene, write_blendedmvs
-from tests.datasets.test_pfm import write_pfm
 from tests.evaluation.dtu_layout import DOTS, SCAN, dots, half_observed, write_dtu
 from tests.evaluation.test_depth import sphere_depth
+from tests.scenes.layouts import OBJECT_RADIUS, ring_scene, write_blendedmvs
+from tests.scenes.test_pfm import write_pfm
 
 
 @pytest.fixture(scope="module")

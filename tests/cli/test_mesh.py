@@ -7,7 +7,7 @@ import torch
 import trimesh
 
 import neus
-from neus.experiment.config import config_text
+from neus.runs.config import config_text
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
 from tests.cli.test_train import assert_one_line
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import neus
-from neus.experiment import views as experiment_views
 from neus.geometry.similarity import scale_of
 from neus.rendering.views import render_view, rgb_picture
+from neus.runs import films as experiment_views
 from tests.cli.test_train import assert_one_line
 
 

@@ -9,11 +9,11 @@ import pytest
 import trimesh
 
 from neus.cli import train as train_verb
-from neus.experiment import report
-from neus.experiment.session import read_sessions
+from neus.reports import report
+from neus.runs.session import read_sessions
 from neus.training.metrics import read_metrics
 from tests.cli.test_train import assert_one_line
-from tests.evaluation.pages import problems_of
+from tests.reports.pages import problems_of
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "headless_shell")
 

@@ -15,7 +15,7 @@ import trimesh
 
 from neus.cli import train as train_verb
 from neus.errors import InputError
-from neus.experiment.run_folder import RunFolder
+from neus.runs.run_folder import RunFolder
 from neus.training import checkpoint
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
 from neus.training.metrics import read_metrics
@@ -77,7 +77,7 @@ def test_a_model_without_a_surface_is_warned_of_and_keeps_its_checkpoint(train, 
     def no_surface(*arguments, **options):
         raise InputError("mesh extraction: no surface in the box.")
 
-    monkeypatch.setattr("neus.experiment.surface.surface_mesh", no_surface)
+    monkeypatch.setattr("neus.meshing.of_model.surface_mesh", no_surface)
     status, out, err = train("--iterations", "2")
     assert status == 0 and out[-1] == str(run)
     assert err == ["warning: no mesh.ply is written: mesh extraction: no surface in the box."]

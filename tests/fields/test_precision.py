@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neus.experiment.build import build_model
 from neus.fields.precision import products_in, why_not_precision
 from neus.fields.sdf_network import SdfNetwork, SdfNetworkConfig
+from neus.runs.build import build_model
 from neus.training.losses import eikonal_loss
 
 CPU = torch.device("cpu")

@@ -241,7 +241,7 @@ def test_without_triton_a_gpu_takes_the_reference_with_one_warning(monkeypatch):
 def test_nothing_imports_triton_on_a_cpu():
     program = (
         "import sys, torch\n"
-        "import neus.cli.main, neus.experiment.train\n"
+        "import neus.cli.main, neus.runs.train\n"
         "from neus.kernels.dispatch import kernels_for\n"
         "kernels_for('hash_encode', torch.device('cpu')), kernels_for('march', torch.device('cpu'))\n"
         "assert 'triton' not in sys.modules\n"

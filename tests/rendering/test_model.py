@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neus.experiment.build import build_model
 from neus.fields.background import NerfConfig
 from neus.fields.color_network import ColorNetworkConfig
 from neus.fields.sdf_network import SdfNetworkConfig
 from neus.rendering.model import ModelConfig, in_chunks
 from neus.rendering.renderer import RendererConfig
 from neus.rendering.sphere_tracing import trace
+from neus.runs.build import build_model
 from tests.rendering.closed_forms import in_ball, rays_towards
 
 SMALL = ModelConfig(

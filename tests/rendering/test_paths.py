@@ -166,8 +166,8 @@ def test_paths_without_cameras_or_frames_are_refused():
 
 @pytest.mark.skipif(not (DATA / "dtu_scan65").is_dir(), reason="no DTU scan 65 in ../shared/data")
 def test_the_orbit_of_a_dtu_scan_stays_on_the_side_that_was_photographed():
-    from neus.datasets.idr import read_camera_file
     from neus.geometry.cameras import camera_from_projection
+    from neus.scenes.idr import read_camera_file
 
     files = read_camera_file(DATA / "dtu_scan65" / "cameras_sphere.npz", 49)
     views = [camera_from_projection((w @ s)[:3]) for w, s in zip(files["world_mat"], files["scale_mat"])]

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from neus.experiment.build import build_model
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import look_at
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.rendering import views
 from neus.rendering.renderer import render_rays
 from neus.rendering.views import depth_picture, normal_picture, render_view, rgb_picture
+from neus.runs.build import build_model
 from tests.rendering.closed_forms import FINE, Sphere, fields_of
 from tests.rendering.test_model import SMALL, with_background
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from neus.errors import InputError
-from neus.experiment.build import build_model
 from neus.fields.color_network import ColorNetworkConfig
 from neus.rendering.model import ModelConfig
+from neus.runs.build import build_model
 from neus.training import checkpoint
 from neus.training.checkpoint import (
     checkpoint_name,

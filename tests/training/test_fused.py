@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neus.datasets.pixels import RayBatch
 from neus.fields.background import NerfConfig
 from neus.fields.color_network import ColorNetworkConfig
 from neus.fields.hash_grid import HashGridConfig
@@ -16,6 +15,7 @@ from neus.rendering.fused import fused_sdf, why_not_fused
 from neus.rendering.model import Model, ModelConfig
 from neus.rendering.renderer import RendererConfig
 from neus.training.fused import fused_training_step
+from neus.training.pixels import RayBatch
 from neus.training.step import LossWeights, training_step
 from tests.kernels.forms import HAS_GPU, NEEDS_TRITON, on_gpu
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 import trimesh
 
-from neus.datasets.images import write_picture
-from neus.datasets.readers import read_scene
 from neus.errors import InputError
-from neus.experiment.build import model_for_scene
+from neus.runs.build import model_for_scene
+from neus.scenes.images import write_picture
+from neus.scenes.readers import read_scene
 from neus.training.budget import TimeBudget
 from neus.training.checkpoint import iteration_of
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook

@@ -1,6 +1,6 @@
 import torch
 
-from neus.experiment.build import build_model
+from neus.runs.build import build_model
 from neus.training.optimizer import TABLE_EPSILON, TableAdam, build_optimizer, set_learning_rates
 
 

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neus.datasets.readers import read_scene
 from neus.errors import InputWarning
-from neus.experiment.build import model_for_scene, placed
 from neus.kernels.dispatch import VARIABLE
 from neus.rendering.distance_cache import DistanceCache
+from neus.runs.build import model_for_scene, placed
+from neus.scenes.readers import read_scene
 from neus.training import recorded_steps
 from neus.training.config import MarchConfig
 from neus.training.recorded import Recorded

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from neus.datasets.pixels import random_rays
-from neus.datasets.readers import read_scene
-from neus.experiment.build import build_model
+from neus.runs.build import build_model
+from neus.scenes.readers import read_scene
 from neus.training.losses import color_loss, eikonal_loss, mask_loss, psnr_of
+from neus.training.pixels import random_rays
 from neus.training.step import LossWeights, training_step
 
 

@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neus.datasets.initial_shape import FirstShape
-from neus.datasets.readers import read_scene
 from neus.errors import InputError, InputWarning
-from neus.experiment.build import model_for_scene
 from neus.kernels.dispatch import VARIABLE
 from neus.rendering.distance_cache import DistanceCache
+from neus.runs.build import model_for_scene
+from neus.scenes.readers import read_scene
+from neus.stereo.initial_shape import FirstShape
 from neus.training import steps as steps_module
 from neus.training.checkpoint import read_checkpoint
 from neus.training.config import MarchConfig

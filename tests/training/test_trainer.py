@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from neus.datasets.readers import read_scene
 from neus.errors import InputError
-from neus.experiment.build import model_for_scene
-from neus.experiment.run_folder import RunFolder
-from neus.experiment.train import train
+from neus.runs.build import model_for_scene
+from neus.runs.run_folder import RunFolder
+from neus.runs.train import train
+from neus.scenes.readers import read_scene
 from neus.training import steps as steps_module
 from neus.training import trainer as trainer_module
 from neus.training.checkpoint import checkpoints_in, read_checkpoint
@@ -239,7 +239,7 @@ def test_a_large_finite_gradient_is_not_taken_for_infinite(make_trainer):
 
 
 def test_another_scene_is_not_resumed(tiny_config, tmp_path):
-    from neus.datasets.idr import read_camera_file
+    from neus.scenes.idr import read_camera_file
 
     run = finished_run(tmp_path / "run", tiny_config, ())
     scene = Path(shutil.copytree(tiny_config.dataset.data_dir, tmp_path / "other"))

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from neus.datasets.readers import read_scene
-from neus.experiment.build import model_for_scene
+from neus.runs.build import model_for_scene
+from neus.scenes.readers import read_scene
 from neus.training.budget import TimeBudget
 from neus.training.checkpoint import read_checkpoint
 from neus.training.trainer import Trainer

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from neus.datasets.readers import read_scene
-from neus.experiment.build import model_for_scene
 from neus.kernels.dispatch import VARIABLE
 from neus.rendering.distance_cache import DistanceCache
+from neus.runs.build import model_for_scene
+from neus.scenes.readers import read_scene
 from neus.training.config import MarchConfig
 from neus.training.trainer import Trainer
 from tests.kernels.forms import HAS_GPU, NEEDS_TRITON

@@ -1,7 +1,7 @@
 import torch
 
-from neus.datasets.readers import read_scene
-from neus.experiment.build import model_for_scene
+from neus.runs.build import model_for_scene
+from neus.scenes.readers import read_scene
 from neus.training.trainer import Trainer
 
 

@@ -1,0 +1,68 @@
+"""Plain facts of a scene's views: how much of each the object's sphere and mask take, and where the cameras stand."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neus.geometry.cameras import Camera
+from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
+from neus.scenes.scene import Scene
+
+# Rays along the longer side of each view: shares of pixels to about a hundredth.
+SIDE = 64
+
+
+@dataclass(frozen=True)
+class ViewFacts:
+    """Measures of each view, all (V,), NaN where there is no mask.
+
+    Attributes:
+        mask_share: share of the pixels on the object.
+        sphere_share: share of the pixels whose ray meets the unit sphere.
+        mask_outside: share of the mask's pixels whose ray misses the unit sphere.
+        distance: of the camera from the centre of the unit sphere, scene units.
+        off_center: angle between viewing axis and the direction to that centre, degrees.
+        largest_angle: between the directions from that centre to any two cameras, degrees; one number.
+    """
+
+    mask_share: NDArray
+    sphere_share: NDArray
+    mask_outside: NDArray
+    distance: NDArray
+    off_center: NDArray
+    largest_angle: float
+
+
+def view_facts(scene: Scene) -> ViewFacts:
+    """The facts of all views."""
+    n = len(scene)
+    mask_share, sphere_share, mask_outside = (np.full(n, np.nan) for _ in range(3))
+    for view in range(n):
+        camera = scene.camera(view)
+        small = camera.scaled(min(1.0, SIDE / max(camera.width, camera.height)))
+        meets = _meets_sphere(small)
+        sphere_share[view] = meets.mean()
+        if scene.masks is not None:
+            mask = scene.masks[view]
+            mask_share[view] = mask.mean()
+            shrunk = cv2.resize(mask.astype(np.uint8) * 255, (small.width, small.height), interpolation=cv2.INTER_AREA)
+            if mask.any():
+                mask_outside[view] = shrunk[~meets].sum(dtype=np.float64) / max(shrunk.sum(dtype=np.float64), 1.0)
+    centers = scene.camera_to_scene[:, :3, 3].numpy()
+    distance = np.linalg.norm(centers, axis=-1)
+    toward = centers / np.maximum(distance, 1e-12)[:, None]
+    axes = torch.nn.functional.normalize(scene.camera_to_scene[:, :3, 2], dim=-1).numpy()
+    off_center = np.degrees(np.arccos(np.clip(-(toward * axes).sum(-1), -1.0, 1.0)))
+    largest = float(np.degrees(np.arccos(np.clip((toward @ toward.T).min(), -1.0, 1.0))))
+    return ViewFacts(mask_share, sphere_share, mask_outside, distance, off_center, largest)
+
+
+def _meets_sphere(camera: Camera) -> NDArray:
+    """(H, W) bool: whether the rays through the pixels' centres meet the unit sphere ahead of the camera."""
+    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2).to(camera.intrinsics)
+    origins, directions = rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene)
+    _, leaves, meets = intersect_sphere(origins, directions, 1.0)
+    return (meets & (leaves > 0)).reshape(camera.height, camera.width).numpy()

@@ -1,1 +1,0 @@
-"""Readers of posed images; each returns a `Scene`."""

@@ -1,0 +1,175 @@
+"""Two runs of one scene side by side on one page."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neus.errors import InputError
+from neus.files import written_whole
+from neus.rendering.modes import fastest_renderer
+from neus.reports.contact_sheet import SheetView, sheet_of
+from neus.reports.error_map import color_error, error_picture
+from neus.reports.gathered import RunGathered
+from neus.reports.page import duration, figure, page, paragraph, section, sheet, table
+from neus.reports.report import gathered, mesh_of_run, onlooker
+from neus.reports.report_sections import curve_charts, error_scale, figures_of, mesh_rows
+from neus.reports.six_sides import six_sides, upright_extent
+from neus.runs.config import config_as_dict
+from neus.runs.films import scene_of_run
+from neus.runs.load import load_model
+from neus.runs.run_folder import RunFolder
+from neus.scenes.scene import Scene
+
+
+def write_comparison(
+    run_a: Path, run_b: Path, out: Path, seconds: float, data: Path | None = None, device: str = "auto"
+) -> Path:
+    """Writes a page that shows two runs of one scene side by side, and returns its path.
+
+    Args:
+        run_a, run_b: run folders.
+        out: the page.
+        seconds: for the pictures of each run.
+        data: the scene's folder, if it has moved.
+        device: as `--device`.
+
+    Raises:
+        InputError: one of them is no run, their scenes differ, or the page cannot be written.
+    """
+    folders = (run_a, run_b)
+    if run_a.resolve() == run_b.resolve():
+        raise InputError(f"{run_a} and {run_b}: one and the same run; give two.")
+    for folder in folders:
+        RunFolder(folder).latest_checkpoint()
+        RunFolder(folder).facts()
+    scenes = [scene_of_run(folder, data) for folder in folders]
+    check_same_photographs(folders, scenes)
+    models = [load_model(folder, device=device) for folder in folders]
+    runs = [gathered(folder, model, scene, seconds) for folder, model, scene in zip(folders, models, scenes)]
+    masked = all(run.config.train.mask_weight > 0 for run in runs)
+    views = common_views(*runs)
+    width = min(run.views[0].photograph.shape[1] for run in runs)
+    sheets = [sheet_of(fastest_renderer(model), scene, views, width, masked) for model, scene in zip(models, scenes)]
+    names = short_names(folders)
+    sections = [
+        table([_psnr_row(*sheets), *comparison_rows(*runs)], ("", f"A: {names[0]}", f"B: {names[1]}")),
+        section("Views", *(_view(a, b) for a, b in zip(*sheets)), error_scale()),
+        section("Meshes", *_meshes(runs, scenes, models, seconds)),
+        section("Curves", curve_charts([("A", runs[0].metrics), ("B", runs[1].metrics)])),
+        section("Settings that differ", _settings(runs)),
+    ]
+    with written_whole(out) as beside:
+        beside.write_text(page(f"{names[0]} and {names[1]}", f"A: {run_a}   B: {run_b}", sections), encoding="utf-8")
+    return out
+
+
+def check_same_photographs(folders: tuple[Path, Path], scenes: list[Scene]) -> None:
+    """InputError unless both scenes are the same photographs; frames and regions of interest may differ."""
+    a, b = scenes
+    if a.names != b.names:
+        difference = f"{len(a)} and {len(b)} views" if len(a) != len(b) else "other names of views"
+    elif not np.array_equal(a.images[0], b.images[0]):
+        difference = f"another photograph {a.names[0]}"
+    else:
+        return
+    raise InputError(
+        f"{folders[0]} and {folders[1]}: of different scenes ({a.source} and {b.source}: {difference}); "
+        "compare two runs of one scene."
+    )
+
+
+def common_views(a: RunGathered, b: RunGathered) -> list[int]:
+    """Views to show of both: those that both held out, else that one did, else any."""
+    both = set(a.facts["held_out_views"]) & set(b.facts["held_out_views"])
+    shown = [view.view for view in a.views]
+    held_out = [view for view in shown if view in both] or sorted(both)[: len(shown)]
+    return held_out or shown
+
+
+def short_names(folders: tuple[Path, Path]) -> tuple[str, str]:
+    """The folders' own names, with their parents' if those are alike.
+
+    >>> short_names((Path("/runs/one/run"), Path("/runs/two/run")))
+    ('one/run', 'two/run')
+    """
+    a, b = (folder.resolve() for folder in folders)
+    depth = 1
+    while a.parts[-depth:] == b.parts[-depth:]:
+        depth += 1
+    return "/".join(a.parts[-depth:]), "/".join(b.parts[-depth:])
+
+
+def comparison_rows(a: RunGathered, b: RunGathered) -> list[tuple[str, str, str]]:
+    """Numbers of both runs: (what, of A, of B)."""
+    rows = []
+    means = [run.evaluation["mean"] if run.evaluation else {} for run in (a, b)]
+    for name in dict.fromkeys([*means[0], *means[1]]):
+        rows.append(
+            (f"evaluation: {name}", *(f"{mean[name]:.4g}" if name in mean else "not measured" for mean in means))
+        )
+    rows.append(("iterations", f"{a.iteration:,}", f"{b.iteration:,}"))
+    rows.append(("training time", *map(_training_time, (a, b))))
+    measures = [dict(mesh_rows(run.mesh.facts)) if run.mesh else {} for run in (a, b)]
+    for name in measures[0] or measures[1]:
+        rows.append((f"mesh: {name}", *(of.get(name, "no mesh") for of in measures)))
+    return rows
+
+
+def settings_that_differ(a: dict[str, Any], b: dict[str, Any], within: str = "") -> list[tuple[str, str, str]]:
+    """Settings of two confs that are not alike, by their whole names.
+
+    >>> settings_that_differ({"train": {"seed": 0, "end_iter": 5}}, {"train": {"seed": 1, "end_iter": 5}})
+    [('train.seed', '0', '1')]
+    """
+    rows = []
+    for key in dict.fromkeys([*a, *b]):
+        one, other = a.get(key, "not there"), b.get(key, "not there")
+        if isinstance(one, dict) and isinstance(other, dict):
+            rows += settings_that_differ(one, other, f"{within}{key}.")
+        elif one != other:
+            rows.append((f"{within}{key}", str(one), str(other)))
+    return rows
+
+
+def _psnr_row(a: list[SheetView], b: list[SheetView]) -> tuple[str, str, str]:
+    what = f"PSNR of the {len(a)} views below" if len(a) > 1 else "PSNR of the view below"
+    return what, *(f"{np.mean([view.psnr for view in views]):.2f} dB" for views in (a, b))
+
+
+def _settings(runs: list[RunGathered]) -> str:
+    rows = settings_that_differ(*(config_as_dict(run.config) for run in runs))
+    return table(rows, ("", "A", "B")) if rows else paragraph("None.")
+
+
+def _training_time(run: RunGathered) -> str:
+    seconds = sum(s.get("seconds", {}).get("training", 0.0) for s in run.sessions)
+    return duration(seconds) if seconds else "not recorded"
+
+
+def _view(a: SheetView, b: SheetView) -> str:
+    first = figure(a.photograph, f"view {a.view} ({a.name})", "a")
+    between = error_picture(color_error(a.render, b.render))
+    second = figure(between, "difference of the two renders, same scale", "a")
+    of_a = [part.replace("<figcaption>", "<figcaption>A: ") for part in figures_of(a, "b")]
+    of_b = [part.replace("<figcaption>", "<figcaption>B: ") for part in figures_of(b, "b")]
+    return sheet([first, *of_a, second, *of_b])
+
+
+def _meshes(runs: list[RunGathered], scenes: list[Scene], models: list, seconds: float) -> list[str]:
+    """Both meshes from six sides, at the same scale, if both are there; else the one that is."""
+    if not all(run.mesh for run in runs):
+        parts = [
+            sheet([figure(picture, f"{name}: {side}") for side, picture in run.mesh.sides.items()], "six")
+            if run.mesh
+            else paragraph(f"{name}: {run.no_mesh}.")
+            for name, run in zip("AB", runs)
+        ]
+        return parts
+    meshes = [mesh_of_run(run.folder, model, seconds)[0] for run, model in zip(runs, models)]
+    seen_from = onlooker(scenes[0])
+    corners = np.concatenate([upright_extent(mesh, *seen_from) for mesh in meshes])
+    return [
+        sheet([figure(picture, f"{name}: {side}") for side, picture in drawn.items()], "six")
+        for name, drawn in ((n, six_sides(mesh, *seen_from, extent=corners)) for n, mesh in zip("AB", meshes))
+    ] + [paragraph("Both at one scale; red is the inside, seen through a hole.")]

@@ -1,0 +1,163 @@
+"""The report of a run: what was run, where time went, how it learnt, what it sees, its mesh; one page, RUN/report.html."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+
+from neus.errors import InputError
+from neus.evaluation.mesh_facts import mesh_facts
+from neus.files import written_whole
+from neus.geometry.similarity import scale_of
+from neus.meshing.cost import measured_mesh_cost
+from neus.meshing.files import in_world
+from neus.meshing.of_model import surface_mesh
+from neus.rendering.model import Model
+from neus.rendering.paths import common_up
+from neus.reports.contact_sheet import fitting_sheet
+from neus.reports.gathered import MeshShown, RunGathered
+from neus.reports.page import duration, page
+from neus.reports.report_sections import report_sections
+from neus.reports.six_sides import six_sides
+from neus.runs.films import scene_of_run
+from neus.runs.load import load_model
+from neus.runs.run_folder import RunFolder, read_evaluation
+from neus.runs.session import Session, read_sessions
+from neus.scenes.scene import Scene
+from neus.training.checkpoint import iteration_of
+from neus.training.metrics import read_metrics
+
+FILE = "report.html"
+# What a report made on request may take for its pictures; seconds.
+SECONDS_ON_REQUEST = 40.0
+# One at the end of a training: a share of what that took, within these seconds.
+SHARE_AFTER_TRAINING, LEAST_AFTER_TRAINING, MOST_AFTER_TRAINING = 0.1, 0.3, 6.0
+# Of that, for the views, and for a mesh if the run has written none.
+VIEWS_SHARE, MESH_SHARE = 0.6, 0.4
+# A mesh for six small pictures need not be finer.
+FINEST_QUICK_MESH = 192
+
+
+def write_report(
+    folder: Path, seconds: float = SECONDS_ON_REQUEST, data: Path | None = None, device: str = "auto"
+) -> Path:
+    """Makes RUN/report.html anew and returns its path.
+
+    Args:
+        folder: a run.
+        seconds: for the pictures, which get smaller and fewer to fit.
+        data: the scene's folder, if it has moved.
+        device: as `--device`.
+
+    Raises:
+        InputError: no run, no scene, or a folder that cannot be written.
+    """
+    RunFolder(folder).latest_checkpoint()
+    RunFolder(folder).facts()
+    scene = scene_of_run(folder, data)
+    return _write(gathered(folder, load_model(folder, device=device), scene, seconds))
+
+
+def report_after_training(folder: Path, model: Model, session: Session, seconds: float | None = None) -> Path | None:
+    """The same from what training still holds in memory; whatever goes wrong is said in one line and loses nothing.
+
+    Args:
+        folder, model, session: of the training that has ended.
+        seconds: for the pictures; a small share of what the training took if None.
+
+    Returns:
+        RUN/report.html, or None if it could not be made.
+    """
+    try:
+        if seconds is None:
+            share = SHARE_AFTER_TRAINING * sum(session.record["seconds"].values())
+            seconds = min(max(share, LEAST_AFTER_TRAINING), MOST_AFTER_TRAINING)
+        scene = session.scene or scene_of_run(folder)
+        return _write(gathered(folder, model.eval(), scene, seconds))
+    except Exception as error:  # noqa: BLE001 the training is finished and saved: a page must not take that away
+        said = " ".join(str(error).split()) or type(error).__name__
+        print(f"warning: no {FILE} is written ({said}); the run is whole. Try `neus report {folder}`.", file=sys.stderr)
+        return None
+
+
+def gathered(folder: Path, model: Model, scene: Scene, seconds: float) -> RunGathered:
+    """Everything that the report of a run shows.
+
+    Args:
+        folder: the run's.
+        model: its newest, in evaluation mode.
+        scene: all views.
+        seconds: for rendering the views and extracting a mesh, if there is none.
+    """
+    started, run = time.monotonic(), RunFolder(folder)
+    facts, config, checkpoint = run.facts(), run.config(), run.latest_checkpoint()
+    candidates = facts["held_out_views"] or list(range(len(scene)))
+    views = fitting_sheet(model, scene, candidates, VIEWS_SHARE * seconds, config.train.mask_weight > 0)
+    mesh, no_mesh = mesh_of_run(folder, model, MESH_SHARE * seconds)
+    shown = None if mesh is None else shown_mesh(mesh, scene, "mesh.ply" if not no_mesh else no_mesh)
+    metrics = folder / "metrics.jsonl"
+    return RunGathered(
+        folder=folder,
+        facts=facts,
+        config=config,
+        iteration=iteration_of(checkpoint),
+        sessions=read_sessions(folder),
+        metrics=read_metrics(metrics) if metrics.is_file() else [],
+        evaluation=read_evaluation(folder, checkpoint.name),
+        views=views,
+        mesh=shown,
+        no_mesh=no_mesh,
+        world_per_scene=scale_of(scene.scene_to_world),
+        seconds=time.monotonic() - started,
+    )
+
+
+def mesh_of_run(folder: Path, model: Model, seconds: float) -> tuple[trimesh.Trimesh | None, str]:
+    """RUN/mesh.ply, or else a quick mesh of the model if that fits in the time; and what there is to say of it.
+
+    Returns:
+        The mesh in world units or None, and a remark: empty for RUN/mesh.ply.
+    """
+    path = folder / "mesh.ply"
+    if path.is_file():
+        mesh = trimesh.load(path, process=False)
+        if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces):
+            return mesh, ""
+        return None, f"{path.name} holds no faces; `neus mesh {folder}` extracts it anew"
+    cost = measured_mesh_cost(model, seconds)
+    resolution = cost.resolution_within(seconds, FINEST_QUICK_MESH)
+    if cost.seconds(resolution) > 2 * seconds:
+        return None, f"no mesh yet; one of {resolution}^3 would take {duration(cost.seconds(resolution))}"
+    try:
+        mesh = surface_mesh(model, resolution)
+    except InputError as error:
+        return None, f"no mesh: {error}"
+    return in_world(
+        mesh, model.scene_to_world
+    ), f"extracted for this page at {resolution}^3; `neus mesh` makes a finer one"
+
+
+def shown_mesh(mesh: trimesh.Trimesh, scene: Scene, origin: str) -> MeshShown:
+    """Measures and pictures of a mesh in world units."""
+    return MeshShown(mesh_facts(mesh), six_sides(mesh, *onlooker(scene)), origin)
+
+
+def onlooker(scene: Scene) -> tuple[NDArray, NDArray]:
+    """Up, and from the object to where most cameras are, (3,) each, along world axes."""
+    cameras = [scene.camera(v) for v in range(len(scene))]
+    rotation = np.asarray(scene.scene_to_world[:3, :3]) / scale_of(scene.scene_to_world)
+    front = np.mean([np.asarray(camera.center) for camera in cameras], axis=0)
+    return rotation @ np.asarray(common_up(cameras)), rotation @ front
+
+
+def _write(run: RunGathered) -> Path:
+    title = f"{Path(run.facts['scene']).name}: {run.folder.resolve().name}"
+    last = run.sessions[-1] if run.sessions else {}
+    when = f", {last['began'][:16].replace('T', ' ')} UTC" if "began" in last else ""
+    path = run.folder / FILE
+    with written_whole(path) as beside:
+        beside.write_text(page(title, f"NeuS training report{when}", report_sections(run)), encoding="utf-8")
+    return path

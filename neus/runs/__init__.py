@@ -1,0 +1,1 @@
+"""A run on disk: config, build, load, session, train, time plan."""

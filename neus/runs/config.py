@@ -1,0 +1,262 @@
+"""Confs: HOCON files with NeuS's sections and keys, to checked dataclasses and back."""
+
+import difflib
+import math
+import re
+import sys
+import types
+import typing
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyhocon import ConfigFactory, ConfigTree, HOCONConverter
+from pyhocon.exceptions import ConfigException
+from pyparsing import ParseBaseException
+
+from neus.errors import InputError
+from neus.fields.hash_grid import HashGridConfig
+from neus.rendering.model import ModelConfig
+from neus.scenes.readers import DatasetConfig
+from neus.training.config import TrainConfig
+
+# The word in old confs that stands for the name of the scene.
+CASE_PLACEHOLDER = "CASE_NAME"
+_INCLUDE = re.compile(r'^\s*include\s+(?:required\s*\(\s*)?(?:file\s*\(\s*)?"([^"]+)"', re.MULTILINE)
+# A table of so many rows for each level fills 2 GiB with two features and 16 levels.
+MAX_LOG2_TABLE_SIZE = 24
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GeneralConfig:
+    """Conf section `general`.
+
+    Attributes:
+        base_exp_dir: run folder of NeuS's own command line.
+        recording: kept for old confs; what is recorded now is the conf and the versions.
+    """
+
+    base_exp_dir: str = "./exp/CASE_NAME"
+    recording: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """A whole conf."""
+
+    general: GeneralConfig = field(default_factory=GeneralConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+
+def shipped_conf(name: str) -> Path:
+    """The file of one of the project's own confs, in the checkout or where `pip install` put it."""
+    in_checkout = Path(__file__).resolve().parents[2] / "confs" / name
+    return in_checkout if in_checkout.is_file() else Path(sys.prefix) / "share" / "neus" / "confs" / name
+
+
+def read_config(path: Path, overrides: list[str] = (), case: str = "") -> ExperimentConfig:
+    """The conf in a HOCON file, checked.
+
+    Args:
+        path: the file; `include "other.conf"` in it is relative to its folder.
+        overrides: `section.key=value` each, as given to `--set`; later ones win.
+        case: takes the place of CASE_NAME everywhere.
+
+    Raises:
+        InputError: missing, malformed, a key that is unknown (the nearest known one is named), a value of the wrong
+            type or out of range.
+    """
+    path = Path(path)
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.conf")], 1)
+        hint = f" Did you mean {path.parent / near[0]}?" if near else " The project's own are in confs/."
+        raise InputError(f"{path}: no such conf file.{hint}")
+    try:
+        text = path.read_text(encoding="utf-8")
+        _check_includes(path, text, (path.resolve(),))
+        tree = ConfigFactory.parse_string(text, basedir=str(path.parent.resolve()))
+    except (ConfigException, ParseBaseException, UnicodeDecodeError, OSError, AttributeError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: malformed conf ({reason[:120]}); expected HOCON, as in confs/wmask.conf.") from error
+    if not isinstance(tree, ConfigTree):
+        raise InputError(f"{path}: a list, expected sections as in confs/wmask.conf.")
+    for override in overrides:
+        change = _parsed_override(override)
+        section_from_dict(ExperimentConfig, change.as_plain_ordered_dict(), f"--set {override}", ())
+        tree = ConfigTree.merge_configs(tree, change)
+    return config_from_dict(_with_case(tree.as_plain_ordered_dict(), case), str(path))
+
+
+def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
+    """The checked conf in a plain dictionary; `source` is named in errors. Inverse of `config_as_dict`."""
+    config = section_from_dict(ExperimentConfig, content, source, ())
+    _check_together(config, source)
+    return config
+
+
+def config_text(config: ExperimentConfig) -> str:
+    """The conf as HOCON, every key written out."""
+    return HOCONConverter.to_hocon(ConfigFactory.from_dict(config_as_dict(config))) + "\n"
+
+
+def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
+    """InputError for an included conf that is not there, which pyhocon would pass over, or that includes itself."""
+    for name in _INCLUDE.findall(text):
+        included = (path.parent / name).resolve()
+        if included in within:
+            raise InputError(f'{path}: include "{name}" leads back to itself; remove one of the includes.')
+        if "://" in name or "*" in name or "?" in name:
+            continue
+        if not included.is_file():
+            raise InputError(
+                f'{path}: include "{name}": no such file; the name is taken from the folder of {path.name}.'
+            )
+        _check_includes(included, included.read_text(encoding="utf-8"), (*within, included))
+
+
+def _with_case(value: Any, case: str) -> Any:
+    """The same settings with CASE_NAME replaced in every text, those of included files as well."""
+    if isinstance(value, dict):
+        return {key: _with_case(v, case) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_with_case(v, case) for v in value]
+    return value.replace(CASE_PLACEHOLDER, case) if case and isinstance(value, str) else value
+
+
+def _parsed_override(text: str) -> ConfigTree:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip() or not value.strip():
+        raise InputError(f"--set {text}: expected section.key=value, for example --set train.end_iter=2000.")
+    try:
+        return ConfigFactory.parse_string(f"{key.strip()} = {value.strip()}")
+    except (ConfigException, ParseBaseException) as error:
+        raise InputError(f"--set {text}: not a HOCON value; quote text, write lists as [1, 2].") from error
+
+
+def section_from_dict(cls: type[T], content: Any, source: str, path: tuple[str, ...]) -> T:
+    """A config dataclass from nested dictionaries, each key known, each value of its type and in its range.
+
+    Args:
+        cls: the dataclass.
+        content: its fields; sections are dictionaries.
+        source: named first in errors.
+        path: of this section in the conf.
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"{source}: {'.'.join(path)}: found {content!r}, expected a section {{ ... }}.")
+    known = {f.name: f for f in fields(cls)}
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for raw_key, value in content.items():
+        key = raw_key.strip('"')
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+            hint = f"did you mean {'.'.join((*path, near[0]))}?" if near else f"known here: {', '.join(known)}."
+            raise InputError(f"{source}: unknown key {'.'.join((*path, key))}; {hint}")
+        place = ".".join((*path, key))
+        if is_dataclass(hints[key]):
+            values[key] = section_from_dict(hints[key], value, source, (*path, key))
+        else:
+            values[key] = _in_range(_converted(value, hints[key], source, place), known[key].metadata, source, place)
+    return cls(**values)
+
+
+def _converted(value: Any, hint: Any, source: str, place: str) -> Any:
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        return tuple(_converted(v, item, source, place) for v in (value if isinstance(value, list) else [value]))
+    if isinstance(hint, types.UnionType):
+        hint = next(t for t in typing.get_args(hint) if t is not type(None))
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is float and is_number:
+        return float(value)
+    if hint is int and is_number and float(value).is_integer():
+        return int(value)
+    if hint is str and isinstance(value, str) or hint is bool and isinstance(value, bool):
+        return value
+    expected = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "text"}[hint.__name__]
+    raise InputError(f"{source}: {place} = {value!r}, expected {expected}.")
+
+
+def _in_range(value: Any, rules: typing.Mapping[str, Any], source: str, place: str) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{source}: {place} = {value}, expected a finite number.")
+    if "minimum" in rules and value < rules["minimum"]:
+        raise InputError(f"{source}: {place} = {value}, expected at least {rules['minimum']}.")
+    if "choices" in rules and value not in rules["choices"]:
+        near = difflib.get_close_matches(value, rules["choices"], 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InputError(f"{source}: {place} = {value!r}, expected one of {', '.join(rules['choices'])}.{hint}")
+    return value
+
+
+def _check_grid(grid: HashGridConfig, place: str, fewest_levels: int) -> None:
+    if grid.n_levels < fewest_levels:
+        raise InputError(f"{place}.n_levels = {grid.n_levels}, expected at least {fewest_levels}.")
+    if grid.finest_resolution < grid.base_resolution:
+        raise InputError(
+            f"{place}.finest_resolution = {grid.finest_resolution}, expected at least "
+            f"base_resolution = {grid.base_resolution}."
+        )
+    if grid.log2_table_size > MAX_LOG2_TABLE_SIZE:
+        raise InputError(
+            f"{place}.log2_table_size = {grid.log2_table_size}, expected at most "
+            f"{MAX_LOG2_TABLE_SIZE}; it is a power of two, 18 is 262144 rows."
+        )
+
+
+def _check_together(config: ExperimentConfig, source: str) -> None:
+    """Settings that only make sense with each other."""
+    model = config.model
+    sdf, color, renderer = model.sdf_network, model.rendering_network, model.neus_renderer
+    is_hash = model.surface == "hash"
+    section, n_features = ("hash_sdf", model.hash_sdf.n_features) if is_hash else ("sdf_network", sdf.d_out - 1)
+    if n_features != color.d_feature:
+        raise InputError(
+            f"{source}: model.{section} gives {n_features} features (d_out - 1{' and those of color_grid' if is_hash else ''}), "
+            f"model.rendering_network.d_feature expects {color.d_feature}; make d_feature {n_features}."
+        )
+    d_in = 9 if color.mode == "idr" else 6
+    if color.d_in != d_in:
+        raise InputError(f"{source}: model.rendering_network.d_in = {color.d_in}, mode {color.mode} takes {d_in}.")
+    fixed = [("sdf_network.d_in", sdf.d_in, 3), ("rendering_network.d_out", color.d_out, 3)]
+    fixed += [
+        ("nerf.d_in", model.nerf.d_in, 4),
+        ("nerf.d_in_view", model.nerf.d_in_view, 3),
+        ("nerf.use_viewdirs", model.nerf.use_viewdirs, True),
+    ]
+    for place, found, expected in fixed:
+        if found != expected:
+            raise InputError(f"{source}: model.{place} = {found}, expected {expected}.")
+    _check_grid(model.hash_sdf.grid, f"{source}: model.hash_sdf.grid", 1)
+    _check_grid(model.hash_sdf.color_grid, f"{source}: model.hash_sdf.color_grid", 0)
+    n_encoded = sdf.d_in * (1 + 2 * sdf.multires)
+    for layer in sdf.skip_in:
+        if not 0 < layer < sdf.n_layers or sdf.d_hidden <= n_encoded:
+            raise InputError(
+                f"{source}: model.sdf_network.skip_in = {list(sdf.skip_in)} needs layers 1 to {sdf.n_layers - 1} "
+                f"and d_hidden above {n_encoded}, found {sdf.d_hidden}."
+            )
+    if model.nerf.D - 1 in model.nerf.skips:
+        raise InputError(
+            f"{source}: model.nerf.skips = {list(model.nerf.skips)}: no layer follows layer {model.nerf.D - 1}; make D larger."
+        )
+    if renderer.n_importance % renderer.up_sample_steps:
+        raise InputError(
+            f"{source}: model.neus_renderer.n_importance = {renderer.n_importance} does not divide by up_sample_steps = "
+            f"{renderer.up_sample_steps}; choose a multiple."
+        )
+
+
+def config_as_dict(config: ExperimentConfig) -> dict[str, Any]:
+    """The conf as plain numbers, text, lists and dictionaries, as a checkpoint keeps it; inverse of `config_from_dict`."""
+    return _plain(asdict(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return list(value) if isinstance(value, tuple) else value

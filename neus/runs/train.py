@@ -1,0 +1,162 @@
+"""A whole training run: conf and scene in, checkpoints, metrics and pictures out."""
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neus.checks.check import warn_of_findings
+from neus.errors import InputError
+from neus.runs.build import scene_facts, suited_to_scene
+from neus.runs.config import ExperimentConfig, config_as_dict
+from neus.runs.load import new_model
+from neus.runs.run_folder import RunFolder
+from neus.runs.session import FAILED, FINISHED, STOPPED, Session, device_name
+from neus.runs.time_plan import SECONDS_BETWEEN_CHECKPOINTS, TimePlan
+from neus.scenes.readers import read_scene
+from neus.scenes.scene import split_views
+from neus.training.checkpoint import read_checkpoint
+from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
+from neus.training.metrics import MetricsWriter
+from neus.training.trainer import Hook, Trainer
+
+
+def train(
+    config: ExperimentConfig,
+    run: RunFolder,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    extra_hooks: Sequence[Hook] = (),
+    plan: TimePlan | None = None,
+    session: Session | None = None,
+) -> Trainer:
+    """Trains, from the start or from the newest checkpoint, until the end or Ctrl-C; the state is saved either way.
+
+    Args:
+        config: with `dataset.data_dir` and `dataset.holdout` as they are to be used.
+        run: where everything is written.
+        resume: go on from the newest checkpoint of `run`.
+        overwrite: replace an earlier run in that folder.
+        device: as `--device`.
+        extra_hooks: called after each iteration, after the usual ones.
+        plan: train as long as it says, in place of `train.end_iter` iterations; there are no pictures and meshes on the way
+            then, since nobody knows how long they take.
+        session: notes what this call does, in RUN/sessions.jsonl; a new one if None.
+
+    Returns:
+        The trainer as it stopped; `stopped` tells whether that was before the end.
+
+    Raises:
+        InputError: something wrong with scene, conf or folder; nothing is written then.
+        TrainingDiverged: numbers were not finite again and again.
+    """
+    session = session or Session()
+    with session.stage("reading the scene"), session.noting_warnings():
+        scene = session.scene = read_scene(Path(config.dataset.data_dir), config.dataset)
+        if not resume:
+            warn_of_findings(scene)
+    training_views, held_out = split_views(len(scene), config.dataset.holdout)
+    config = suited_to_scene(config, scene)
+    model = new_model(config, scene, device)
+    time_budget = plan.new_budget(config.train.end_iter) if plan else None
+    trainer = Trainer(model, scene.subset(training_views), config.train, time_budget=time_budget)
+    facts = {
+        "scene": str(Path(config.dataset.data_dir).resolve()),
+        "format": scene.format,
+        "n_views": len(scene),
+        "view_names": scene.names,
+        "training_views": training_views,
+        "held_out_views": held_out,
+        "seed": config.train.seed,
+    }
+    if resume:
+        path = run.latest_checkpoint()
+        content = read_checkpoint(path)
+        check_same_scene(content, facts, model.scene_to_world, path)
+        trainer.load(content, path)
+    run.prepare(config, facts, resume, overwrite)
+    session.record |= {"device": device_name(model.device), "from_iteration": trainer.iteration}
+    session.save(run.path)
+    extra = {"config": config_as_dict(config), "scene": scene_facts(model), "run": facts}
+    every_seconds = SECONDS_BETWEEN_CHECKPOINTS if plan else float("inf")
+    checkpoints = CheckpointHook(run.checkpoints, lambda path: trainer.save(path, extra), every_seconds)
+    writer = MetricsWriter(run.path, trainer.iteration)
+    progress = TimeProgressHook(trainer) if plan else ProgressHook(trainer)
+    trainer.on_message, trainer.on_recovery = progress.message, checkpoints.forget_after
+    hooks = [progress, MetricsHook(writer), checkpoints]
+    # The plan first: it may move the end, on which all others must agree.
+    hooks = (
+        [plan, *hooks]
+        if plan
+        else [*hooks, ValidationHook(run.path, trainer.scene, training_views), MeshHook(run.path)]
+    )
+    try:
+        with stopping_on_signals(trainer), session.noting_warnings():
+            with session.stage("preparing: kernels, first shape"):
+                if plan:
+                    plan.begin(trainer, checkpoints)
+                trainer.begin()
+            with session.stage("training"):
+                trainer.run([*hooks, *extra_hooks])
+        session.record["state"] = STOPPED if trainer.stopped else FINISHED
+    except BaseException:
+        session.record["state"] = FAILED
+        raise
+    finally:
+        progress.close()
+        writer.close()
+        _note_end(session, trainer, run)
+    if trainer.stopped:
+        path = checkpoints.save_now(trainer)
+        print(f"stopped after iteration {trainer.iteration}; saved {path}; go on with --resume")
+    return trainer
+
+
+def _note_end(session: Session, trainer: Trainer, run: RunFolder) -> None:
+    session.record["iteration"] = trainer.iteration
+    if trainer.recoveries:
+        session.warn(f"Numbers were not finite {trainer.recoveries} times; training went back and took smaller steps.")
+    with suppress(InputError):  # a full disk is said by what it keeps from being written first
+        session.save(run.path)
+
+
+def check_same_scene(content: dict[str, Any], facts: dict[str, Any], scene_to_world: Tensor, path: Path) -> None:
+    """InputError if a checkpoint was trained on other views or in another frame; its folder may have moved."""
+    if "neus" not in content:
+        return  # a published checkpoint does not say
+    before, frame = content["neus"].get("run", facts), content["neus"]["scene"]["scene_to_world"]
+    for what in ("view_names", "training_views"):
+        if before.get(what) != facts[what]:
+            raise InputError(
+                f"{path}: trained on other {what.replace('_', ' ')} ({len(before.get(what) or [])}) than the scene in "
+                f"{facts['scene']} has now ({len(facts[what])}); resume with the same scene and --holdout."
+            )
+    if not torch.allclose(frame, scene_to_world):
+        raise InputError(
+            f"{path}: trained on a scene with another scale matrix than the one in {facts['scene']}; give the scene it was trained on."
+        )
+
+
+@contextmanager
+def stopping_on_signals(trainer: Trainer) -> Iterator[None]:
+    """Ctrl-C (or a termination signal) ends training after the present iteration; a second Ctrl-C ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        trainer.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

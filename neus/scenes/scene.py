@@ -1,0 +1,207 @@
+"""A scene: posed images, masks, and the way from its frame to the world."""
+
+import math
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neus.errors import InputError, InputWarning
+from neus.geometry.cameras import Camera
+from neus.geometry.similarity import is_similarity, scale_of
+
+# NeuS extracts its mesh in a box slightly larger than the unit sphere.
+BOX_HALF_SIDE = 1.01
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Posed images of one object, which lies inside the unit sphere of the scene frame.
+
+    Attributes:
+        images: V arrays (H, W, 3) uint8 RGB; sizes may differ.
+        masks: V arrays (H, W) bool, True on the object, or None.
+        intrinsics: (V, 3, 3) float64, pixel centres at +0.5.
+        camera_to_scene: (V, 4, 4) float64, x right, y down, z forward.
+        scene_to_world: (4, 4) float64 similarity; world is the data set's own unit (millimetres for DTU).
+        names: V names, for messages and files.
+        box: (2, 3) float64, the corners in scene units within which the mesh is looked for.
+        background: (3,) RGB in [0, 1] that fills the images behind the object, or None where it is real.
+        source: the folder the scene was read from.
+        format: the name of the reader.
+        alphas: V arrays (H, W) uint8 where the images tell how much of each pixel the object covers, 255 for all of it; or None.
+    """
+
+    images: list[np.ndarray]
+    masks: list[np.ndarray] | None
+    intrinsics: Tensor
+    camera_to_scene: Tensor
+    scene_to_world: Tensor
+    names: list[str]
+    box: Tensor = field(
+        default_factory=lambda: BOX_HALF_SIDE * torch.tensor([[-1.0] * 3, [1.0] * 3], dtype=torch.float64)
+    )
+    background: Tensor | None = None
+    source: Path = Path()
+    format: str = ""
+    alphas: list[np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def camera(self, view: int) -> Camera:
+        """The camera of one view."""
+        height, width = self.images[view].shape[:2]
+        return Camera(self.intrinsics[view], self.camera_to_scene[view], width, height)
+
+    def image(self, view: int) -> Tensor:
+        """(H, W, 3) float32 RGB in [0, 1] of one view."""
+        return torch.from_numpy(self.images[view]).float() / 255.0
+
+    def mask(self, view: int) -> Tensor | None:
+        """(H, W) bool mask of one view, or None."""
+        return None if self.masks is None else torch.from_numpy(self.masks[view])
+
+    def subset(self, views: list[int]) -> "Scene":
+        """The same scene with only some of its views."""
+        return replace(
+            self,
+            images=[self.images[v] for v in views],
+            masks=None if self.masks is None else [self.masks[v] for v in views],
+            alphas=None if self.alphas is None else [self.alphas[v] for v in views],
+            intrinsics=self.intrinsics[views],
+            camera_to_scene=self.camera_to_scene[views],
+            names=[self.names[v] for v in views],
+        )
+
+
+def split_views(n_views: int, holdout: int) -> tuple[list[int], list[int]]:
+    """Training views and held-out views: every `holdout`-th view, beginning with the first, is kept out; 0 keeps none.
+
+    >>> split_views(5, 2)
+    ([1, 3], [0, 2, 4])
+    """
+    if holdout < 0:
+        raise InputError(f"--holdout {holdout}: expected 0 (none) or K > 1 to keep every K-th view out of training.")
+    held_out = list(range(0, n_views, holdout)) if holdout else []
+    training = [v for v in range(n_views) if v not in set(held_out)]
+    if not training:
+        raise InputError(f"--holdout {holdout} keeps out all {n_views} views; use a larger number, or 0 for none.")
+    return training, held_out
+
+
+def checked(scene: Scene, allow_inside: bool = False) -> Scene:
+    """The scene itself, once it is known to make sense.
+
+    Args:
+        scene: as a reader made it.
+        allow_inside: accept cameras inside the unit sphere (`dataset.camera_outside_sphere = false`).
+
+    Raises:
+        InputError: counts or sizes that differ, numbers that are not finite, a scene_to_world that is no similarity,
+            masks without a single object pixel, a camera inside the unit sphere or one that cannot see it.
+    """
+    if not scene.images:
+        raise InputError(f"{scene.source}: no images found; expected at least one readable image.")
+    _check_counts(scene)
+    _check_matrices(scene)
+    if scene.masks is not None:
+        _check_masks(scene)
+    for view in range(len(scene)):
+        _check_camera(scene, view, allow_inside)
+    return scene
+
+
+def _check_counts(scene: Scene) -> None:
+    for what in ("intrinsics", "camera_to_scene", "names"):
+        if len(getattr(scene, what)) != len(scene.images):
+            raise InputError(
+                f"{scene.source}: {len(getattr(scene, what))} {what} but {len(scene.images)} images; "
+                "expected one for each image. Remove the extra ones or re-export the cameras."
+            )
+
+
+def _check_matrices(scene: Scene) -> None:
+    for view, name in enumerate(scene.names):
+        pose, intrinsics = scene.camera_to_scene[view], scene.intrinsics[view]
+        where = f"{scene.source}: view {view} ({name})"
+        for what, matrix in (("intrinsics", intrinsics), ("pose", pose)):
+            if not torch.isfinite(matrix).all():
+                raise InputError(f"{where}: its {what} holds NaN or infinity; re-export the cameras.")
+        focal = intrinsics.diagonal()[:2]
+        if not (focal > 0).all():
+            raise InputError(
+                f"{where}: focal lengths {focal.tolist()}, expected positive numbers of pixels; re-export the cameras."
+            )
+        if not is_similarity(pose) or abs(float(torch.linalg.det(pose[:3, :3])) - 1.0) > 1e-2:
+            raise InputError(
+                f"{where}: its pose is not a rotation and a translation (it scales, shears or mirrors); "
+                "re-export the cameras."
+            )
+    if not torch.isfinite(scene.scene_to_world).all() or scale_of(scene.scene_to_world) < 1e-12:
+        raise InputError(
+            f"{scene.source}: the scale matrix is singular or not finite; re-export it as scale and translation."
+        )
+    if not is_similarity(scene.scene_to_world):
+        raise InputError(
+            f"{scene.source}: the scale matrix stretches its axes differently; "
+            "expected one scale, a rotation and a translation."
+        )
+
+
+def _check_masks(scene: Scene) -> None:
+    if len(scene.masks) != len(scene.images):
+        raise InputError(
+            f"{scene.source}: {len(scene.masks)} masks but {len(scene.images)} images; "
+            "give one mask for each image, or remove the masks."
+        )
+    for view, (image, mask) in enumerate(zip(scene.images, scene.masks, strict=True)):
+        if image.shape[:2] != mask.shape:
+            raise InputError(
+                f"{scene.source}: mask of view {view} ({scene.names[view]}) is {mask.shape[1]}x{mask.shape[0]} pixels "
+                f"but its image {image.shape[1]}x{image.shape[0]}; export the mask at the size of the image."
+            )
+    shares = [float(mask.mean()) for mask in scene.masks]
+    if max(shares) == 0.0:
+        raise InputError(
+            f"{scene.source}: all {len(shares)} masks are black; expected the object in white (above 127). "
+            "Invert them if they are inverted, or remove them to train without masks."
+        )
+    if min(shares) == 1.0:
+        warnings.warn(
+            f"{scene.source}: all masks are white, so they tell nothing; train without masks (confs/womask.conf).",
+            InputWarning,
+            stacklevel=3,
+        )
+    elif black := [scene.names[v] for v, share in enumerate(shares) if share == 0.0]:
+        warnings.warn(
+            f"{scene.source}: {len(black)} masks are black ({', '.join(black[:4])}); is the object out of sight there?",
+            InputWarning,
+            stacklevel=3,
+        )
+
+
+def _check_camera(scene: Scene, view: int, allow_inside: bool) -> None:
+    camera, name = scene.camera(view), scene.names[view]
+    distance = float(camera.center.norm())
+    if distance < 1.0:
+        if allow_inside:
+            return
+        raise InputError(
+            f"{scene.source}: the camera of view {view} ({name}) is {distance:.3f} from the centre, inside the unit "
+            "sphere of the object; make the region of interest smaller, or set dataset.camera_outside_sphere = false."
+        )
+    width, height = float(camera.width), float(camera.height)
+    corners = torch.tensor([[0.0, 0.0, 1.0], [width, 0.0, 1.0], [0.0, height, 1.0], [width, height, 1.0]])
+    rays = torch.nn.functional.normalize(corners.double() @ torch.linalg.inv(camera.intrinsics).T, dim=-1)
+    half_field_of_view = float(torch.arccos(rays[:, 2].clamp(-1, 1)).max())
+    angle_to_center = math.acos(max(-1.0, min(1.0, float(-(camera.center / distance) @ camera.forward))))
+    if angle_to_center - math.asin(1.0 / distance) > half_field_of_view:
+        raise InputError(
+            f"{scene.source}: the camera of view {view} ({name}) looks {math.degrees(angle_to_center):.0f} degrees "
+            "away from the object's unit sphere and cannot see it; check that poses look along +z and belong to these "
+            "images, or drop the view."
+        )

@@ -1,0 +1,1 @@
+"""Geometry from several images: visual hull, plane sweep, fusion, carving, matches."""

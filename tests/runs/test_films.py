@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neus.errors import InputError
+from neus.geometry.cameras import Camera
+from neus.rendering.views import RenderedView
+from neus.runs import films as views
+from neus.runs.films import pictures_of, scene_of_run, write_video
+
+
+def test_a_run_knows_its_scene(trained_run, scene_folder):
+    scene = scene_of_run(trained_run)
+    assert len(scene) == 4 and scene.source == scene_folder.resolve()
+    assert len(scene_of_run(trained_run, scene_folder)) == 4
+
+
+def test_what_is_not_there_is_asked_for(trained_run, tmp_path):
+    with pytest.raises(InputError, match="give --data SCENE_FOLDER"):
+        scene_of_run(trained_run / "checkpoints" / "ckpt_000006.pth")
+    assert len(scene_of_run(trained_run / "checkpoints" / "ckpt_000006.pth", conf=trained_run / "config.conf")) == 4
+    with pytest.raises(InputError, match="does not say where its scene is; give --data"):
+        scene_of_run(tmp_path)
+    with pytest.raises(InputError, match="none: no such folder"):
+        scene_of_run(trained_run, tmp_path / "none")
+
+
+def test_pictures_by_name():
+    plane = torch.ones(4, 6)
+    seen = RenderedView(torch.zeros(4, 6, 3), plane, 0.5 * plane, plane, plane, torch.zeros(4, 6, 3))
+    camera = Camera(torch.eye(3, dtype=torch.float64), torch.eye(4, dtype=torch.float64), 6, 4)
+    pictures = pictures_of(seen, camera, ["opacity", "rgb", "depth", "normal"])
+    assert list(pictures) == ["opacity", "rgb", "depth", "normal"]
+    assert all(p.shape == (4, 6, 3) and p.dtype == np.uint8 for p in pictures.values())
+    assert (pictures["opacity"] == 128).all() and (pictures["rgb"] == 0).all()
+
+
+def test_an_error_while_rendering_leaves_no_half_film(tmp_path):
+    def frames():
+        yield np.zeros((16, 16, 3), np.uint8)
+        raise InputError("the model fell over.")
+
+    with pytest.raises(InputError, match="fell over"):
+        write_video(tmp_path / "a.mp4", frames(), 16, 16)
+    assert not list(Path(tmp_path).iterdir())
+
+
+def test_a_film_that_the_encoder_cut_short_is_no_film(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "_frames_in", lambda path: 1)
+    with pytest.raises(InputError, match="x.mp4: cannot be written"):
+        write_video(tmp_path / "x.mp4", [np.zeros((32, 32, 3), np.uint8)] * 3, 32, 32)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,265 @@
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+import pytest
+import torch
+
+from neus.errors import InputError, InputWarning
+from neus.geometry.cameras import project
+from neus.geometry.poses import invert
+from neus.geometry.rays import pixel_centers, rays_from_pixels
+from neus.geometry.similarity import transform_points
+from neus.scenes.colmap import read_colmap
+from tests.scenes.layouts import (
+    OBJECT_RADIUS,
+    WORLD,
+    colmap_camera,
+    largest_pixel_difference,
+    ring_scene,
+    smooth_colors,
+    world_to_cameras,
+    write_colmap,
+)
+
+ROOT = Path(__file__).parents[2]
+SIZES = [(40, 30), (32, 24), (30, 40), (40, 30), (40, 30), (32, 24)]
+SIZES_OF_LENSES = [(120, 90), (90, 120), (120, 90)]
+REGION = (WORLD[:3, 3].tolist(), 3.7)
+MODELS = ["PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV"]
+# k1, k2, p1, p2 as far as the model has them, as strong as those of a wide lens.
+DISTORTIONS = {
+    "SIMPLE_RADIAL": (-0.12,),
+    "RADIAL": (-0.1, -0.2),
+    "OPENCV": (-0.15, 0.04, 0.003, -0.002),
+}
+
+
+def square_scene(sizes=SIZES):
+    """Square pixels, which every model can hold."""
+    scene = ring_scene(sizes)
+    scene.intrinsics[:, 1, 1] = scene.intrinsics[:, 0, 0]
+    return scene
+
+
+def surface_points(n_points=300, seed=0):
+    """(P, 3) on the object's sphere, in the world."""
+    points = torch.randn(n_points, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return transform_points(WORLD, OBJECT_RADIUS * torch.nn.functional.normalize(points, dim=-1))
+
+
+@pytest.fixture
+def written(tmp_path):
+    scene = square_scene()
+    return scene, write_colmap(scene, tmp_path / "scene", points=surface_points())
+
+
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "text"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_scene_written_and_read_back_has_the_same_rays(tmp_path, model, binary):
+    scene = square_scene()
+    folder = write_colmap(scene, tmp_path / "scene", model, binary, surface_points())
+    assert len(list((folder / "sparse" / "0").glob("*.bin" if binary else "*.txt"))) >= 3
+    read = read_colmap(folder)
+    assert largest_pixel_difference(scene, read) < 0.01
+    assert read.format == "colmap" and read.names == scene.names
+    for view in range(len(scene)):
+        assert np.array_equal(read.images[view], scene.images[view])
+        assert np.array_equal(read.masks[view], scene.masks[view])
+
+
+def with_distortion(folder, scene, model):
+    """The model of a written scene, its cameras given a lens; its images are then what that lens saw."""
+    reconstruction = pycolmap.Reconstruction(str(folder / "sparse" / "0"))
+    for view in range(len(scene)):
+        lens = colmap_camera(scene.camera(view), model, view + 1, DISTORTIONS[model])
+        reconstruction.cameras[view + 1].params = lens.params
+    reconstruction.write_binary(str(folder / "sparse" / "0"))
+    return reconstruction
+
+
+def place_in_image(image, pixels):
+    """Where in the original image the colours at these pixels (P, 2) come from; inverse of `smooth_colors`."""
+    at = (pixels - 0.5).astype(np.float32)
+    colors = cv2.remap(image.astype(np.float32), at[:, :1], at[:, 1:], cv2.INTER_LINEAR)[:, 0]
+    return (colors[:, :2] - 20) / 200 * [image.shape[1], image.shape[0]]
+
+
+@pytest.mark.parametrize("model", list(DISTORTIONS))
+def test_a_point_seen_through_a_lens_lies_where_our_pinhole_projects_it(tmp_path, model):
+    scene = square_scene(SIZES_OF_LENSES)
+    folder = write_colmap(scene, tmp_path / "scene", model)
+    reconstruction = with_distortion(folder, scene, model)
+    read = read_colmap(folder, *REGION)
+    for view, world_to_camera in enumerate(world_to_cameras(scene)):
+        # Points all over the image: a lens bends little in the middle.
+        every_tenth = pixel_centers(*SIZES_OF_LENSES[view])[::10, ::10].reshape(-1, 2)
+        origins, directions = rays_from_pixels(every_tenth, scene.intrinsics[view], scene.camera_to_scene[view])
+        points = transform_points(WORLD, origins + 3.0 * directions)
+        lens = reconstruction.cameras[view + 1]
+        in_photograph = lens.img_from_cam(transform_points(world_to_camera, points).numpy())
+        ours, _ = project(transform_points(invert(read.scene_to_world), points), read.camera(view))
+        size = torch.tensor([read.camera(view).width, read.camera(view).height])
+        inside = ((ours > 2) & (ours < size - 2)).all(-1).numpy()
+        assert inside.sum() > 70
+        found = place_in_image(read.images[view], ours.numpy()[inside])
+        # Colours are whole numbers: a grey level is 0.6 pixels, so single places are good to about half of that.
+        offsets = found - in_photograph[inside]
+        assert np.abs(offsets).max() < 1.0 and np.abs(offsets.mean(axis=0)).max() < 0.1
+        # The lens moves points by pixels: without undistortion this would not hold.
+        plain, _ = project(transform_points(invert(scene.scene_to_world), points), scene.camera(view))
+        assert np.abs(plain.numpy() - in_photograph).max() > 1.5
+
+
+def test_another_camera_model_is_refused_with_the_remedy(tmp_path):
+    folder = write_colmap(square_scene(), tmp_path / "scene", "OPENCV_FISHEYE")
+    with pytest.raises(InputError, match=r"0\.png: its camera model is OPENCV_FISHEYE.*colmap image_undistorter"):
+        read_colmap(folder, *REGION)
+
+
+def test_unregistered_images_are_named_and_passed_over(written):
+    scene, folder = written
+    shutil.copy(folder / "images" / "0.png", folder / "images" / "blurred.png")
+    with pytest.warns(InputWarning, match=r"images: 1 images have no pose in the model .*\(blurred\.png\)"):
+        read = read_colmap(folder)
+    assert read.names == scene.names
+
+
+def test_a_model_may_lie_in_sparse_or_in_the_folder_itself(written):
+    scene, folder = written
+    for file in (folder / "sparse" / "0").iterdir():
+        file.rename(folder / "sparse" / file.name)
+    (folder / "sparse" / "0").rmdir()
+    assert largest_pixel_difference(scene, read_colmap(folder)) < 0.01
+    for file in (folder / "sparse").iterdir():
+        file.rename(folder / file.name)
+    assert largest_pixel_difference(scene, read_colmap(folder)) < 0.01
+
+
+@pytest.mark.parametrize("n_outliers", [0, 40])
+def test_the_region_found_holds_the_object_whatever_lies_behind_it(tmp_path, n_outliers):
+    scene = square_scene([(40, 30)] * 10)
+    far = torch.randn(n_outliers, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(7)) * 60.0
+    points = surface_points()
+    folder = write_colmap(scene, tmp_path / "scene", points=torch.cat([points, points[:1] + far]))
+    read = read_colmap(folder)
+    center, radius = read.scene_to_world[:3, 3], float(read.scene_to_world[0, 0])
+    assert float((points - center).norm(dim=-1).max()) < radius < 1.3 * OBJECT_RADIUS * float(WORLD[0, 0])
+
+
+def test_a_region_given_is_the_region_used(written):
+    scene, folder = written
+    read = read_colmap(folder, *REGION)
+    torch.testing.assert_close(read.scene_to_world, scene.scene_to_world)
+    torch.testing.assert_close(read.camera_to_scene, scene.camera_to_scene)
+
+
+def test_a_model_without_points_says_what_it_took_for_the_object(tmp_path):
+    scene = square_scene()
+    folder = write_colmap(scene, tmp_path / "scene")
+    with pytest.warns(InputWarning, match="the model has no points.*radius .*Give both to change it"):
+        read = read_colmap(folder)
+    assert largest_pixel_difference(scene, read) < 0.01
+
+
+def test_images_made_smaller_see_the_same(written):
+    scene, folder = written
+    for file in [*(folder / "images").iterdir(), *(folder / "masks").iterdir()]:
+        pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        half = cv2.resize(pixels, (pixels.shape[1] // 2, pixels.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(file), half)
+    read = read_colmap(folder, *REGION)
+    torch.testing.assert_close(2.0 * read.intrinsics[:, :2], scene.intrinsics[:, :2])
+
+
+def test_images_of_another_crop_are_refused(written):
+    scene, folder = written
+    cv2.imwrite(str(folder / "images" / "1.png"), scene.images[1][:, :20])
+    with pytest.raises(InputError, match=r"1\.png: the image is 20x24 pixels but its camera 32x24"):
+        read_colmap(folder)
+
+
+def test_masks_may_carry_the_name_of_the_image_or_its_stem(written):
+    scene, folder = written
+    (folder / "masks" / "1.png.png").rename(folder / "masks" / "1.png")
+    assert np.array_equal(read_colmap(folder).masks[1], scene.masks[1])
+    (folder / "masks" / "1.png").unlink()
+    with pytest.raises(InputError, match=r"masks: no mask for the image 1\.png; expected 1\.png\.png or 1\.png"):
+        read_colmap(folder)
+    shutil.rmtree(folder / "masks")
+    assert read_colmap(folder).masks is None
+
+
+def test_a_mask_of_another_size_is_refused(written):
+    _, folder = written
+    cv2.imwrite(str(folder / "masks" / "1.png.png"), np.full((11, 12), 255, np.uint8))
+    with pytest.raises(InputError, match=r"1\.png\.png: the mask is 12x11 pixels but its image 32x24"):
+        read_colmap(folder)
+
+
+def test_images_in_folders_of_their_own_are_found(tmp_path):
+    scene = square_scene()
+    scene = replace(scene, names=[f"camera_{view % 2}/{view}.png" for view in range(len(scene))])
+    read = read_colmap(write_colmap(scene, tmp_path / "scene", points=surface_points()))
+    order = [scene.names.index(name) for name in read.names]
+    assert sorted(order) == list(range(6))
+    assert largest_pixel_difference(scene.subset(order), read) < 0.01
+
+
+def test_what_is_missing_is_named(written, tmp_path):
+    _, folder = written
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        read_colmap(tmp_path / "nowhere")
+    (folder / "images" / "2.png").unlink()
+    with pytest.raises(InputError, match=r"2\.png: no such image, but the model has a pose for it"):
+        read_colmap(folder)
+    (folder / "images").rename(folder / "photos")
+    with pytest.raises(InputError, match="no images/ folder"):
+        read_colmap(folder)
+    shutil.rmtree(folder / "sparse")
+    with pytest.raises(InputError, match="no COLMAP model"):
+        read_colmap(folder)
+
+
+@pytest.mark.parametrize("file", ["cameras.bin", "images.bin"])
+def test_a_truncated_model_is_refused(written, file):
+    _, folder = written
+    path = folder / "sparse" / "0" / file
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match="not a readable COLMAP model"):
+        read_colmap(folder)
+
+
+def test_the_colours_tell_the_place():
+    y, x = np.mgrid[:90, :120] + 0.5
+    pixels = np.stack([x, y], axis=-1)
+    places = place_in_image(smooth_colors(pixels, 120, 90), pixels.reshape(-1, 2))
+    assert np.abs(places - pixels.reshape(-1, 2)).max() < 0.31
+
+
+MEASURE = """
+import resource, sys
+from neus.scenes.colmap import read_colmap
+scene = read_colmap(sys.argv[1])
+assert len(scene) == 64 and scene.images[0].shape == (1200, 1600, 3)
+unit = 1 if sys.platform == "darwin" else 1024
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30)
+"""
+
+
+@pytest.mark.slow
+def test_64_distorted_views_of_two_megapixels_load_below_one_and_a_half_gigabytes(tmp_path):
+    scene = square_scene([(16, 12)] * 64)
+    scene.intrinsics[:, :2] *= 100.0
+    scene = replace(scene, masks=None, names=[f"{view}.jpg" for view in range(64)])
+    large = replace(scene, images=[np.zeros((1200, 1600, 3), np.uint8)] * 64)
+    folder = write_colmap(large, tmp_path / "scene", "OPENCV")
+    with_distortion(folder, large, "OPENCV")
+    done = subprocess.run([sys.executable, "-c", MEASURE, str(folder)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1.5

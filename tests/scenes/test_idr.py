@@ -1,0 +1,262 @@
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from neus.errors import InputError
+from neus.geometry.cameras import project
+from neus.scenes.idr import read_camera_file, read_idr
+from tests.scenes.layouts import largest_pixel_difference, ring_scene, world_points, write_idr
+
+ROOT = Path(__file__).parents[2]
+DTU = ROOT.parent / "shared/data/dtu_scan65"
+SIZES = [(40, 30), (32, 24), (30, 40), (40, 30)]
+
+
+@pytest.fixture
+def written(tmp_path):
+    scene = ring_scene(SIZES)
+    return scene, write_idr(scene, tmp_path / "scene")
+
+
+def change_cameras(folder, name="cameras_sphere.npz", **changes):
+    """Replace matrices of the camera file; None removes one."""
+    with np.load(folder / "cameras_sphere.npz") as archive:
+        matrices = dict(archive)
+    matrices.update(changes)
+    np.savez(folder / name, **{k: m for k, m in matrices.items() if m is not None})
+
+
+def test_a_scene_written_and_read_back_has_the_same_rays_and_pixels(written):
+    scene, folder = written
+    read = read_idr(folder)
+    assert largest_pixel_difference(scene, read) < 0.01
+    torch.testing.assert_close(read.scene_to_world, scene.scene_to_world)
+    assert read.format == "idr" and read.source == folder
+    for view in range(len(scene)):
+        assert np.array_equal(read.images[view], scene.images[view])
+        assert np.array_equal(read.masks[view], scene.masks[view])
+
+
+def test_pixels_lie_half_a_pixel_beyond_those_of_the_projection_matrix(written):
+    # NeuS projects with world_mat onto integer pixel centres.
+    scene, folder = written
+    points = world_points(scene)
+    with np.load(folder / "cameras_sphere.npz") as archive:
+        homogeneous = points.numpy() @ archive["world_mat_2"][:3, :3].T + archive["world_mat_2"][:3, 3]
+    expected = homogeneous[:, :2] / homogeneous[:, 2:] + 0.5
+    in_scene = (points - scene.scene_to_world[:3, 3]) / scene.scene_to_world[0, 0]
+    pixels, _ = project(in_scene, read_idr(folder).camera(2))
+    np.testing.assert_allclose(pixels.numpy(), expected, atol=1e-6)
+
+
+def test_views_are_matched_in_the_order_people_count(tmp_path):
+    scene = ring_scene([(40, 30)] * 12)
+    folder = write_idr(scene, tmp_path)
+    for view in range(12):
+        (folder / "image" / f"{view:03d}.png").rename(folder / "image" / f"{view + 1}.png")
+        cv2.imwrite(str(folder / "image" / f"{view + 1}.png"), np.full((30, 40, 3), view * 20, np.uint8))
+    read = read_idr(folder)
+    assert read.names == [f"{view}.png" for view in range(1, 13)]
+    assert [image[0, 0, 0] for image in read.images] == [view * 20 for view in range(12)]
+
+
+def test_masks_are_optional_and_both_names_of_the_folders_are_known(written):
+    scene, folder = written
+    (folder / "image").rename(folder / "images")
+    (folder / "mask").rename(folder / "masks")
+    assert len(read_idr(folder).masks) == len(scene)
+    shutil.rmtree(folder / "masks")
+    assert read_idr(folder).masks is None
+
+
+def test_another_camera_file_gives_the_box_of_the_object(written):
+    scene, folder = written
+    smaller = scene.scene_to_world.clone()
+    smaller[:3, :3] *= 0.5
+    smaller[:3, 3] += 0.1 * scene.scene_to_world[0, 0]
+    change_cameras(folder, "object.npz", scale_mat_0=smaller.numpy())
+    box = read_idr(folder, object_cameras="object.npz").box
+    torch.testing.assert_close(box, torch.tensor([[0.1 - 0.505] * 3, [0.1 + 0.505] * 3], dtype=torch.float64))
+
+
+def test_missing_folders_and_files_are_named(written, tmp_path):
+    _, folder = written
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        read_idr(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"other\.npz: no such camera file"):
+        read_idr(folder, object_cameras="other.npz")
+    (folder / "cameras_sphere.npz").unlink()
+    with pytest.raises(InputError, match=r"cameras_sphere\.npz: no such camera file"):
+        read_idr(folder)
+    shutil.rmtree(folder / "image")
+    with pytest.raises(InputError, match="no image/ folder"):
+        read_idr(folder)
+    (folder / "image").mkdir()
+    with pytest.raises(InputError, match="no images found"):
+        read_idr(folder)
+
+
+def test_counts_of_images_masks_and_cameras_must_agree(written):
+    _, folder = written
+    (folder / "mask" / "003.png").unlink()
+    with pytest.raises(InputError, match="3 masks but 4 images"):
+        read_idr(folder)
+    shutil.rmtree(folder / "mask")
+    (folder / "image" / "003.png").unlink()
+    with pytest.raises(InputError, match="4 cameras .* but 3 images"):
+        read_idr(folder)
+
+
+def test_a_mask_of_another_size_is_refused(written):
+    _, folder = written
+    cv2.imwrite(str(folder / "mask" / "001.png"), np.full((11, 12), 255, np.uint8))
+    with pytest.raises(InputError, match="mask of view 1"):
+        read_idr(folder)
+
+
+def test_a_truncated_image_is_named(written):
+    _, folder = written
+    file = folder / "image" / "002.png"
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"002\.png: the image is truncated"):
+        read_idr(folder)
+
+
+def test_missing_matrices_are_named(written):
+    _, folder = written
+    change_cameras(folder, world_mat_1=None, world_mat_7=np.eye(4))
+    with pytest.raises(InputError, match="world_mat_1 is missing"):
+        read_idr(folder)
+    change_cameras(folder, world_mat_1=np.eye(4), world_mat_7=None, scale_mat_2=None)
+    with pytest.raises(InputError, match="scale_mat_2 is missing"):
+        read_idr(folder)
+
+
+@pytest.mark.parametrize(
+    "matrix, message",
+    [
+        (np.full((4, 4), np.nan), "NaN or infinity"),
+        (np.zeros((4, 4)), "singular"),
+        (np.diag([1.0, 1.0, 0.0, 1.0]), "singular"),
+        (np.eye(3), r"shape \(3, 3\)"),
+        (np.array("text"), "expected 4x4 numbers"),
+        (np.eye(4) * 1j, "complex128"),
+    ],
+)
+def test_matrices_that_are_no_cameras_are_named(written, matrix, message):
+    _, folder = written
+    change_cameras(folder, scale_mat_1=matrix)
+    with pytest.raises(InputError, match=f"scale_mat_1 .*{message}"):
+        read_idr(folder)
+
+
+class Burglar:
+    """Its pickle creates a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["world_mat_1", "scale_mat_0"])
+def test_pickled_objects_are_never_executed(written, tmp_path, name):
+    _, folder = written
+    trace = tmp_path / "burgled"
+    pickle.loads(pickle.dumps(Burglar(trace)))
+    assert trace.exists()  # the pickle does work
+    trace.unlink()
+    change_cameras(folder, **{name: np.array([[Burglar(trace)] * 4] * 4, dtype=object)})
+    with pytest.raises(InputError, match=f"{name} holds a pickled object"):
+        read_idr(folder)
+    (folder / "cameras_sphere.npz").write_bytes(pickle.dumps(Burglar(trace)))
+    with pytest.raises(InputError, match="not a readable npz file"):
+        read_idr(folder)
+    assert not trace.exists()
+
+
+def test_files_that_are_no_npz_are_named(tmp_path):
+    path = tmp_path / "cameras.npz"
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="not a readable npz file"):
+        read_camera_file(path, 1)
+    path.write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(InputError, match="not a readable npz file"):
+        read_camera_file(path, 1)
+    with open(path, "wb") as file:
+        np.save(file, np.eye(4))
+    with pytest.raises(InputError, match="a single array"):
+        read_camera_file(path, 1)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("world_mat_0", "text")
+        archive.writestr("scale_mat_0", "text")
+    with pytest.raises(InputError, match="world_mat_0 has shape"):
+        read_camera_file(path, 1)
+
+
+def test_an_npz_with_flipped_bytes_is_damaged(written):
+    _, folder = written
+    path = folder / "cameras_sphere.npz"
+    data = bytearray(path.read_bytes())
+    data[300:308] = b"\x55" * 8
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"cameras_sphere\.npz"):
+        read_idr(folder)
+
+
+def test_a_camera_inside_the_unit_sphere_is_named_unless_allowed(written):
+    scene, folder = written
+    larger = scene.scene_to_world.numpy().copy()
+    larger[:3, :3] *= 4.0
+    change_cameras(folder, **{f"scale_mat_{view}": larger for view in range(len(scene))})
+    with pytest.raises(InputError, match=r"view 0 \(000\.png\).* inside the unit sphere"):
+        read_idr(folder)
+    assert len(read_idr(folder, allow_inside=True)) == len(scene)
+
+
+MEASURE = """
+import resource, sys
+from neus.scenes.idr import read_idr
+scene = read_idr(sys.argv[1])
+assert len(scene) == 64 and scene.images[0].shape == (1200, 1600, 3)
+unit = 1 if sys.platform == "darwin" else 1024
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30)
+"""
+
+
+@pytest.mark.slow
+def test_64_views_of_two_megapixels_load_below_one_and_a_half_gigabytes(tmp_path):
+    scene = ring_scene([(16, 12)] * 64)
+    scene.intrinsics[:, :2] *= 100.0
+    folder = write_idr(scene, tmp_path)
+    noise = np.random.default_rng(0).integers(0, 255, (1200, 1600, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "large.png"), noise)
+    cv2.imwrite(str(tmp_path / "large_mask.png"), noise[:, :, 0])
+    for view in range(64):
+        shutil.copy(tmp_path / "large.png", folder / "image" / f"{view:03d}.png")
+        shutil.copy(tmp_path / "large_mask.png", folder / "mask" / f"{view:03d}.png")
+    done = subprocess.run([sys.executable, "-c", MEASURE, str(folder)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1.5
+
+
+@pytest.mark.skipif(not DTU.is_dir(), reason=f"no DTU scan at {DTU}")
+def test_the_cameras_of_a_dtu_scan_see_its_masks_in_the_unit_sphere():
+    scene = read_idr(DTU)
+    assert len(scene) == 49 and 100 < float(scene.scene_to_world[0, 0]) < 300
+    assert all(1.0 < float(scene.camera(view).center.norm()) < 6.0 for view in range(49))
+    # The centre of the object's sphere lies on the object in most views.
+    on_object = 0
+    for view in range(49):
+        x, y = project(torch.zeros(3, dtype=torch.float64), scene.camera(view))[0].long().tolist()
+        on_object += bool(scene.masks[view][y, x])
+    assert on_object > 40

@@ -1,0 +1,69 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from neus.errors import InputError
+from neus.scenes.lenses import intrinsics_at_size, undistorted
+from tests.scenes.layouts import smooth_colors
+
+K = torch.tensor([[90.0, 0.0, 61.0], [0.0, 92.0, 44.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("found", "focal"), [((120, 90), 90.0), ((60, 45), 45.0), ((240, 180), 180.0)])
+def test_intrinsics_grow_with_the_image(found, focal):
+    scaled = intrinsics_at_size(K, (120, 90), found, "a.png")
+    assert float(scaled[0, 0]) == focal
+    torch.testing.assert_close(scaled[:2] / K[:2].clamp_min(1e-9), (K[:2] > 0).double() * found[0] / 120)
+
+
+def test_sides_may_be_rounded():
+    # 121x91 at half the size has 60.5 x 45.5 pixels.
+    for found in [(60, 45), (61, 46), (60, 46)]:
+        assert float(intrinsics_at_size(K, (121, 91), found, "a.png")[1, 1]) == pytest.approx(46.0, rel=0.02)
+
+
+@pytest.mark.parametrize("found", [(90, 120), (120, 80), (100, 90)])
+def test_another_crop_is_refused(found):
+    with pytest.raises(InputError, match=rf"a\.png: the image is {found[0]}x{found[1]} pixels but its camera 120x90"):
+        intrinsics_at_size(K, (120, 90), found, "a.png")
+
+
+def test_a_camera_without_pixels_is_refused():
+    with pytest.raises(InputError, match="its camera is 0x90 pixels"):
+        intrinsics_at_size(K, (0, 90), (120, 90), "a.png")
+
+
+def test_without_distortion_nothing_is_touched():
+    image, mask = np.zeros((90, 120, 3), np.uint8), np.ones((90, 120), bool)
+    found = undistorted(image, mask, K, np.zeros(4))
+    assert found[0] is image and found[1] is mask and found[2] is K
+
+
+@pytest.mark.parametrize("coefficients", [[-0.2, 0.05, 0.0, 0.0], [0.1, 0.0, 0.003, -0.002], [-0.1, 0.02, 0, 0, 0.01]])
+def test_the_pinhole_image_shows_each_ray_in_the_colour_the_lens_gave_it(coefficients):
+    coefficients = np.array(coefficients)
+    height, width = 90, 120
+    y, x = np.mgrid[:height, :width] + 0.5
+    image = smooth_colors(np.stack([x, y], axis=-1), width, height)
+    pinhole_image, mask, pinhole = undistorted(image, np.ones((height, width), bool), K, coefficients)
+    assert mask.dtype == bool and mask.all()
+    # Independently: each pixel's ray through OpenCV's lens.
+    pixels = torch.from_numpy(np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3))
+    rays = (pixels @ torch.linalg.inv(pinhole).T).numpy()
+    seen, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), K.numpy(), coefficients)
+    # The formula of `smooth_colors` without rounding: 200 levels from side to side.
+    expected = 20 + 200 * seen.reshape(height, width, 2) / [width, height]
+    difference = (expected - pinhole_image[:, :, :2])[3:-3, 3:-3]
+    # Single pixels are good to their rounding; all together show an error of a hundredth of a pixel.
+    assert np.abs(difference).max() < 1.5
+    assert np.abs(difference.mean(axis=(0, 1))).max() < 0.02
+
+
+def test_a_mask_bends_like_its_image():
+    y, x = np.mgrid[:90, :120]
+    mask = (x - 70) ** 2 + (y - 30) ** 2 < 20**2
+    image = np.repeat(mask[:, :, None], 3, axis=2).astype(np.uint8) * 255
+    bent_image, bent_mask, _ = undistorted(image, mask, K, np.array([-0.2, 0.05, 0.0, 0.0]))
+    assert ((bent_image[:, :, 0] > 127) == bent_mask).mean() > 0.99
+    assert (bent_mask != mask).sum() > 50

@@ -1,0 +1,194 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from neus.errors import InputError
+from neus.geometry.poses import look_at
+from neus.geometry.rays import pixel_centers, rays_from_pixels
+from neus.scenes.scene import Scene
+from neus.stereo.depth_fusion import carved, with_silhouettes
+from neus.stereo.initial_shape import initial_distances
+from neus.stereo.lattice_distances import distances_from_values
+from neus.stereo.plane_sweep import DepthMap
+from neus.stereo.visual_hull import hull_values
+
+RESOLUTION = 48
+# An open tray, whose inside no silhouette shows, with a thin post on one of its corners: lower and upper corners.
+FLOOR = ((-0.6, -0.6, -0.35), (0.6, 0.6, -0.25))
+WALLS = [
+    ((-0.6, -0.6, -0.35), (-0.5, 0.6, 0.1)), ((0.5, -0.6, -0.35), (0.6, 0.6, 0.1)),
+    ((-0.6, -0.6, -0.35), (0.6, -0.5, 0.1)), ((-0.6, 0.5, -0.35), (0.6, 0.6, 0.1)),
+]  # fmt: skip
+POST = ((0.52, 0.52, 0.1), (0.58, 0.58, 0.5))
+BOXES = torch.tensor([FLOOR, *WALLS, POST])
+SIZE = (160, 120)
+
+
+def nearest_hits(origins, directions):
+    """Distances to the union of the boxes along rays, infinite where they miss."""
+    ends = (BOXES[:, :, None] - origins) / directions
+    enters, leaves = ends.amin(1).amax(-1), ends.amax(1).amin(-1)
+    return torch.where(enters < leaves, enters, torch.inf).amin(0)
+
+
+def painted(points):
+    generator = torch.Generator().manual_seed(3)
+    waves = torch.nn.functional.normalize(torch.randn(3, 24, generator=generator), dim=0)
+    waves = waves * torch.linspace(12.0, 70.0, 24)
+    return (128 + 45 * torch.sin(points @ waves + torch.arange(24)).sum(-1) / 3).clamp(0, 255).byte()
+
+
+def looked_at(center):
+    width, height = SIZE
+    intrinsics = torch.tensor([[1.6 * height, 0, width / 2], [0, 1.6 * height, height / 2], [0, 0, 1]]).double()
+    pose = look_at(center, torch.zeros(3).double(), torch.tensor([0.0, 0.0, 1.0]).double())
+    rays = rays_from_pixels(pixel_centers(width, height).reshape(-1, 2), intrinsics, pose)
+    origins, directions = (part.float() for part in rays)
+    t = nearest_hits(origins, directions)
+    hit = t.isfinite()
+    grey = torch.zeros(len(t), dtype=torch.uint8)
+    grey[hit] = painted((origins + t[:, None] * directions)[hit])
+    image = grey.reshape(height, width, 1).expand(-1, -1, 3)
+    return np.ascontiguousarray(image), hit.reshape(height, width).numpy(), intrinsics, pose
+
+
+@pytest.fixture(scope="module")
+def scene():
+    turns = 2.399963 * torch.arange(28).double()
+    lifts = torch.linspace(0.3, 1.15, 28).double()
+    centers = 3.0 * torch.stack([lifts.cos() * turns.cos(), lifts.cos() * turns.sin(), lifts.sin()], -1)
+    images, masks, intrinsics, poses = zip(*(looked_at(center) for center in centers), strict=True)
+    names = [str(view) for view in range(len(images))]
+    world = torch.eye(4).double()
+    return Scene(list(images), list(masks), torch.stack(intrinsics), torch.stack(poses), world, names)
+
+
+@pytest.fixture(scope="module")
+def distances(scene):
+    return initial_distances(scene, RESOLUTION)
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Signed distances to the nearest box, a bound inside."""
+    axis = torch.linspace(-1.0, 1.0, RESOLUTION)
+    points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    lower, upper = BOXES[:, 0], BOXES[:, 1]
+    q = (points[..., None, :] - (lower + upper) / 2).abs() - (upper - lower) / 2
+    return (q.clamp_min(0).norm(dim=-1) + q.amax(-1).clamp_max(0)).amin(-1)
+
+
+def yard():
+    """Indices of vertices well within the tray."""
+    axis = torch.linspace(-1.0, 1.0, RESOLUTION)
+    across, up = axis.abs() < 0.35, (axis > -0.12) & (axis < 0.02)
+    return across[:, None, None] & across[None, :, None] & up[None, None, :]
+
+
+def values_along_post(distances):
+    points = torch.tensor([0.55, 0.55, 0.0]) + torch.linspace(0.13, 0.47, 40)[:, None] * torch.tensor([0.0, 0.0, 1.0])
+    grid = points.flip(-1)[None, None, None]
+    return torch.nn.functional.grid_sample(distances[None, None], grid, align_corners=True).flatten()
+
+
+def test_the_hull_contains_the_object_and_its_closed_yard(scene, truth):
+    hull = torch.from_numpy(hull_values(scene, RESOLUTION))
+    assert (hull[truth < 0] < 0).all() and (hull[yard()] < 0).all()
+
+
+def test_two_wrong_masks_in_a_hundred_do_not_cut_the_hull(scene, truth):
+    views = [*range(28), *range(28)]
+    doubled = scene.subset(views)
+    doubled.masks[0] = np.roll(doubled.masks[0], 40, axis=1)
+    assert (torch.from_numpy(hull_values(doubled, RESOLUTION))[truth < 0] < 0).all()
+
+
+def test_photographs_open_the_yard(distances):
+    assert (distances[yard()] > 0).float().mean() > 0.95
+
+
+def test_matter_is_not_removed(distances, truth):
+    assert (distances[truth < -0.02] < 0).float().mean() > 0.99
+    assert float(distances[truth < 0].max()) < 0.05
+
+
+def test_a_thin_post_survives(distances):
+    assert (values_along_post(distances) < 0).all()
+
+
+@pytest.mark.slow
+def test_without_masks_the_photographs_alone_open_the_yard_and_keep_the_object(scene, truth):
+    distances = initial_distances(replace(scene, masks=None), RESOLUTION)
+    assert (distances[yard()] > 0).float().mean() > 0.95
+    assert (distances[truth < -0.02] < 0).float().mean() > 0.99
+
+
+def test_nothing_is_carved_where_nothing_can_be_matched(scene):
+    grey = replace(scene, images=[np.full_like(image, 128) for image in scene.images])
+    expected = distances_from_values(hull_values(scene, RESOLUTION), 2.0 / (RESOLUTION - 1))
+    np.testing.assert_array_equal(initial_distances(grey, RESOLUTION).numpy(), expected)
+
+
+def test_the_same_photographs_give_the_same_shape_and_progress_ends_at_one(scene, distances):
+    shares = []
+    again = initial_distances(scene, RESOLUTION, shares.append)
+    assert torch.equal(again, distances) and max(shares) == shares[-1] == 1.0
+
+
+def test_the_resolution_is_honoured(scene):
+    found = initial_distances(scene.subset([0, 9, 18, 27]), 21)
+    assert found.shape == (21, 21, 21) and found.dtype == torch.float32 and found[0, 0, 0] > 0.5
+
+
+def test_distances_to_a_sphere_are_right_to_a_step_and_mostly_much_closer():
+    axis = np.linspace(-1.0, 1.0, 40)
+    radius = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    found = distances_from_values((radius**2 - 0.36).astype(np.float32), axis[1] - axis[0])
+    errors, step = abs(found - (radius - 0.6)), axis[1] - axis[0]
+    assert errors.max() < step and np.median(errors) < 0.1 * step
+    near = abs(radius - 0.6) < step
+    assert errors[near].max() < 0.5 * step and np.median(errors[near]) < 0.03 * step
+    assert ((found < 0) == (radius**2 < 0.36)).all()
+
+
+def test_masks_without_a_common_point_are_an_error(scene):
+    masks = [np.roll(mask, 60 if view % 2 else -60, axis=1) & (np.arange(160) // 80 == view % 2)
+             for view, mask in enumerate(scene.masks)]  # fmt: skip
+    with pytest.raises(InputError, match="no point in common"):
+        initial_distances(replace(scene, masks=masks), RESOLUTION)
+
+
+def test_a_resolution_of_two_is_an_error(scene):
+    with pytest.raises(InputError, match="at least 8"):
+        initial_distances(scene, 2)
+
+
+def looking_down(depths, n=4):
+    """Depth maps of cameras 3 above the origin that look down, each with the same depths."""
+    pose = look_at(
+        torch.tensor([0.0, 0.0, 3.0]).double(), torch.zeros(3).double(), torch.tensor([0.0, 1.0, 0.0]).double()
+    )
+    k = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 31.5], [0, 0, 1]]).double()
+    matrix = (k @ torch.linalg.inv(pose)[:3]).numpy().astype(np.float32)
+    return [DepthMap(matrix, depths)] * n
+
+
+def test_space_before_the_depths_becomes_empty_and_the_surface_lies_at_them():
+    values = np.full((33, 33, 33), -0.5, dtype=np.float32)
+    values[:, :, -1] = values[0, 0] = 0.5  # what is empty hangs together
+    found = carved(values, looking_down(np.full((64, 64), 3.0, dtype=np.float32)))[0][16, 16]
+    axis = np.linspace(-1.0, 1.0, 33)
+    near = abs(axis) < 0.1
+    np.testing.assert_allclose(found[near], axis[near], atol=1e-5)
+    assert (found[axis > 0.1] > 0).all() and (found[axis < -0.2] == -0.5).all()
+
+
+def test_removed_matter_comes_back_where_masks_miss_it():
+    values = np.full((33, 33, 33), 0.5, dtype=np.float32)
+    values[14:19, 14:19, 14:19] = -0.5
+    gone = np.full_like(values, 0.5)
+    masks = looking_down(np.ones((64, 64), dtype=np.float32))
+    np.testing.assert_array_equal(with_silhouettes(values, gone, masks), values)
+    np.testing.assert_array_equal(with_silhouettes(values, gone, masks[:1]), gone)
