@@ -65,6 +65,36 @@ def test_imports_go_down_the_floors(path):
     assert wrong_imports(path.read_text(encoding="utf-8"), module_of(path)) == []
 
 
+def cycles_in(imports: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import each other, directly or in a circle."""
+
+    def reached_from(module: str) -> set[str]:
+        found, waiting = set(), list(imports.get(module, ()))
+        while waiting:
+            if (name := waiting.pop()) not in found:
+                found.add(name)
+                waiting.extend(imports.get(name, ()))
+        return found
+
+    reached = {module: reached_from(module) for module in imports}
+    groups = {tuple(sorted(n for n in reached[m] if m in reached.get(n, ()))) for m in imports if m in reached[m]}
+    return sorted(map(list, groups))
+
+
+def test_no_modules_import_each_other():
+    names = {module_of(path): path for path in FILES}
+    imports = {
+        module: {name for _, name in imports_of(path.read_text(encoding="utf-8"), module) if name in names} - {"neus"}
+        for module, path in names.items()
+        if module != "neus"  # it imports late, on behalf of its users
+    }
+    assert cycles_in(imports) == []
+
+
+def test_a_circle_of_imports_is_found():
+    assert cycles_in({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
 @pytest.mark.parametrize(
     "source",
     [
