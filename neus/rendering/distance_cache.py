@@ -100,7 +100,10 @@ class DistanceCache:
         return march(origins, directions, enters, far, self.values, blurred, uniform_share, jitter)
 
     def note(self, seen: SurfaceNotes) -> None:
-        """Takes over what samples showed: at the vertex v nearest to a sample x, f(x) + grad f . (v - x)."""
+        """Takes over what samples showed: at the vertex v nearest to a sample x, f(x) + grad f . (v - x), where that is finite.
+
+        A step that is not finite is known for one only afterwards, and what it left here would outlive it.
+        """
         last = len(self.axis) - 1
         per_unit = 0.5 * last
         cells = ((seen.points + 1.0) * per_unit).round().clamp(0, last).nan_to_num(0.0)
@@ -108,28 +111,32 @@ class DistanceCache:
         values = seen.sdf + (seen.gradients * offsets).sum(0)
         x, y, z = cells.long()
         places = (x * (last + 1) + y) * (last + 1) + z
+        counts = values.isfinite() if seen.counts is None else values.isfinite() & seen.counts
         if values.device.type == "cpu":
-            if seen.counts is not None:
-                places, values = places[seen.counts], values[seen.counts]
             # numpy: of several samples at one vertex the last one stays, every time.
-            self.values.view(-1).numpy()[places.numpy()] = values.numpy()
+            self.values.view(-1).numpy()[places[counts].numpy()] = values[counts].numpy()
             return
-        _put_last(self.values.view(-1), places, values, seen.counts)
+        _put_last(self.values.view(-1), places, values, counts)
 
     def refresh(self, sdf: Callable[[Tensor], Tensor]) -> None:
-        """Evaluates the next slab anew where the surface is not far."""
+        """Evaluates the next slab anew where the surface is not far, or not known to be; keeps what is finite.
+
+        The condition is negated since no comparison holds for NaN, which caches of old checkpoints may contain.
+        """
         at = self.slab * SLAB_STRIDE % len(self.axis)
         self.slab += 1
-        is_near = self.values[at].abs() < REFRESH_WITHIN
+        is_near = ~(self.values[at].abs() >= REFRESH_WITHIN)
         if is_near.device.type != "cpu":
             # All of the slab: to be told how many are near takes a GPU longer.
             points = torch.cartesian_prod(self.axis[at : at + 1], self.axis, self.axis)
-            self.values[at] = sdf(points).view_as(is_near).where(is_near, self.values[at])
+            values = sdf(points).view_as(is_near)
+            self.values[at] = values.where(is_near & values.isfinite(), self.values[at])
             return
         y, z = is_near.nonzero(as_tuple=True)
         if len(y) > 0:
             points = torch.stack([self.axis[at].expand(len(y)), self.axis[y], self.axis[z]], dim=-1)
-            self.values[at, y, z] = sdf(points)
+            values = sdf(points)
+            self.values[at, y, z] = values.where(values.isfinite(), self.values[at, y, z])
 
 
 def _put_last(memory: Tensor, places: Tensor, values: Tensor, counts: Tensor | None = None) -> None:

@@ -58,10 +58,11 @@ class TableAdam(torch.optim.Adam):
 
 
 def build_optimizer(model: Model) -> torch.optim.Adam:
-    """Adam with torch's default moments over all parameters, in the order of published optimiser states.
+    """Adam over all parameters, its learning rates set before each step.
 
-    The parts of a hash surface are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table`
-    and `color_table`, with the moments that suit tables. Learning rates are set before each step.
+    A model of networks is one group in the order of published optimiser states, with torch's betas (0.9, 0.999). The parts of a hash
+    model are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table` and `color_table`;
+    all have `TABLE_BETAS`, since all of it is trained in a few thousand steps, and tables alone have `TABLE_EPSILON`.
     """
     if model.config.surface != "hash":
         return torch.optim.Adam([{"params": model.parameter_list(), "role": "networks"}], lr=0.0)

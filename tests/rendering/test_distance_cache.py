@@ -62,6 +62,27 @@ def test_nothing_near_is_nothing_to_refresh():
     assert cache.slab == 1
 
 
+def test_only_finite_values_are_noted(cache):
+    before, points = cache.values.clone(), torch.tensor([[-1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    gradients = torch.zeros(3, 3)
+    gradients[0, 1] = torch.inf
+    cache.note(SurfaceNotes(points, torch.tensor([torch.nan, 8.0, 9.0]), gradients))
+    changed = (cache.values != before).nonzero()
+    assert changed.tolist() == [[16, 16, 16]] and cache.values[16, 16, 16] == 9.0
+
+
+def test_refreshing_evaluates_nan_anew_and_keeps_what_is_finite(cache):
+    truth = cache.values.clone()
+    cache.values[:, 3] = torch.nan
+    spoilt = cache.values.clone()
+    for _ in range(len(cache.axis)):
+        cache.refresh(lambda points: torch.full((len(points),), torch.nan))
+    assert torch.equal(cache.values.nan_to_num(7.0), spoilt.nan_to_num(7.0))
+    for _ in range(len(cache.axis)):
+        cache.refresh(ball)
+    assert torch.allclose(cache.values, truth, atol=1e-6)
+
+
 def test_of_several_values_for_one_place_the_last_stays():
     memory, places = torch.zeros(5), torch.tensor([3, 1, 3, 3, 0, 1])
     _put_last(memory, places, torch.arange(1.0, 7.0))

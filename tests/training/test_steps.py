@@ -10,8 +10,10 @@ from neus.experiment.build import model_for_scene
 from neus.kernels.dispatch import VARIABLE
 from neus.rendering.distance_cache import DistanceCache
 from neus.training import steps as steps_module
+from neus.training import trainer as trainer_module
 from neus.training.checkpoint import read_checkpoint
 from neus.training.config import MarchConfig
+from neus.training.step import StepTerms
 from neus.training.steps import MarchedSteps, SampledSteps
 from neus.training.trainer import Trainer
 from tests.kernels.forms import HAS_GPU, NEEDS_TRITON
@@ -104,6 +106,54 @@ def test_the_plain_step_is_taken_with_a_warning_where_kernels_are_off(make_train
 def test_the_fused_step_of_a_cpu_knows_one_precision(make_trainer):
     with pytest.raises(InputError, match="the fused step of a CPU computes in float32 alone"):
         make_trainer(precision="bfloat16")
+
+
+@pytest.mark.parametrize("where", ["sdf_network.hidden.bias", "sdf_network.grid.table", "color_network.lin0.bias"])
+def test_recovery_leaves_no_nan_in_the_cache_or_the_checkpoint(make_trainer, monkeypatch, tmp_path, where):
+    monkeypatch.setattr(trainer_module, "ITERATIONS_BETWEEN_GOOD_STATES", 2)
+    # Every iteration refreshes, so that the spoilt surface is evaluated for the cache too.
+    monkeypatch.setattr(steps_module, "ITERATIONS_BETWEEN_REFRESHES", 1)
+    trainer, going_back = make_trainer(end_iter=8), []
+    steps, in_the_good_state = trainer.steps, {}
+
+    def poison(t, terms):
+        if t.iteration == 4:
+            in_the_good_state.update(cache=steps.cache.values.clone(), slab=steps.cache.slab)
+        if t.iteration == 5 and not t.recoveries:
+            t.model.get_parameter(where).data.fill_(torch.nan)
+
+    def restored(message):
+        going_back.append((steps.cache.values.clone(), steps.cache.slab))
+
+    trainer.begin()
+    trainer.on_message = restored
+    trainer.run([poison])
+    ((values, slab),) = going_back
+    assert trainer.recoveries == 1 and trainer.iteration == 8
+    assert torch.equal(values, in_the_good_state["cache"]) and slab == in_the_good_state["slab"]
+    assert steps.cache.values.isfinite().all() and all(p.isfinite().all() for p in trainer.model.parameters())
+    trainer.save(tmp_path / "recovered.pth", {})
+    assert read_checkpoint(tmp_path / "recovered.pth")["neus"]["training"]["cache"].isfinite().all()
+
+
+def test_the_plain_step_of_no_ray_with_something_to_teach_is_zero(make_trainer, monkeypatch):
+    monkeypatch.setenv("NEUS_KERNELS", "reference")
+    with pytest.warns(InputWarning, match="slower, plain step"):
+        trainer = make_trainer(end_iter=1)
+    monkeypatch.setattr(
+        steps_module, "_teaches", lambda batch, *rest: torch.zeros(len(batch.origins), dtype=torch.bool)
+    )
+    totals = []
+    trainer.run([lambda t, terms: totals.append(float(terms.total.detach()))])
+    assert totals == [0.0] and trainer.recoveries == 0
+
+
+def test_a_spoilt_term_of_the_surface_is_named(make_trainer):
+    trainer = make_trainer()
+    zero, nan = torch.zeros(()), torch.tensor(torch.nan)
+    names = ("total", "color", "eikonal", "mask", "psnr", "weight_max", "anchor", "curvature")
+    terms = StepTerms(**{name: nan if name in ("total", "anchor", "curvature") else zero for name in names})
+    assert trainer._what_is_not_finite(terms) == "the anchor and curvature loss"
 
 
 def test_batches_grow_when_it_is_time(make_trainer):
