@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neus.fields.encoding import encode_frequencies, frequency_width
-from neus.settings import at_least
+from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width
+from neus.settings import at_least, between
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class NerfConfig:
     d_in: int = at_least(4, default=4)
     d_in_view: int = at_least(3, default=3)
     W: int = at_least(2, default=256)
-    multires: int = at_least(0, default=10)
-    multires_view: int = at_least(0, default=4)
+    multires: int = between(0, MAX_OCTAVES, default=10)
+    multires_view: int = between(0, MAX_OCTAVES, default=4)
     output_ch: int = 4
-    skips: tuple[int, ...] = (4,)
+    skips: tuple[int, ...] = at_least(0, default=(4,))
     use_viewdirs: bool = True
 
 

@@ -89,6 +89,14 @@ def test_a_sampled_run_cannot_be_resumed_as_a_marched_one(make_trainer, tmp_path
         make_trainer().load(read_checkpoint(tmp_path / "sampled.pth"), tmp_path / "sampled.pth")
 
 
+def test_networks_are_marched_without_a_first_shape(make_trainer, tiny_config, scene):
+    config = replace(tiny_config, train=replace(tiny_config.train, end_iter=2, march=MARCH))
+    with pytest.warns(InputWarning, match="slower, plain step: model.surface is mlp"):
+        trainer = Trainer(model_for_scene(config, scene), scene, config.train, on_message=lambda text: None)
+    trainer.run([])
+    assert trainer.iteration == 2 and trainer.steps.cache.values.isfinite().all()
+
+
 def test_the_plain_step_is_taken_with_a_warning_where_kernels_are_off(make_trainer, monkeypatch):
     fused = make_trainer(end_iter=2, warm_up_end=0)
     fused.run([])
