@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import grid_sample
 
 from neus.geometry.rays import intersect_sphere
 from neus.kernels.dispatch import kernels_for
@@ -25,16 +24,6 @@ NOWHERE_NEAR = 0.06
 # Vertices evaluated at a time.
 CHUNK = 2**16
 _CPU = torch.device("cpu")
-
-
-def distances_at(values: Tensor, points: Tensor) -> Tensor:
-    """(M,) trilinear values at points (M, 3) of (P, P, P) values at linspace(-1, 1, P) along x, y, z; clamped to that box.
-
-    >>> distances_at(torch.arange(8.0).view(2, 2, 2), torch.tensor([[1.0, -1.0, 0.0]]))
-    tensor([4.5000])
-    """
-    grid = points.flip(-1)[None, None, None].to(values)
-    return grid_sample(values[None, None], grid, align_corners=True, padding_mode="border").flatten().to(points)
 
 
 class SurfaceNotes(NamedTuple):

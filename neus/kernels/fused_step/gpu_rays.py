@@ -15,7 +15,7 @@ from neus.kernels.fused_step.arguments import (
     SUM_SQUARE,
     Scales,
 )
-from neus.kernels.fused_step.gpu_lookups import read_lattice
+from neus.kernels.trilinear.gpu import trilinear
 
 _COUNTS = ["n_rays", "n_sections"]
 # Places of the numbers of `Scales`, which kernels read from the GPU's memory: some are computed there.
@@ -270,7 +270,7 @@ def lose(
         outward = tl.where(has_length, by_eikonal * 2.0 * (length - 1.0) / tl.where(has_length, length, 1.0), 0.0)
         if by_anchor > 0.0:
             x, y, z = _channels(points, i, n_samples, here)
-            apart = distance - read_lattice(anchor, x, y, z, last, here)
+            apart = distance - trilinear(anchor, x, y, z, last, here)
             pull, pull_slope = _huber(apart, anchor_width)
             is_known = takes_part & (apart == apart)
             of_anchor += tl.where(is_known, pull, 0.0)

@@ -1,9 +1,10 @@
-"""The way back from a tile's samples into the tables of both grids, and the first shape's distances."""
+"""The way back from samples into the tables of both grids, level by level."""
 
 import numpy as np
 
 from neus.kernels.fused_step.arguments import Grid, Samples
-from neus.kernels.hash_encode.lookups import add, add_with_slopes, cell, compiled, corners, level_of
+from neus.kernels.hash_encode.lookups import add, add_with_slopes, corners, level_of
+from neus.kernels.jit import compiled
 
 
 @compiled
@@ -36,18 +37,3 @@ def scatter(grid: Grid, index: int, samples: Samples, grad_table: np.ndarray) ->
             add_with_slopes(
                 flat, at, np.uint64(f), places, samples.grad_features[c, m], along, samples.cotangents[c, m]
             )
-
-
-@compiled
-def read_lattice(values: np.ndarray, x: float, y: float, z: float) -> float:
-    """Trilinear value of (P, P, P) values at linspace(-1, 1, P) per axis; outside the box that of its nearest point."""
-    resolution = values.shape[0] - 1
-    i, u, _ = cell(x, resolution)
-    j, v, _ = cell(y, resolution)
-    k, w, _ = cell(z, resolution)
-    a = values[i, j, k] + w * (values[i, j, k + 1] - values[i, j, k])
-    b = values[i, j + 1, k] + w * (values[i, j + 1, k + 1] - values[i, j + 1, k])
-    c = values[i + 1, j, k] + w * (values[i + 1, j, k + 1] - values[i + 1, j, k])
-    d = values[i + 1, j + 1, k] + w * (values[i + 1, j + 1, k + 1] - values[i + 1, j + 1, k])
-    low, high = a + v * (b - a), c + v * (d - c)
-    return low + u * (high - low)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from neus.kernels.fused_step.blocks import COLUMNS, outer_of_two, product_of_four, product_of_two
-from neus.kernels.hash_encode.lookups import compiled
+from neus.kernels.jit import compiled
 
 ZERO, HALF, ONE, TWO = (np.float32(value) for value in (0.0, 0.5, 1.0, 2.0))
 

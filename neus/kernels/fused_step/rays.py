@@ -15,9 +15,9 @@ from neus.kernels.fused_step.arguments import (
     Rays,
     Scales,
 )
-from neus.kernels.fused_step.lookups import read_lattice
 from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
 from neus.kernels.fused_step.tile import Tile
+from neus.kernels.trilinear.cpu import trilinear
 
 # Keeps the mean distance of a ray that meets nothing at zero.
 TINY_OPACITY = np.float32(1e-6)
@@ -238,7 +238,7 @@ def _lose_anchor(anchor: np.ndarray, scales: Scales, tile: Tile, n: int, sums: n
     """Departure from the first shape, where that is known."""
     x, y, z, sdf, by_sdf = tile.inputs[0], tile.inputs[1], tile.inputs[2], tile.out[0], tile.grad_out[0]
     for i in range(n):
-        apart = sdf[i] - read_lattice(anchor, x[i], y[i], z[i])
+        apart = sdf[i] - trilinear(anchor, x[i], y[i], z[i])
         if not math.isnan(apart):
             sums[SUM_ANCHOR] += _huber(apart, scales.anchor_width)
             by_sdf[i] += scales.anchor * _huber_slope(apart, scales.anchor_width)

@@ -16,7 +16,6 @@ from neus.kernels.hash_encode.layout import Grid, GridLayout
 from neus.kernels.hash_encode.lookups import (
     add,
     add_with_slopes,
-    compiled,
     corners,
     gather,
     level_of,
@@ -24,6 +23,7 @@ from neus.kernels.hash_encode.lookups import (
     read_with_slopes,
 )
 from neus.kernels.hash_encode.reference import pull_back
+from neus.kernels.jit import compiled
 from neus.kernels.threads import ranges, run_tasks
 
 __all__ = ["encode", "encode_with_jacobian", "pull_back"]

@@ -1,42 +1,20 @@
-"""Look-ups in a hash grid on a CPU, compiled, in single and double precision: cells, rows, reading and adding.
+"""Look-ups in a hash grid on a CPU, compiled, in single and double precision: rows, reading and adding.
 
 Tables are read flat, at unsigned places: numba checks each signed index for counting from the end, sixteen times a level.
 """
 
 import numpy as np
-from numba import njit
 
 from neus.kernels.hash_encode.layout import HASH_FACTORS, Grid
+from neus.kernels.jit import compiled, inlined
+from neus.kernels.trilinear.cpu import cell
 
-# Sums may be regrouped, so that they fill vector registers; the order is fixed once compiled. NaN and infinity stay what they are.
-_options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
-compiled = njit(**_options)
-# For what is a part of each turn of a loop: a call would hand its eight places over by memory.
-inlined = njit(**_options, forceinline=True)
 _Y_FACTOR, _Z_FACTOR = (np.uint32(factor) for factor in HASH_FACTORS)
 
 # Cells per axis, first row, whether it is dense, mask of hashed rows, number of features; a number for each corner, for each axis.
 Level = tuple[int, int, bool, np.uint32, np.uint64]
 Eight = tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]
 Three = tuple[float, float, float]
-
-
-@inlined
-def cell(coordinate: float, n_cells: int) -> tuple[int, float, float]:
-    """Of n_cells over [-1, 1]: the cell of a coordinate, place in it from 0 to 1, and slope of that place.
-
-    Outside the box they are those of its nearest point, and the slope is zero.
-    """
-    number = type(coordinate)
-    zero, one, last = number(0), number(1), number(n_cells)
-    slope = number(0.5) * last
-    position = (coordinate + one) * slope
-    if position < zero or position > last:
-        slope = zero
-        position = min(max(position, zero), last)
-    # Clamped again as a whole number: the far face belongs to the last cell, and NaN must not become an address.
-    index = min(max(np.int64(position), 0), n_cells - 1)
-    return index, position - number(index), slope
 
 
 @compiled

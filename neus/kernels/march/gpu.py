@@ -20,6 +20,7 @@ from neus.kernels.march.reference import (
     STEP_SHARE,
 )
 from neus.kernels.transfer import sent
+from neus.kernels.trilinear.gpu import trilinear
 
 # Rays walked together, as long as the longest of them takes; and edges found together.
 RAYS, EDGES = program_size(32), program_size(256)
@@ -63,29 +64,9 @@ def march(
 
 
 @triton.jit
-def _cell(coordinate, n_cells):
-    """Cell and place in it from 0 to 1, along one axis."""
-    size = n_cells.to(tl.float32)
-    position = (coordinate + 1.0) * (0.5 * size)
-    position = tl.where(position > 0.0, tl.where(position < size, position, size), 0.0)
-    cell = tl.minimum(position.to(tl.int32), n_cells - 1)
-    return cell, position - cell.to(tl.float32)
-
-
-@triton.jit
 def _sdf_at(x, y, z, grid, n_cells, is_asked):
     """Trilinear signed distances at points, within [-FARTHEST, FARTHEST]."""
-    i, u = _cell(x, n_cells)
-    j, v = _cell(y, n_cells)
-    k, w = _cell(z, n_cells)
-    to_y, to_x = n_cells + 1, (n_cells + 1) * (n_cells + 1)
-    at = grid + i * to_x + j * to_y + k
-    a = tl.load(at, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + 1, mask=is_asked, other=0.0) * w
-    b = tl.load(at + to_y, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + to_y + 1, mask=is_asked, other=0.0) * w
-    at += to_x
-    c = tl.load(at, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + 1, mask=is_asked, other=0.0) * w
-    d = tl.load(at + to_y, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + to_y + 1, mask=is_asked, other=0.0) * w
-    sdf = (a * (1.0 - v) + b * v) * (1.0 - u) + (c * (1.0 - v) + d * v) * u
+    sdf = trilinear(grid, x, y, z, n_cells, is_asked)
     # Written so that NaN is far too.
     return tl.where(sdf <= _FARTHEST, tl.where(sdf >= -_FARTHEST, sdf, -_FARTHEST), _FARTHEST)
 
