@@ -3,13 +3,12 @@
 Rays are independent of each other, so the numbers are the same to the bit whatever the number of threads.
 """
 
-import math
-
 import numpy as np
 import torch
 from numba import njit
 from torch import Tensor
 
+from neus.kernels.logistic.cpu import exact_alpha
 from neus.kernels.march.reference import (
     FARTHEST,
     MAX_STEP,
@@ -23,8 +22,6 @@ from neus.kernels.threads import ranges, run_tasks
 from neus.kernels.trilinear.cpu import trilinear
 
 RAYS_PER_TASK = 128
-# Phi(-x) beyond it is less than the rounding of a sum close to one: the exponentials are not worth taking.
-_NO_WEIGHT_FROM = 36.0
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
@@ -73,18 +70,6 @@ def _sdf_at(x, y, z, grid, farthest):
 
 
 @_compiled
-def _alpha(sdf_start, sdf_end, sharpness, one):
-    """Opacity of a piece of the walk; see `reference._neus_weights`."""
-    at_end = sharpness * sdf_end
-    if not sdf_end < sdf_start or at_end > _NO_WEIGHT_FROM:
-        return one - one
-    # The exponential of what is negative, on either side of the surface.
-    decay = math.exp(-abs(at_end))
-    behind = (one if at_end <= 0 else decay) / (one + decay)
-    return -math.expm1(sharpness * (sdf_end - sdf_start)) * behind
-
-
-@_compiled
 def _walk(origin, direction, near, far, grid, constants, one, ts, weights, spread):
     """Fills vertices ts and both measures of the pieces between them.
 
@@ -109,7 +94,7 @@ def _walk(origin, direction, near, far, grid, constants, one, ts, weights, sprea
             grid,
             farthest,
         )
-        alpha = _alpha(sdf, sdf_next, sharpness, one)
+        alpha = exact_alpha(sdf, sdf_next, sharpness)
         weights[n] = alpha * light
         light *= one - alpha
         closeness_next = one / (one + (sdf_next * per_width) * (sdf_next * per_width))

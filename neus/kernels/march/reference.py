@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from neus.kernels.logistic.reference import exact_alpha
 from neus.kernels.trilinear.reference import trilinear
 
 # Share of the signed distance that one step covers: cached distances are a little too long here and there.
@@ -101,12 +102,8 @@ def _sdf_at(points: Tensor, distances: Tensor) -> Tensor:
 
 
 def _neus_weights(sdf: Tensor, sharpness: float) -> Tensor:
-    """w_i (N, W) from signed distances (N, W + 1) at the ends.
-
-    1 - Phi(a) / Phi(b) = (1 - exp(a - b)) Phi(-a), of which nothing overflows or cancels at any sharpness.
-    """
-    drops = (sdf[:, :-1] - sdf[:, 1:]).clamp_min(0.0)
-    alphas = -torch.expm1(-sharpness * drops) * torch.sigmoid(-sharpness * sdf[:, 1:])
+    """w_i (N, W) from signed distances (N, W + 1) at the ends."""
+    alphas = exact_alpha(sdf[:, :-1], sdf[:, 1:], sharpness)
     transmittance = torch.cumprod(1.0 - alphas, dim=1)
     return alphas * torch.cat([torch.ones_like(alphas[:, :1]), transmittance[:, :-1]], dim=1)
 
