@@ -24,7 +24,7 @@ from neus.datasets.readers import read_scene  # noqa: E402
 from neus.datasets.synthetic import write_synthetic  # noqa: E402
 from neus.experiment.build import model_for_scene, placed  # noqa: E402
 from neus.experiment.config import read_config  # noqa: E402
-from neus.kernels.fused_step import cpu  # noqa: E402
+from neus.kernels.fused_step.cpu import step as cpu  # noqa: E402
 from neus.training.fused import fused_training_step  # noqa: E402
 from neus.training.optimizer import gradients_are_finite  # noqa: E402
 from neus.training.step import training_step  # noqa: E402

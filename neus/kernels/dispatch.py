@@ -60,7 +60,8 @@ def runs_compiled(operation: str, device: torch.device) -> bool:
 @functools.cache
 def written_for_gpu(operation: str) -> ModuleType | None:
     """The Triton form of an operation, or None where there is none, with a warning the first time, where Triton is missing."""
-    if not (Path(__file__).parent / operation / "gpu.py").exists() or not _has_triton():
+    folder = Path(__file__).parent / operation
+    if not ((folder / "gpu.py").exists() or (folder / "gpu").is_dir()) or not _has_triton():
         return None
     return importlib.import_module(f"neus.kernels.{operation}.gpu")
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from neus.kernels.fused_step.arguments import Grid, ShellRays, ShellScales, ShellSeen, SurfaceWeights
-from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
-from neus.kernels.fused_step.surface import distance_forward
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.products import HALF, ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.cpu.surface import distance_forward
+from neus.kernels.fused_step.cpu.tile import Tile
 from neus.kernels.logistic.cpu import alpha, phi
 
 _TRACES, _CROSSES = 0, 1

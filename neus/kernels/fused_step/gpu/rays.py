@@ -1,4 +1,4 @@
-"""Alphas, weights, pixels and losses of blocks of rays, and the way back; the formulas are those of `rays`, which is for a CPU.
+"""Alphas, weights, pixels and losses of blocks of rays, and the way back; the formulas are those of `cpu.rays`.
 
 Rays go along their sections side by side, each in its own element of a block.
 """

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid
-from neus.kernels.fused_step.products import (
+from neus.kernels.fused_step.cpu.products import (
     ONE,
     ZERO,
     add_outer,
@@ -15,7 +15,7 @@ from neus.kernels.fused_step.products import (
     fill_rows,
     product,
 )
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.tile import Tile
 from neus.kernels.hash_encode.lookups import gather
 
 

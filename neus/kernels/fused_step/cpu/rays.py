@@ -15,8 +15,8 @@ from neus.kernels.fused_step.arguments import (
     Rays,
     Scales,
 )
-from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.products import HALF, ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.cpu.tile import Tile
 from neus.kernels.logistic.cpu import alpha, alpha_vjp, phi
 from neus.kernels.trilinear.cpu import trilinear
 
