@@ -1,4 +1,4 @@
-"""A coarse grid of signed distances that follows the surface while it is trained, and says where rays should look."""
+"""A coarse grid of signed distances, which may follow the surface while it is trained, and says where along rays it is met."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -87,6 +87,13 @@ class DistanceCache:
             jitter = torch.rand(shape, generator=generator, device=origins.device)
         march = kernels_for("march", origins.device).march
         return march(origins, directions, enters, far, self.values, blurred, uniform_share, jitter)
+
+    def starts(
+        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, lipschitz: float, margin: float
+    ) -> Tensor:
+        """(N,) distances along rays (N, 3), (N, 3), from `near` (N,) on, before which f > margin: see `kernels.empty_starts`."""
+        kernels = kernels_for("empty_starts", near.device)
+        return kernels.empty_starts(origins, directions, near, far, self.values, lipschitz, margin)
 
     def note(self, seen: SurfaceNotes) -> None:
         """Takes over what samples showed: at the vertex v nearest to a sample x, f(x) + grad f . (v - x), where that is finite.
