@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
 
-from neus.kernels.fused_step import cpu  # noqa: E402
+from neus.kernels.fused_step.cpu import step as cpu  # noqa: E402
 from neus.runs.build import model_for_scene, placed  # noqa: E402
 from neus.runs.config import read_config  # noqa: E402
 from neus.scenes.readers import read_scene  # noqa: E402

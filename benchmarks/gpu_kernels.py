@@ -39,6 +39,7 @@ def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
     alphas = torch.rand(N_RAYS, N_SECTIONS, generator=new, device=DEVICE)
     values = torch.rand(N_RAYS, N_SECTIONS, 3, generator=new, device=DEVICE)
     moments, gradient = [torch.zeros_like(table).detach() for _ in range(2)], torch.ones_like(table).detach()
+    row_steps = torch.zeros(layout.n_rows, dtype=torch.int16, device=DEVICE)
     axis = torch.linspace(-1.0, 1.0, 128, device=DEVICE)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.5
     origins = torch.tensor([0.0, 0.0, -2.0], device=DEVICE).expand(N_RAYS, 3).contiguous()
@@ -49,7 +50,7 @@ def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
 
     def step() -> None:
         gradient.fill_(1e-3)
-        adam.adam_rows(table.detach(), gradient, *moments, 1e-3, (0.9, 0.99), 1e-15, 1)
+        adam.adam_rows(table.detach(), gradient, *moments, row_steps, 1e-3, (0.9, 0.99), 1e-15)
 
     def pull_back() -> None:
         torch.autograd.grad([features, jacobian], table, cotangents, retain_graph=True)

@@ -13,6 +13,15 @@ def at_least(minimum: float, default: Any) -> Any:
     return field(default=default, metadata={"minimum": minimum})
 
 
+def between(minimum: float, maximum: float, default: Any) -> Any:
+    """A dataclass field whose numbers must lie within two bounds, which are allowed themselves.
+
+    >>> dict(between(0, 1, default=0.5).metadata)
+    {'minimum': 0, 'maximum': 1}
+    """
+    return field(default=default, metadata={"minimum": minimum, "maximum": maximum})
+
+
 def one_of(choices: tuple[str, ...], default: str) -> Any:
     """A dataclass field that takes one of several words.
 

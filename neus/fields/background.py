@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neus.fields.encoding import encode_frequencies, frequency_width
-from neus.settings import at_least
+from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width
+from neus.settings import at_least, between
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class NerfConfig:
     d_in: int = at_least(4, default=4)
     d_in_view: int = at_least(3, default=3)
     W: int = at_least(2, default=256)
-    multires: int = at_least(0, default=10)
-    multires_view: int = at_least(0, default=4)
+    multires: int = between(0, MAX_OCTAVES, default=10)
+    multires_view: int = between(0, MAX_OCTAVES, default=4)
     output_ch: int = 4
-    skips: tuple[int, ...] = (4,)
+    skips: tuple[int, ...] = at_least(0, default=(4,))
     use_viewdirs: bool = True
 
 
@@ -60,7 +60,7 @@ class Nerf(nn.Module):
 
         Args:
             points: (..., 4), from `inverted_sphere`.
-            directions: (..., 3), unit, from the camera.
+            directions: (..., 3), unit, from the camera; along axes that they are expanded over, they are encoded once.
 
         Returns:
             density (...) >= 0 per scene unit, and RGB (..., 3) in [0, 1].
@@ -72,7 +72,22 @@ class Nerf(nn.Module):
             if i in self.config.skips:
                 x = torch.cat([encoded, x], dim=-1)
         density = nn.functional.softplus(self.alpha_linear(x)).squeeze(-1)
-        views = encode_frequencies(directions, self.config.multires_view)
-        x = torch.cat([self.feature_linear(x), views], dim=-1)
-        x = torch.relu(self.views_linears[0](x))
+        x = torch.relu(self._of_features(x) + self._of_views(directions))
         return density.to(points.dtype), torch.sigmoid(self.rgb_linear(x)).to(points.dtype)
+
+    def _of_features(self, x: Tensor) -> Tensor:
+        """(..., W / 2) what the colour layer makes of the features, without its bias.
+
+        No activation lies between the two layers, so that one product of their weights takes the place of two of all samples.
+        """
+        weight = self.views_linears[0].weight[:, : self.config.W]
+        return nn.functional.linear(x, weight @ self.feature_linear.weight, weight @ self.feature_linear.bias)
+
+    def _of_views(self, directions: Tensor) -> Tensor:
+        """(..., W / 2) what the colour layer makes of the directions, its bias included; of size 1 along expanded axes."""
+        for axis in range(directions.dim() - 1):
+            if directions.stride(axis) == 0:
+                directions = directions.narrow(axis, 0, min(1, directions.shape[axis]))
+        layer = self.views_linears[0]
+        codes = encode_frequencies(directions, self.config.multires_view)
+        return nn.functional.linear(codes, layer.weight[:, self.config.W :], layer.bias)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neus.fields.encoding import encode_frequencies, frequency_width
+from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width
 from neus.fields.mlp import default_linear, in_passes, layers_of
-from neus.settings import at_least, one_of
+from neus.settings import at_least, between, one_of
 
 COLOR_MODES = ("idr", "no_view_dir", "no_normal")
 
@@ -35,7 +35,7 @@ class ColorNetworkConfig:
     d_hidden: int = at_least(1, default=256)
     n_layers: int = at_least(1, default=4)
     weight_norm: bool = True
-    multires_view: int = at_least(0, default=4)
+    multires_view: int = between(0, MAX_OCTAVES, default=4)
     squeeze_out: bool = True
 
 

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+# Float32 has 24 digits: waves of more octaves over the unit sphere are noise.
+MAX_OCTAVES = 24
+
 
 def frequency_width(n_inputs: int, n_octaves: int) -> int:
     """Number of channels that `encode_frequencies` makes.

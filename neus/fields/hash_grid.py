@@ -8,10 +8,14 @@ from torch import Tensor, nn
 
 from neus.kernels.dispatch import kernels_for
 from neus.kernels.hash_encode.layout import grid_layout
-from neus.settings import at_least
+from neus.settings import at_least, between
 
 # Spread of the initial features: far below the distances they are added to (Mueller et al. 2022, sec. 4).
 INITIAL_FEATURE = 1e-4
+# Finer cells are too few steps of float32 wide to interpolate in.
+MAX_RESOLUTION = 2**16
+# A table of so many rows for each level fills 2 GiB with two features and 16 levels.
+MAX_LOG2_TABLE_SIZE = 24
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,12 @@ class HashGridConfig:
         log2_table_size: a level whose vertices do not fit 2^this rows shares so many by hashing.
     """
 
-    n_levels: int = at_least(0, default=8)
-    n_features: int = at_least(1, default=2)
-    base_resolution: int = at_least(1, default=16)
-    finest_resolution: int = at_least(1, default=640)
+    n_levels: int = between(0, 32, default=8)
+    n_features: int = between(1, 16, default=2)
+    base_resolution: int = between(1, MAX_RESOLUTION, default=16)
+    finest_resolution: int = between(1, MAX_RESOLUTION, default=640)
     cells_per_pixel: float = at_least(0.0, default=0.0)
-    log2_table_size: int = at_least(1, default=18)
+    log2_table_size: int = between(1, MAX_LOG2_TABLE_SIZE, default=18)
 
 
 class HashGrid(nn.Module):

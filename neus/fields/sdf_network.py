@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from neus.fields.base import SurfaceSample
-from neus.fields.encoding import encode_frequencies, frequency_width, pull_back_frequencies
+from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width, pull_back_frequencies
 from neus.fields.geometric_init import hidden_weight, last_weight_and_bias
 from neus.fields.mlp import default_linear, in_passes, layers_of, linear
-from neus.settings import at_least
+from neus.settings import at_least, between
 
 # Softplus this sharp is nearly a ReLU, yet twice differentiable, as the Eikonal term needs.
 SOFTPLUS_BETA = 100.0
@@ -39,8 +39,8 @@ class SdfNetworkConfig:
     d_hidden: int = at_least(1, default=256)
     n_layers: int = at_least(1, default=8)
     skip_in: tuple[int, ...] = (4,)
-    multires: int = at_least(0, default=6)
-    bias: float = 0.5
+    multires: int = between(0, MAX_OCTAVES, default=6)
+    bias: float = at_least(0.0, default=0.5)
     scale: float = at_least(1e-6, default=1.0)
     geometric_init: bool = True
     weight_norm: bool = True

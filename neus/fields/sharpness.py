@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from neus.settings import between
+
 # Beyond these the logistic density is flat over the scene, or a step even in float64.
 SHARPNESS_RANGE = (1e-6, 1e6)
 
@@ -15,10 +17,10 @@ class SharpnessConfig:
     """Conf section `model.variance_network`.
 
     Attributes:
-        init_val: initial v; the sharpness is exp(10 v), about 20 for 0.3.
+        init_val: initial v; the sharpness is exp(10 v), about 20 for 0.3. Beyond 1.38 either way it is held and would not learn.
     """
 
-    init_val: float = 0.3
+    init_val: float = between(-1.38, 1.38, default=0.3)
 
 
 class Sharpness(nn.Module):

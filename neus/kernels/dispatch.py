@@ -60,7 +60,8 @@ def runs_compiled(operation: str, device: torch.device) -> bool:
 @functools.cache
 def written_for_gpu(operation: str) -> ModuleType | None:
     """The Triton form of an operation, or None where there is none, with a warning the first time, where Triton is missing."""
-    if not (Path(__file__).parent / operation / "gpu.py").exists() or not _has_triton():
+    folder = Path(__file__).parent / operation
+    if not ((folder / "gpu.py").exists() or (folder / "gpu").is_dir()) or not _has_triton():
         return None
     return importlib.import_module(f"neus.kernels.{operation}.gpu")
 
@@ -98,7 +99,7 @@ def _warn(message: str) -> None:
 def compiled(operation: str) -> ModuleType | None:
     """The numba form of an operation, or None, with a warning the first time, where numba does not work."""
     try:
-        _forget_stale(Path(__file__).parent / operation)
+        _forget_stale()
         return importlib.import_module(f"neus.kernels.{operation}.cpu")
     except (ImportError, RuntimeError) as error:  # the latter where numba finds no folder for its cache
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -106,13 +107,15 @@ def compiled(operation: str) -> ModuleType | None:
         return None
 
 
-def _forget_stale(folder: Path) -> None:
-    """Removes an operation's cached machine code if any of its files is newer.
+@functools.cache
+def _forget_stale() -> None:
+    """Removes cached machine code that is older than any kernel's file.
 
     numba looks at the one file a function stands in, not at those whose functions it calls.
     """
-    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
-    for index in (folder / "__pycache__").glob("*.nbi"):
+    kernels = Path(__file__).parent
+    newest = max(path.stat().st_mtime for path in kernels.rglob("*.py"))
+    for index in kernels.rglob("*.nbi"):
         try:
             if index.stat().st_mtime < newest:
                 index.unlink()

@@ -12,7 +12,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+
+from neus.kernels.logistic import reference as logistic
 
 # The published code adds this to both sides of the ratio of sigmoids. It is a fog of about 1e-5 per section.
 PUBLISHED_EPSILON = 1e-5
@@ -40,7 +41,7 @@ class LogisticDensity:
 
     Attributes:
         epsilon: guard of the ratio: (Phi_start - Phi_end + eps) / (Phi_start + eps), as in the published code. Zero
-            takes the ratio in log space instead, exact however deep both ends lie inside.
+            is exact instead, however deep both ends lie inside.
 
     >>> LogisticDensity().alphas(torch.tensor([0.1]), torch.tensor([-0.1]), torch.ones(1), torch.tensor(10.0))
     tensor([0.6321])
@@ -51,11 +52,8 @@ class LogisticDensity:
     def alphas(self, sdf_starts: Tensor, sdf_ends: Tensor, deltas: Tensor, sharpness: Tensor) -> Tensor:
         """See `Density.alphas`; `deltas` do not matter."""
         if self.epsilon == 0.0:
-            # Phi underflows deep inside; the difference of logarithms keeps value and gradient finite.
-            log_ratio = logsigmoid(sdf_ends * sharpness) - logsigmoid(sdf_starts * sharpness)
-            return -torch.expm1(log_ratio.clamp_max(0.0))
-        at_start, at_end = torch.sigmoid(sdf_starts * sharpness), torch.sigmoid(sdf_ends * sharpness)
-        return ((at_start - at_end + self.epsilon) / (at_start + self.epsilon)).clamp(0.0, 1.0)
+            return logistic.exact_alpha(sdf_starts, sdf_ends, sharpness)
+        return logistic.alpha(sdf_starts, sdf_ends, sharpness, self.epsilon)
 
 
 @dataclass(frozen=True)

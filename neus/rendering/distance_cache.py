@@ -1,11 +1,10 @@
-"""A coarse grid of signed distances that follows the surface while it is trained, and says where rays should look."""
+"""A coarse grid of signed distances, which may follow the surface while it is trained, and says where along rays it is met."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import grid_sample
 
 from neus.geometry.rays import intersect_sphere
 from neus.kernels.dispatch import kernels_for
@@ -25,16 +24,6 @@ NOWHERE_NEAR = 0.06
 # Vertices evaluated at a time.
 CHUNK = 2**16
 _CPU = torch.device("cpu")
-
-
-def distances_at(values: Tensor, points: Tensor) -> Tensor:
-    """(M,) trilinear values at points (M, 3) of (P, P, P) values at linspace(-1, 1, P) along x, y, z; clamped to that box.
-
-    >>> distances_at(torch.arange(8.0).view(2, 2, 2), torch.tensor([[1.0, -1.0, 0.0]]))
-    tensor([4.5000])
-    """
-    grid = points.flip(-1)[None, None, None].to(values)
-    return grid_sample(values[None, None], grid, align_corners=True, padding_mode="border").flatten().to(points)
 
 
 class SurfaceNotes(NamedTuple):
@@ -99,8 +88,18 @@ class DistanceCache:
         march = kernels_for("march", origins.device).march
         return march(origins, directions, enters, far, self.values, blurred, uniform_share, jitter)
 
+    def starts(
+        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, lipschitz: float, margin: float
+    ) -> Tensor:
+        """(N,) distances along rays (N, 3), (N, 3), from `near` (N,) on, before which f > margin: see `kernels.empty_starts`."""
+        kernels = kernels_for("empty_starts", near.device)
+        return kernels.empty_starts(origins, directions, near, far, self.values, lipschitz, margin)
+
     def note(self, seen: SurfaceNotes) -> None:
-        """Takes over what samples showed: at the vertex v nearest to a sample x, f(x) + grad f . (v - x)."""
+        """Takes over what samples showed: at the vertex v nearest to a sample x, f(x) + grad f . (v - x), where that is finite.
+
+        A step that is not finite is known for one only afterwards, and what it left here would outlive it.
+        """
         last = len(self.axis) - 1
         per_unit = 0.5 * last
         cells = ((seen.points + 1.0) * per_unit).round().clamp(0, last).nan_to_num(0.0)
@@ -108,28 +107,32 @@ class DistanceCache:
         values = seen.sdf + (seen.gradients * offsets).sum(0)
         x, y, z = cells.long()
         places = (x * (last + 1) + y) * (last + 1) + z
+        counts = values.isfinite() if seen.counts is None else values.isfinite() & seen.counts
         if values.device.type == "cpu":
-            if seen.counts is not None:
-                places, values = places[seen.counts], values[seen.counts]
             # numpy: of several samples at one vertex the last one stays, every time.
-            self.values.view(-1).numpy()[places.numpy()] = values.numpy()
+            self.values.view(-1).numpy()[places[counts].numpy()] = values[counts].numpy()
             return
-        _put_last(self.values.view(-1), places, values, seen.counts)
+        _put_last(self.values.view(-1), places, values, counts)
 
     def refresh(self, sdf: Callable[[Tensor], Tensor]) -> None:
-        """Evaluates the next slab anew where the surface is not far."""
+        """Evaluates the next slab anew where the surface is not far, or not known to be; keeps what is finite.
+
+        The condition is negated since no comparison holds for NaN, which caches of old checkpoints may contain.
+        """
         at = self.slab * SLAB_STRIDE % len(self.axis)
         self.slab += 1
-        is_near = self.values[at].abs() < REFRESH_WITHIN
+        is_near = ~(self.values[at].abs() >= REFRESH_WITHIN)
         if is_near.device.type != "cpu":
             # All of the slab: to be told how many are near takes a GPU longer.
             points = torch.cartesian_prod(self.axis[at : at + 1], self.axis, self.axis)
-            self.values[at] = sdf(points).view_as(is_near).where(is_near, self.values[at])
+            values = sdf(points).view_as(is_near)
+            self.values[at] = values.where(is_near & values.isfinite(), self.values[at])
             return
         y, z = is_near.nonzero(as_tuple=True)
         if len(y) > 0:
             points = torch.stack([self.axis[at].expand(len(y)), self.axis[y], self.axis[z]], dim=-1)
-            self.values[at, y, z] = sdf(points)
+            values = sdf(points)
+            self.values[at, y, z] = values.where(values.isfinite(), self.values[at, y, z])
 
 
 def _put_last(memory: Tensor, places: Tensor, values: Tensor, counts: Tensor | None = None) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from neus.geometry.intervals import WEIGHT_FLOOR
-from neus.kernels.dispatch import compiled, kernels_for
+from neus.kernels.dispatch import compiled
 from neus.kernels.fused_step.arguments import Places, ShellRays, ShellScales
 from neus.rendering.density import LogisticDensity
 from neus.rendering.distance_cache import DistanceCache
@@ -23,7 +23,7 @@ class FusedShell:
 
     def __init__(self, model: Model, view: FusedModel) -> None:
         self.model, self.view = model, view
-        self._lattice: Tensor | None = None
+        self._lattice: DistanceCache | None = None
 
     @torch.no_grad()
     def places(
@@ -49,10 +49,8 @@ class FusedShell:
     ) -> Tensor:
         """(N,) distances before which f > margin, by a lattice that is evaluated once, the first time."""
         if self._lattice is None:
-            cache = DistanceCache.of(lambda points: fused_sdf(self.model, points, self.view), LATTICE)
-            self._lattice = cache.values
-        kernels = kernels_for("empty_starts", near.device)
-        return kernels.empty_starts(origins, directions, near, far, self._lattice, lipschitz, margin)
+            self._lattice = DistanceCache.of(lambda points: fused_sdf(self.model, points, self.view), LATTICE)
+        return self._lattice.starts(origins, directions, near, far, lipschitz, margin)
 
     @torch.no_grad()
     def means(self, origins: Tensor, directions: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from neus.geometry.intervals import sample_sections
 from neus.rendering.density import Density
 from neus.rendering.sphere_tracing import Sdf, conservative_starts, trace
 from neus.rendering.weights import weights_from_alphas
-from neus.settings import at_least
+from neus.settings import at_least, between
 
 # Surfaces of a ray that are walked through before it is left to the full sampler.
 MAX_SHELLS = 6
@@ -50,9 +50,9 @@ class ShellConfig:
     step: float = at_least(0.1, default=1.2)
     n_colors: int = at_least(1, default=8)
     max_looks: int = at_least(4, default=64)
-    opaque: float = at_least(0.0, default=3e-3)
-    clear_below: float = at_least(0.0, default=0.01)
-    clear_above: float = at_least(0.0, default=0.98)
+    opaque: float = between(0.0, 1.0, default=3e-3)
+    clear_below: float = between(0.0, 1.0, default=0.01)
+    clear_above: float = between(0.0, 1.0, default=0.98)
     refinement: int = at_least(1, default=3)
 
     def refined(self) -> "ShellConfig":

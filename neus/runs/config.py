@@ -23,8 +23,6 @@ from neus.training.config import TrainConfig
 # The word in old confs that stands for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
 _INCLUDE = re.compile(r'^\s*include\s+(?:required\s*\(\s*)?(?:file\s*\(\s*)?"([^"]+)"', re.MULTILINE)
-# A table of so many rows for each level fills 2 GiB with two features and 16 levels.
-MAX_LOG2_TABLE_SIZE = 24
 T = TypeVar("T")
 
 
@@ -182,10 +180,13 @@ def _converted(value: Any, hint: Any, source: str, place: str) -> Any:
 
 
 def _in_range(value: Any, rules: typing.Mapping[str, Any], source: str, place: str) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
+    numbers = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
         raise InputError(f"{source}: {place} = {value}, expected a finite number.")
-    if "minimum" in rules and value < rules["minimum"]:
-        raise InputError(f"{source}: {place} = {value}, expected at least {rules['minimum']}.")
+    lowest, highest = rules.get("minimum", -math.inf), rules.get("maximum", math.inf)
+    if ("minimum" in rules or "maximum" in rules) and not all(lowest <= number <= highest for number in numbers):
+        expected = f"at least {lowest}" if highest == math.inf else f"between {lowest} and {highest}"
+        raise InputError(f"{source}: {place} = {value}, expected {expected}.")
     if "choices" in rules and value not in rules["choices"]:
         near = difflib.get_close_matches(value, rules["choices"], 1)
         hint = f" Did you mean {near[0]}?" if near else ""
@@ -200,11 +201,6 @@ def _check_grid(grid: HashGridConfig, place: str, fewest_levels: int) -> None:
         raise InputError(
             f"{place}.finest_resolution = {grid.finest_resolution}, expected at least "
             f"base_resolution = {grid.base_resolution}."
-        )
-    if grid.log2_table_size > MAX_LOG2_TABLE_SIZE:
-        raise InputError(
-            f"{place}.log2_table_size = {grid.log2_table_size}, expected at most "
-            f"{MAX_LOG2_TABLE_SIZE}; it is a power of two, 18 is 262144 rows."
         )
 
 
@@ -248,6 +244,27 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
         raise InputError(
             f"{source}: model.neus_renderer.n_importance = {renderer.n_importance} does not divide by up_sample_steps = "
             f"{renderer.up_sample_steps}; choose a multiple."
+        )
+    _check_training(config.train, model, source)
+
+
+def _check_training(train: TrainConfig, model: ModelConfig, source: str) -> None:
+    march = train.march
+    if train.learning_rate_decay == "exponential" and train.learning_rate_alpha == 0.0:
+        raise InputError(
+            f"{source}: train.learning_rate_alpha = 0 with learning_rate_decay = exponential is a rate of 0 from the second iteration "
+            "on; expected above 0, for example 0.05."
+        )
+    if march.n_sections == 0:
+        return
+    if march.inside_share + march.near_share > 1.0:
+        raise InputError(
+            f"{source}: train.march.inside_share = {march.inside_share} and near_share = {march.near_share}, expected at most 1 together."
+        )
+    if march.first_shape and model.surface != "hash":
+        raise InputError(
+            f"{source}: train.march.n_sections = {march.n_sections} starts from a first shape, which takes model.surface = hash, found "
+            f"{model.surface}; set train.march.n_sections = 0, or train.march.first_shape = false."
         )
 
 

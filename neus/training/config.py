@@ -3,7 +3,12 @@
 from dataclasses import dataclass, field, replace
 
 from neus.fields.precision import PRECISIONS
-from neus.settings import at_least, one_of
+from neus.settings import at_least, between, one_of
+
+# Shorter sections than a thousandth of the sphere, or patches of more rays than a batch, only take memory.
+MAX_SECTIONS, MAX_PATCH = 1024, 256
+# The largest seed of torch's generators that is a signed number.
+MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -27,19 +32,19 @@ class MarchConfig:
         anchor_until: share of the training after which the surface is free.
     """
 
-    n_sections: int = at_least(0, default=0)
-    n_sections_start: int = at_least(0, default=0)
-    uniform_share: float = at_least(0.0, default=0.3)
-    uniform_share_start: float = at_least(0.0, default=0.3)
-    wide_until: float = at_least(0.0, default=0.0)
-    patch: int = at_least(1, default=2)
-    inside_share: float = at_least(0.0, default=0.8)
-    near_share: float = at_least(0.0, default=0.1)
+    n_sections: int = between(0, MAX_SECTIONS, default=0)
+    n_sections_start: int = between(0, MAX_SECTIONS, default=0)
+    uniform_share: float = between(0.0, 1.0, default=0.3)
+    uniform_share_start: float = between(0.0, 1.0, default=0.3)
+    wide_until: float = between(0.0, 1.0, default=0.0)
+    patch: int = between(1, MAX_PATCH, default=2)
+    inside_share: float = between(0.0, 1.0, default=0.8)
+    near_share: float = between(0.0, 1.0, default=0.1)
     growth: int = at_least(1, default=2)
-    growth_at: float = at_least(0.0, default=0.5)
+    growth_at: float = between(0.0, 1.0, default=0.5)
     first_shape: bool = True
     anchor_weight: float = at_least(0.0, default=100.0)
-    anchor_until: float = at_least(0.0, default=0.6)
+    anchor_until: float = between(0.0, 1.0, default=0.6)
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class TrainConfig:
     learning_rate_color_table: float = at_least(0.0, default=1e-2)
     learning_rate_sharpness: float = at_least(0.0, default=0.0)
     learning_rate_surface: float = at_least(0.0, default=0.0)
-    learning_rate_alpha: float = at_least(0.0, default=0.05)
+    learning_rate_alpha: float = between(0.0, 1.0, default=0.05)
     learning_rate_decay: str = one_of(("cosine", "exponential"), default="cosine")
     end_iter: int = at_least(1, default=300_000)
     batch_size: int = at_least(1, default=512)
@@ -104,7 +109,7 @@ class TrainConfig:
     validate_resolution_level: int = at_least(1, default=4)
     validate_mesh_resolution: int = at_least(8, default=64)
     keep_checkpoints: int = at_least(0, default=5)
-    seed: int = at_least(0, default=0)
+    seed: int = between(0, MAX_SEED, default=0)
     precision: str = one_of(PRECISIONS, default="float32")
     cuda_graphs: bool = False
 

@@ -5,7 +5,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import smooth_l1_loss
 
 from neus.kernels.transfer import sent
-from neus.rendering.distance_cache import distances_at
+from neus.kernels.trilinear.reference import trilinear
 from neus.rendering.model import Model
 from neus.training.optimizer import TABLE_BETAS, TABLE_EPSILON, TableAdam
 
@@ -39,7 +39,7 @@ def fit_distances(model: Model, values: Tensor, generator: Generator, n_iteratio
             LEARNING_RATE_TABLE * decay,
         )
         points = sent(_points(near, len(values), generator), model.device)
-        target = distances_at(values, points)
+        target = trilinear(values, points)
         sample = surface.evaluate(points)
         loss = smooth_l1_loss(sample.sdf, target, beta=HUBER)
         loss = loss + EIKONAL * (sample.gradients.norm(dim=-1) - 1.0).square().mean()

@@ -52,10 +52,11 @@ def eikonal_loss(gradients: Tensor, radii: Tensor) -> Tensor:
 
 
 def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
-    """Binary cross entropy between opacity and mask, (N,) each (NeuS eq. 17)."""
+    """Mean binary cross entropy between opacity and mask, (N,) each (NeuS eq. 17); zero of no ray."""
     opacity = opacity.clamp(OPACITY_MARGIN, 1.0 - OPACITY_MARGIN)
     # Written out: torch's own refuses NaN with an error of its own, before training can name it and recover.
-    return -(mask * opacity.log() + (1.0 - mask) * (1.0 - opacity).log()).mean()
+    log_likelihood = mask * opacity.log() + (1.0 - mask) * (1.0 - opacity).log()
+    return -log_likelihood.sum() / max(len(mask), 1)
 
 
 def anchor_loss(sdf: Tensor, first: Tensor) -> Tensor:

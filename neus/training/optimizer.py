@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neus.kernels.adam_rows.reference import MAX_ROW_STEPS
 from neus.kernels.dispatch import kernels_for
 from neus.rendering.model import Model
 
@@ -18,9 +19,10 @@ TABLES = ("table", "color_table")
 class TableAdam(torch.optim.Adam):
     """Adam that, in groups with `TABLE_EPSILON`, moves only rows that have a gradient (see `kernels.adam_rows`).
 
-    Groups, state and its dictionary are those of `torch.optim.Adam`, whose checkpoints it reads and which reads its own. A step
-    leaves the gradients of tables zero, so after one `zero_grad` changes nothing for them but whether the memory is kept; a step
-    that was given up (gradients not finite) needs it.
+    Groups, state and its dictionary are those of `torch.optim.Adam`, whose checkpoints it reads and which reads its own; beside them
+    the state of a table holds `row_steps` (R,), the steps of each row. Where a checkpoint has none, rows with moments have taken
+    all of its steps, the others none. A step leaves the gradients of tables zero, so after one `zero_grad` changes nothing for them
+    but whether the memory is kept; a step that was given up (gradients not finite) needs it.
     """
 
     @torch.no_grad()
@@ -50,18 +52,24 @@ class TableAdam(torch.optim.Adam):
         if not state:
             state["step"] = torch.tensor(0.0)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
-        state["step"] += 1
         moments = state["exp_avg"], state["exp_avg_sq"]
+        if "row_steps" not in state:
+            has_moments = (state["exp_avg_sq"] != 0.0).any(dim=1)
+            state["row_steps"] = has_moments * state["step"].to(table.device).clamp_max(MAX_ROW_STEPS)
+        # torch loads all state of a parameter in the type of the parameter.
+        state["row_steps"] = state["row_steps"].to(torch.int16)
+        state["step"] += 1
         kernels_for("adam_rows", table.device).adam_rows(
-            table, table.grad, *moments, group["lr"], group["betas"], group["eps"], int(state["step"])
+            table, table.grad, *moments, state["row_steps"], group["lr"], group["betas"], group["eps"]
         )
 
 
 def build_optimizer(model: Model) -> torch.optim.Adam:
-    """Adam with torch's default moments over all parameters, in the order of published optimiser states.
+    """Adam over all parameters, its learning rates set before each step.
 
-    The parts of a hash surface are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table`
-    and `color_table`, with the moments that suit tables. Learning rates are set before each step.
+    A model of networks is one group in the order of published optimiser states, with torch's betas (0.9, 0.999). The parts of a hash
+    model are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table` and `color_table`;
+    all have `TABLE_BETAS`, since all of it is trained in a few thousand steps, and tables alone have `TABLE_EPSILON`.
     """
     if model.config.surface != "hash":
         return torch.optim.Adam([{"params": model.parameter_list(), "role": "networks"}], lr=0.0)

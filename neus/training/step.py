@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neus.rendering.distance_cache import distances_at
+from neus.kernels.trilinear.reference import trilinear
 from neus.rendering.model import Model
 from neus.rendering.renderer import RenderedRays
 from neus.rendering.sampling import Randomness, points_along
@@ -94,7 +94,7 @@ def training_step(
     anchor = torch.zeros_like(color)
     if first_shape is not None and weights.anchor > 0.0:
         points = points_along(batch.origins, batch.directions, rendered.t_mids)
-        anchor = anchor_loss(rendered.sdf, distances_at(first_shape, points.reshape(-1, 3)).view_as(rendered.sdf))
+        anchor = anchor_loss(rendered.sdf, trilinear(first_shape, points.reshape(-1, 3)).view_as(rendered.sdf))
     curvature = torch.zeros_like(color)
     if weights.curvature > 0.0:
         curvature = _curvature(model, batch, rendered)

@@ -53,7 +53,7 @@ class Steps(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint needs, beside the generator's state."""
+        """What a checkpoint needs, and what recovery goes back to, beside the generator's state."""
         ...
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -240,15 +240,17 @@ class MarchedSteps:
 
     def state(self) -> dict[str, Any]:
         """The cache and the first shape."""
-        first = None if self.first_shape is None else self.first_shape.cpu()
-        return {"cache": self.cache.values.cpu(), "slab": self.cache.slab, "first_shape": first}
+        return {"cache": self.cache.values, "slab": self.cache.slab, "first_shape": self.first_shape}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
         if "cache" not in state:
             raise InputError("the checkpoint was trained with train.march.n_sections = 0; resume with that.")
         self.cache, first = DistanceCache(state["cache"].clone().to(self.device)), state["first_shape"]
-        self.first_shape = None if first is None else first.to(self.device)
+        if self.first_shape is not None and first is not None:
+            self.first_shape.copy_(first)  # in place, since a recorded step reads this memory
+        else:
+            self.first_shape = None if first is None else first.to(self.device)
         self.cache.slab = int(state["slab"])
 
 

@@ -78,7 +78,8 @@ class Trainer:
         self.on_message, self.on_recovery = on_message, on_recovery
         self.time_budget = time_budget
         self._started, self._rays_before, self._has_begun = time.monotonic(), 0, False
-        self._good_state, self._wants_good_state = self._parameters_and_moments(), False
+        self._good_state: dict[str, Any] = {}
+        self._wants_good_state = False
 
     def prepare(self) -> float:
         """Compiles the kernels that training will use and changes nothing else; returns the seconds it took."""
@@ -91,7 +92,8 @@ class Trainer:
         if not self._has_begun:
             self._has_begun = True
             self.steps.begin(self.on_message)
-            self._good_state = self._parameters_and_moments()
+        if not self._good_state:
+            self._good_state = self._snapshot()
 
     def run(self, hooks: list[Hook]) -> None:
         """Iterates to the end, or until `stop` is called; hooks run after each iteration.
@@ -102,7 +104,7 @@ class Trainer:
         self.begin()
         self._started, self._rays_before = time.monotonic(), self.steps.n_rays
         while not self.is_over and not self.stopped:
-            state = self._parameters_and_moments() if self._wants_good_state else None
+            state = self._snapshot() if self._wants_good_state else None
             try:
                 terms = self._step()
             except NotFinite as error:
@@ -194,7 +196,8 @@ class Trainer:
 
     def _what_is_not_finite(self, terms: StepTerms) -> str:
         if not terms.total.isfinite():
-            bad = [name for name in ("color", "eikonal", "mask") if not getattr(terms, name).isfinite()]
+            parts = ("color", "eikonal", "mask", "anchor", "curvature")
+            bad = [name for name in parts if not getattr(terms, name).isfinite()]
             return f"the {' and '.join(bad) or 'total'} loss"
         of_parameters = self.model.named_parameters()
         return (
@@ -227,14 +230,21 @@ class Trainer:
             f"{self.steps.batch_size}"
         )
 
-    def _parameters_and_moments(self) -> dict[str, Any]:
+    def _snapshot(self) -> dict[str, Any]:
+        """All that is computed from parameters, and where training stands; not the generator, lest the same rays come again."""
         return copy.deepcopy(
-            {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "iteration": self.iteration}
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "steps": self.steps.state(),
+                "iteration": self.iteration,
+            }
         )
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.steps.load_state(state["steps"])
         self.iteration = state["iteration"]
 
     def save(self, path: Path, extra: dict[str, Any]) -> None:
@@ -279,7 +289,7 @@ class Trainer:
             progress = float(state.get("progress", progress))
         if self.time_budget is not None:
             self.time_budget.resume_from(progress)
-        self._good_state = self._parameters_and_moments()
+        self._good_state = {}  # taken when training begins
 
     def _say_how_time_goes_on(self, state: dict[str, Any], path: Path) -> None:
         if "progress" in state and self.time_budget is None:

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from neus.fields import background as background_module
 from neus.fields.background import Nerf, NerfConfig
+from neus.fields.encoding import encode_frequencies
 from neus.geometry.contraction import inverted_sphere
 
 SMALL = NerfConfig(D=3, W=16, multires=2, multires_view=1, skips=(1,))
@@ -19,6 +21,43 @@ def test_density_is_the_same_from_everywhere():
     points, directions = torch.randn(6, 4), torch.nn.functional.normalize(torch.randn(2, 6, 3), dim=-1)
     (density, rgb), (other_density, other_rgb) = network(points, directions[0]), network(points, directions[1])
     assert torch.equal(density, other_density) and not torch.equal(rgb, other_rgb)
+
+
+def plain(network: Nerf, points: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The layers as published, one after another."""
+    encoded = x = encode_frequencies(points, network.config.multires)
+    for i, layer in enumerate(network.pts_linears):
+        x = torch.relu(layer(x))
+        x = torch.cat([encoded, x], dim=-1) if i in network.config.skips else x
+    features = torch.cat([network.feature_linear(x), encode_frequencies(directions, network.config.multires_view)], -1)
+    rgb = torch.sigmoid(network.rgb_linear(torch.relu(network.views_linears[0](features))))
+    return torch.nn.functional.softplus(network.alpha_linear(x)).squeeze(-1), rgb
+
+
+@pytest.mark.parametrize("is_expanded", [True, False])
+@pytest.mark.parametrize("shape", [(5, 7), (1, 7), (6, 1), (0, 7), (5, 0)])
+def test_folded_layers_have_the_values_and_gradients_of_the_published_ones(shape, is_expanded):
+    network = Nerf(SMALL)
+    points = inverted_sphere(3.0 * torch.randn(*shape, 3))
+    directions = torch.nn.functional.normalize(torch.randn(shape[0], 1, 3), dim=-1)
+    cotangents, found = (torch.randn(shape), torch.randn(*shape, 3)), []
+    for function in (network, lambda *inputs: plain(network, *inputs)):
+        given = points.clone().requires_grad_(), directions.clone().requires_grad_()
+        views = given[1].expand(*shape, 3)
+        results = function(given[0], views if is_expanded else views.contiguous())
+        gradients = torch.autograd.grad(results, [*given, *network.parameters()], cotangents)
+        found.append([*results, *gradients])
+    for one, other in zip(*found, strict=True):
+        assert one.shape == other.shape and torch.allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_directions_of_rays_are_encoded_once(monkeypatch):
+    shapes, encode = [], background_module.encode_frequencies
+    monkeypatch.setattr(
+        background_module, "encode_frequencies", lambda x, n: shapes.append(tuple(x.shape)) or encode(x, n)
+    )
+    Nerf(SMALL)(torch.randn(5, 7, 4), torch.randn(5, 3).unsqueeze(1).expand(5, 7, 3))
+    assert shapes == [(5, 7, 4), (5, 1, 3)]
 
 
 def test_published_names_and_shapes():

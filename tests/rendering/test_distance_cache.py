@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from neus.rendering.distance_cache import DistanceCache, SurfaceNotes, _put_last, distances_at
+from neus.kernels.trilinear.reference import trilinear
+from neus.rendering.distance_cache import DistanceCache, SurfaceNotes, _put_last
 
 
 def ball(points):
@@ -16,7 +17,7 @@ def cache():
 def test_a_fresh_cache_holds_the_field_at_its_vertices(cache):
     assert cache.values[16, 16, 16] == pytest.approx(-0.5) and cache.values[32, 16, 16] == pytest.approx(0.5)
     points = torch.rand(200, 3) * 1.8 - 0.9
-    assert torch.allclose(distances_at(cache.values, points), ball(points), atol=0.04)
+    assert torch.allclose(trilinear(cache.values, points), ball(points), atol=0.04)
 
 
 def test_sections_lie_where_the_ray_meets_the_surface(cache):
@@ -60,6 +61,27 @@ def test_nothing_near_is_nothing_to_refresh():
     cache = DistanceCache(torch.ones(9, 9, 9))
     cache.refresh(lambda points: pytest.fail("asked"))
     assert cache.slab == 1
+
+
+def test_only_finite_values_are_noted(cache):
+    before, points = cache.values.clone(), torch.tensor([[-1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    gradients = torch.zeros(3, 3)
+    gradients[0, 1] = torch.inf
+    cache.note(SurfaceNotes(points, torch.tensor([torch.nan, 8.0, 9.0]), gradients))
+    changed = (cache.values != before).nonzero()
+    assert changed.tolist() == [[16, 16, 16]] and cache.values[16, 16, 16] == 9.0
+
+
+def test_refreshing_evaluates_nan_anew_and_keeps_what_is_finite(cache):
+    truth = cache.values.clone()
+    cache.values[:, 3] = torch.nan
+    spoilt = cache.values.clone()
+    for _ in range(len(cache.axis)):
+        cache.refresh(lambda points: torch.full((len(points),), torch.nan))
+    assert torch.equal(cache.values.nan_to_num(7.0), spoilt.nan_to_num(7.0))
+    for _ in range(len(cache.axis)):
+        cache.refresh(ball)
+    assert torch.allclose(cache.values, truth, atol=1e-6)
 
 
 def test_of_several_values_for_one_place_the_last_stays():

@@ -1,4 +1,5 @@
-from dataclasses import asdict, replace
+import math
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,25 @@ def test_overrides_win_and_later_ones_most(conf):
         ("model.sdf_network.d_hidden = 39", "d_hidden above 39, found 39"),
         ("model.nerf.D = 5", "no layer follows layer 4; make D larger"),
         ("model.neus_renderer.n_importance = 30", "does not divide by up_sample_steps = 4"),
+        ("model.nerf.skips = [-1]", "model.nerf.skips = (-1,), expected at least 0"),
+        ("dataset.center = [0, 1e999, 0]", "dataset.center = (0.0, inf, 0.0), expected a finite number"),
+        ("model.nerf.multires = 400", "model.nerf.multires = 400, expected between 0 and 24"),
+        ("model.variance_network.init_val = 30", "init_val = 30.0, expected between -1.38 and 1.38"),
+        ("model.sdf_network.bias = -0.5", "model.sdf_network.bias = -0.5, expected at least 0.0"),
+        ("train.seed = 99999999999999999999", "expected between 0 and 9223372036854775807"),
+        ("train.march.uniform_share = 1.5", "train.march.uniform_share = 1.5, expected between 0.0 and 1.0"),
+        ("train.march.growth_at = -0.1", "train.march.growth_at = -0.1, expected between 0.0 and 1.0"),
+        ("train.march.n_sections = 5000", "train.march.n_sections = 5000, expected between 0 and 1024"),
+        ("train.learning_rate_alpha = 1.1", "learning_rate_alpha = 1.1, expected between 0.0 and 1.0"),
+        (
+            "train { learning_rate_alpha = 0, learning_rate_decay = exponential }",
+            "train.learning_rate_alpha = 0 with learning_rate_decay = exponential is a rate of 0 from the second iteration on",
+        ),
+        (
+            "train.march { n_sections = 12, first_shape = false, inside_share = 0.7, near_share = 0.4 }",
+            "train.march.inside_share = 0.7 and near_share = 0.4, expected at most 1 together",
+        ),
+        ("train.march.n_sections = 12", "takes model.surface = hash, found mlp; set train.march.n_sections = 0, or"),
         ("train { end_iter = 5", "malformed conf"),
         ("just words", "malformed conf"),
         ("train.end_iter = ${nowhere}", "malformed conf (Cannot resolve variable ${nowhere}"),
@@ -160,6 +180,24 @@ def test_a_wrong_conf_is_explained_in_one_line_that_names_the_file(conf, text, s
         read_config(path)
     assert said in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+FRACTIONS = ("_share", "_share_start", "_until", "growth_at", "learning_rate_alpha")
+
+
+def test_every_fraction_has_both_bounds_and_every_default_is_within_its_own():
+    def check(section):
+        for f in fields(section):
+            value = getattr(section, f.name)
+            if is_dataclass(value):
+                check(value)
+            lowest, highest = f.metadata.get("minimum", -math.inf), f.metadata.get("maximum", math.inf)
+            if math.inf != highest or -math.inf != lowest:
+                numbers = value if isinstance(value, tuple) else (value,)
+                assert all(lowest <= number <= highest for number in numbers), f.name
+            assert not f.name.endswith(FRACTIONS) or (lowest, highest) == (0.0, 1.0), f.name
+
+    check(ExperimentConfig())
 
 
 def test_a_mistake_in_an_included_conf_is_found(conf):
@@ -228,7 +266,7 @@ def test_every_key_is_written_out(conf):
             "model.hash_sdf.grid { base_resolution = 32, finest_resolution = 16 }",
             "finest_resolution = 16, expected at least",
         ),
-        ("model.hash_sdf.grid.log2_table_size = 40", "log2_table_size = 40, expected at most 24"),
+        ("model.hash_sdf.grid.log2_table_size = 40", "log2_table_size = 40, expected between 1 and 24"),
         ("model.hash_sdf.levels = 3", "unknown key model.hash_sdf.levels"),
         ("train.levels_start = 0", "train.levels_start = 0, expected at least 1"),
     ],

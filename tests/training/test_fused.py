@@ -1,4 +1,5 @@
 import copy
+import math
 import sys
 from dataclasses import replace
 
@@ -130,6 +131,16 @@ def test_fused_step_holds_for_networks_and_grids_of_any_size(sizes):
 @pytest.mark.parametrize(("n_rays", "n_sections", "seed"), [(1, 1, 1), (5, 1, 1), (3, 40, 3), (131, 3, 2)])
 def test_fused_step_holds_for_any_number_of_rays_and_sections(n_rays, n_sections, seed):
     assert_same_step(hash_model(), *rays_with_sections(n_rays, n_sections, seed), WEIGHTS, 1.0)
+
+
+@ON_BOTH
+@pytest.mark.parametrize("sharpness", [20.0, 148.0, 665.0, 2000.0])
+def test_fused_step_holds_for_sharp_surfaces_and_masks_between_zero_and_one(sharpness):
+    batch, edges = rays_with_sections()
+    masks = torch.rand(len(edges), generator=torch.Generator().manual_seed(4)).to(DEVICE)
+    masks[:3] = torch.tensor([0.0, 1.0, 1e-6])
+    model = hash_model(variance=math.log(sharpness) / 10.0)
+    assert_same_step(model, replace(batch, masks=masks), edges, WEIGHTS, 0.7)
 
 
 @ON_BOTH

@@ -47,6 +47,13 @@ def test_mask_loss_bears_an_opacity_that_rounding_put_above_one():
     assert mask_loss(torch.tensor([1.0000013, -1e-7]), torch.tensor([1.0, 0.0])).item() == pytest.approx(1e-3, rel=0.01)
 
 
+def test_mask_loss_of_no_ray_is_zero_and_has_a_gradient():
+    opacity = torch.zeros(0, requires_grad=True)
+    loss = mask_loss(opacity, torch.zeros(0))
+    loss.backward()
+    assert loss.item() == 0.0 and opacity.grad.shape == (0,)
+
+
 def test_psnr_of_an_error_of_a_tenth_is_twenty_decibels():
     rgb = torch.full((8, 3), 0.4)
     mask = torch.tensor([1.0] * 4 + [0.0] * 4)

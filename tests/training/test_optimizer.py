@@ -1,7 +1,9 @@
+import copy
+
 import torch
 
 from neus.runs.build import build_model
-from neus.training.optimizer import TABLE_EPSILON, TableAdam, build_optimizer, set_learning_rates
+from neus.training.optimizer import TABLE_BETAS, TABLE_EPSILON, TableAdam, build_optimizer, set_learning_rates
 
 
 def rates(networks: float = 0.0, table: float = 0.0) -> dict[str, float]:
@@ -80,9 +82,36 @@ def test_state_goes_to_torchs_adam_and_back():
     for optimizer, table in zip(optimizers, tables):
         steps(optimizer, table, 3)
     ours, theirs = (optimizer.state_dict() for optimizer in optimizers)
-    assert ours["param_groups"] == theirs["param_groups"] and ours["state"][0].keys() == theirs["state"][0].keys()
+    assert ours["param_groups"] == theirs["param_groups"]
+    assert ours["state"][0].keys() - theirs["state"][0].keys() == {"row_steps"}
     optimizers[0].load_state_dict(theirs)
     optimizers[1].load_state_dict(ours)
     for optimizer, table in zip(optimizers, tables):
         steps(optimizer, table, 2)
     assert torch.allclose(tables[0], tables[1])
+    assert (optimizers[0].state[tables[0]]["row_steps"] == 5).all()
+
+
+def test_steps_of_rows_survive_a_checkpoint_and_are_found_where_one_has_none():
+    def touch(optimizer, table, row):
+        table.grad = torch.zeros(3, 2)
+        table.grad[row] = 1.0
+        optimizer.step()
+
+    table = torch.nn.Parameter(torch.zeros(3, 2))
+    optimizer = TableAdam([table], lr=0.1, betas=TABLE_BETAS, eps=TABLE_EPSILON)
+    for row in (0, 0, 0, 1):
+        touch(optimizer, table, row)
+    state = optimizer.state_dict()
+    assert state["state"][0]["row_steps"].tolist() == [3, 1, 0]
+    old = copy.deepcopy(state)
+    del old["state"][0]["row_steps"]
+    for given, expected in ((state, [4, 1, 0]), (old, [5, 4, 0])):
+        resumed = torch.nn.Parameter(table.detach().clone())
+        optimizer = TableAdam([resumed], lr=0.1, betas=TABLE_BETAS, eps=TABLE_EPSILON)
+        optimizer.load_state_dict(copy.deepcopy(given))
+        touch(optimizer, resumed, 0)
+        assert optimizer.state[resumed]["row_steps"].tolist() == expected
+        # A row without moments starts as with a fresh Adam either way.
+        touch(optimizer, resumed, 2)
+        assert torch.allclose(resumed[2], torch.full((2,), -0.1), rtol=1e-5)

@@ -219,7 +219,6 @@ def test_a_recorded_fused_step_is_the_same_step(marched_trainer, recorder, monke
         terms.append([])
         trainer.run([lambda t, found: terms[-1].append(found.named())])
     # Levels are switched on in the 3rd, 5th and 6th iteration, and from the 4th on there are twice as many rays.
-    print([(a["total"] - b["total"], a["color"] - b["color"]) for a, b in zip(*terms)])
     assert recorder.n_recordings == 5
     for expected, found in zip(*terms, strict=True):
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)

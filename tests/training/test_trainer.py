@@ -166,7 +166,7 @@ def test_good_states_are_kept_on_the_way(make_trainer, monkeypatch):
 def test_optimizer_moments_go_back_with_the_parameters(make_trainer, monkeypatch):
     trainer = make_trainer(end_iter=3)
     trainer.run([])
-    trainer._good_state = trainer._parameters_and_moments()
+    trainer._good_state = trainer._snapshot()
     good = [trainer.optimizer.state[p]["exp_avg"].clone() for p in trainer.model.sdf_network.parameters()]
     trainer.config = replace(trainer.config, end_iter=5)
     spoiled(monkeypatch, {1}, nan_loss)

@@ -54,21 +54,26 @@ def test_a_sampled_iteration_waits_once(tiny_config, scene_folder):
 
 
 @NEEDS_TRITON
-@pytest.mark.parametrize("mask_weight", [0.0, 0.1])
-def test_a_marched_iteration_waits_once(tiny_hash_config, scene_folder, mask_weight, monkeypatch):
+@pytest.mark.parametrize(
+    "settings",
+    [{"mask_weight": 0.0, "n_outside": 4}, {"mask_weight": 0.1}, {"mask_weight": 0.1, "curvature_weight": 0.02}],
+)
+def test_a_marched_iteration_waits_once(tiny_hash_config, scene_folder, settings, monkeypatch):
     if HAS_GPU:
         pytest.skip("Triton is interpreted only where there is no GPU")
     monkeypatch.setenv(VARIABLE, "gpu")
     color = replace(tiny_hash_config.model.rendering_network, weight_norm=False)
-    march = MarchConfig(n_sections=6, first_shape=False)
+    march, settings = MarchConfig(n_sections=6, first_shape=False), {"n_outside": 0, **settings}
+    renderer = replace(tiny_hash_config.model.neus_renderer, n_outside=settings.pop("n_outside"))
     config = replace(
         tiny_hash_config,
-        model=replace(tiny_hash_config.model, rendering_network=color),
-        train=replace(tiny_hash_config.train, march=march, mask_weight=mask_weight),
+        model=replace(tiny_hash_config.model, rendering_network=color, neus_renderer=renderer),
+        train=replace(tiny_hash_config.train, march=march, **settings),
     )
     scene = read_scene(scene_folder)
     trainer = Trainer(model_for_scene(config, scene), scene, config.train)
     trainer.steps.cache = DistanceCache(torch.full((33, 33, 33), 0.1))
+    trainer.steps.first_shape = torch.full((5, 5, 5), 0.1)
     # Between two refreshes; they and notes are done in its own way on a CPU.
     trainer.iteration, trainer.steps.cache.note = 1, lambda seen: None
     assert trainer.steps.is_fused and questions_of_a_step(trainer) == 1

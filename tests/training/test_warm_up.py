@@ -1,15 +1,23 @@
+from dataclasses import replace
+
+import pytest
 import torch
 
 from neus.runs.build import model_for_scene
 from neus.scenes.readers import read_scene
+from neus.training.config import MarchConfig
 from neus.training.trainer import Trainer
 
 
-def test_compiling_the_kernels_changes_no_number_of_the_training(tiny_hash_config, scene_folder):
-    results = []
+@pytest.mark.parametrize("n_sections", [0, 6])
+def test_compiling_the_kernels_changes_no_number_of_the_training(tiny_hash_config, scene_folder, n_sections):
+    results, model = [], tiny_hash_config.model
+    model = replace(model, rendering_network=replace(model.rendering_network, weight_norm=False))
+    march = MarchConfig(n_sections=n_sections, first_shape=False)
+    config = replace(tiny_hash_config, model=model, train=replace(tiny_hash_config.train, march=march))
     for prepares in (False, True):
         scene = read_scene(scene_folder)
-        trainer = Trainer(model_for_scene(tiny_hash_config, scene), scene, tiny_hash_config.train)
+        trainer = Trainer(model_for_scene(config, scene), scene, config.train)
         if prepares:
             assert trainer.prepare() > 0
             assert all(p.grad is None for p in trainer.model.parameters()) and trainer.iteration == 0

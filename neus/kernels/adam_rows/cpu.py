@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
+from neus.kernels.adam_rows.reference import bias_corrections
 from neus.kernels.threads import ranges, run_tasks
 
 ROWS_PER_TASK = 1 << 16
@@ -22,39 +23,42 @@ def adam_rows(
     gradient: Tensor,
     moment1: Tensor,
     moment2: Tensor,
+    row_steps: Tensor,
     learning_rate: float,
     betas: tuple[float, float],
     epsilon: float,
-    step: int,
 ) -> None:
     """One step of Adam in place; see `reference.adam_rows`."""
     # Contiguous, since a copy would be changed in vain.
     arrays = tuple(tensor.detach().numpy() for tensor in (parameter, gradient, moment1, moment2))
     assert all(array.flags.c_contiguous for array in arrays)
-    rate, correction2 = learning_rate / (1.0 - betas[0] ** step), (1.0 - betas[1] ** step) ** 0.5
     # In the type of the table, lest one factor in double precision turn all into it.
-    numbers = (rate, betas[0], 1.0 - betas[0], betas[1], 1.0 - betas[1], 1.0 / correction2, epsilon)
-    constants = np.array(numbers, arrays[0].dtype)
+    constants = np.array((betas[0], 1.0 - betas[0], betas[1], 1.0 - betas[1], epsilon), arrays[0].dtype)
+    corrections = bias_corrections(betas, parameter.dtype).numpy()
+    rates = corrections[0] * constants.dtype.type(learning_rate)
 
-    flat, n_features = [array.reshape(-1) for array in arrays], parameter.shape[1]
+    flat, n_features, counts = [array.reshape(-1) for array in arrays], parameter.shape[1], row_steps.numpy()
 
     def some(start: int, stop: int) -> None:
-        _step(*flat, n_features, constants, start * n_features, stop * n_features)
+        _step(*flat, counts, n_features, constants, rates, corrections[1], start, stop)
 
     run_tasks(some, ranges(len(arrays[0]), ROWS_PER_TASK))
 
 
 @_compiled
-def _step(parameter, gradient, moment1, moment2, n_features, constants, start, stop):
-    """Numbers start ... stop of the flat table, block by block; blocks without any gradient are left at once.
+def _step(parameter, gradient, moment1, moment2, row_steps, n_features, constants, rates, corrections2, start, stop):
+    """Rows start ... stop of the flat table, block by block; blocks without any gradient are left at once.
 
     Within a block everything is computed, and then chosen without a branch, so that the compiler makes vectors of the loops.
     """
-    rate, keep1, take1, keep2, take2, per_correction2, epsilon = constants
+    keep1, take1, keep2, take2, epsilon = constants
     touched = np.empty(ROWS_PER_BLOCK * n_features, np.bool_)
     changes = np.empty(ROWS_PER_BLOCK * n_features, parameter.dtype)
-    for first in range(start, stop, len(touched)):
-        last = min(first + len(touched), stop)
+    # Of each number its row's; those of untouched rows are not used, but must be numbers.
+    rate, correction2 = np.ones_like(changes), np.ones_like(changes)
+    for first_row in range(start, stop, ROWS_PER_BLOCK):
+        last_row = min(first_row + ROWS_PER_BLOCK, stop)
+        first, last = first_row * n_features, last_row * n_features
         p, g, m, v = parameter[first:last], gradient[first:last], moment1[first:last], moment2[first:last]
         n_nonzero = 0
         for i in range(len(g)):
@@ -62,15 +66,27 @@ def _step(parameter, gradient, moment1, moment2, n_features, constants, start, s
         if n_nonzero == 0:
             continue
         _mark(g, n_features, touched)
+        _count(touched, n_features, row_steps[first_row:last_row], rates, corrections2, rate, correction2)
         for i in range(len(m)):
             m[i] = keep1 * m[i] + take1 * g[i] if touched[i] else m[i]
         for i in range(len(v)):
             v[i] = keep2 * v[i] + take2 * g[i] * g[i] if touched[i] else v[i]
         for i in range(len(p)):
-            changes[i] = rate * m[i] / (math.sqrt(v[i]) * per_correction2 + epsilon)
+            changes[i] = rate[i] * m[i] / (math.sqrt(v[i]) * correction2[i] + epsilon)
         for i in range(len(p)):
             p[i] = p[i] - changes[i] if touched[i] else p[i]
         g[:] = 0
+
+
+@_compiled
+def _count(touched, n_features, row_steps, rates, corrections2, rate, correction2):
+    """Counts a step of the touched rows of a block, and fills the rate and the correction of each of their numbers."""
+    for row in range(len(row_steps)):
+        if touched[row * n_features]:
+            n = min(max(np.int64(row_steps[row]) + 1, 1), len(rates) - 1)
+            row_steps[row] = n
+            for i in range(row * n_features, (row + 1) * n_features):
+                rate[i], correction2[i] = rates[n], corrections2[n]
 
 
 @_compiled

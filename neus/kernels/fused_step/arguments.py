@@ -4,15 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-
-class Grid(NamedTuple):
-    """The active levels of a hash grid: table (rows, F), and per level resolution, first row, is it dense; rows of a hashed level - 1."""
-
-    table: np.ndarray
-    resolutions: np.ndarray
-    offsets: np.ndarray
-    is_dense: np.ndarray
-    hash_mask: np.uint32
+from neus.kernels.hash_encode.layout import Grid
 
 
 class SurfaceWeights(NamedTuple):

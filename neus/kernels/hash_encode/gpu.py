@@ -16,8 +16,9 @@ from torch.autograd.function import once_differentiable
 from neus.kernels.hash_encode.layout import HASH_FACTORS, GridLayout
 from neus.kernels.hash_encode.reference import pull_back
 from neus.kernels.launch import blocks, launch, power_of_two, program_size
+from neus.kernels.trilinear.gpu import locate
 
-__all__ = ["encode", "encode_with_jacobian", "level_tensors", "locate", "pull_back", "row_of"]
+__all__ = ["encode", "encode_with_jacobian", "level_tensors", "pull_back", "row_of"]
 
 # Points of a program: eight look-ups each keep enough reads in flight to hide the memory's latency.
 POINTS = program_size(128)
@@ -83,19 +84,6 @@ def level_tensors(layout: GridLayout, dtype: torch.dtype, device: torch.device) 
         torch.tensor(layout.offsets[:-1], dtype=torch.int64, device=device),
         torch.tensor(layout.is_dense, dtype=torch.int32, device=device),
     )
-
-
-@triton.jit
-def locate(coordinate, resolution):
-    """Cell, place in it from 0 to 1, and slope of that place along one axis; outside the box the slope is zero."""
-    per_unit = resolution * 0.5
-    position = (coordinate + 1.0) * per_unit
-    slope = tl.where((position >= 0.0) & (position <= resolution), per_unit, 0.0)
-    position = tl.where(position < 0.0, 0.0, tl.where(position > resolution, resolution, position))
-    # What is not a number stays so in the place, but must not become an address.
-    whole = tl.where(position == position, position, 0.0).to(tl.int32)
-    cell = tl.minimum(whole, resolution.to(tl.int32) - 1)
-    return cell, position - cell.to(position.dtype), slope
 
 
 @triton.jit

@@ -1,6 +1,9 @@
 """Where each level of a multiresolution grid keeps its vertices in the one table."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 # Factors of the spatial hash (Mueller et al. 2022, eq. 4); the first coordinate has factor one.
 HASH_FACTORS = (2654435761, 805459861)
@@ -31,6 +34,16 @@ class GridLayout:
     def n_rows(self) -> int:
         """Rows of the table."""
         return self.offsets[-1]
+
+
+class Grid(NamedTuple):
+    """Levels of a grid as kernels take them: table (rows, F), and per level resolution, first row, is it dense; hashed rows - 1."""
+
+    table: np.ndarray
+    resolutions: np.ndarray
+    offsets: np.ndarray
+    is_dense: np.ndarray
+    hash_mask: np.uint32
 
 
 def grid_layout(n_levels: int, base_resolution: int, finest_resolution: int, log2_table_size: int) -> GridLayout:

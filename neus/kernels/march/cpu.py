@@ -3,13 +3,12 @@
 Rays are independent of each other, so the numbers are the same to the bit whatever the number of threads.
 """
 
-import math
-
 import numpy as np
 import torch
 from numba import njit
 from torch import Tensor
 
+from neus.kernels.logistic.cpu import exact_alpha
 from neus.kernels.march.reference import (
     FARTHEST,
     MAX_STEP,
@@ -20,10 +19,9 @@ from neus.kernels.march.reference import (
     STEP_SHARE,
 )
 from neus.kernels.threads import ranges, run_tasks
+from neus.kernels.trilinear.cpu import trilinear
 
 RAYS_PER_TASK = 128
-# Phi(-x) beyond it is less than the rounding of a sum close to one: the exponentials are not worth taking.
-_NO_WEIGHT_FROM = 36.0
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
@@ -42,18 +40,15 @@ def march(
     grid, jitter_array = _array(distances.to(origins.dtype)), _array(jitter.to(origins.dtype))
     edges, clearance = np.empty_like(jitter_array), np.empty_like(rays[2])
     # In the type of the rays, lest one factor in double precision turn all into it.
-    constants = np.array(
-        [
-            0.5 * (len(grid) - 1),
-            MIN_STEP_IN_VOXELS * 2.0 / (len(grid) - 1),
-            MAX_STEP,
-            STEP_SHARE,
-            1.0 / SPREAD_WIDTH,
-            FARTHEST,
-            float(sharpness),
-        ],
-        edges.dtype,
+    numbers = (
+        MIN_STEP_IN_VOXELS * 2.0 / (len(grid) - 1),
+        MAX_STEP,
+        STEP_SHARE,
+        1.0 / SPREAD_WIDTH,
+        FARTHEST,
+        float(sharpness),
     )
+    constants = np.array(numbers, edges.dtype)
 
     def some(start: int, stop: int) -> None:
         _march(rays, grid, constants, float(uniform_share), jitter_array, start, stop, edges, clearance)
@@ -67,41 +62,11 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 @_compiled
-def _locate(x, n_cells, per_unit, one):
-    """Cell and place in it from 0 to 1, along one axis."""
-    size = per_unit + per_unit
-    position = min(max((x + one) * per_unit, one - one), size)
-    # Clamped again as a whole number: the far face belongs to the last cell, and NaN must not become an address.
-    lower = min(np.floor(position), size - one)
-    return min(max(np.int64(lower), 0), n_cells - 1), position - lower
-
-
-@_compiled
-def _sdf_at(x, y, z, grid, constants, one):
+def _sdf_at(x, y, z, grid, farthest):
     """Trilinear signed distance at a point, within [-FARTHEST, FARTHEST]."""
-    n, per_unit, farthest = grid.shape[0] - 1, constants[0], constants[5]
-    i, u = _locate(x, n, per_unit, one)
-    j, v = _locate(y, n, per_unit, one)
-    k, w = _locate(z, n, per_unit, one)
-    at_00 = grid[i, j, k] * (one - w) + grid[i, j, k + 1] * w
-    at_01 = grid[i, j + 1, k] * (one - w) + grid[i, j + 1, k + 1] * w
-    at_10 = grid[i + 1, j, k] * (one - w) + grid[i + 1, j, k + 1] * w
-    at_11 = grid[i + 1, j + 1, k] * (one - w) + grid[i + 1, j + 1, k + 1] * w
-    sdf = (at_00 * (one - v) + at_01 * v) * (one - u) + (at_10 * (one - v) + at_11 * v) * u
+    sdf = trilinear(grid, x, y, z)
     # Written so that NaN is far too.
     return max(sdf, -farthest) if sdf <= farthest else farthest
-
-
-@_compiled
-def _alpha(sdf_start, sdf_end, sharpness, one):
-    """Opacity of a piece of the walk; see `reference._neus_weights`."""
-    at_end = sharpness * sdf_end
-    if not sdf_end < sdf_start or at_end > _NO_WEIGHT_FROM:
-        return one - one
-    # The exponential of what is negative, on either side of the surface.
-    decay = math.exp(-abs(at_end))
-    behind = (one if at_end <= 0 else decay) / (one + decay)
-    return -math.expm1(sharpness * (sdf_end - sdf_start)) * behind
 
 
 @_compiled
@@ -111,16 +76,10 @@ def _walk(origin, direction, near, far, grid, constants, one, ts, weights, sprea
     Returns:
         number of pieces, sums of weights and spread in double precision, least signed distance.
     """
-    min_step, max_step, share, per_width, sharpness = (
-        constants[1],
-        constants[2],
-        constants[3],
-        constants[4],
-        constants[6],
-    )
+    min_step, max_step, share, per_width, farthest, sharpness = constants
     t = ts[0] = near
     sdf = _sdf_at(
-        origin[0] + direction[0] * t, origin[1] + direction[1] * t, origin[2] + direction[2] * t, grid, constants, one
+        origin[0] + direction[0] * t, origin[1] + direction[1] * t, origin[2] + direction[2] * t, grid, farthest
     )
     least, light, closeness = sdf, one, one / (one + (sdf * per_width) * (sdf * per_width))
     opacity, total_spread, n = 0.0, 0.0, 0
@@ -133,10 +92,9 @@ def _walk(origin, direction, near, far, grid, constants, one, ts, weights, sprea
             origin[1] + direction[1] * t_next,
             origin[2] + direction[2] * t_next,
             grid,
-            constants,
-            one,
+            farthest,
         )
-        alpha = _alpha(sdf, sdf_next, sharpness, one)
+        alpha = exact_alpha(sdf, sdf_next, sharpness)
         weights[n] = alpha * light
         light *= one - alpha
         closeness_next = one / (one + (sdf_next * per_width) * (sdf_next * per_width))

@@ -10,6 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from neus.kernels.launch import blocks, launch, power_of_two, program_size
+from neus.kernels.logistic.gpu import exact_alpha
 from neus.kernels.march.reference import (
     FARTHEST,
     MAX_STEP,
@@ -20,6 +21,7 @@ from neus.kernels.march.reference import (
     STEP_SHARE,
 )
 from neus.kernels.transfer import sent
+from neus.kernels.trilinear.gpu import trilinear
 
 # Rays walked together, as long as the longest of them takes; and edges found together.
 RAYS, EDGES = program_size(32), program_size(256)
@@ -27,8 +29,6 @@ RAYS, EDGES = program_size(32), program_size(256)
 _BISECTIONS = tl.constexpr(power_of_two(MAX_STEPS).bit_length())
 _MAX_STEPS, _MAX_STEP, _STEP_SHARE = (tl.constexpr(value) for value in (MAX_STEPS, MAX_STEP, STEP_SHARE))
 _PER_WIDTH, _FARTHEST, _NOTHING_MET = (tl.constexpr(value) for value in (1.0 / SPREAD_WIDTH, FARTHEST, NOTHING_MET))
-# Phi(-x) beyond it is less than the rounding of a sum close to one.
-_NO_WEIGHT_FROM = tl.constexpr(36.0)
 
 
 @torch.no_grad()
@@ -63,48 +63,11 @@ def march(
 
 
 @triton.jit
-def _cell(coordinate, n_cells):
-    """Cell and place in it from 0 to 1, along one axis."""
-    size = n_cells.to(tl.float32)
-    position = (coordinate + 1.0) * (0.5 * size)
-    position = tl.where(position > 0.0, tl.where(position < size, position, size), 0.0)
-    cell = tl.minimum(position.to(tl.int32), n_cells - 1)
-    return cell, position - cell.to(tl.float32)
-
-
-@triton.jit
 def _sdf_at(x, y, z, grid, n_cells, is_asked):
     """Trilinear signed distances at points, within [-FARTHEST, FARTHEST]."""
-    i, u = _cell(x, n_cells)
-    j, v = _cell(y, n_cells)
-    k, w = _cell(z, n_cells)
-    to_y, to_x = n_cells + 1, (n_cells + 1) * (n_cells + 1)
-    at = grid + i * to_x + j * to_y + k
-    a = tl.load(at, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + 1, mask=is_asked, other=0.0) * w
-    b = tl.load(at + to_y, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + to_y + 1, mask=is_asked, other=0.0) * w
-    at += to_x
-    c = tl.load(at, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + 1, mask=is_asked, other=0.0) * w
-    d = tl.load(at + to_y, mask=is_asked, other=0.0) * (1.0 - w) + tl.load(at + to_y + 1, mask=is_asked, other=0.0) * w
-    sdf = (a * (1.0 - v) + b * v) * (1.0 - u) + (c * (1.0 - v) + d * v) * u
+    sdf = trilinear(grid, x, y, z, n_cells, is_asked)
     # Written so that NaN is far too.
     return tl.where(sdf <= _FARTHEST, tl.where(sdf >= -_FARTHEST, sdf, -_FARTHEST), _FARTHEST)
-
-
-@triton.jit
-def _less_than_one(x):
-    """1 - exp(-x) for x >= 0, right to the last digits near 0, where the difference would cancel."""
-    series = x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x * (1.0 / 120.0 - x / 720.0)))))
-    return tl.where(x < 0.2, series, 1.0 - tl.exp(-x))
-
-
-@triton.jit
-def _alpha(sdf_start, sdf_end, sharpness):
-    """Opacity of a piece of the walk; see `reference._neus_weights`."""
-    at_end = sharpness * sdf_end
-    decay = tl.exp(-tl.abs(at_end))
-    behind = tl.where(at_end <= 0.0, 1.0, decay) / (1.0 + decay)
-    has_weight = (sdf_end < sdf_start) & (at_end <= _NO_WEIGHT_FROM)
-    return tl.where(has_weight, _less_than_one(sharpness * tl.maximum(sdf_start - sdf_end, 0.0)) * behind, 0.0)
 
 
 @triton.jit
@@ -148,7 +111,7 @@ def _walk(
         step = tl.maximum(step, (far - t) / (left * 1.0))
         t_next = tl.where(left > 1, tl.minimum(t + step, far), far)
         sdf_next = _sdf_at(ox + dx * t_next, oy + dy * t_next, oz + dz * t_next, grid, n_cells, is_walking)
-        alpha, closeness_next = _alpha(sdf, sdf_next, sharpness), _closeness(sdf_next)
+        alpha, closeness_next = exact_alpha(sdf, sdf_next, sharpness), _closeness(sdf_next)
         opacity += tl.where(is_walking, alpha * light, 0.0).to(tl.float64)
         spread += tl.where(is_walking, (closeness + closeness_next) * (t_next - t), 0.0).to(tl.float64)
         light = light * tl.where(is_walking, 1.0 - alpha, 1.0)

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+from neus.kernels.logistic.reference import exact_alpha
+from neus.kernels.trilinear.reference import trilinear
+
 # Share of the signed distance that one step covers: cached distances are a little too long here and there.
 STEP_SHARE = 0.7
 # Shortest step in voxels: what lies between two vertices of the grid is a straight line anyway.
@@ -95,27 +98,12 @@ def _walk(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, distan
 
 def _sdf_at(points: Tensor, distances: Tensor) -> Tensor:
     """Trilinear signed distances (N,) at points (N, 3), within [-FARTHEST, FARTHEST]."""
-    n = distances.shape[0] - 1
-    positions = ((points + 1.0) * (0.5 * n)).clamp(0.0, n)
-    # Clamped again as whole numbers: the far face belongs to the last cell, and NaN must not become an address.
-    x, y, z = (cells := positions.long().clamp(0, n - 1)).unbind(1)
-    u, v, w = (positions - cells).unbind(1)
-
-    def along_z(x: Tensor, y: Tensor) -> Tensor:
-        return distances[x, y, z] * (1.0 - w) + distances[x, y, z + 1] * w
-
-    lower = along_z(x, y) * (1.0 - v) + along_z(x, y + 1) * v
-    upper = along_z(x + 1, y) * (1.0 - v) + along_z(x + 1, y + 1) * v
-    return (lower * (1.0 - u) + upper * u).nan_to_num(FARTHEST).clamp(-FARTHEST, FARTHEST)
+    return trilinear(distances, points).nan_to_num(FARTHEST).clamp(-FARTHEST, FARTHEST)
 
 
 def _neus_weights(sdf: Tensor, sharpness: float) -> Tensor:
-    """w_i (N, W) from signed distances (N, W + 1) at the ends.
-
-    1 - Phi(a) / Phi(b) = (1 - exp(a - b)) Phi(-a), of which nothing overflows or cancels at any sharpness.
-    """
-    drops = (sdf[:, :-1] - sdf[:, 1:]).clamp_min(0.0)
-    alphas = -torch.expm1(-sharpness * drops) * torch.sigmoid(-sharpness * sdf[:, 1:])
+    """w_i (N, W) from signed distances (N, W + 1) at the ends."""
+    alphas = exact_alpha(sdf[:, :-1], sdf[:, 1:], sharpness)
     transmittance = torch.cumprod(1.0 - alphas, dim=1)
     return alphas * torch.cat([torch.ones_like(alphas[:, :1]), transmittance[:, :-1]], dim=1)
 

@@ -1,6 +1,6 @@
 """The fused step on a GPU: eight Triton kernels with the samples in global memory between them.
 
-The functions are those of `cpu`, their arguments tensors on the GPU instead of arrays; so are the numbers of `Scales`, one float32
+The functions are those of `cpu.step`, their arguments tensors on the GPU instead of arrays; so are the numbers of `Scales`, one float32
 after the other. What a kernel would have to read back it
 computes again where that is less to read: hidden units and look-ups of the surface. Between the kernels a sample of a surface
 with G outputs and a colour network of width H' takes 4 (21 + 2 G) bytes, and 4 H' for each of its layers if it is seen.
@@ -27,9 +27,9 @@ from neus.kernels.fused_step.arguments import (
     Scales,
     SurfaceWeights,
 )
-from neus.kernels.fused_step.gpu_color import color_backward, color_forward
-from neus.kernels.fused_step.gpu_rays import draw, list_seen, lose, place_samples, weigh
-from neus.kernels.fused_step.gpu_surface import surface_backward, surface_forward
+from neus.kernels.fused_step.gpu.color import color_backward, color_forward
+from neus.kernels.fused_step.gpu.rays import draw, list_seen, lose, place_samples, weigh
+from neus.kernels.fused_step.gpu.surface import surface_backward, surface_forward
 from neus.kernels.launch import blocks, launch, power_of_two, program_size
 
 # Precisions of the factors of products: exact; TensorFloat-32, as it is or in three parts that make up for its short mantissa;
@@ -46,7 +46,7 @@ WARPS = 8
 
 
 class _Evaluated(NamedTuple):
-    """What a pass forwards leaves of M samples: see `gpu_surface`, `gpu_rays` and `gpu_color`; mean_rgb (3, N) is of rays."""
+    """What a pass forwards leaves of M samples: see `surface`, `rays` and `color`; mean_rgb (3, N) is of rays."""
 
     points: Tensor
     sdf: Tensor
@@ -73,7 +73,7 @@ def train_rays(
     grad_color_table: Tensor,
     precision: str = "ieee",
 ) -> tuple[Pixels, Samples, Gradients]:
-    """Pixels of rays, and the gradient of NeuS's loss in everything; see `cpu.train_rays`.
+    """Pixels of rays, and the gradient of NeuS's loss in everything; see `cpu.step.train_rays`.
 
     Rays with a mask below zero are left out: they take part in nothing, as if they were not there.
     Samples have no cotangents and no gradients of channels: those are used up where they arise.
@@ -122,7 +122,7 @@ def _lose_curvature(
     sums: Tensor,
     precision: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The curvature of each ray in `sums` (N,), its pull added to grad_normals; see `curvature`.
+    """The curvature of each ray in `sums` (N,), its pull added to grad_normals; see `cpu.curvature`.
 
     Returns:
         Points (3, N) beside the samples nearest to the surface, with the derivatives in what the surface gives there.

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from neus.kernels.fused_step.gpu_lookups import gather, product, scatter
+from neus.kernels.fused_step.gpu.lookups import gather, product, scatter
 
 _COUNTS = ["stride_axis", "stride_point", "n", "n_channels", "mask"]
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from neus.kernels.fused_step.arguments import SUM_CURVATURE, Rays, Scales
-from neus.kernels.fused_step.products import ONE, TWO, ZERO, compiled
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.products import ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.cpu.tile import Tile
 
 
 @compiled

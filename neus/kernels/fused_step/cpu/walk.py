@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from neus.kernels.fused_step.arguments import Grid, ShellRays, ShellScales, ShellSeen, SurfaceWeights
-from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
-from neus.kernels.fused_step.surface import distance_forward
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.products import HALF, ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.cpu.surface import distance_forward
+from neus.kernels.fused_step.cpu.tile import Tile
+from neus.kernels.logistic.cpu import alpha, phi
 
 _TRACES, _CROSSES = 0, 1
 _FAR_AWAY = np.float32(np.inf)
@@ -190,9 +191,7 @@ def _step_through(lanes, lane, t, f, slope, far, scales):
 
 @compiled
 def _alpha(f_start, f_end, scales):
-    at_start = ONE / (ONE + math.exp(-f_start * scales.sharpness))
-    at_end = ONE / (ONE + math.exp(-f_end * scales.sharpness))
-    return min(max((at_start - at_end + scales.epsilon) / (at_start + scales.epsilon), ZERO), ONE)
+    return alpha(phi(f_start * scales.sharpness), phi(f_end * scales.sharpness), scales.epsilon)
 
 
 @compiled
@@ -207,9 +206,9 @@ def _finish(lanes, lane, scales, seen):
     t, f, weights = lanes.t_looks[lane], lanes.f_looks[lane], lanes.weights
     passing, total = ONE, ZERO
     for i in range(n - 1):
-        alpha = _alpha(f[i], f[i + 1], scales)
-        weights[i] = passing * alpha + scales.weight_floor
-        passing *= ONE - alpha
+        opacity = _alpha(f[i], f[i + 1], scales)
+        weights[i] = passing * opacity + scales.weight_floor
+        passing *= ONE - opacity
         total += weights[i]
     n_places = seen.t.shape[1]
     i, below = 0, ZERO

@@ -7,8 +7,7 @@ of W2; the grid's Jacobian carries it to the point. All of it is written out, so
 import math
 
 from neus.kernels.fused_step.arguments import Gradients, Grid, SurfaceWeights
-from neus.kernels.fused_step.lookups import gather
-from neus.kernels.fused_step.products import (
+from neus.kernels.fused_step.cpu.products import (
     HALF,
     ONE,
     ZERO,
@@ -19,13 +18,14 @@ from neus.kernels.fused_step.products import (
     fill_rows,
     product,
 )
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.tile import Tile
+from neus.kernels.hash_encode.lookups import gather
 
 
 @compiled
 def surface_forward(grid: Grid, weights: SurfaceWeights, tile: Tile, n: int) -> None:
     """Fills the tile's out (distance and features), cotangents of the inputs and normals from the points in its inputs."""
-    gather(grid, tile.inputs, tile.jacobian, True, n)
+    gather(grid, tile.inputs, 3, tile.jacobian, True, n)
     fill_rows(weights.b1, tile.hidden, n)
     add_product(weights.w1, tile.inputs, tile.hidden, n)
     for j in range(tile.hidden.shape[0]):
@@ -56,7 +56,7 @@ def surface_forward(grid: Grid, weights: SurfaceWeights, tile: Tile, n: int) -> 
 @compiled
 def distance_forward(grid: Grid, weights: SurfaceWeights, tile: Tile, n: int) -> None:
     """Fills the first row of the tile's out with signed distances alone."""
-    gather(grid, tile.inputs, tile.jacobian, False, n)
+    gather(grid, tile.inputs, 3, tile.jacobian, False, n)
     fill_rows(weights.b1, tile.hidden, n)
     add_product(weights.w1, tile.inputs, tile.hidden, n)
     out = tile.out[0]

@@ -1,12 +1,10 @@
 """Products of small matrices with tiles: rows are channels, columns the samples of a tile, so that inner loops run along memory."""
 
 import numpy as np
-from numba import njit
 
-from neus.kernels.fused_step.blocks import COLUMNS, outer_of_two, product_of_four, product_of_two
+from neus.kernels.fused_step.cpu.blocks import COLUMNS, outer_of_two, product_of_four, product_of_two
+from neus.kernels.jit import compiled
 
-# Sums may be regrouped, so that they fill vector registers; the order is fixed once compiled. NaN and infinity stay what they are.
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
 ZERO, HALF, ONE, TWO = (np.float32(value) for value in (0.0, 0.5, 1.0, 2.0))
 
 

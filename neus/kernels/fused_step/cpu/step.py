@@ -24,10 +24,10 @@ from neus.kernels.fused_step.arguments import (
     ShellSeen,
     SurfaceWeights,
 )
-from neus.kernels.fused_step.lookups import scatter, scatter_features
-from neus.kernels.fused_step.tile import TILE, Tile, empty_tile
-from neus.kernels.fused_step.tiles import distance_lane, render_range, shade_range, train_lanes
-from neus.kernels.fused_step.walk import empty_lanes, walk_range
+from neus.kernels.fused_step.cpu.passes import distance_lane, render_range, shade_range, train_lanes
+from neus.kernels.fused_step.cpu.tables import scatter, scatter_features
+from neus.kernels.fused_step.cpu.tile import TILE, Tile, empty_tile
+from neus.kernels.fused_step.cpu.walk import empty_lanes, walk_range
 from neus.kernels.threads import n_threads, ranges, run_tasks
 
 # Sums of gradients that are added up in turn; more than the cores of most machines, few enough to cost nothing.

@@ -1,4 +1,4 @@
-"""Alphas, weights, pixels and losses of blocks of rays, and the way back; the formulas are those of `rays`, which is for a CPU.
+"""Alphas, weights, pixels and losses of blocks of rays, and the way back; the formulas are those of `cpu.rays`.
 
 Rays go along their sections side by side, each in its own element of a block.
 """
@@ -15,7 +15,8 @@ from neus.kernels.fused_step.arguments import (
     SUM_SQUARE,
     Scales,
 )
-from neus.kernels.fused_step.gpu_lookups import read_lattice
+from neus.kernels.logistic.gpu import alpha, alpha_vjp, phi
+from neus.kernels.trilinear.gpu import trilinear
 
 _COUNTS = ["n_rays", "n_sections"]
 # Places of the numbers of `Scales`, which kernels read from the GPU's memory: some are computed there.
@@ -77,16 +78,11 @@ def _channels(values, i, n_samples, here):
 
 
 @triton.jit
-def _sigmoid(x):
-    return 1.0 / (1.0 + tl.exp(-x))
-
-
-@triton.jit
 def _ends(sdf, cosine, delta, sharpness, cos_anneal):
     """Sigmoids at both ends of sections, and how much the distance drops to either end from the middle (NeuS eq. 13)."""
     early, late = tl.maximum(0.5 - 0.5 * cosine, 0.0), tl.maximum(-cosine, 0.0)
     drop = (early * (1.0 - cos_anneal) + late * cos_anneal) * delta * 0.5
-    return _sigmoid((sdf + drop) * sharpness), _sigmoid((sdf - drop) * sharpness), drop
+    return phi((sdf + drop) * sharpness), phi((sdf - drop) * sharpness), drop
 
 
 @triton.jit(do_not_specialize=_COUNTS)
@@ -110,12 +106,11 @@ def weigh(
         cosine = dx * nx + dy * ny + dz * nz
         distance, delta = tl.load(sdf + i, mask=here, other=0.0), tl.minimum(end - start, longest)
         at_start, at_end, _ = _ends(distance, cosine, delta, sharpness, cos_anneal)
-        alpha = (at_start - at_end + epsilon) / (at_start + epsilon)
-        alpha = tl.where(alpha < 0.0, 0.0, tl.where(alpha > 1.0, 1.0, alpha))
-        tl.store(alphas + i, alpha, mask=here)
+        opacity = alpha(at_start, at_end, epsilon)
+        tl.store(alphas + i, opacity, mask=here)
         tl.store(passing + i, light, mask=here)
-        tl.store(is_seen + i, ((alpha * light > negligible) & in_mask).to(tl.int32), mask=here)
-        light = light * (1.0 - alpha + floor)
+        tl.store(is_seen + i, ((opacity * light > negligible) & in_mask).to(tl.int32), mask=here)
+        light = light * (1.0 - opacity + floor)
 
 
 @triton.jit(do_not_specialize=["n"])
@@ -238,27 +233,22 @@ def lose(
         section, end = n_sections - 1 - passed, start
         i = ray * n_sections + section
         start = tl.load(edges + ray * (n_sections + 1) + section, mask=here, other=0.0)
-        alpha, light = tl.load(alphas + i, mask=here, other=0.0), tl.load(passing + i, mask=here, other=0.0)
-        w = alpha * light
+        part, light = tl.load(alphas + i, mask=here, other=0.0), tl.load(passing + i, mask=here, other=0.0)
+        w = part * light
         is_asked = here & (tl.load(is_seen + i, mask=here, other=0) > 0)
         r, g, b = _channels(rgb, i, n_samples, is_asked)
         by_weight = unmasked + tl.where(is_asked, d0 * r + d1 * g + d2 * b, mean)
         tl.store(grad_rgb + i, w * d0 * r * (1.0 - r), mask=is_asked)
         tl.store(grad_rgb + n_samples + i, w * d1 * g * (1.0 - g), mask=is_asked)
         tl.store(grad_rgb + 2 * n_samples + i, w * d2 * b * (1.0 - b), mask=is_asked)
-        by_alpha = light * by_weight - later / (1.0 - alpha + floor)
+        by_alpha = light * by_weight - later / (1.0 - part + floor)
         later += w * by_weight
 
         nx, ny, nz = _channels(normals, i, n_samples, here)
         cosine, distance = dx * nx + dy * ny + dz * nz, tl.load(sdf + i, mask=here, other=0.0)
         delta = tl.minimum(end - start, longest)
         at_start, at_end, drop = _ends(distance, cosine, delta, sharpness, cos_anneal)
-        guarded = at_start + epsilon
-        raw = (at_start - at_end + epsilon) / guarded
-        is_between = (raw >= 0.0) & (raw <= 1.0)
-        by_start = by_alpha * at_end / (guarded * guarded) * at_start * (1.0 - at_start)
-        by_start = tl.where(is_between, by_start, 0.0)
-        by_end = tl.where(is_between, -by_alpha / guarded * at_end * (1.0 - at_end), 0.0)
+        by_start, by_end = alpha_vjp(at_start, at_end, epsilon, by_alpha)
         of_sharpness += by_start * (distance + drop) + by_end * (distance - drop)
         by_distance = (by_start + by_end) * sharpness
         slope = tl.where(cosine < 1.0, -0.5 * (1.0 - cos_anneal), 0.0) + tl.where(cosine < 0.0, -cos_anneal, 0.0)
@@ -270,7 +260,7 @@ def lose(
         outward = tl.where(has_length, by_eikonal * 2.0 * (length - 1.0) / tl.where(has_length, length, 1.0), 0.0)
         if by_anchor > 0.0:
             x, y, z = _channels(points, i, n_samples, here)
-            apart = distance - read_lattice(anchor, x, y, z, last, here)
+            apart = distance - trilinear(anchor, x, y, z, last, here)
             pull, pull_slope = _huber(apart, anchor_width)
             is_known = takes_part & (apart == apart)
             of_anchor += tl.where(is_known, pull, 0.0)

@@ -6,7 +6,7 @@ Seen samples are listed one after another, and how many there are is known to th
 import triton
 import triton.language as tl
 
-from neus.kernels.fused_step.gpu_lookups import gather, product, scatter
+from neus.kernels.fused_step.gpu.lookups import gather, product, scatter
 
 _COUNTS = ["n_samples", "n_sections", "n_features", "n_channels", "mask"]
 # Columns of the first layer: point, normal, features of the distance, features of the colour grid.

@@ -5,8 +5,7 @@ import math
 import numpy as np
 
 from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid
-from neus.kernels.fused_step.lookups import gather_features
-from neus.kernels.fused_step.products import (
+from neus.kernels.fused_step.cpu.products import (
     ONE,
     ZERO,
     add_outer,
@@ -16,7 +15,8 @@ from neus.kernels.fused_step.products import (
     fill_rows,
     product,
 )
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.tile import Tile
+from neus.kernels.hash_encode.lookups import gather
 
 
 @compiled
@@ -62,7 +62,7 @@ def color_forward(
         row, ray = tile.color_hidden[0, j], tile.ray
         for m in range(n):
             row[m] = color_bias[ray[m], j]
-    gather_features(grid, tile.color_inputs, 6 + n_features, n)
+    gather(grid, tile.color_inputs, 6 + n_features, tile.jacobian, False, n)
     add_product(weights.first, tile.color_inputs, tile.color_hidden[0], n)
     _rectify(tile.color_hidden[0], n)
     for layer in range(weights.hidden.shape[0]):

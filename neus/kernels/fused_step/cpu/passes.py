@@ -1,4 +1,4 @@
-"""Lanes of tiles, from rays to pixels and gradients."""
+"""Tiles through all stages, one after another, from rays to pixels and gradients."""
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from neus.kernels.fused_step.arguments import (
     Scales,
     SurfaceWeights,
 )
-from neus.kernels.fused_step.color import color_backward, color_forward
-from neus.kernels.fused_step.curvature import lose_curvature, place_beside
-from neus.kernels.fused_step.products import ONE, ZERO, compiled
-from neus.kernels.fused_step.rays import draw, lose, place_samples, weigh
-from neus.kernels.fused_step.surface import distance_forward, surface_backward, surface_forward
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.color import color_backward, color_forward
+from neus.kernels.fused_step.cpu.curvature import lose_curvature, place_beside
+from neus.kernels.fused_step.cpu.products import ONE, ZERO, compiled
+from neus.kernels.fused_step.cpu.rays import draw, lose, place_samples, weigh
+from neus.kernels.fused_step.cpu.surface import distance_forward, surface_backward, surface_forward
+from neus.kernels.fused_step.cpu.tile import Tile
 
 
 @compiled

@@ -7,8 +7,9 @@ eight corners of its own level and feature; neighbouring features of a row lie s
 import triton
 import triton.language as tl
 
-from neus.kernels.hash_encode.gpu import locate, row_of
+from neus.kernels.hash_encode.gpu import row_of
 from neus.kernels.launch import IS_INTERPRETED
+from neus.kernels.trilinear.gpu import locate
 
 _IS_INTERPRETED = tl.constexpr(IS_INTERPRETED)
 
@@ -86,19 +87,3 @@ def scatter(
             slope += (2 * r - 1) * slope_z * a * b * along_z[:, None]
             change += slope * cotangents
         tl.atomic_add(grad_table + row * F + f, change, mask=valid, sem="relaxed")
-
-
-@triton.jit
-def read_lattice(values, x, y, z, last, here):
-    """Trilinear values at points (BLOCK,) of (P, P, P) values at linspace(-1, 1, P), last = P - 1; outside the box the nearest."""
-    size = x * 0.0 + last
-    i, u, _ = locate(x, size)
-    j, v, _ = locate(y, size)
-    k, w, _ = locate(z, size)
-    total = x * 0.0
-    for corner in tl.static_range(8):
-        p, q, r = corner & 1, (corner >> 1) & 1, corner >> 2
-        value = tl.load(values + ((i + p) * (last + 1) + j + q) * (last + 1) + k + r, mask=here, other=0.0)
-        a, b, c = (1 - p) + (2 * p - 1) * u, (1 - q) + (2 * q - 1) * v, (1 - r) + (2 * r - 1) * w
-        total += a * b * c * value
-    return total

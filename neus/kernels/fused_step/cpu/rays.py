@@ -15,17 +15,13 @@ from neus.kernels.fused_step.arguments import (
     Rays,
     Scales,
 )
-from neus.kernels.fused_step.lookups import read_lattice
-from neus.kernels.fused_step.products import HALF, ONE, TWO, ZERO, compiled
-from neus.kernels.fused_step.tile import Tile
+from neus.kernels.fused_step.cpu.products import HALF, ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.cpu.tile import Tile
+from neus.kernels.logistic.cpu import alpha, alpha_vjp, phi
+from neus.kernels.trilinear.cpu import trilinear
 
 # Keeps the mean distance of a ray that meets nothing at zero.
 TINY_OPACITY = np.float32(1e-6)
-
-
-@compiled
-def _sigmoid(x):
-    return ONE / (ONE + math.exp(-x))
 
 
 @compiled
@@ -58,18 +54,17 @@ def weigh(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int) -
             early, late = max(HALF - HALF * cosine, ZERO), max(-cosine, ZERO)
             drop = (early * (ONE - scales.cos_anneal) + late * scales.cos_anneal) * tile.deltas[i] * HALF
             tile.cosines[i], tile.drops[i] = cosine, drop
-            at_start = _sigmoid((tile.out[0, i] + drop) * scales.sharpness)
-            at_end = _sigmoid((tile.out[0, i] - drop) * scales.sharpness)
+            at_start = phi((tile.out[0, i] + drop) * scales.sharpness)
+            at_end = phi((tile.out[0, i] - drop) * scales.sharpness)
             tile.at_start[i], tile.at_end[i] = at_start, at_end
-            alpha = (at_start - at_end + scales.epsilon) / (at_start + scales.epsilon)
-            alpha = min(max(alpha, ZERO), ONE)
-            weight = passing * alpha
-            tile.alphas[i], tile.passing[i], tile.weights[i] = alpha, passing, weight
+            opacity = alpha(at_start, at_end, scales.epsilon)
+            weight = passing * opacity
+            tile.alphas[i], tile.passing[i], tile.weights[i] = opacity, passing, weight
             tile.place[i] = -1
             if weight > scales.negligible and rays.masks[ray] > ZERO:
                 tile.place[i], tile.seen[n_seen] = n_seen, i
                 n_seen += 1
-            passing *= ONE - alpha + scales.transmittance_floor
+            passing *= ONE - opacity + scales.transmittance_floor
     return n_seen
 
 
@@ -195,13 +190,9 @@ def _lose_alphas(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays:
         dx, dy, dz = rays.directions[ray, 0], rays.directions[ray, 1], rays.directions[ray, 2]
         for k in range(n_sections):
             i = r * n_sections + k
-            start, end, by_alpha = tile.at_start[i], tile.at_end[i], tile.grad_alphas[i]
-            per_start = ONE / (start + scales.epsilon)
-            raw = (start - end + scales.epsilon) * per_start
-            if not ZERO <= raw <= ONE:
+            by_start, by_end = alpha_vjp(tile.at_start[i], tile.at_end[i], scales.epsilon, tile.grad_alphas[i])
+            if by_start == ZERO and by_end == ZERO:
                 continue
-            by_start = by_alpha * end * per_start * per_start * start * (ONE - start)
-            by_end = -by_alpha * per_start * end * (ONE - end)
             sdf, drop, cosine = tile.out[0, i], tile.drops[i], tile.cosines[i]
             by_sharpness += by_start * (sdf + drop) + by_end * (sdf - drop)
             tile.grad_out[0, i] += (by_start + by_end) * scales.sharpness
@@ -238,7 +229,7 @@ def _lose_anchor(anchor: np.ndarray, scales: Scales, tile: Tile, n: int, sums: n
     """Departure from the first shape, where that is known."""
     x, y, z, sdf, by_sdf = tile.inputs[0], tile.inputs[1], tile.inputs[2], tile.out[0], tile.grad_out[0]
     for i in range(n):
-        apart = sdf[i] - read_lattice(anchor, x[i], y[i], z[i])
+        apart = sdf[i] - trilinear(anchor, x[i], y[i], z[i])
         if not math.isnan(apart):
             sums[SUM_ANCHOR] += _huber(apart, scales.anchor_width)
             by_sdf[i] += scales.anchor * _huber_slope(apart, scales.anchor_width)

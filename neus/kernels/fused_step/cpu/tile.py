@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neus.kernels.fused_step.arguments import ColorWeights, SurfaceWeights
-from neus.kernels.fused_step.blocks import COLUMNS
+from neus.kernels.fused_step.cpu.blocks import COLUMNS
 
 # Samples of a tile: their activations fill about half of a core's second cache.
 TILE = 128

@@ -1,0 +1,1 @@
+"""Reading a lattice of values over [-1, 1]^3 between its vertices: what marching, anchoring and grids have in common."""
