@@ -46,7 +46,7 @@ class ImageFolder:
         if self._listed is None:
             self._listed = _listed(self.folder, self._passed_over)
         by_path, by_stem_path, by_name, by_stem = self._listed
-        stem = _without_ending(wanted)
+        stem = without_ending(wanted)
         fitting = [by_path.get(str(tail)) for tail in _tails(wanted)] + [by_stem_path.get(str(tail)) for tail in _tails(stem)]
         found = next((files for files in [*fitting, by_name.get(wanted.name), by_stem.get(stem.name)] if files), [])
         if len(found) > 1:
@@ -111,8 +111,13 @@ def _tails(path: PurePosixPath) -> list[PurePosixPath]:
     return [PurePosixPath(*parts[i:]) for i in range(len(parts)) if parts[i] != ".."] if parts else []
 
 
-def _without_ending(path: PurePosixPath) -> PurePosixPath:
-    return path.with_suffix("") if path.suffix in IMAGE_SUFFIXES else path
+def without_ending(path: PurePosixPath) -> PurePosixPath:
+    """The path without an image ending; other dots are part of the name.
+
+    >>> str(without_ending(PurePosixPath("a/v1.5.JPG"))), str(without_ending(PurePosixPath("v1.5")))
+    ('a/v1.5', 'v1.5')
+    """
+    return path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path
 
 
 def _with_or_without_ending(file: Path) -> Path | None:
@@ -130,7 +135,7 @@ def _listed(folder: Path, passed_over: tuple[str, ...]) -> tuple[dict[str, list[
         path = PurePosixPath(file.relative_to(folder).as_posix().casefold())
         if path.suffix not in IMAGE_SUFFIXES or path.name[0] == "." or str(path).startswith(passed_over):
             continue
-        stem = _without_ending(path)
+        stem = without_ending(path)
         for table, key in zip(tables, (str(path), str(stem), path.name, stem.name), strict=True):
             table.setdefault(key, []).append(file)
     return tables

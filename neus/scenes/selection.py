@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from neus.errors import InputError
+from neus.scenes.find_files import without_ending
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,19 @@ class Selection:
         return sorted(kept)
 
 
+ALL_VIEWS = Selection()
+
+
 def _view_of(entry: str | int, names: Sequence[str], source: Path, key: str) -> int:
     if isinstance(entry, int):
         if not 0 <= entry < len(names):
             raise InputError(f"{source}: dataset.{key} has the number {entry}, expected 0 to {len(names) - 1}, or a name.")
         return entry
-    paths = [PurePosixPath(name) for name in names]
+    paths, stem = [PurePosixPath(name) for name in names], without_ending(PurePosixPath(entry)).name
     for found in (
         [view for view, name in enumerate(names) if name == entry],
-        [view for view, path in enumerate(paths) if path.name == entry or str(path.with_suffix("")) == entry],
-        [view for view, path in enumerate(paths) if path.stem == entry],
+        [view for view, path in enumerate(paths) if path.name == entry or str(without_ending(path)) == entry],
+        [view for view, path in enumerate(paths) if without_ending(path).name == stem],
     ):
         if len(found) > 1:
             raise InputError(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from neus.errors import InputError
+from neus.errors import InputError, InputWarning
 from neus.geometry.cameras import project
 from neus.scenes.idr import read_camera_file, read_idr
 from tests.scenes.layouts import largest_pixel_difference, ring_scene, world_points, write_idr
@@ -63,7 +63,8 @@ def test_views_are_matched_in_the_order_people_count(tmp_path):
     for view in range(12):
         (folder / "image" / f"{view:03d}.png").rename(folder / "image" / f"{view + 1}.png")
         cv2.imwrite(str(folder / "image" / f"{view + 1}.png"), np.full((30, 40, 3), view * 20, np.uint8))
-    read = read_idr(folder)
+    with pytest.warns(InputWarning, match=r"as numbers \(1\.png, 2\.png.*as text \(1\.png, 10\.png.* that of numbers is taken"):
+        read = read_idr(folder)
     assert read.names == [f"{view}.png" for view in range(1, 13)]
     assert [image[0, 0, 0] for image in read.images] == [view * 20 for view in range(12)]
 
@@ -111,14 +112,17 @@ def test_counts_of_images_masks_and_cameras_must_agree(written):
         read_idr(folder)
     shutil.rmtree(folder / "mask")
     (folder / "image" / "003.png").unlink()
-    with pytest.raises(InputError, match="4 cameras .* but 3 images"):
+    with pytest.warns(InputWarning, match="4 cameras .* but 3 images; the first 3 cameras are taken, as NeuS does"):
+        assert len(read_idr(folder)) == 3
+    change_cameras(folder, world_mat_2=None, world_mat_3=None)
+    with pytest.raises(InputError, match="2 cameras .* but 3 images"):
         read_idr(folder)
 
 
 def test_a_mask_of_another_size_is_refused(written):
     _, folder = written
     cv2.imwrite(str(folder / "mask" / "001.png"), np.full((11, 12), 255, np.uint8))
-    with pytest.raises(InputError, match="mask of view 1"):
+    with pytest.raises(InputError, match=r"001\.png: the mask is 12x11 pixels but its image 32x24"):
         read_idr(folder)
 
 
