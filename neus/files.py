@@ -8,7 +8,6 @@ from pathlib import Path
 
 from neus.errors import InputError
 
-
 # Editors on Windows put such a mark before the text; the longer ones first, since one begins like another.
 _UNICODE_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),

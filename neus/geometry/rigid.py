@@ -15,7 +15,11 @@ SCALE_TOLERANCE = 1e-3
 
 
 def rigid_poses(
-    matrices: Tensor, names: Sequence[str], source: str, translation_is_scaled: bool = False, remedy: str = "re-export the cameras"
+    matrices: Tensor,
+    names: Sequence[str],
+    source: str,
+    translation_is_scaled: bool = False,
+    remedy: str = "re-export the cameras",
 ) -> Tensor:
     """(V, 4, 4) float64 rigid poses from nearly rigid ones: homogeneous factor, uniform scale and rounding removed.
 
@@ -52,7 +56,10 @@ def rigid_poses(
         poses.append(pose)
     if scaled:
         factor = sorted(scale for _, scale in scaled)[len(scaled) // 2]
-        warn_of(f"{source}: {len(scaled)} poses scale by about {factor:.4g}; the scale is divided out", [n for n, _ in scaled])
+        warn_of(
+            f"{source}: {len(scaled)} poses scale by about {factor:.4g}; the scale is divided out",
+            [n for n, _ in scaled],
+        )
     if rounded:
         warn_of(f"{source}: {len(rounded)} poses are rounded; the nearest rotations are taken", rounded)
     return torch.stack(poses)

@@ -70,16 +70,23 @@ def read_blendedmvs(
     names = [images[view].name for view in views]
     cameras = [_read_camera(cameras_folder / f"{view:08d}_cam.txt") for view in views]
     world_to_camera = torch.stack([extrinsic for _, extrinsic, _ in cameras])
-    poses = invert(rigid_poses(world_to_camera, [f"{view:08d}_cam.txt" for view in views], str(cameras_folder), True, REMEDY))
+    poses = invert(
+        rigid_poses(world_to_camera, [f"{view:08d}_cam.txt" for view in views], str(cameras_folder), True, REMEDY)
+    )
     scene = scene_of(
-        [ViewFiles(name, images[view], k, pose) for name, view, (k, _, _), pose in zip(names, views, cameras, poses, strict=True)],
+        [
+            ViewFiles(name, images[view], k, pose)
+            for name, view, (k, _, _), pose in zip(names, views, cameras, poses, strict=True)
+        ],
         outlines([masked.get(view) for view in views], names, mask_meaning, images_folder),
         folder,
         "blendedmvs",
         code=MaskCode(threshold=BLACK / 255),
     )
     nearest = [depths for _, _, depths in cameras]
-    scene = placed(scene, center, radius, lambda s: region_from_depths(s, _nearest_depths(cameras_folder, views, nearest)))
+    scene = placed(
+        scene, center, radius, lambda s: region_from_depths(s, _nearest_depths(cameras_folder, views, nearest))
+    )
     return checked(scene, allow_inside)
 
 
@@ -153,7 +160,9 @@ def _views_of_pair_file(path: Path) -> list[int]:
         )
     views = [int(name) for name in names]
     if repeated := sorted({view for view in views if views.count(view) > 1}):
-        raise InputError(f"{path}: view {repeated[0]} is named {views.count(repeated[0])} times, expected once; copy it again.")
+        raise InputError(
+            f"{path}: view {repeated[0]} is named {views.count(repeated[0])} times, expected once; copy it again."
+        )
     return sorted(views)
 
 

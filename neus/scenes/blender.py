@@ -83,7 +83,9 @@ def _complete(path: Path, frames: list[Frame]) -> tuple[list[Frame], list[Path]]
     """The frames that have a pose and an image, and their images."""
     without = [frame.label for frame in frames if frame.matrix is None]
     if len(without) > MAX_MISSING_SHARE * len(frames):
-        raise InputError(f"{path}: {len(without)} of {len(frames)} frames have no transform_matrix; re-export the cameras.")
+        raise InputError(
+            f"{path}: {len(without)} of {len(frames)} frames have no transform_matrix; re-export the cameras."
+        )
     if without:
         warn_of(f"{path}: {len(without)} of {len(frames)} frames have no transform_matrix and are left out", without)
     posed = [frame for frame in frames if frame.matrix is not None]
@@ -112,8 +114,13 @@ def _found_region(scene: Scene, path: Path, transforms: dict) -> Region:
         return region_from_masks(scene)
     if isinstance(name := transforms.get("ply_file_path"), str):
         try:
-            points = torch.from_numpy(trimesh.load(path.parent / name.replace("\\", "/"), process=False).vertices).double()
+            points = torch.from_numpy(
+                trimesh.load(path.parent / name.replace("\\", "/"), process=False).vertices
+            ).double()
             return region_from_points(scene, points)
         except (OSError, ValueError, AttributeError) as error:  # an InputError, too: the points are an extra
-            warn_of(f"{path}: the points of ply_file_path do not give the region of interest", [" ".join(str(error).split())[:160]])
+            warn_of(
+                f"{path}: the points of ply_file_path do not give the region of interest",
+                [" ".join(str(error).split())[:160]],
+            )
     return region_from_axes(scene)

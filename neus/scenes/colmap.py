@@ -71,10 +71,14 @@ def read_colmap(
     model = read_model(folder)
     images_folder = _existing(folder, (images,) if images else ("images", "image"))
     if images_folder is None:
-        raise InputError(f"{folder}: no {images or 'images'}/ folder in it; expected the images there, or set dataset.images.")
+        raise InputError(
+            f"{folder}: no {images or 'images'}/ folder in it; expected the images there, or set dataset.images."
+        )
     chosen = [model.images[index] for index in selection.of([image.name for image in model.images], folder)]
     found = find_images(images_folder, [image.name for image in chosen], model.place)
-    _warn_of_unregistered(images_folder, {image.name for image in model.images}, [file for file in found if file is not None])
+    _warn_of_unregistered(
+        images_folder, {image.name for image in model.images}, [file for file in found if file is not None]
+    )
     present = [(image, file) for image, file in zip(chosen, found, strict=True) if file is not None]
     names = [image.name for image, _ in present]
     masks_folder = _existing(folder, ("masks", "mask"))

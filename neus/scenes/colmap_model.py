@@ -65,8 +65,13 @@ def read_model(folder: Path) -> Model:
     counts = [_n_images(place) for place in places] if len(places) > 1 else [0]
     place = places[counts.index(max(counts))]
     if len(places) > 1:
-        listed = [f"{p.relative_to(folder).as_posix()}: {count} images" for p, count in zip(places, counts, strict=True)]
-        warn_of(f"{folder}: {len(places)} sparse models; the largest, {place.relative_to(folder).as_posix()}, is taken", listed)
+        listed = [
+            f"{p.relative_to(folder).as_posix()}: {count} images" for p, count in zip(places, counts, strict=True)
+        ]
+        warn_of(
+            f"{folder}: {len(places)} sparse models; the largest, {place.relative_to(folder).as_posix()}, is taken",
+            listed,
+        )
     cameras, images = _read_text(place) if _is_text(place) else _read_binary(place)
     if not images:
         raise InputError(f"{place}: no images in the model have a pose; reconstruct the scene with COLMAP first.")
@@ -106,17 +111,25 @@ def _read_text(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str,
         try:
             camera = pycolmap.Camera(model=model, width=width, height=height, params=params)
         except (ValueError, RuntimeError, TypeError) as error:
-            raise InputError(f"{where}: {model} {width}x{height} is no camera of COLMAP; export the model again.") from error
+            raise InputError(
+                f"{where}: {model} {width}x{height} is no camera of COLMAP; export the model again."
+            ) from error
         if not camera.verify_params():
-            raise InputError(f"{where}: {len(params)} parameters, but {model} has {camera.params_info}; export the model again.")
+            raise InputError(
+                f"{where}: {len(params)} parameters, but {model} has {camera.params_info}; export the model again."
+            )
         cameras[camera_id] = camera
     images = []
     for name, camera_id, pose in read_images_text(place / "images.txt"):
         if camera_id not in cameras:
-            raise InputError(f"{place / 'images.txt'}: image {name} names camera {camera_id}, which cameras.txt has not.")
+            raise InputError(
+                f"{place / 'images.txt'}: image {name} names camera {camera_id}, which cameras.txt has not."
+            )
         quaternion = np.array([pose[1], pose[2], pose[3], pose[0]])
         if not np.linalg.norm(quaternion) > 0.0:
-            raise InputError(f"{place / 'images.txt'}: image {name} has the quaternion 0, 0, 0, 0; export the model again.")
+            raise InputError(
+                f"{place / 'images.txt'}: image {name} has the quaternion 0, 0, 0, 0; export the model again."
+            )
         rigid = pycolmap.Rigid3d(pycolmap.Rotation3d(quaternion / np.linalg.norm(quaternion)), np.array(pose[4:]))
         images.append((name, camera_id, _matrix(rigid)))
     return cameras, images
@@ -195,4 +208,6 @@ def _record_starts(data: bytes, n_points: int) -> Iterable[int]:
 
 
 def _truncated(path: Path, n_bytes: int, n_points: int) -> InputError:
-    return InputError(f"{path}: not a readable COLMAP model: {n_bytes} bytes are too few for {n_points} points; export it again.")
+    return InputError(
+        f"{path}: not a readable COLMAP model: {n_bytes} bytes are too few for {n_points} points; export it again."
+    )

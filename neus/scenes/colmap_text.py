@@ -17,6 +17,7 @@ REMEDY = "correct the line, or export the model again"
 # Id, quaternion, translation, camera, and a name that is no number: a line of observations is numbers from end to end.
 IMAGE_LINE = re.compile(r"(\d+)((?:\s+[-+.\deE]+){7})\s+(\d+)\s+(\S.*)")
 
+
 def read_cameras_text(path: Path) -> dict[int, tuple[str, int, int, list[float]]]:
     """Model name, width, height and parameters of each camera, by its id.
 
@@ -45,7 +46,9 @@ def read_images_text(path: Path) -> list[tuple[str, int, list[float]]]:
         begins = IMAGE_LINE.fullmatch(line)
         if begins is None or _are_observations(line.split()):
             if not _are_observations(line.split(maxsplit=3)[:3]):
-                raise _no(path, number, line, "an image (id, seven numbers of its pose, camera, name) or its observations")
+                raise _no(
+                    path, number, line, "an image (id, seven numbers of its pose, camera, name) or its observations"
+                )
             continue
         try:
             images.append((begins[4], int(begins[3]), [float(word) for word in begins[2].split()]))

@@ -47,7 +47,9 @@ class ImageFolder:
             self._listed = _listed(self.folder, self._passed_over)
         by_path, by_stem_path, by_name, by_stem = self._listed
         stem = without_ending(wanted)
-        fitting = [by_path.get(str(tail)) for tail in _tails(wanted)] + [by_stem_path.get(str(tail)) for tail in _tails(stem)]
+        fitting = [by_path.get(str(tail)) for tail in _tails(wanted)] + [
+            by_stem_path.get(str(tail)) for tail in _tails(stem)
+        ]
         found = next((files for files in [*fitting, by_name.get(wanted.name), by_stem.get(stem.name)] if files), [])
         if len(found) > 1:
             listed = ", ".join(f.relative_to(self.folder).as_posix() for f in found[:4])

@@ -111,7 +111,9 @@ def outlines(files: Sequence[Path | None], names: Sequence[str], meaning: str, s
             "(dataset.mask_meaning = ignore)."
         )
     if meaning == "auto" and _is_one_mask(files):
-        _warn_of_unused(source, "one mask serves all views, which is no outline of an object; dataset.mask_meaning = object uses it")
+        _warn_of_unused(
+            source, "one mask serves all views, which is no outline of an object; dataset.mask_meaning = object uses it"
+        )
         return None
     return list(files)
 

@@ -44,7 +44,9 @@ def white_level(files: Sequence[Path]) -> float | None:
         white = None if highest == 0.0 else 255.0 if highest <= 255 else float(TWELVE_BITS)
     if white is not None:
         kind = "floating-point" if is_float else "sixteen-bit"
-        _warn(files[0].parent, f"no value of its {kind} images is above {highest:.6g}, so {white:.0f} is taken as white")
+        _warn(
+            files[0].parent, f"no value of its {kind} images is above {highest:.6g}, so {white:.0f} is taken as white"
+        )
     return white
 
 

@@ -113,15 +113,21 @@ def read_split(folder: Path, config: DatasetConfig, split: str, scene_to_world: 
         raise InputError(f"split {split!r}: expected one of {', '.join(SPLITS)}.")
     place = folder.parent if folder.is_file() else folder
     file = place / f"transforms_{split}.json"
-    lists_split = (place / "transforms.json").is_file() and f'"{split}_filenames"' in read_text(place / "transforms.json")
+    lists_split = (place / "transforms.json").is_file() and f'"{split}_filenames"' in read_text(
+        place / "transforms.json"
+    )
     if not file.is_file() and not lists_split:
-        raise InputError(f"{place}: no split {split}; expected transforms_{split}.json, or {split}_filenames in transforms.json.")
+        raise InputError(
+            f"{place}: no split {split}; expected transforms_{split}.json, or {split}_filenames in transforms.json."
+        )
     center, radius = tuple(scene_to_world[:3, 3].tolist()), scale_of(scene_to_world)
     whole = replace(config, format="blender", split=split, center=center, radius=radius, views=(), exclude=())
     scene = read_scene(file if file.is_file() else place / "transforms.json", whole)
     # The region read above has no rotation; the model's frame may have one.
     to_model = invert(scene_to_world.double()) @ scene.scene_to_world
-    return replace(scene, camera_to_scene=transform_poses(to_model, scene.camera_to_scene), scene_to_world=scene_to_world.double())
+    return replace(
+        scene, camera_to_scene=transform_poses(to_model, scene.camera_to_scene), scene_to_world=scene_to_world.double()
+    )
 
 
 def layout_of(folder: Path, config: DatasetConfig) -> str:
@@ -147,6 +153,6 @@ def layout_of(folder: Path, config: DatasetConfig) -> str:
     if is_mvs and any(cameras.glob("*_cam.txt")):  # MVSNet's images/ alone would fit many folders
         return "blendedmvs"
     raise InputError(
-        f"{folder}: no known layout; expected {config.render_cameras_name} (IDR/NeuS), cams/ and blended_images/ or images/ (BlendedMVS, MVSNet), "
-        "transforms_*.json (Blender) or sparse/0/cameras.bin (COLMAP)."
+        f"{folder}: no known layout; expected {config.render_cameras_name} (IDR/NeuS), cams/ and blended_images/ (BlendedMVS) or "
+        "images/ (MVSNet), transforms_*.json (Blender) or sparse/0/cameras.bin (COLMAP)."
     )

@@ -37,7 +37,9 @@ class Selection:
         kept = {_view_of(entry, names, source, "views") for entry in self.views} or set(range(len(names)))
         kept -= {_view_of(entry, names, source, "exclude") for entry in self.exclude}
         if not kept:
-            raise InputError(f"{source}: dataset.views and dataset.exclude leave none of the {len(names)} views; keep at least one.")
+            raise InputError(
+                f"{source}: dataset.views and dataset.exclude leave none of the {len(names)} views; keep at least one."
+            )
         return sorted(kept)
 
 
@@ -47,7 +49,9 @@ ALL_VIEWS = Selection()
 def _view_of(entry: str | int, names: Sequence[str], source: Path, key: str) -> int:
     if isinstance(entry, int):
         if not 0 <= entry < len(names):
-            raise InputError(f"{source}: dataset.{key} has the number {entry}, expected 0 to {len(names) - 1}, or a name.")
+            raise InputError(
+                f"{source}: dataset.{key} has the number {entry}, expected 0 to {len(names) - 1}, or a name."
+            )
         return entry
     paths, stem = [PurePosixPath(name) for name in names], without_ending(PurePosixPath(entry)).name
     for found in (

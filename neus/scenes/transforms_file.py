@@ -67,7 +67,9 @@ class Frame:
         except (TypeError, ValueError) as error:
             raise InputError(f"{where}: its transform_matrix is not 4x4 plain numbers; re-export it.") from error
         if rows.shape not in ((4, 4), (3, 4)):
-            raise InputError(f"{where}: its transform_matrix has shape {rows.shape}, expected 4x4 numbers; re-export it.")
+            raise InputError(
+                f"{where}: its transform_matrix has shape {rows.shape}, expected 4x4 numbers; re-export it."
+            )
         if not np.isfinite(rows).all():
             raise InputError(f"{where}: its transform_matrix holds NaN or infinity; re-export the cameras.")
         matrix = torch.eye(4, dtype=torch.float64)
@@ -94,11 +96,15 @@ class Frame:
         else:
             focal_y = focal_x
         if self._number("sk_y", 0.0) != 0.0:
-            raise InputError(f"{self.where}: sk_y is {self._values['sk_y']}, expected 0; re-export the cameras without skew.")
+            raise InputError(
+                f"{self.where}: sk_y is {self._values['sk_y']}, expected 0; re-export the cameras without skew."
+            )
         center_x, center_y = self._number("cx", width / 2), self._number("cy", height / 2)
         rows = [[focal_x, self._number("sk_x", 0.0), center_x], [0.0, focal_y, center_y], [0.0, 0.0, 1.0]]
         described = (round(width), round(height))
-        return intrinsics_at_size(torch.tensor(rows, dtype=torch.float64), described, size, f"{self.where} ({self.file_path})")
+        return intrinsics_at_size(
+            torch.tensor(rows, dtype=torch.float64), described, size, f"{self.where} ({self.file_path})"
+        )
 
     def coefficients(self) -> tuple[float, ...]:
         """k1, k2, p1, p2, k3, k4, k5, k6 of the lens, as OpenCV orders them.
@@ -114,13 +120,17 @@ class Frame:
             )
         values = [self._number(key, 0.0) for key in COEFFICIENTS]
         if model != RATIONAL and any(values[5:]):
-            named = ", ".join(f"{key} = {value:g}" for key, value in zip(COEFFICIENTS[5:], values[5:], strict=True) if value)
+            named = ", ".join(
+                f"{key} = {value:g}" for key, value in zip(COEFFICIENTS[5:], values[5:], strict=True) if value
+            )
             raise InputError(
                 f"{self.where}: {named} with the camera model {model} has no one meaning (nerfstudio: r^8; OpenCV: a denominator); "
                 f"if these are OpenCV's, set camera_model to {RATIONAL}, else undistort the images and export them again."
             )
         if any(values) and self._number("sk_x", 0.0) != 0.0:
-            raise InputError(f"{self.where}: sk_x is {self._values['sk_x']} beside lens distortion; undistort the images first.")
+            raise InputError(
+                f"{self.where}: sk_x is {self._values['sk_x']} beside lens distortion; undistort the images first."
+            )
         return tuple(values) if any(values) else ()
 
     def _angle(self, key: str) -> float:
@@ -172,7 +182,9 @@ def read_transforms(path: Path, split: str) -> tuple[dict[str, Any], list[Frame]
         raise InputError(f"{path}: no images: its list of frames is empty; expected one frame for each image.")
     frames = [Frame(path, transforms, index) for index in range(len(transforms["frames"]))]
     known = USED | HARMLESS
-    unknown = {key for keys in (transforms, *transforms["frames"]) for key, value in keys.items() if key not in known and value}
+    unknown = {
+        key for keys in (transforms, *transforms["frames"]) for key, value in keys.items() if key not in known and value
+    }
     if unknown:
         warn_of(f"{path}: {len(unknown)} of its keys are not used", sorted(unknown))
     return transforms, _of_split(path, transforms, frames, split)
@@ -180,17 +192,25 @@ def read_transforms(path: Path, split: str) -> tuple[dict[str, Any], list[Frame]
 
 def _of_split(path: Path, transforms: dict[str, Any], frames: list[Frame], split: str) -> list[Frame]:
     """The frames that `<split>_filenames` lists, or all where the file has no such lists."""
-    lists = {name: transforms[f"{name}_filenames"] for name in SPLITS if isinstance(transforms.get(f"{name}_filenames"), list)}
+    lists = {
+        name: transforms[f"{name}_filenames"]
+        for name in SPLITS
+        if isinstance(transforms.get(f"{name}_filenames"), list)
+    }
     if not lists:
         return frames
     if split not in lists:
-        raise InputError(f"{path}: it has {', '.join(f'{name}_filenames' for name in lists)}, but no {split}_filenames; set dataset.split.")
+        raise InputError(
+            f"{path}: it has {', '.join(f'{name}_filenames' for name in lists)}, but no {split}_filenames; set dataset.split."
+        )
     listed = {PurePosixPath(str(name).replace("\\", "/")) for name in lists[split]}
     kept = [frame for frame in frames if PurePosixPath(frame.file_path.replace("\\", "/")) in listed]
     if not kept:
         raise InputError(f"{path}: no frame has a file_path that is in {split}_filenames; export the file again.")
     if left_out := [frame.file_path for frame in frames if frame not in kept]:
-        warn_of(f"{path}: {len(left_out)} of {len(frames)} frames are not in {split}_filenames and are left out", left_out)
+        warn_of(
+            f"{path}: {len(left_out)} of {len(frames)} frames are not in {split}_filenames and are left out", left_out
+        )
     return kept
 
 

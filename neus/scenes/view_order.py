@@ -44,7 +44,10 @@ def in_order_of_cameras(files: Sequence[Path], intrinsics: Tensor, camera_to_sce
     if n_natural >= max(MIN_FITTING, MIN_ADVANTAGE * n_text):
         return natural
     if n_text >= max(MIN_FITTING, MIN_ADVANTAGE * n_natural):
-        _warn(files, f"its names sort differently {orders}; the cameras fit the order of text ({n_text} matches to {n_natural})")
+        _warn(
+            files,
+            f"its names sort differently {orders}; the cameras fit the order of text ({n_text} matches to {n_natural})",
+        )
         return as_text
     _warn(
         files,

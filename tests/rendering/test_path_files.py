@@ -93,7 +93,7 @@ GOOD = {"camera_to_world": torch.eye(4).tolist(), "fov": 40.0}
         ({"width": 8, "height": 6, "cameras": [{"fov": 40}]}, "camera 0: camera_to_world: expected 4 x 4"),
         (
             {"width": 8, "height": 6, "cameras": [{**GOOD, "camera_to_world": [2.0] * 16}]},
-            "camera 0: camera_to_world is not a rotation",
+            "camera 0: the last row of its pose is",
         ),
         (
             {"width": 8, "height": 6, "cameras": [{**GOOD, "intrinsics": [[0, 0, 0]] * 3}]},
