@@ -70,7 +70,7 @@ def mask_code(files: Sequence[Path]) -> MaskCode:
     threshold = 0.0 if len(levels) <= MAX_LABELS else highest / 2
     kind = "every number above 0" if threshold == 0.0 else f"what is above {threshold * white:.4g}"
     warnings.warn(
-        f"{files[0].parent}: no mask has a value above {highest * white:.4g} of {white:.4g}; {kind} is taken as the object.",
+        f"{files[0].parent}: no mask has a value above {highest * white:.6g} of {white:.6g}; {kind} is taken as the object.",
         InputWarning,
         stacklevel=3,
     )
