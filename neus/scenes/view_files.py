@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neus.errors import InputError
 from neus.scenes.headers import read_header
-from neus.scenes.images import read_rgba, stored_pixels
+from neus.scenes.images import read_rgb, read_rgba, stored_pixels
 from neus.scenes.lenses import undistorted
 from neus.scenes.masks import MaskCode, mask_code, read_mask
 from neus.scenes.pixel_range import white_level
@@ -63,7 +63,7 @@ def scene_of(
         code = code or mask_code(masks)
     loaded = []
     for index, view in enumerate(views):
-        image, alpha = read_rgba(view.image, np.asarray(background if has_alpha else (0.0, 0.0, 0.0)), white)
+        image, alpha = (read_rgb(view.image, white), None) if background is None else read_rgba(view.image, background, white)
         mask = None if masks is None else _checked(read_mask(masks[index], code), masks[index], image)
         layers = np.dstack([image, alpha]) if alpha_is_mask else image
         layers, mask, intrinsics = undistorted(layers, mask, view.intrinsics, np.array(view.coefficients))

@@ -89,6 +89,25 @@ def test_the_sphere_from_axes_just_fits_into_the_images():
     torch.testing.assert_close(region.center, CENTER)
 
 
+@pytest.mark.parametrize("shift", [-9.0, 12.0, 20.0, 31.0])
+def test_where_the_principal_point_is_hardly_changes_the_sphere(shift):
+    # Cropped images: the lower border (30 rows) is 15 - shift pixels from it, beyond it from 15 on.
+    scene = aimed_at([CENTER] * 8)
+    cropped = scene.intrinsics.clone()
+    cropped[:, 1, 2] += shift
+    radius = region_from_axes(replace(scene, intrinsics=cropped)).radius
+    whole = math.atan((15 + shift) / 40) + math.atan((15 - shift) / 40)
+    assert radius == pytest.approx(4.0 * math.sin(whole / 2)) and radius > 0.9
+
+
+def test_millions_of_points_have_the_sphere_of_those_drawn_from_them():
+    scene = aimed_at([CENTER] * 4)
+    surface = CENTER + 0.9 * random_directions(2000, seed=2)
+    many = surface.repeat(1000, 1)
+    found, expected = region_from_points(scene, many), region_from_points(scene, surface)
+    assert found.radius == pytest.approx(expected.radius, rel=0.03)
+
+
 def test_the_sphere_from_a_wide_lens_takes_no_more_than_half_of_the_distance():
     scene = aimed_at([CENTER] * 8)
     wide = scene.intrinsics.clone()
