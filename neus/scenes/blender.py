@@ -67,7 +67,7 @@ def read_blender(
     masks = outlines(_mask_files(path, frames), names, mask_meaning, path)
     poses = rigid_poses(torch.stack([frame.matrix for frame in frames]), [frame.label for frame in frames], str(path))
     views = [
-        ViewFiles(name, file, frame.intrinsics(read_header(file).size), pose @ OPENGL_FROM_OPENCV, frame.coefficients())
+        ViewFiles(name, file, frame.intrinsics(read_header(file).size), pose @ OPENGL_FROM_OPENCV, *frame.lens())
         for name, file, frame, pose in zip(names, files, frames, poses, strict=True)
     ]
     scene = scene_of(views, masks, path, "blender", background)

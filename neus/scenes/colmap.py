@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from neus.scenes.colmap_model import ModelImage, read_model
 from neus.scenes.find_files import find_images
 from neus.scenes.headers import read_header
 from neus.scenes.images import IMAGE_SUFFIXES
+from neus.scenes.lens_models import OPENCV, extra_parameters
 from neus.scenes.lenses import intrinsics_at_size
 from neus.scenes.masks import masks_of, outlines
 from neus.scenes.region import Region, placed, region_from_axes, region_from_points
@@ -100,17 +102,22 @@ def _warn_of_unregistered(images_folder: Path, registered: set[str], used: list[
 
 def _view(image: ModelImage, file: Path) -> ViewFiles:
     camera = image.camera
-    if camera.model_name not in DISTORTIONS:
-        raise InputError(
-            f"{file}: its camera model is {camera.model_name}, expected one of {', '.join(DISTORTIONS)}; run `colmap "
-            "image_undistorter` and read its output."
-        )
+    lens = _lens(camera, str(file))
     described = torch.from_numpy(np.array(camera.calibration_matrix()))
     intrinsics = intrinsics_at_size(described, (camera.width, camera.height), read_header(file).size, str(file))
+    return ViewFiles(image.name, file, intrinsics, invert(image.world_to_camera), *lens)
+
+
+def _lens(camera: pycolmap.Camera, where: str) -> tuple[str, tuple[float, ...]]:
+    """Its model and parameters: OpenCV's polynomial where that is what it is."""
+    if camera.model_name not in DISTORTIONS:
+        try:
+            return camera.model_name, extra_parameters(camera)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
     coefficients = np.zeros(8)
     coefficients[: len(DISTORTIONS[camera.model_name])] = camera.params[DISTORTIONS[camera.model_name]]
-    lens = tuple(coefficients.tolist()) if coefficients.any() else ()
-    return ViewFiles(image.name, file, intrinsics, invert(image.world_to_camera), lens)
+    return OPENCV, tuple(coefficients.tolist()) if coefficients.any() else ()
 
 
 def _found_region(scene: Scene, points: Tensor) -> Region:

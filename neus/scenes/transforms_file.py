@@ -12,11 +12,13 @@ from torch import Tensor
 
 from neus.errors import InputError, warn_of
 from neus.files import read_text
+from neus.scenes.lens_models import OPENCV
 from neus.scenes.lenses import intrinsics_at_size
 
-# Nerfstudio's names of lenses, by the order of coefficients that OpenCV has for them.
+# Nerfstudio's names of lenses, and the coefficients that each of them has not.
 POLYNOMIAL = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 RATIONAL, FISHEYES = "FULL_OPENCV", ("OPENCV_FISHEYE", "FISHEYE")
+NOT_IN = {POLYNOMIAL[0]: ("k4", "k5", "k6"), RATIONAL: (), **dict.fromkeys(FISHEYES, ("p1", "p2", "k5", "k6"))}
 COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 SPLITS = ("train", "val", "test")
 
@@ -106,32 +108,31 @@ class Frame:
             torch.tensor(rows, dtype=torch.float64), described, size, f"{self.where} ({self.file_path})"
         )
 
-    def coefficients(self) -> tuple[float, ...]:
-        """k1, k2, p1, p2, k3, k4, k5, k6 of the lens, as OpenCV orders them.
+    def lens(self) -> tuple[str, tuple[float, ...]]:
+        """Its model (of `lens_models`) and parameters: OpenCV's k1, k2, p1, p2, k3, k4, k5, k6, or a fisheye's k1, k2, k3, k4.
 
         Raises:
             InputError: a lens that cannot be computed, or a distorting lens with skew.
         """
-        model = "fisheye" if self._values.get("is_fisheye") else self._values.get("camera_model", POLYNOMIAL[0])
-        if model not in (*POLYNOMIAL, RATIONAL):
+        model = FISHEYES[0] if self._values.get("is_fisheye") else self._values.get("camera_model", POLYNOMIAL[0])
+        if model not in (*POLYNOMIAL, RATIONAL, *FISHEYES):
             raise InputError(
-                f"{self.where}: its camera model is {model}, expected one of {', '.join((*POLYNOMIAL, RATIONAL))}; undistort the "
-                "images and export them again."
+                f"{self.where}: its camera model is {model}, expected one of {', '.join((*POLYNOMIAL, RATIONAL, *FISHEYES))}; "
+                "undistort the images and export them again."
             )
-        values = [self._number(key, 0.0) for key in COEFFICIENTS]
-        if model != RATIONAL and any(values[5:]):
-            named = ", ".join(
-                f"{key} = {value:g}" for key, value in zip(COEFFICIENTS[5:], values[5:], strict=True) if value
-            )
+        values = {key: self._number(key, 0.0) for key in COEFFICIENTS}
+        unclear = {key: value for key, value in values.items() if value and key in NOT_IN.get(model, NOT_IN[POLYNOMIAL[0]])}
+        if unclear:
             raise InputError(
-                f"{self.where}: {named} with the camera model {model} has no one meaning (nerfstudio: r^8; OpenCV: a denominator); "
-                f"if these are OpenCV's, set camera_model to {RATIONAL}, else undistort the images and export them again."
+                f"{self.where}: {', '.join(f'{key} = {value:g}' for key, value in unclear.items())} with the camera model {model} has "
+                f"no one meaning (nerfstudio: r^8; OpenCV: a denominator); if these are OpenCV's, set camera_model to {RATIONAL}, "
+                "else undistort the images and export them again."
             )
-        if any(values) and self._number("sk_x", 0.0) != 0.0:
-            raise InputError(
-                f"{self.where}: sk_x is {self._values['sk_x']} beside lens distortion; undistort the images first."
-            )
-        return tuple(values) if any(values) else ()
+        if (model in FISHEYES or any(values.values())) and self._number("sk_x", 0.0) != 0.0:
+            raise InputError(f"{self.where}: sk_x is {self._values['sk_x']} beside lens distortion; undistort the images first.")
+        if model in FISHEYES:
+            return FISHEYES[0], tuple(values[key] for key in ("k1", "k2", "k3", "k4"))
+        return OPENCV, tuple(values.values()) if any(values.values()) else ()
 
     def _angle(self, key: str) -> float:
         angle = self._number(key, math.nan)

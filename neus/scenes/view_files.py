@@ -11,6 +11,7 @@ from torch import Tensor
 from neus.errors import InputError
 from neus.scenes.headers import read_header
 from neus.scenes.images import read_rgb, read_rgba, stored_pixels
+from neus.scenes.lens_models import OPENCV
 from neus.scenes.lenses import undistorted
 from neus.scenes.masks import MaskCode, mask_code, read_mask
 from neus.scenes.pixel_range import white_level
@@ -26,13 +27,15 @@ class ViewFiles:
         image: its file.
         intrinsics: (3, 3) float64 K at the size of the file, pixel centres at +0.5.
         camera_to_world: (4, 4) float64 rigid, x right, y down, z forward.
-        coefficients: of its lens as OpenCV orders them, k1, k2, p1, p2, k3, k4, k5, k6; empty for none.
+        model: of its lens, OPENCV or one of `lens_models`.
+        coefficients: as OpenCV orders them, k1, k2, p1, p2, k3, k4, k5, k6, empty for none; or those of another model.
     """
 
     name: str
     image: Path
     intrinsics: Tensor
     camera_to_world: Tensor
+    model: str = OPENCV
     coefficients: tuple[float, ...] = ()
 
 
@@ -66,7 +69,7 @@ def scene_of(
         image, alpha = (read_rgb(view.image, white), None) if background is None else read_rgba(view.image, background, white)
         mask = None if masks is None else _checked(read_mask(masks[index], code), masks[index], image)
         layers = np.dstack([image, alpha]) if alpha_is_mask else image
-        layers, mask, intrinsics = undistorted(layers, mask, view.intrinsics, np.array(view.coefficients))
+        layers, mask, intrinsics = undistorted(layers, mask, view.intrinsics, view.coefficients, view.model)
         loaded.append((layers, mask, intrinsics))
     alphas = [np.ascontiguousarray(layers[:, :, 3]) for layers, _, _ in loaded] if alpha_is_mask else None
     if masks is not None:

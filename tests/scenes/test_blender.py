@@ -10,8 +10,9 @@ import trimesh
 from neus.errors import InputError, InputWarning
 from neus.geometry.cameras import project
 from neus.scenes.blender import read_blender
+from neus.scenes.lens_models import distorted
 from neus.scenes.selection import Selection
-from tests.scenes.layouts import OBJECT_RADIUS, largest_pixel_difference, ring_scene, world_points, write_blender
+from tests.scenes.layouts import OBJECT_RADIUS, WORLD, largest_pixel_difference, ring_scene, world_points, write_blender
 
 LEGO = Path(__file__).parents[2].parent / "shared/data/lego"
 SIZES = [(40, 30), (32, 24), (30, 40), (40, 30), (40, 30), (32, 24)]
@@ -200,8 +201,8 @@ def test_a_file_that_is_no_transforms_json_is_refused(tmp_path, text, message):
         ({"fl_x": None, "camera_angle_x": 4.0}, "camera_angle_x is 4.0, expected radians between 0 and pi"),
         ({"w": 64}, "expected the same size or both sides scaled by one factor"),
         ({"h": -24, "w": -32}, "expected positive numbers"),
-        ({"camera_model": "OPENCV_FISHEYE"}, "camera model is OPENCV_FISHEYE, .* undistort the images"),
-        ({"is_fisheye": True}, "camera model is fisheye, .* undistort the images"),
+        ({"camera_model": "EQUIRECTANGULAR"}, "camera model is EQUIRECTANGULAR, .* undistort the images"),
+        ({"is_fisheye": True, "p1": 0.1}, "p1 = 0.1 with the camera model OPENCV_FISHEYE"),
     ],
 )
 def test_a_frame_that_makes_no_sense_is_named(written, changes, message):
@@ -456,3 +457,22 @@ def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
     change_file(folder, shares)
     with pytest.raises(InputError, match="are shares of the image, expected pixels; multiply the first row by its width 40"):
         read_blender(folder)
+
+
+@pytest.mark.parametrize("keys", [{"camera_model": "OPENCV_FISHEYE"}, {"is_fisheye": True}])
+def test_a_fisheye_becomes_a_pinhole_camera_of_the_same_rays(written, keys):
+    scene, folder = written
+    coefficients = {"k1": 0.05, "k2": -0.02, "k3": 0.01, "k4": 0.001}
+    change_file(folder, lambda t: t.update(keys | coefficients))
+    read = read_blender(folder, center=WORLD[:3, 3].tolist(), scale=float(WORLD[0, 0]))
+    for view in range(len(scene)):
+        middle = read.images[view].shape[0] // 2, read.images[view].shape[1] // 2
+        ray = torch.linalg.inv(read.intrinsics[view]) @ torch.tensor([middle[1] + 0.5, middle[0] + 0.5, 1.0], dtype=torch.float64)
+        bent = distorted("OPENCV_FISHEYE", tuple(coefficients.values()), ray[None, :2].numpy())[0]
+        pixel = scene.intrinsics[view].numpy() @ [*bent, 1.0]
+        # The colours of `smooth_colors` tell the place.
+        height, width = scene.images[view].shape[:2]
+        found = (read.images[view][middle][:2] - 20.0) / 200.0 * [width, height]
+        if read.masks[view][middle]:
+            assert np.abs(found - pixel[:2]).max() < 0.3
+    assert any(read.masks[view][image.shape[0] // 2, image.shape[1] // 2] for view, image in enumerate(read.images))

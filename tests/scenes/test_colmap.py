@@ -40,6 +40,9 @@ DISTORTIONS = {
     "RADIAL": (-0.1, -0.2),
     "OPENCV": (-0.15, 0.04, 0.003, -0.002),
     "FULL_OPENCV": (-0.05, 0.04, 0.003, -0.002, 0.01, 0.1, -0.02, 0.003),
+    "SIMPLE_RADIAL_FISHEYE": (0.05,),
+    "OPENCV_FISHEYE": (0.05, -0.02, 0.01, 0.001),
+    "FOV": (0.9,),
 }
 
 
@@ -119,9 +122,11 @@ def test_a_point_seen_through_a_lens_lies_where_our_pinhole_projects_it(tmp_path
         assert np.abs(plain.numpy() - in_photograph).max() > 1.5
 
 
-def test_another_camera_model_is_refused_with_the_remedy(tmp_path):
-    folder = write_colmap(square_scene(), tmp_path / "scene", "OPENCV_FISHEYE")
-    with pytest.raises(InputError, match=r"0\.png: its camera model is OPENCV_FISHEYE.*colmap image_undistorter"):
+def test_a_panorama_is_refused_with_the_remedy(written):
+    _, folder = written
+    file = text_model(folder) / "cameras.txt"
+    file.write_text("".join(f"{v + 1} EQUIRECTANGULAR {w} {h} {w} {h}\n" for v, (w, h) in enumerate(SIZES)))
+    with pytest.raises(InputError, match=r"0\.png: camera model EQUIRECTANGULAR: a panorama.*cut it into perspective images"):
         read_colmap(folder, *REGION)
 
 
@@ -426,5 +431,6 @@ def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
     _, folder = written
     file = text_model(folder) / "cameras.txt"
     file.write_text("".join(f"{v + 1} PINHOLE {w} {h} 1.3 1.7 0.5 0.5\n" for v, (w, h) in enumerate(SIZES)))
-    with pytest.raises(InputError, match=r"view 0 \(0\.png\).*shares of the image.*first row by its width 40 and the second by its height 30"):
+    said = r"view 0 \(0\.png\).*shares of the image.*first row by its width 40 and the second by its height 30"
+    with pytest.raises(InputError, match=said):
         read_colmap(folder)

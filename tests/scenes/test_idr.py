@@ -312,7 +312,12 @@ def test_masks_of_fewer_views_are_matched_by_name(written):
 def test_an_array_of_absurd_size_is_refused_before_it_is_unpacked(written, monkeypatch):
     _, folder = written
     change_cameras(folder, world_mat_1=np.zeros((4000, 4000)))
-    monkeypatch.setattr(np.lib.format, "read_array", lambda *a, **k: pytest.fail("unpacked") if a[0].name == "world_mat_1.npy" else READ(*a, **k))
+
+    def read_array(file, *rest, **keywords):
+        assert file.name != "world_mat_1.npy", "it was unpacked"
+        return READ(file, *rest, **keywords)
+
+    monkeypatch.setattr(np.lib.format, "read_array", read_array)
     with pytest.raises(InputError, match="world_mat_1 has 128000128 bytes, expected 4x4 numbers"):
         read_idr(folder)
 
