@@ -1,5 +1,8 @@
 """The one exception for everything a user can cause; the command line prints it as one line and exits with status 2."""
 
+import warnings
+from collections.abc import Sequence
+
 
 class InputError(ValueError):
     """Something given by the user is wrong.
@@ -19,3 +22,9 @@ class TrainingDiverged(ArithmeticError):
 
 class InputWarning(UserWarning):
     """Something given by the user looks wrong, but work can go on; the command line prints it as one line."""
+
+
+def warn_of(message: str, names: Sequence[str]) -> None:
+    """An `InputWarning` about named things: the message, then the first four names in brackets."""
+    listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    warnings.warn(f"{message} ({listed}).", InputWarning, stacklevel=3)

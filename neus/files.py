@@ -1,11 +1,51 @@
-"""Files that are either whole or not there: written beside their final name, then renamed."""
+"""Files that are either whole or not there (written beside their final name, then renamed), and text in any Unicode encoding."""
 
+import codecs
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from neus.errors import InputError
+
+# Editors on Windows put such a mark before the text; the longer ones first, since one begins like another.
+_UNICODE_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(path: Path, remedy: str = "copy or export the file again") -> str:
+    """The text of a file in UTF-8, with or without a byte order mark, or in UTF-16 or UTF-32 with one; lines end in a line feed.
+
+    Args:
+        path: a text file.
+        remedy: what to do if it cannot be read; ends the message.
+
+    Raises:
+        InputError: it cannot be read, or is in no such encoding.
+
+    >>> import tempfile
+    >>> note = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> _ = note.write_bytes("one\\r\\ntwo".encode("utf-16"))
+    >>> read_text(note)
+    'one\\ntwo'
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); {remedy}.") from error
+    encoding = next((name for mark, name in _UNICODE_MARKS if data.startswith(mark)), "utf-8-sig")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not text in {encoding.removesuffix('-sig').upper()} (byte {error.start} is {data[error.start]:#04x}); "
+            f"save it as UTF-8, or {remedy}."
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def check_can_write(path: Path) -> None:

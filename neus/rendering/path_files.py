@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
-from neus.files import written_whole
+from neus.files import read_text, written_whole
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
-from neus.geometry.similarity import is_similarity, scale_of, transform_poses
+from neus.geometry.rigid import rigid_poses
+from neus.geometry.similarity import is_similarity, transform_poses
 
 OPENGL_FROM_OPENCV = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
 NERFSTUDIO_FRAME = "dataparser_transforms.json"
@@ -52,19 +53,17 @@ def read_camera_path(path: Path, scene_to_world: Tensor) -> CameraPath:
 
     Raises:
         InputError: missing, not JSON, neither format, or a camera that is none, with its number.
+
+    Warns:
+        InputWarning: poses that were rounded or scaled, and are repaired.
     """
     content = _json(path)
     if "camera_path" in content:
         return _nerfstudio(content, path, scene_to_world)
     if "cameras" not in content:
         raise InputError(f"{path}: no list 'cameras' (our format) or 'camera_path' (nerfstudio's); see --help.")
-    width, height = (_number(content, key, str(path)) for key in ("width", "height"))
-    cameras = []
-    for number, entry in enumerate(_entries(content["cameras"], path)):
-        where = f"{path}: camera {number}"
-        intrinsics = _intrinsics(entry, width, height, where)
-        cameras.append(_camera(entry, where, invert(scene_to_world), intrinsics, width, height))
-    return CameraPath(cameras, _fps(content, path))
+    size = _number(content, "width", str(path)), _number(content, "height", str(path))
+    return CameraPath(_cameras(content["cameras"], path, size, invert(scene_to_world)), _fps(content, path))
 
 
 def write_camera_path(path: Path, cameras: list[Camera], scene_to_world: Tensor, fps: float = DEFAULT_FPS) -> None:
@@ -108,13 +107,8 @@ def _nerfstudio(content: dict[str, Any], path: Path, scene_to_world: Tensor) -> 
     if kind != PERSPECTIVE:
         raise InputError(f"{path}: camera_type is {kind!r}, expected {PERSPECTIVE!r}; export the path again as such.")
     to_scene = invert(scene_to_world) @ invert(_nerfstudio_from_world(path.parent / NERFSTUDIO_FRAME))
-    width, height = (_number(content, f"render_{key}", str(path)) for key in ("width", "height"))
-    cameras = []
-    for number, entry in enumerate(_entries(content["camera_path"], path)):
-        where = f"{path}: camera {number}"
-        intrinsics = _intrinsics(entry, width, height, where)
-        cameras.append(_camera(entry, where, to_scene, intrinsics, width, height, OPENGL_FROM_OPENCV))
-    return CameraPath(cameras, _fps(content, path))
+    size = _number(content, "render_width", str(path)), _number(content, "render_height", str(path))
+    return CameraPath(_cameras(content["camera_path"], path, size, to_scene, OPENGL_FROM_OPENCV), _fps(content, path))
 
 
 def _nerfstudio_from_world(path: Path) -> Tensor:
@@ -130,22 +124,20 @@ def _nerfstudio_from_world(path: Path) -> Tensor:
     return matrix
 
 
-def _camera(
-    entry: dict[str, Any],
-    where: str,
-    to_scene: Tensor,
-    intrinsics: Tensor,
-    width: int,
-    height: int,
-    axes: Tensor | None = None,
-) -> Camera:
-    """One camera; `axes` leads from OpenCV's camera axes to those of the file."""
-    pose = _matrix(entry.get("camera_to_world"), (4, 4), f"{where}: camera_to_world")
-    pose = pose if axes is None else pose @ axes
-    is_rigid = is_similarity(pose) and abs(scale_of(pose) - 1.0) < 1e-3 and torch.linalg.det(pose[:3, :3]) > 0
-    if not is_rigid or pose[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
-        raise InputError(f"{where}: camera_to_world is not a rotation and a translation; write the path again.")
-    return Camera(intrinsics, transform_poses(to_scene, pose), width, height)
+def _cameras(
+    entries: object, path: Path, size: tuple[int, int], to_scene: Tensor, axes: Tensor | None = None
+) -> list[Camera]:
+    """The cameras of a file; `axes` leads from OpenCV's camera axes to those of the file."""
+    listed = _entries(entries, path)
+    labels = [f"camera {number}" for number in range(len(listed))]
+    intrinsics = [_intrinsics(entry, *size, f"{path}: {label}") for entry, label in zip(listed, labels, strict=True)]
+    where = [f"{path}: {label}: camera_to_world" for label in labels]
+    matrices = [
+        _matrix(entry.get("camera_to_world"), (4, 4), place) for entry, place in zip(listed, where, strict=True)
+    ]
+    poses = rigid_poses(torch.stack(matrices), labels, str(path), remedy="write the path again")
+    poses = transform_poses(to_scene, poses if axes is None else poses @ axes)
+    return [Camera(k, pose, *size) for k, pose in zip(intrinsics, poses, strict=True)]
 
 
 def _intrinsics(entry: dict[str, Any], width: int, height: int, where: str) -> Tensor:
@@ -163,10 +155,8 @@ def _intrinsics(entry: dict[str, Any], width: int, height: int, where: str) -> T
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give the JSON file of a camera path.") from error
-    except ValueError as error:
+        content = json.loads(read_text(path, "give the JSON file of a camera path"))
+    except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON ({error}); export it again.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object with named values at the top; export it again.")

@@ -16,6 +16,7 @@ from pyparsing import ParseBaseException
 
 from neus.errors import InputError
 from neus.fields.hash_grid import HashGridConfig
+from neus.files import read_text
 from neus.rendering.model import ModelConfig
 from neus.scenes.readers import DatasetConfig
 from neus.training.config import TrainConfig
@@ -73,7 +74,7 @@ def read_config(path: Path, overrides: list[str] = (), case: str = "") -> Experi
         hint = f" Did you mean {path.parent / near[0]}?" if near else " The project's own are in confs/."
         raise InputError(f"{path}: no such conf file.{hint}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         _check_includes(path, text, (path.resolve(),))
         tree = ConfigFactory.parse_string(text, basedir=str(path.parent.resolve()))
     except (ConfigException, ParseBaseException, UnicodeDecodeError, OSError, AttributeError, TypeError) as error:
@@ -166,9 +167,10 @@ def _converted(value: Any, hint: Any, source: str, place: str) -> Any:
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         return tuple(_converted(v, item, source, place) for v in (value if isinstance(value, list) else [value]))
-    if isinstance(hint, types.UnionType):
-        hint = next(t for t in typing.get_args(hint) if t is not type(None))
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(hint, types.UnionType):
+        arms = [t for t in typing.get_args(hint) if t is not type(None)]
+        hint = next((t for t in arms if t is not str), arms[0]) if is_number else arms[0]
     if hint is float and is_number:
         return float(value)
     if hint is int and is_number and float(value).is_integer():

@@ -1,9 +1,9 @@
-"""Reader of the raw folders of BlendedMVS (and of MVSNet's camera files, which it took over).
+"""Reader of the raw folders of BlendedMVS, and of MVSNet's, whose camera files it took over.
 
-SCENE/blended_images/00000000.jpg          the photographs
+SCENE/blended_images/00000000.jpg          (or images/) the images
 SCENE/blended_images/00000000_masked.jpg   optional: black outside the object; taken for masks only
-SCENE/cams/00000000_cam.txt                extrinsic (world to camera), intrinsic, and the range of depths
-SCENE/cams/pair.txt                        optional: names the views in use
+SCENE/cams/00000000_cam.txt                (or cams_1/) extrinsic (world to camera), intrinsic, and the range of depths
+SCENE/cams/pair.txt                        (or SCENE/pair.txt) optional: names the views in use
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neus.errors import InputError
+from neus.errors import InputError, warn_of
+from neus.files import read_text
 from neus.geometry.poses import invert
-from neus.scenes.images import image_files, read_rgb
+from neus.geometry.rigid import rigid_poses
+from neus.scenes.find_files import MAX_MISSING_SHARE
+from neus.scenes.images import image_files
 from neus.scenes.lenses import HALF_PIXEL
-from neus.scenes.region import framed, given_region, region_from_depths
+from neus.scenes.masks import MaskCode, outlines
+from neus.scenes.region import placed, region_from_depths
 from neus.scenes.scene import Scene, checked
+from neus.scenes.selection import ALL_VIEWS, Selection
+from neus.scenes.view_files import ViewFiles, scene_of
 
 # JPEG leaves a few grey levels in what was black.
 BLACK = 12
 MASKED = "_masked"
+IMAGES, CAMERAS = ("blended_images", "images"), ("cams", "cams_1")
+REMEDY = "copy the file again"
 
 
 def read_blendedmvs(
-    folder: Path, center: Sequence[float] | None = None, radius: float | None = None, allow_inside: bool = False
+    folder: Path,
+    center: Sequence[float] | None = None,
+    radius: float | None = None,
+    allow_inside: bool = False,
+    selection: Selection = ALL_VIEWS,
+    mask_meaning: str = "auto",
 ) -> Scene:
-    """The scene in a raw BlendedMVS folder; its world is that of the camera files.
+    """The scene in a raw BlendedMVS or MVSNet folder; its world is that of the camera files.
 
     The unit sphere is laid around the point where the cameras look, and reaches to the nearest surfaces of half of
     them.
@@ -37,84 +50,127 @@ def read_blendedmvs(
         folder: the scene's folder.
         center, radius: the region of interest in world units; None finds it.
         allow_inside: accept cameras inside the unit sphere.
+        selection: of the views.
+        mask_meaning: one of `masks.MEANINGS`.
 
     Raises:
         InputError: anything missing, damaged or contradictory, with its name.
+
+    Warns:
+        InputWarning: views without an image or not in use, repaired poses.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a scene with blended_images/ and cams/.")
-    images, masked = _files_by_view(folder / "blended_images")
-    views = _views_in_use(folder / "cams", images)
-    for view in views:
-        if view not in images:
-            raise InputError(
-                f"{folder / 'blended_images'}: no image of view {view:08d}, which cams/ names; "
-                "restore it or remove the view from cams/pair.txt."
-            )
-    cameras = [_read_camera(folder / "cams" / f"{view:08d}_cam.txt") for view in views]
-    scene = Scene(
-        images=[read_rgb(images[view]) for view in views],
-        masks=_masks(folder / "blended_images", masked, views),
-        intrinsics=torch.stack([intrinsics for intrinsics, _, _ in cameras]),
-        camera_to_scene=torch.stack([invert(world_to_camera) for _, world_to_camera, _ in cameras]),
-        scene_to_world=torch.eye(4, dtype=torch.float64),
-        names=[images[view].name for view in views],
-        source=folder,
-        format="blendedmvs",
+    images_folder, cameras_folder = mvs_folders(folder)
+    images, masked = _files_by_view(images_folder)
+    views = _views_in_use(folder, cameras_folder, images)
+    views = [views[index] for index in selection.of([_name(view, images) for view in views], folder)]
+    views = _with_image(images_folder, views, images)
+    names = [images[view].name for view in views]
+    cameras = [_read_camera(cameras_folder / f"{view:08d}_cam.txt") for view in views]
+    world_to_camera = torch.stack([extrinsic for _, extrinsic, _ in cameras])
+    poses = invert(
+        rigid_poses(world_to_camera, [f"{view:08d}_cam.txt" for view in views], str(cameras_folder), True, REMEDY)
     )
-    region = given_region(scene, center, radius)
-    if region is None:
-        region = region_from_depths(scene, _depth_ranges(folder, views, cameras))
-    return checked(framed(scene, region), allow_inside)
+    scene = scene_of(
+        [
+            ViewFiles(name, images[view], k, pose)
+            for name, view, (k, _, _), pose in zip(names, views, cameras, poses, strict=True)
+        ],
+        outlines([masked.get(view) for view in views], names, mask_meaning, images_folder),
+        folder,
+        "blendedmvs",
+        code=MaskCode(threshold=BLACK / 255),
+    )
+    nearest = [depths for _, _, depths in cameras]
+    scene = placed(
+        scene, center, radius, lambda s: region_from_depths(s, _nearest_depths(cameras_folder, views, nearest))
+    )
+    return checked(scene, allow_inside)
+
+
+def mvs_folders(folder: Path) -> tuple[Path, Path]:
+    """The folders of the images and of the camera files, by either of their names; the first name where there is none."""
+    images, cameras = ([folder / name for name in names] for names in (IMAGES, CAMERAS))
+    return tuple(next((place for place in places if place.is_dir()), places[0]) for places in (images, cameras))
+
+
+def _name(view: int, images: dict[int, Path]) -> str:
+    return images[view].name if view in images else f"{view:08d}"
 
 
 def _files_by_view(folder: Path) -> tuple[dict[int, Path], dict[int, Path]]:
-    """The photographs and the masked photographs, by number."""
+    """The images and the masked images, by number."""
     images, masked = {}, {}
     for file in image_files(folder):
         number = file.stem.removesuffix(MASKED)
         if not number.isdecimal():
             raise InputError(f"{file}: the name is no number; expected 00000000.jpg, ... Rename or remove it.")
-        (masked if file.stem.endswith(MASKED) else images)[int(number)] = file
+        kind = masked if file.stem.endswith(MASKED) else images
+        if int(number) in kind:
+            raise InputError(f"{file}: view {int(number)} is {kind[int(number)].name} already; remove one of the two.")
+        kind[int(number)] = file
     if not images:
         raise InputError(f"{folder}: no images but masked ones; expected 00000000.jpg, 00000001.jpg, ... beside them.")
     return images, masked
 
 
-def _views_in_use(folder: Path, images: dict[int, Path]) -> list[int]:
+def _with_image(folder: Path, views: list[int], images: dict[int, Path]) -> list[int]:
+    """The views that have an image."""
+    missing = [f"{view:08d}" for view in views if view not in images]
+    if len(missing) > MAX_MISSING_SHARE * len(views):
+        raise InputError(
+            f"{folder}: {len(missing)} of {len(views)} images are missing (no image of view {missing[0]}, which the camera files "
+            "name); restore them or remove the views from pair.txt."
+        )
+    if missing:
+        warn_of(f"{folder}: {len(missing)} of {len(views)} images do not exist, so their views are left out", missing)
+    return [view for view in views if view in images]
+
+
+def _views_in_use(folder: Path, cameras_folder: Path, images: dict[int, Path]) -> list[int]:
     """The views that pair.txt names, or all that have a camera file."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected the camera files 00000000_cam.txt, ...")
-    if (folder / "pair.txt").is_file():
-        return _views_of_pair_file(folder / "pair.txt")
-    views = sorted(int(f.name[:-8]) for f in folder.glob("*_cam.txt") if f.name[:-8].isdecimal())
+    if not cameras_folder.is_dir():
+        raise InputError(f"{cameras_folder}: no such folder; expected the camera files 00000000_cam.txt, ...")
+    pair_file = next((place / "pair.txt" for place in (cameras_folder, folder) if (place / "pair.txt").is_file()), None)
+    if pair_file is not None:
+        views = _views_of_pair_file(pair_file)
+        if unused := [file.name for view, file in images.items() if view not in views]:
+            warn_of(f"{pair_file}: {len(unused)} of {len(images)} images are not in it and are left out", unused)
+        return views
+    views = sorted(int(f.name[:-8]) for f in cameras_folder.glob("*_cam.txt") if f.name[:-8].isdecimal())
     if len(views) != len(images):
         raise InputError(
-            f"{folder}: {len(views)} cameras but {len(images)} images in blended_images/; expected one for each. "
+            f"{cameras_folder}: {len(views)} cameras but {len(images)} images; expected one for each. "
             "Restore the missing files, or pair.txt, which names the views in use."
         )
     return views
 
 
 def _views_of_pair_file(path: Path) -> list[int]:
-    # The number of views; then for each its number, and a line with the count of its neighbours and their scores.
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    filled = [line.split() for line in lines if line.strip()]
-    names = [line[0] for line in filled[1::2]]
-    if not filled or not all(name.isdecimal() for name in [filled[0][0], *names]) or int(filled[0][0]) != len(names):
+    # The number of views; then for each its number, and a line with the count of its neighbours and their scores, which is
+    # empty where there are none. Only the place of a line tells which of the two it is.
+    lines = [line.split() for line in read_text(path, REMEDY).strip().split("\n")]
+    names = [line[0] if len(line) == 1 else "" for line in lines[1::2]]
+    if not lines[0] or not all(name.isdecimal() for name in [lines[0][0], *names]) or int(lines[0][0]) != len(names):
         raise InputError(
             f"{path}: expected the number of views, then two lines for each (its number; its neighbours), but found "
-            f"{len(names)} views for a count of {filled[0][0] if filled else 'nothing'}; copy it again or remove it."
+            f"{len(names)} views for a count of {lines[0][0] if lines[0] else 'nothing'}; copy it again or remove it."
         )
-    return sorted({int(name) for name in names})
+    views = [int(name) for name in names]
+    if repeated := sorted({view for view in views if views.count(view) > 1}):
+        raise InputError(
+            f"{path}: view {repeated[0]} is named {views.count(repeated[0])} times, expected once; copy it again."
+        )
+    return sorted(views)
 
 
 def _read_camera(path: Path) -> tuple[Tensor, Tensor, list[float]]:
     """Intrinsics (3, 3) for centres at +0.5, world_to_camera (4, 4), and the numbers of the line of depths."""
     if not path.is_file():
         raise InputError(f"{path}: no such camera file; restore it or remove its view from pair.txt.")
-    words = path.read_text(encoding="utf-8", errors="replace").split()
+    words = read_text(path, REMEDY).split()
     if len(words) < 27 or words[0] != "extrinsic" or words[17] != "intrinsic":
         raise InputError(
             f"{path}: not a camera file; expected the word extrinsic, 16 numbers, the word intrinsic, 9 numbers and "
@@ -136,27 +192,12 @@ def _read_camera(path: Path) -> tuple[Tensor, Tensor, list[float]]:
     return intrinsics, world_to_camera, numbers[25:]
 
 
-def _depth_ranges(folder: Path, views: list[int], cameras: list[tuple[Tensor, Tensor, list[float]]]) -> Tensor:
-    """(V, 2) nearest and farthest depth: the first and the last of `depth_min interval count depth_max`."""
-    ranges = []
-    for view, (_, _, depths) in zip(views, cameras, strict=True):
-        if len(depths) != 4 or not 0.0 < depths[0] < depths[3]:
+def _nearest_depths(folder: Path, views: list[int], depths: list[list[float]]) -> Tensor:
+    """(V,) the nearest depth: the first number of the last line, `depth_min interval`, perhaps `count`, perhaps `depth_max`."""
+    for view, line in zip(views, depths, strict=True):
+        if not line or not line[0] > 0.0 or (len(line) == 4 and not line[3] > line[0]):
             raise InputError(
-                f"{folder / 'cams' / f'{view:08d}_cam.txt'}: its last line is {depths}, expected depth_min, interval, "
-                "count and depth_max with 0 < depth_min < depth_max; correct it, or give centre and radius of the "
-                "region of interest."
+                f"{folder / f'{view:08d}_cam.txt'}: its last line is {line}, expected depth_min and interval, and perhaps count and "
+                "depth_max, with 0 < depth_min < depth_max; correct it, or give centre and radius of the region of interest."
             )
-        ranges.append([depths[0], depths[3]])
-    return torch.tensor(ranges, dtype=torch.float64)
-
-
-def _masks(folder: Path, masked: dict[int, Path], views: list[int]) -> list[np.ndarray] | None:
-    if not masked:
-        return None
-    missing = [view for view in views if view not in masked]
-    if missing:
-        raise InputError(
-            f"{folder}: {len(views) - len(missing)} masked images but {len(views)} images in use "
-            f"({missing[0]:08d}{MASKED}.jpg is missing); give one for each image, or remove them all."
-        )
-    return [read_rgb(masked[view]).max(axis=2) > BLACK for view in views]
+    return torch.tensor([line[0] for line in depths], dtype=torch.float64)

@@ -1,30 +1,44 @@
 """Reader of the folders of IDR and NeuS: DTU, preprocessed BlendedMVS, and scenes prepared for NeuS by its users.
 
-SCENE/image/*.png        (or images/, any format, any numbering; sorted, view i is the i-th)
+SCENE/image/*.png        (or images/, any format, any numbering; sorted, view i is the i-th; alpha is the mask without mask/)
 SCENE/mask/*.png         (or masks/) optional
-SCENE/cameras_sphere.npz world_mat_i (world to pixel), scale_mat_i (scene to world), 4x4 each
+SCENE/cameras_sphere.npz (or IDR's cameras.npz) world_mat_i (world to pixel), scale_mat_i (scene to world), 4x4 each
 """
 
+import warnings
 import zipfile
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from neus.errors import InputError
+from neus.errors import InputError, InputWarning
 from neus.geometry.cameras import camera_from_projection
 from neus.geometry.similarity import transform_points
-from neus.scenes.images import image_files, read_mask, read_rgb
+from neus.scenes.images import image_files
 from neus.scenes.lenses import HALF_PIXEL
+from neus.scenes.masks import masks_of, outlines
 from neus.scenes.scene import BOX_HALF_SIDE, Scene, checked
+from neus.scenes.selection import ALL_VIEWS, Selection
+from neus.scenes.view_files import ViewFiles, scene_of
+from neus.scenes.view_order import in_order_of_cameras
+
+CAMERA_FILE, CAMERA_FILE_OF_IDR = "cameras_sphere.npz", "cameras.npz"
+# A 4x4 matrix of float64 takes 256 bytes with its header; anything far beyond is not unpacked.
+MAX_MATRIX_BYTES = 65536
 
 
 def read_idr(
     folder: Path,
-    render_cameras: str = "cameras_sphere.npz",
-    object_cameras: str = "cameras_sphere.npz",
+    render_cameras: str = CAMERA_FILE,
+    object_cameras: str = CAMERA_FILE,
     allow_inside: bool = False,
+    background: Sequence[float] = (1.0, 1.0, 1.0),
+    selection: Selection = ALL_VIEWS,
+    mask_meaning: str = "auto",
 ) -> Scene:
     """The scene in a folder laid out as for IDR and NeuS.
 
@@ -33,49 +47,77 @@ def read_idr(
         render_cameras: file with the cameras; its scale matrix defines the scene frame (`render_cameras_name`).
         object_cameras: file whose scale matrix defines the box of the object (`object_cameras_name`).
         allow_inside: accept cameras inside the unit sphere.
+        background: (3,) RGB in [0, 1], on which images with alpha are laid where there is no folder of masks.
+        selection: of the views.
+        mask_meaning: one of `masks.MEANINGS`.
 
     Raises:
         InputError: anything missing, damaged or contradictory, with its name.
+
+    Warns:
+        InputWarning: more cameras than images, or images whose order is not certain.
     """
     folder = Path(folder)
     files = image_files(_image_folder(folder))
-    mask_files = _mask_files(folder, len(files))
-    cameras = read_camera_file(folder / render_cameras, len(files))
+    cameras = read_camera_file(camera_file(folder, render_cameras), len(files))
     projections = cameras["world_mat"] @ cameras["scale_mat"]
     views = [camera_from_projection(projection[:3]) for projection in projections]
     intrinsics = torch.stack([k for k, _ in views])
     intrinsics[:, :2, 2] += HALF_PIXEL
-    scene = Scene(
-        images=[read_rgb(f) for f in files],
-        masks=None if mask_files is None else [read_mask(f) for f in mask_files],
-        intrinsics=intrinsics,
-        camera_to_scene=torch.stack([pose for _, pose in views]),
+    order = in_order_of_cameras(files, intrinsics, torch.stack([pose for _, pose in views]))
+    masks = _mask_files(folder, files, order)
+    chosen = selection.of([files[index].name for index in order], folder)
+    ordered = [ViewFiles(files[order[v]].name, files[order[v]], intrinsics[v], views[v][1]) for v in chosen]
+    if masks is not None:
+        masks = outlines([masks[v] for v in chosen], [view.name for view in ordered], _given(mask_meaning), folder)
+    scene = replace(
+        scene_of(ordered, masks, folder, "idr", None if masks is not None else background),
         scene_to_world=torch.from_numpy(cameras["scale_mat"][0]),
-        names=[f.name for f in files],
-        box=_object_box(folder / object_cameras, cameras["scale_mat"][0]),
-        source=folder,
-        format="idr",
+        box=_object_box(camera_file(folder, object_cameras), cameras["scale_mat"][0]),
     )
     return checked(scene, allow_inside)
+
+
+def camera_file(folder: Path, name: str) -> Path:
+    """The camera file of that name; where NeuS's default name is asked for and only IDR's is there, that one."""
+    if name == CAMERA_FILE and not (folder / name).is_file() and (folder / CAMERA_FILE_OF_IDR).is_file():
+        return folder / CAMERA_FILE_OF_IDR
+    return folder / name
 
 
 def read_camera_file(path: Path, n_views: int) -> dict[str, np.ndarray]:
     """The matrices of an IDR camera file: `world_mat` and `scale_mat`, each (V, 4, 4) float64.
 
     Raises:
-        InputError: not an npz file; a matrix missing, not 4x4, not finite, singular, or pickled (never executed).
+        InputError: not an npz file; fewer cameras than views; a matrix missing, not 4x4, not finite, singular, or pickled (never
+            executed).
+
+    Warns:
+        InputWarning: more cameras than views; the first are taken, as NeuS does.
     """
     with _opened(path, f"an npz with world_mat_i and scale_mat_i for {n_views} views") as archive:
         n_cameras = sum(name.startswith("world_mat_") and "inv" not in name for name in archive.files)
-        if n_cameras != n_views:
+        if n_cameras < n_views:
             raise InputError(
                 f"{path}: {n_cameras} cameras (world_mat_0...) but {n_views} images; "
                 "remove the extra images or re-export the cameras."
+            )
+        if n_cameras > n_views:
+            warnings.warn(
+                f"{path}: {n_cameras} cameras (world_mat_0...) but {n_views} images; the first {n_views} cameras are taken, as NeuS "
+                "does. If images were removed, restore them and leave them out by dataset.exclude.",
+                InputWarning,
+                stacklevel=3,
             )
         return {
             kind: np.stack([_matrix(archive, path, f"{kind}_{view}") for view in range(n_views)])
             for kind in ("world_mat", "scale_mat")
         }
+
+
+def _given(mask_meaning: str) -> str:
+    # This layout's masks are outlines by definition; only the user may say otherwise.
+    return "object" if mask_meaning == "auto" else mask_meaning
 
 
 def _image_folder(folder: Path) -> Path:
@@ -87,17 +129,21 @@ def _image_folder(folder: Path) -> Path:
     raise InputError(f"{folder}: no image/ folder in it; expected image/ (or images/) with the photographs.")
 
 
-def _mask_files(folder: Path, n_images: int) -> list[Path] | None:
+def _mask_files(folder: Path, images: list[Path], order: list[int]) -> list[Path] | None:
+    """The mask of each view: the masks in the same order as the images; by name where there are more or fewer."""
     masks_folder = next((folder / name for name in ("mask", "masks") if (folder / name).is_dir()), None)
     if masks_folder is None:
         return None
     files = image_files(masks_folder)
-    if len(files) != n_images:
+    if len(files) == len(images):
+        return [files[index] for index in order]
+    named = masks_of(masks_folder, [images[index].name for index in order])
+    if None in named:
         raise InputError(
-            f"{masks_folder}: {len(files)} masks but {n_images} images; "
+            f"{masks_folder}: {len(files)} masks but {len(images)} images; "
             "give one mask for each image, or remove the folder."
         )
-    return files
+    return named
 
 
 def _opened(path: Path, expected: str) -> np.lib.npyio.NpzFile:
@@ -118,6 +164,8 @@ def _matrix(archive: np.lib.npyio.NpzFile, path: Path, name: str) -> np.ndarray:
         raise InputError(
             f"{path}: {name} is missing; expected world_mat_i and scale_mat_i for every view. Re-export the cameras."
         )
+    if (n_bytes := archive.zip.getinfo(_member(archive, name)).file_size) > MAX_MATRIX_BYTES:
+        raise InputError(f"{path}: {name} has {n_bytes} bytes, expected 4x4 numbers; re-export the cameras.")
     try:
         matrix = np.asarray(archive[name])
     except ValueError as error:
@@ -138,6 +186,10 @@ def _matrix(archive: np.lib.npyio.NpzFile, path: Path, name: str) -> np.ndarray:
     if np.linalg.cond(full[:3, :3]) > 1e12:
         raise InputError(f"{path}: {name} is singular, expected an invertible matrix; re-export the cameras.")
     return full
+
+
+def _member(archive: np.lib.npyio.NpzFile, name: str) -> str:
+    return f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name
 
 
 def _object_box(path: Path, scene_to_world: np.ndarray) -> torch.Tensor:

@@ -13,16 +13,23 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".e
 
 _PNG_END, _JPEG_END = b"IEND", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
+# Full intensity by type of number; floating-point images lie in [0, 1].
+STORED_WHITE = {"uint8": 255.0, "uint16": 65535.0}
 
 
 def natural_order(path: Path) -> tuple:
-    """Sort key by which view_2 comes before view_10, whatever the zero-padding.
+    """Sort key by which view_2 comes before view_10, whatever the zero-padding; folders count before files' names.
 
     >>> sorted([Path("10.png"), Path("9.png"), Path("011.png")], key=natural_order)[0].name
     '9.png'
+    >>> sorted([Path("cam1/0.png"), Path("cam0/1.png")], key=natural_order)[0].as_posix()
+    'cam0/1.png'
     """
-    parts = re.split(r"(\d+)", path.name)
-    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in parts) + ((0, path.name),)
+    return tuple(_natural_words(part) for part in path.parts) + (path.parts,)
+
+
+def _natural_words(text: str) -> tuple:
+    return tuple((int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", text))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -45,15 +52,24 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_pixels(path: Path) -> np.ndarray:
-    """The pixels of an image file as they are stored: (H, W, C) uint8, C = 1, 3 (RGB) or 4 (RGBA).
+def read_pixels(path: Path, white: float | None = None) -> np.ndarray:
+    """The pixels of an image file: (H, W, C) uint8, C = 1, 3 (RGB) or 4 (RGBA).
 
-    Sixteen-bit images are brought to eight, floating-point ones are taken as [0, 1]. The EXIF orientation is not
-    applied, since poses belong to the stored raster.
+    The EXIF orientation is not applied, since poses belong to the stored raster.
+
+    Args:
+        path: an image file.
+        white: the value that stands for full intensity (`white_level`), or None for that of the stored type: 255, 65535, or
+            1 for floating-point numbers.
 
     Raises:
         InputError: missing, truncated, or not an image.
     """
+    return _eight_bit(stored_pixels(path), white)
+
+
+def stored_pixels(path: Path) -> np.ndarray:
+    """(H, W, C) the numbers of an image file in the type they are stored in, C = 1, 3 (RGB) or 4. Raises as `read_pixels`."""
     if not path.is_file():
         raise InputError(f"{path}: no such image; check the path in the scene's files.")
     data = path.read_bytes()
@@ -65,30 +81,26 @@ def read_pixels(path: Path) -> np.ndarray:
         pixels = None
     if pixels is None or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
         raise InputError(f"{path}: not a readable image (damaged, or a format unknown to OpenCV); replace the file.")
-    return _rgb_from_opencv(_eight_bit(pixels))
+    return _rgb_from_opencv(pixels)
 
 
-def read_rgb(path: Path) -> np.ndarray:
+def read_rgb(path: Path, white: float | None = None) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an image file; an alpha channel is left out, grey becomes RGB. Raises as `read_pixels`."""
-    return _three_channels(read_pixels(path))
+    return _three_channels(read_pixels(path, white))
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """(H, W) bool of a mask file: its first channel above one half, as in NeuS. Raises as `read_pixels`."""
-    return read_pixels(path)[:, :, 0] > 127
-
-
-def read_rgba(path: Path, background: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def read_rgba(path: Path, background: np.ndarray, white: float | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """An image laid over a background by its alpha, and the alpha.
 
     Args:
         path: an image file.
         background: (3,) RGB in [0, 1].
+        white: as for `read_pixels`.
 
     Returns:
         (H, W, 3) uint8 RGB, and (H, W) uint8 or None if the file has no alpha channel.
     """
-    pixels = read_pixels(path)
+    pixels = read_pixels(path, white)
     if pixels.shape[2] != 4:
         return _three_channels(pixels), None
     alpha = pixels[:, :, 3:].astype(np.float32) / 255.0
@@ -127,12 +139,14 @@ def _jpeg_scan_start(data: bytes) -> int:
     return position
 
 
-def _eight_bit(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype == np.uint8:
+def _eight_bit(pixels: np.ndarray, white: float | None = None) -> np.ndarray:
+    stored_white = STORED_WHITE.get(pixels.dtype.name, 1.0)
+    if pixels.dtype == np.uint8 and white in (None, stored_white):
         return pixels
-    if pixels.dtype == np.uint16:
-        return (pixels / 257.0).round().astype(np.uint8)
-    return (np.nan_to_num(pixels.astype(np.float32)).clip(0.0, 1.0) * 255.0).round().astype(np.uint8)
+    scaled = np.nan_to_num(pixels.astype(np.float32))
+    scaled[..., :3] *= 255.0 / (white or stored_white)
+    scaled[..., 3:] *= 255.0 / stored_white
+    return scaled.round().clip(0.0, 255.0).astype(np.uint8)
 
 
 def _rgb_from_opencv(pixels: np.ndarray) -> np.ndarray:

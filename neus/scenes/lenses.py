@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
+from neus.scenes.lens_models import OPENCV, maps_from, pinhole_within
 
 # OpenCV, MVSNet and NeuS count pixel centres at integers, this project at +0.5: the same rays need the principal point
 # moved by this much.
@@ -42,7 +43,11 @@ def intrinsics_at_size(intrinsics: Tensor, described: tuple[int, int], found: tu
 
 
 def undistorted(
-    image: np.ndarray, mask: np.ndarray | None, intrinsics: Tensor, coefficients: np.ndarray
+    image: np.ndarray,
+    mask: np.ndarray | None,
+    intrinsics: Tensor,
+    coefficients: tuple[float, ...],
+    model: str = OPENCV,
 ) -> tuple[np.ndarray, np.ndarray | None, Tensor]:
     """The image that a pinhole camera of the same pose and size would have taken, its mask and its intrinsics.
 
@@ -51,19 +56,25 @@ def undistorted(
     Args:
         image, mask: (H, W, 3) uint8 and (H, W) bool or None.
         intrinsics: (3, 3) float64 K, pixel centres at +0.5.
-        coefficients: (4,) or (5,): k1, k2, p1, p2, k3 as OpenCV defines them; all zero gives back what was given.
+        coefficients: k1, k2, p1, p2, k3, k4, k5, k6 as OpenCV defines them, none or all zero giving back what was given; or the
+            parameters of another model.
+        model: OPENCV, or COLMAP's name of another one (`lens_models`).
 
     Returns:
         image, mask and (3, 3) intrinsics, pixel centres at +0.5.
     """
-    if not np.any(coefficients):
+    if model == OPENCV and not np.any(coefficients):
         return image, mask, intrinsics
     size = (image.shape[1], image.shape[0])
     to_centers = np.zeros((3, 3))
     to_centers[:2, 2] = HALF_PIXEL
     lens = intrinsics.double().numpy() - to_centers
-    pinhole, _ = cv2.getOptimalNewCameraMatrix(lens, coefficients, size, 0.0)
-    columns, rows = cv2.initUndistortRectifyMap(lens, coefficients, None, pinhole, size, cv2.CV_32FC1)
+    if model == OPENCV:
+        pinhole, _ = cv2.getOptimalNewCameraMatrix(lens, np.array(coefficients), size, 0.0)
+        columns, rows = cv2.initUndistortRectifyMap(lens, np.array(coefficients), None, pinhole, size, cv2.CV_32FC1)
+    else:
+        pinhole = pinhole_within(model, coefficients, lens, size)
+        columns, rows = maps_from(model, coefficients, lens, pinhole, size)
     image = cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     if mask is not None:
         mask = cv2.remap(mask.astype(np.uint8), columns, rows, cv2.INTER_NEAREST) > 0

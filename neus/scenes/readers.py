@@ -1,14 +1,23 @@
 """One door for all layouts: conf section `dataset`, and the reader that a folder asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from neus.errors import InputError
-from neus.scenes.blendedmvs import read_blendedmvs
+from neus.files import read_text
+from neus.geometry.poses import invert
+from neus.geometry.similarity import scale_of, transform_poses
+from neus.scenes.blendedmvs import mvs_folders, read_blendedmvs
 from neus.scenes.blender import read_blender
 from neus.scenes.colmap import read_colmap
-from neus.scenes.idr import read_idr
+from neus.scenes.colmap_model import model_places
+from neus.scenes.idr import camera_file, read_idr
+from neus.scenes.masks import MEANINGS
 from neus.scenes.scene import Scene
+from neus.scenes.selection import Selection
+from neus.scenes.transforms_file import SPLITS
 from neus.settings import at_least, one_of
 
 FORMATS = ("auto", "idr", "blendedmvs", "blender", "colmap")
@@ -26,7 +35,11 @@ class DatasetConfig:
         scale_mat_scale: kept for old confs; NeuS reads it and never uses it.
         format: the layout of the folder, `auto` to find out.
         background: colour laid under images with an alpha channel.
-        split: which `transforms_*.json` of a Blender scene.
+        split: which `transforms_*.json` of a Blender scene, or which of its lists `*_filenames`.
+        views: only these views, by name or number; empty for all.
+        exclude: none of these views, by name or number.
+        mask_meaning: `object` for outlines, `ignore` for masks that show something else, `auto` to find out.
+        images: folder of the images of a COLMAP scene, empty for images/ or image/.
         center: of the region of interest in world units, three numbers, or empty to find it.
         radius: of the region of interest in world units, or 0 to find it.
         holdout: every so many-th view is kept out of training; 0 keeps none out.
@@ -40,6 +53,10 @@ class DatasetConfig:
     format: str = one_of(FORMATS, default="auto")
     background: str = one_of(tuple(BACKGROUNDS), default="white")
     split: str = "train"
+    views: tuple[str | int, ...] = ()
+    exclude: tuple[str | int, ...] = ()
+    mask_meaning: str = one_of(MEANINGS, default="auto")
+    images: str = ""
     center: tuple[float, ...] = ()
     radius: float = at_least(0.0, default=0.0)
     holdout: int = at_least(0, default=0)
@@ -62,17 +79,55 @@ def read_scene(folder: Path, config: DatasetConfig | None = None) -> Scene:
     if bool(config.center) != bool(config.radius):
         raise InputError("dataset.center and dataset.radius belong together; give both, or neither to have them found.")
     region = (config.center or None, config.radius or None)
-    allow_inside = not config.camera_outside_sphere
+    color = BACKGROUNDS[config.background]
+    common = {
+        "allow_inside": not config.camera_outside_sphere,
+        "selection": Selection(config.views, config.exclude),
+        "mask_meaning": config.mask_meaning,
+    }
     if layout == "idr":
         if config.center:
             raise InputError("dataset.center: IDR scenes carry their region of interest in scale_mat_i; leave it out.")
-        return read_idr(folder, config.render_cameras_name, config.object_cameras_name, allow_inside)
+        return read_idr(folder, config.render_cameras_name, config.object_cameras_name, background=color, **common)
     if layout == "blendedmvs":
-        return read_blendedmvs(folder, *region, allow_inside=allow_inside)
+        return read_blendedmvs(folder, *region, **common)
     if layout == "blender":
-        color = BACKGROUNDS[config.background]
-        return read_blender(folder, config.split, color, center=region[0], scale=region[1], allow_inside=allow_inside)
-    return read_colmap(folder, *region, allow_inside=allow_inside)
+        return read_blender(folder, config.split, color, center=region[0], scale=region[1], **common)
+    return read_colmap(folder, *region, background=color, images=config.images, **common)
+
+
+def read_split(folder: Path, config: DatasetConfig, split: str, scene_to_world: Tensor) -> Scene:
+    """Another split of a scene in the frame of a model, such as the test views of NeRF's synthetic scenes.
+
+    Args:
+        folder: a scene with transforms_<split>.json, or whose transforms.json lists <split>_filenames.
+        config: as for `read_scene`; its region of interest, views and exclude are those of the training split and are not used.
+        split: train, val or test.
+        scene_to_world: (4, 4) of the model; no region is looked for.
+
+    Raises:
+        InputError: the scene has no such split, or what the reader finds wrong.
+    """
+    folder = Path(folder)
+    if split not in SPLITS:
+        raise InputError(f"split {split!r}: expected one of {', '.join(SPLITS)}.")
+    place = folder.parent if folder.is_file() else folder
+    file = place / f"transforms_{split}.json"
+    lists_split = (place / "transforms.json").is_file() and f'"{split}_filenames"' in read_text(
+        place / "transforms.json"
+    )
+    if not file.is_file() and not lists_split:
+        raise InputError(
+            f"{place}: no split {split}; expected transforms_{split}.json, or {split}_filenames in transforms.json."
+        )
+    center, radius = tuple(scene_to_world[:3, 3].tolist()), scale_of(scene_to_world)
+    whole = replace(config, format="blender", split=split, center=center, radius=radius, views=(), exclude=())
+    scene = read_scene(file if file.is_file() else place / "transforms.json", whole)
+    # The region read above has no rotation; the model's frame may have one.
+    to_model = invert(scene_to_world.double()) @ scene.scene_to_world
+    return replace(
+        scene, camera_to_scene=transform_poses(to_model, scene.camera_to_scene), scene_to_world=scene_to_world.double()
+    )
 
 
 def layout_of(folder: Path, config: DatasetConfig) -> str:
@@ -85,19 +140,19 @@ def layout_of(folder: Path, config: DatasetConfig) -> str:
         return "blender"
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a scene (IDR/NeuS, BlendedMVS, Blender or COLMAP).")
-    if (folder / config.render_cameras_name).exists():
+    if camera_file(folder, config.render_cameras_name).exists():
         return "idr"
-    if (folder / "cams").is_dir() and (folder / "blended_images").is_dir():
+    images, cameras = mvs_folders(folder)
+    is_mvs = images.is_dir() and cameras.is_dir()
+    if is_mvs and images.name == "blended_images":
         return "blendedmvs"
     if any(folder.glob("transforms*.json")):
         return "blender"
-    if any(
-        (folder / place / f"cameras{end}").is_file()
-        for place in ("sparse/0", "sparse", ".")
-        for end in (".bin", ".txt")
-    ):
+    if model_places(folder):
         return "colmap"
+    if is_mvs and any(cameras.glob("*_cam.txt")):  # MVSNet's images/ alone would fit many folders
+        return "blendedmvs"
     raise InputError(
-        f"{folder}: no known layout; expected {config.render_cameras_name} (IDR/NeuS), cams/ and blended_images/ (BlendedMVS), "
-        "transforms_*.json (Blender) or sparse/0/cameras.bin (COLMAP)."
+        f"{folder}: no known layout; expected {config.render_cameras_name} (IDR/NeuS), cams/ and blended_images/ (BlendedMVS) or "
+        "images/ (MVSNet), transforms_*.json (Blender) or sparse/0/cameras.bin (COLMAP)."
     )

@@ -3,7 +3,7 @@
 All functions take a scene whose frame is still the world (`scene_to_world` the identity); `framed` then moves it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,12 +13,14 @@ from torch import Tensor
 from neus.errors import InputError
 from neus.geometry.cameras import Camera, project
 from neus.geometry.similarity import similarity
-from neus.scenes.scene import Scene
+from neus.scenes.scene import Scene, check_cameras
 
 # The object should not touch the sphere: a tenth more than what was measured.
 MARGIN = 1.1
 # Cameras must stay outside of the sphere, with some room.
 NEAREST_CAMERA_SHARE = 0.9
+# Dense clouds of millions of points have the same sphere as so many drawn from them.
+MAX_POINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,23 @@ class Region:
 
     center: Tensor
     radius: float
+
+
+def placed(
+    scene: Scene, center: Sequence[float] | None, radius: float | None, found: Callable[[Scene], Region]
+) -> Scene:
+    """The scene in the frame of its region of interest, the one that is given or else the one that is found.
+
+    Args:
+        scene: as its files have it, in the world.
+        center, radius: as for `given_region`.
+        found: finds the region.
+
+    Raises:
+        InputError: as `scene.check_cameras`, which comes first since a wrong camera has no region, `given_region` and `found`.
+    """
+    check_cameras(scene)
+    return framed(scene, given_region(scene, center, radius) or found(scene))
 
 
 def framed(scene: Scene, region: Region) -> Scene:
@@ -92,7 +111,7 @@ def point_nearest_to_axes(scene: Scene, n_rounds: int = 20) -> Tensor:
 
 
 def region_from_axes(scene: Scene) -> Region:
-    """The sphere about the point where the cameras look that just fits into half of the images.
+    """The sphere about the point where the cameras look that just fits into half of the images, were they centred on it.
 
     A wide lens sees more than the object: no more than half of the cameras' distance is taken.
     """
@@ -103,13 +122,13 @@ def region_from_axes(scene: Scene) -> Region:
     return Region(center, min(radius, NEAREST_CAMERA_SHARE * float(distances.min())))
 
 
-def region_from_depths(scene: Scene, depth_ranges: Tensor) -> Region:
+def region_from_depths(scene: Scene, nearest_depths: Tensor) -> Region:
     """The sphere about the point where the cameras look that reaches to the nearest surfaces of half of the views.
 
     What lies behind the object says nothing about its size, so only the near ends count.
 
     Args:
-        depth_ranges: (V, 2) nearest and farthest depth along each camera's z, world units.
+        nearest_depths: (V,) of any surface, along each camera's z, world units.
 
     Raises:
         InputError: as `point_nearest_to_axes`, or the axes meet before all surfaces.
@@ -117,12 +136,12 @@ def region_from_depths(scene: Scene, depth_ranges: Tensor) -> Region:
     center = point_nearest_to_axes(scene)
     offsets = center - scene.camera_to_scene[:, :3, 3]
     depths = (offsets * scene.camera_to_scene[:, :3, 2]).sum(-1)
-    reaches = depths - depth_ranges[:, 0]
+    reaches = depths - nearest_depths
     radius = MARGIN * float(reaches.median())
     if radius <= 0.0:
         raise InputError(
             f"{scene.source}: the optical axes meet at depth {float(depths.median()):.4g}, in front of the nearest "
-            f"surface at {float(depth_ranges[:, 0].median()):.4g}; give centre and radius of the region of interest."
+            f"surface at {float(nearest_depths.median()):.4g}; give centre and radius of the region of interest."
         )
     return Region(center, min(radius, NEAREST_CAMERA_SHARE * float(offsets.norm(dim=-1).min())))
 
@@ -140,6 +159,9 @@ def region_from_points(scene: Scene, points: Tensor, min_share: float = 0.33, tr
     Raises:
         InputError: as `point_nearest_to_axes`, or fewer than ten points are there.
     """
+    if len(points) > MAX_POINTS:
+        chosen = torch.randint(len(points), (MAX_POINTS,), generator=torch.Generator().manual_seed(0))
+        points = points[chosen]
     looked_at = region_from_axes(scene)
     # Twice what fits into the images: objects are often photographed part by part.
     near = points[(points - looked_at.center).norm(dim=-1) < 2.0 * looked_at.radius]
@@ -175,9 +197,11 @@ def in_frame(pixels: Tensor, depth: Tensor, camera: Camera) -> Tensor:
 
 
 def _narrow_half_angle(camera: Camera) -> Tensor:
-    """() radians from the optical axis to the nearest border of the image."""
+    """() radians, half of the whole angle of the narrower side, wherever the principal point is: images may be cropped."""
     (fx, _, cx), (_, fy, cy), _ = camera.intrinsics
-    return torch.atan(torch.stack([cx / fx, (camera.width - cx) / fx, cy / fy, (camera.height - cy) / fy]).min())
+    horizontal = torch.atan(cx / fx) + torch.atan((camera.width - cx) / fx)
+    vertical = torch.atan(cy / fy) + torch.atan((camera.height - cy) / fy)
+    return torch.minimum(horizontal, vertical) / 2
 
 
 def _share_in_frame(scene: Scene, points: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from neus.geometry.similarity import is_similarity, scale_of
 
 # NeuS extracts its mesh in a box slightly larger than the unit sphere.
 BOX_HALF_SIDE = 1.01
+# Intrinsics in pixels are far above this, those in shares of the image's sides below.
+SHARES = 3.0
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,18 @@ def checked(scene: Scene, allow_inside: bool = False) -> Scene:
     """
     if not scene.images:
         raise InputError(f"{scene.source}: no images found; expected at least one readable image.")
-    _check_counts(scene)
-    _check_matrices(scene)
+    check_cameras(scene)
     if scene.masks is not None:
         _check_masks(scene)
     for view in range(len(scene)):
         _check_camera(scene, view, allow_inside)
     return scene
+
+
+def check_cameras(scene: Scene) -> None:
+    """InputError if the scene's matrices are not one for each image, or no cameras: what needs no pixels to be known."""
+    _check_counts(scene)
+    _check_matrices(scene)
 
 
 def _check_counts(scene: Scene) -> None:
@@ -136,6 +143,12 @@ def _check_matrices(scene: Scene) -> None:
             raise InputError(
                 f"{where}: focal lengths {focal.tolist()}, expected positive numbers of pixels; re-export the cameras."
             )
+        size = scene.camera(view).width, scene.camera(view).height
+        if float(intrinsics[:2].abs().max()) < SHARES and min(size) > 4 * SHARES:
+            raise InputError(
+                f"{where}: focal lengths {focal.tolist()} and principal point {intrinsics[:2, 2].tolist()} are shares of the image, "
+                f"expected pixels; multiply the first row by its width {size[0]} and the second by its height {size[1]}."
+            )
         if not is_similarity(pose) or abs(float(torch.linalg.det(pose[:3, :3])) - 1.0) > 1e-2:
             raise InputError(
                 f"{where}: its pose is not a rotation and a translation (it scales, shears or mirrors); "
@@ -149,6 +162,10 @@ def _check_matrices(scene: Scene) -> None:
         raise InputError(
             f"{scene.source}: the scale matrix stretches its axes differently; "
             "expected one scale, a rotation and a translation."
+        )
+    if torch.linalg.det(scene.scene_to_world[:3, :3]) < 0:
+        raise InputError(
+            f"{scene.source}: the scale matrix mirrors (its determinant is below 0); export it again with a positive scale."
         )
 
 

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from neus.errors import InputError
+from neus.errors import InputError, InputWarning
 from neus.geometry.cameras import project
 from neus.geometry.poses import rotation_from_vector
 from neus.geometry.similarity import similarity, transform_points
@@ -93,7 +93,7 @@ GOOD = {"camera_to_world": torch.eye(4).tolist(), "fov": 40.0}
         ({"width": 8, "height": 6, "cameras": [{"fov": 40}]}, "camera 0: camera_to_world: expected 4 x 4"),
         (
             {"width": 8, "height": 6, "cameras": [{**GOOD, "camera_to_world": [2.0] * 16}]},
-            "camera 0: camera_to_world is not a rotation",
+            "camera 0: the last row of its pose is",
         ),
         (
             {"width": 8, "height": 6, "cameras": [{**GOOD, "intrinsics": [[0, 0, 0]] * 3}]},
@@ -117,3 +117,25 @@ def test_a_file_that_is_missing_or_no_json_is_named(tmp_path):
     (tmp_path / "p.json").write_text("{")
     with pytest.raises(InputError, match="p.json: not JSON"):
         read_camera_path(tmp_path / "p.json", torch.eye(4).double())
+
+
+def test_rounded_and_scaled_poses_are_repaired(tmp_path):
+    pose = torch.eye(4, dtype=torch.float64)
+    pose[:3, :3], pose[:3, 3] = rotation_from_vector(vector(0.4, -1.0, 0.2)), vector(100.0, 2.0, -7.0)
+    exact = [{**GOOD, "camera_to_world": pose.tolist()}] * 2
+    expected = read_camera_path(written(tmp_path / "p.json", {"width": 8, "height": 6, "cameras": exact}), SCENE_TO_WORLD)
+    scaled = pose.clone()
+    scaled[:3, :3] *= 0.3
+    content = {"width": 8, "height": 6, "cameras": [{**GOOD, "camera_to_world": m.tolist()} for m in (scaled, (pose * 1e3).round() / 1e3)]}
+    with pytest.warns(InputWarning) as caught:
+        repaired = read_camera_path(written(tmp_path / "q.json", content), SCENE_TO_WORLD)
+    assert ["1 poses scale by about 0.3" in str(w.message) for w in caught] == [True, False]
+    for found, camera in zip(repaired.cameras, expected.cameras, strict=True):
+        torch.testing.assert_close(found.camera_to_scene, camera.camera_to_scene, rtol=0.0, atol=2e-3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_path_saved_on_windows_is_read(tmp_path, encoding):
+    content = {"width": 8, "height": 6, "cameras": [GOOD]}
+    (tmp_path / "p.json").write_bytes(json.dumps(content, indent=1).replace("\n", "\r\n").encode(encoding))
+    assert len(read_camera_path(tmp_path / "p.json", SCENE_TO_WORLD).cameras) == 1

@@ -282,3 +282,8 @@ def test_only_the_surface_that_is_built_must_fit_the_colour_network(conf):
     config = read_config(conf(text))
     assert config.model.surface == "hash" and config.model.sdf_network.d_out == 257
     assert read_config(conf(config_text(config))) == config
+
+
+def test_a_conf_saved_on_windows_is_read(tmp_path):
+    (tmp_path / "a.conf").write_bytes(b"\xef\xbb\xbftrain { end_iter = 100 }\r\n")
+    assert read_config(tmp_path / "a.conf").train.end_iter == 100

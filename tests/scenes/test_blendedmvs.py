@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from neus.errors import InputError
+from neus.errors import InputError, InputWarning
 from neus.scenes.blendedmvs import read_blendedmvs
+from neus.scenes.readers import DatasetConfig, layout_of
 from tests.scenes.layouts import OBJECT_RADIUS, largest_pixel_difference, ring_scene, write_blendedmvs
 
 SIZES = [(40, 30), (32, 24), (30, 40), (40, 30), (40, 30), (32, 24)]
@@ -48,7 +49,7 @@ def test_without_masked_images_there_are_no_masks(written):
     _, folder = written
     masked = sorted((folder / "blended_images").glob("*_masked.jpg"))
     masked[3].unlink()
-    with pytest.raises(InputError, match=r"5 masked images but 6 images in use \(00000003_masked\.jpg is missing\)"):
+    with pytest.raises(InputError, match=r"5 of 6 images have .* a mask \(00000003\.jpg has not\)"):
         read_blendedmvs(folder)
     for file in masked:
         file.unlink(missing_ok=True)
@@ -74,7 +75,8 @@ def test_a_region_given_is_the_region_used(written):
 def test_the_pair_file_says_which_views_are_in_use(written):
     scene, folder = written
     (folder / "cams" / "pair.txt").write_text("4\n0\n1 2 9.0\n2\n1 0 9.0\n3\n0\n5\n0\n")
-    read = read_blendedmvs(folder)
+    with pytest.warns(InputWarning, match="2 of 6 images are not in it"):
+        read = read_blendedmvs(folder)
     assert [int(name[:8]) for name in read.names] == [0, 2, 3, 5]
     assert largest_pixel_difference(scene.subset([0, 2, 3, 5]), read) < 0.01
     (folder / "cams" / "pair.txt").write_text("1\n7\n0\n")
@@ -82,6 +84,7 @@ def test_the_pair_file_says_which_views_are_in_use(written):
         read_blendedmvs(folder)
 
 
+@pytest.mark.filterwarnings("ignore:.*not in it")
 @pytest.mark.parametrize("text", ["", "two\n0\n0\n1\n0\n", "3\n0\n0\n1\n0\n", "1\nfirst\n0\n"])
 def test_a_damaged_pair_file_is_refused(written, text):
     _, folder = written
@@ -118,7 +121,7 @@ def test_a_camera_file_with_a_short_number_is_missing_rather_than_misread(writte
         ("0.0 0.0 0.0 1.0", "0.0 0.0 0.0 nan", "NaN or infinity"),
         ("0.0 0.0 0.0 1.0", "0.0 0.0 0.0 0.0", "its extrinsic matrix is singular"),
         ("0.0 0.0 1.0", "0.0 0.0 0.0", "singular"),
-        (" 128 ", " ", "its last line is .* expected depth_min"),
+        ("0.0 0.0 0.0 1.0", "0.0 0.0 0.1 1.0", "the last row of its pose is .*expected 0, 0, 0, 1"),
     ],
 )
 def test_a_malformed_camera_file_is_named(written, old, new, message):
@@ -160,3 +163,83 @@ def test_principal_points_move_from_integer_centres_by_half_a_pixel(written):
     lines = (folder / "cams" / "00000000_cam.txt").read_text().split("\n")
     stored = torch.tensor([[float(word) for word in line.split()] for line in lines[7:10]], dtype=torch.float64)
     torch.testing.assert_close(read_blendedmvs(folder).intrinsics[0, :2, 2], stored[:2, 2] + 0.5)
+
+
+@pytest.mark.parametrize("n_numbers", [1, 2, 3, 4])
+def test_only_the_nearest_depth_is_needed(written, n_numbers):
+    scene, folder = written
+    whole = read_blendedmvs(folder)
+    for file in (folder / "cams").glob("*_cam.txt"):
+        *lines, depths = file.read_text().rstrip().split("\n")
+        file.write_text("\n".join([*lines, " ".join(depths.split()[:n_numbers])]) + "\n")
+    read = read_blendedmvs(folder)
+    assert torch.equal(read.scene_to_world, whole.scene_to_world) and len(read) == len(scene)
+
+
+@pytest.mark.parametrize("without", [0, 2, 5])
+def test_a_view_without_neighbours_loses_no_other_view(written, without):
+    scene, folder = written
+    lines = [f"{view}\n{'' if view == without else '1 0 10.0'}\n" for view in range(6)]
+    (folder / "cams" / "pair.txt").write_text("6\n" + "".join(lines))
+    assert largest_pixel_difference(scene, read_blendedmvs(folder)) < 0.01
+
+
+def test_a_view_named_twice_in_the_pair_file_is_refused(written):
+    _, folder = written
+    (folder / "cams" / "pair.txt").write_text("3\n0\n0\n1\n0\n1\n0\n")
+    with pytest.raises(InputError, match="view 1 is named 2 times, expected once"):
+        read_blendedmvs(folder)
+
+
+def test_images_that_the_pair_file_leaves_out_are_named(written):
+    _, folder = written
+    (folder / "cams" / "pair.txt").write_text("4\n0\n0\n2\n0\n3\n0\n5\n0\n")
+    with pytest.warns(InputWarning, match=r"2 of 6 images are not in it .*\(00000001\.jpg, 00000004\.jpg\)"):
+        read_blendedmvs(folder)
+
+
+def test_the_folders_of_mvsnet_are_read(written):
+    scene, folder = written
+    (folder / "blended_images").rename(folder / "images")
+    (folder / "cams" / "pair.txt").rename(folder / "pair.txt")
+    (folder / "cams").rename(folder / "cams_1")
+    assert layout_of(folder, DatasetConfig()) == "blendedmvs"
+    assert largest_pixel_difference(scene, read_blendedmvs(folder)) < 0.01
+
+
+def test_a_few_missing_images_are_left_out_and_named(written):
+    scene, folder = written
+    (folder / "blended_images" / "00000001.jpg").unlink()
+    with pytest.warns(InputWarning, match=r"1 of 6 images do not exist, so their views are left out \(00000001\)"):
+        read = read_blendedmvs(folder)
+    assert largest_pixel_difference(scene.subset([0, 2, 3, 4, 5]), read) < 0.01
+
+
+def test_two_images_of_one_view_are_refused(written):
+    _, folder = written
+    (folder / "blended_images" / "1.jpg").write_bytes((folder / "blended_images" / "00000001.jpg").read_bytes())
+    with pytest.raises(InputError, match=r"view 1 is .*already; remove one of the two"):
+        read_blendedmvs(folder)
+
+
+@pytest.mark.parametrize("change", ["3 decimals", "a scale"])
+def test_extrinsics_that_are_rounded_or_scaled_are_repaired(tmp_path, change):
+    scene = ring_scene(SIZES, torch.eye(4, dtype=torch.float64))
+    folder = write_blendedmvs(scene, tmp_path / "scene")
+    for file in (folder / "cams").glob("*_cam.txt"):
+        lines = file.read_text().split("\n")
+        rows = np.array([[float(word) for word in line.split()] for line in lines[1:5]])
+        rows = np.round(rows, 3) if change == "3 decimals" else np.diag([2.0, 2.0, 2.0, 1.0]) @ rows
+        lines[1:5] = [" ".join(f"{x:.17g}" for x in row) for row in rows]
+        file.write_text("\n".join(lines))
+    with pytest.warns(InputWarning, match="poses are rounded" if change == "3 decimals" else "6 poses scale by about 2"):
+        read = read_blendedmvs(folder)
+    assert largest_pixel_difference(scene, read) < 0.1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_camera_files_saved_on_windows_are_read(written, encoding):
+    scene, folder = written
+    for file in (folder / "cams").glob("*.txt"):
+        file.write_bytes(file.read_text().replace("\n", "\r\n").encode(encoding))
+    assert largest_pixel_difference(scene, read_blendedmvs(folder)) < 0.01

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from neus.errors import InputError
+from neus.errors import InputError, InputWarning
 from neus.geometry.cameras import project
 from neus.scenes.idr import read_camera_file, read_idr
+from neus.scenes.readers import DatasetConfig, layout_of, read_scene
+from neus.scenes.selection import Selection
 from tests.scenes.layouts import largest_pixel_difference, ring_scene, world_points, write_idr
 
 ROOT = Path(__file__).parents[2]
 DTU = ROOT.parent / "shared/data/dtu_scan65"
+READ = np.lib.format.read_array
 SIZES = [(40, 30), (32, 24), (30, 40), (40, 30)]
 
 
@@ -63,7 +66,8 @@ def test_views_are_matched_in_the_order_people_count(tmp_path):
     for view in range(12):
         (folder / "image" / f"{view:03d}.png").rename(folder / "image" / f"{view + 1}.png")
         cv2.imwrite(str(folder / "image" / f"{view + 1}.png"), np.full((30, 40, 3), view * 20, np.uint8))
-    read = read_idr(folder)
+    with pytest.warns(InputWarning, match=r"as numbers \(1\.png, 2\.png.*as text \(1\.png, 10\.png.* that of numbers is taken"):
+        read = read_idr(folder)
     assert read.names == [f"{view}.png" for view in range(1, 13)]
     assert [image[0, 0, 0] for image in read.images] == [view * 20 for view in range(12)]
 
@@ -111,14 +115,17 @@ def test_counts_of_images_masks_and_cameras_must_agree(written):
         read_idr(folder)
     shutil.rmtree(folder / "mask")
     (folder / "image" / "003.png").unlink()
-    with pytest.raises(InputError, match="4 cameras .* but 3 images"):
+    with pytest.warns(InputWarning, match="4 cameras .* but 3 images; the first 3 cameras are taken, as NeuS does"):
+        assert len(read_idr(folder)) == 3
+    change_cameras(folder, world_mat_2=None, world_mat_3=None)
+    with pytest.raises(InputError, match="2 cameras .* but 3 images"):
         read_idr(folder)
 
 
 def test_a_mask_of_another_size_is_refused(written):
     _, folder = written
     cv2.imwrite(str(folder / "mask" / "001.png"), np.full((11, 12), 255, np.uint8))
-    with pytest.raises(InputError, match="mask of view 1"):
+    with pytest.raises(InputError, match=r"001\.png: the mask is 12x11 pixels but its image 32x24"):
         read_idr(folder)
 
 
@@ -260,3 +267,75 @@ def test_the_cameras_of_a_dtu_scan_see_its_masks_in_the_unit_sphere():
         x, y = project(torch.zeros(3, dtype=torch.float64), scene.camera(view))[0].long().tolist()
         on_object += bool(scene.masks[view][y, x])
     assert on_object > 40
+
+
+def test_the_camera_file_of_idr_is_found_by_its_own_name(written):
+    scene, folder = written
+    (folder / "cameras_sphere.npz").rename(folder / "cameras.npz")
+    assert layout_of(folder, DatasetConfig()) == "idr"
+    assert largest_pixel_difference(scene, read_scene(folder)) < 0.01
+    with pytest.raises(InputError, match=r"cameras_large\.npz: no such camera file"):
+        read_idr(folder, object_cameras="cameras_large.npz")
+
+
+def test_cut_out_images_give_the_masks_where_there_is_no_folder_of_them(written):
+    scene, folder = written
+    for view, file in enumerate(sorted((folder / "image").iterdir())):
+        cv2.imwrite(str(file), np.dstack([scene.images[view][:, :, ::-1], scene.masks[view] * np.uint8(255)]))
+    read = read_idr(folder)
+    assert read.alphas is None and read.background is None  # mask/ is there, so colours stay as they are
+    assert all(np.array_equal(found, image) for found, image in zip(read.images, scene.images, strict=True))
+    shutil.rmtree(folder / "mask")
+    read = read_idr(folder)
+    assert read.background.tolist() == [1.0] * 3 and len(read.alphas) == len(scene)
+    for view, mask in enumerate(scene.masks):
+        assert np.array_equal(read.masks[view], mask)
+        assert np.array_equal(read.images[view], np.where(mask[:, :, None], scene.images[view], 255))
+
+
+def test_views_left_out_keep_the_cameras_of_the_others(written):
+    scene, folder = written
+    read = read_idr(folder, selection=Selection(exclude=("001.png", 2)))
+    assert read.names == ["000.png", "003.png"]
+    assert largest_pixel_difference(scene.subset([0, 3]), read) < 0.01
+    for found, view in zip(read.masks, (0, 3), strict=True):
+        assert np.array_equal(found, scene.masks[view])
+
+
+def test_masks_of_fewer_views_are_matched_by_name(written):
+    scene, folder = written
+    (folder / "mask" / "extra.png").write_bytes((folder / "mask" / "000.png").read_bytes())
+    read = read_idr(folder)
+    assert all(np.array_equal(found, mask) for found, mask in zip(read.masks, scene.masks, strict=True))
+
+
+def test_an_array_of_absurd_size_is_refused_before_it_is_unpacked(written, monkeypatch):
+    _, folder = written
+    change_cameras(folder, world_mat_1=np.zeros((4000, 4000)))
+
+    def read_array(file, *rest, **keywords):
+        assert file.name != "world_mat_1.npy", "it was unpacked"
+        return READ(file, *rest, **keywords)
+
+    monkeypatch.setattr(np.lib.format, "read_array", read_array)
+    with pytest.raises(InputError, match="world_mat_1 has 128000128 bytes, expected 4x4 numbers"):
+        read_idr(folder)
+
+
+def test_a_mirrored_scale_matrix_is_refused(written):
+    scene, folder = written
+    mirrored = scene.scene_to_world.numpy() @ np.diag([-1.0, 1.0, 1.0, 1.0])
+    change_cameras(folder, **{f"scale_mat_{view}": mirrored for view in range(len(scene))})
+    with pytest.raises(InputError, match="the scale matrix mirrors"):
+        read_idr(folder)
+
+
+def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
+    _, folder = written
+    shares = {}
+    with np.load(folder / "cameras_sphere.npz") as archive:
+        for view, (width, height) in enumerate(SIZES):
+            shares[f"world_mat_{view}"] = np.diag([1 / width, 1 / height, 1.0, 1.0]) @ archive[f"world_mat_{view}"]
+    change_cameras(folder, **shares)
+    with pytest.raises(InputError, match="are shares of the image, expected pixels"):
+        read_idr(folder)

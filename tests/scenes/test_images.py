@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from neus.errors import InputError
-from neus.scenes.images import image_files, natural_order, read_mask, read_pixels, read_rgb, read_rgba
+from neus.scenes.images import image_files, natural_order, read_pixels, read_rgb, read_rgba
 
 
 def noise(height=24, width=32, channels=3, dtype=np.uint8, seed=0):
@@ -111,11 +111,6 @@ def test_the_stored_raster_is_read_whatever_the_camera_held_upright(tmp_path):
     (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
     assert cv2.imread(str(tmp_path / "a.jpg")).shape[:2] == (40, 20)
     assert read_rgb(tmp_path / "a.jpg").shape[:2] == (20, 40)
-
-
-def test_a_mask_is_what_lies_above_one_half(tmp_path):
-    (tmp_path / "m.png").write_bytes(encoded(np.array([[0, 127, 128, 255]], np.uint8), ".png"))
-    assert read_mask(tmp_path / "m.png").tolist() == [[False, False, True, True]]
 
 
 def test_alpha_lays_the_image_over_the_background(tmp_path):

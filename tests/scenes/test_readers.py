@@ -1,7 +1,21 @@
 import pytest
+import torch
 
-from neus.errors import InputError
-from neus.scenes.readers import DatasetConfig, layout_of, read_scene
+from neus.errors import InputError, InputWarning
+from neus.geometry.poses import rotation_from_vector
+from neus.geometry.similarity import similarity
+from neus.runs.config import read_config
+from neus.scenes.readers import DatasetConfig, layout_of, read_scene, read_split
+from tests.scenes.layouts import (
+    WORLD,
+    largest_pixel_difference,
+    ring_scene,
+    world_points,
+    write_blendedmvs,
+    write_blender,
+    write_colmap,
+    write_idr,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +67,51 @@ def test_a_layout_given_is_a_layout_used(scene_folder):
 def test_a_region_of_interest_that_makes_no_sense_is_refused(scene_folder, settings, said):
     with pytest.raises(InputError, match=said):
         read_scene(scene_folder, DatasetConfig(**settings))
+
+
+@pytest.mark.parametrize("write", [write_idr, write_blendedmvs, write_blender, write_colmap])
+def test_no_reader_loses_a_view_in_silence(tmp_path, recwarn, write):
+    scene = ring_scene([(24, 18)] * 12)
+    scene.intrinsics[:, 1, 1] = scene.intrinsics[:, 0, 0]
+    keywords = {"points": world_points(scene, 60)} if write is write_colmap else {}
+    folder = write(scene, tmp_path / "scene", **keywords)
+    assert len(read_scene(folder)) == 12 and not recwarn.list
+    if write is not write_idr:  # there an image more or less changes all that follow
+        image = sorted(f for f in folder.rglob("*.*g") if "mask" not in str(f.relative_to(folder)))[4]
+        image.unlink()
+        with pytest.warns(InputWarning, match=rf"1 of 12 images do not exist.*{image.stem}"):
+            assert len(read_scene(folder)) == 11
+
+
+@pytest.mark.parametrize("write", [write_idr, write_blendedmvs, write_blender])
+def test_views_are_selected_in_every_layout(tmp_path, write):
+    scene = ring_scene([(24, 18)] * 6)
+    folder = write(scene, tmp_path / "scene")
+    names = read_scene(folder).names
+    read = read_scene(folder, DatasetConfig(exclude=(names[1], 3)))
+    assert read.names == [names[view] for view in (0, 2, 4, 5)]
+    assert largest_pixel_difference(scene.subset([0, 2, 4, 5]), read) < 0.01
+    assert read_scene(folder, DatasetConfig(views=(0, 2))).names == [names[0], names[2]]
+    with pytest.raises(InputError, match="dataset.exclude has 'nobody', which is no view; the nearest name is"):
+        read_scene(folder, DatasetConfig(exclude=("nobody",)))
+
+
+def test_numbers_and_names_of_views_can_be_set_in_a_conf(tmp_path):
+    (tmp_path / "a.conf").write_text('dataset { exclude = [3, "IMG 2.jpg"], views = 7 }')
+    dataset = read_config(tmp_path / "a.conf", ["dataset.exclude=[3,IMG_2.jpg]"]).dataset
+    assert dataset.exclude == (3, "IMG_2.jpg") and dataset.views == (7,)
+
+
+def test_another_split_comes_in_the_frame_of_the_model(tmp_path):
+    scene, test = ring_scene([(40, 30)] * 6), ring_scene([(40, 30)] * 4)
+    folder = write_blender(scene, tmp_path / "scene")
+    write_blender(test, tmp_path / "other")
+    (tmp_path / "other" / "transforms_train.json").rename(folder / "transforms_test.json")
+    turned = similarity(2.9, WORLD[:3, 3] + 0.4, rotation_from_vector(torch.tensor([0.3, -0.2, 0.5]).double()))
+    read = read_split(folder, DatasetConfig(exclude=(0,)), "test", turned)
+    assert torch.equal(read.scene_to_world, turned) and len(read) == 4
+    assert largest_pixel_difference(test, read) < 0.01
+    rotations = read.camera_to_scene[:, :3, :3]
+    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3, dtype=torch.float64).expand(4, 3, 3))
+    with pytest.raises(InputError, match="no split val; expected transforms_val.json, or val_filenames"):
+        read_split(folder, DatasetConfig(), "val", turned)

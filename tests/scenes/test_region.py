@@ -89,6 +89,25 @@ def test_the_sphere_from_axes_just_fits_into_the_images():
     torch.testing.assert_close(region.center, CENTER)
 
 
+@pytest.mark.parametrize("shift", [-9.0, 12.0, 20.0, 31.0])
+def test_where_the_principal_point_is_hardly_changes_the_sphere(shift):
+    # Cropped images: the lower border (30 rows) is 15 - shift pixels from it, beyond it from 15 on.
+    scene = aimed_at([CENTER] * 8)
+    cropped = scene.intrinsics.clone()
+    cropped[:, 1, 2] += shift
+    radius = region_from_axes(replace(scene, intrinsics=cropped)).radius
+    whole = math.atan((15 + shift) / 40) + math.atan((15 - shift) / 40)
+    assert radius == pytest.approx(4.0 * math.sin(whole / 2)) and radius > 0.9
+
+
+def test_millions_of_points_have_the_sphere_of_those_drawn_from_them():
+    scene = aimed_at([CENTER] * 4)
+    surface = CENTER + 0.9 * random_directions(2000, seed=2)
+    many = surface.repeat(1000, 1)
+    found, expected = region_from_points(scene, many), region_from_points(scene, surface)
+    assert found.radius == pytest.approx(expected.radius, rel=0.03)
+
+
 def test_the_sphere_from_a_wide_lens_takes_no_more_than_half_of_the_distance():
     scene = aimed_at([CENTER] * 8)
     wide = scene.intrinsics.clone()
@@ -97,10 +116,10 @@ def test_the_sphere_from_a_wide_lens_takes_no_more_than_half_of_the_distance():
 
 
 def test_the_sphere_from_depths_reaches_to_the_nearest_surfaces():
-    ranges = torch.tensor([[3.0, 90.0]] * 7 + [[0.1, 5.0]] * 2, dtype=torch.float64)
-    assert region_from_depths(aimed_at([CENTER] * 9), ranges).radius == pytest.approx(1.1)
+    nearest = torch.tensor([3.0] * 7 + [0.1] * 2, dtype=torch.float64)
+    assert region_from_depths(aimed_at([CENTER] * 9), nearest).radius == pytest.approx(1.1)
     with pytest.raises(InputError, match="in front of the nearest surface at 8"):
-        region_from_depths(aimed_at([CENTER] * 9), ranges + 5.0)
+        region_from_depths(aimed_at([CENTER] * 9), nearest + 5.0)
 
 
 @pytest.mark.parametrize("noise", ["none", "background", "strays", "behind"])
@@ -140,8 +159,8 @@ def test_too_few_points_are_refused():
 def test_regions_stay_clear_of_the_cameras():
     scene = aimed_at([CENTER] * 8, distance=1.0)
     points = CENTER + 0.97 * random_directions(300, seed=2)
-    ranges = torch.tensor([[0.01, 9.0]] * 8, dtype=torch.float64)
-    assert region_from_depths(scene, ranges).radius <= NEAREST_CAMERA_SHARE + 1e-9
+    nearest_depths = torch.full((8,), 0.01, dtype=torch.float64)
+    assert region_from_depths(scene, nearest_depths).radius <= NEAREST_CAMERA_SHARE + 1e-9
     nearest = scene.camera_to_scene[:, :3, 3]
     wide = scene.intrinsics.clone()
     wide[:, [0, 1], [0, 1]] = 5.0

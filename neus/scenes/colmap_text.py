@@ -1,0 +1,95 @@
+"""COLMAP's text model: cameras.txt, images.txt and, where there is one, points3D.txt.
+
+The name of an image is the rest of its line, spaces and all. A line that reads as a pose and a name begins an image whatever
+precedes it, so that models without lines of observations are read whole.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from neus.errors import InputError
+from neus.files import read_text
+
+REMEDY = "correct the line, or export the model again"
+# Id, quaternion, translation, camera, and a name that is no number: a line of observations is numbers from end to end.
+IMAGE_LINE = re.compile(r"(\d+)((?:\s+[-+.\deE]+){7})\s+(\d+)\s+(\S.*)")
+
+
+def read_cameras_text(path: Path) -> dict[int, tuple[str, int, int, list[float]]]:
+    """Model name, width, height and parameters of each camera, by its id.
+
+    Raises:
+        InputError: a line that is no camera, with its number.
+    """
+    cameras = {}
+    for number, line in _lines(path):
+        words = line.split()
+        try:
+            camera_id, model, width, height = int(words[0]), words[1], int(float(words[2])), int(float(words[3]))
+            cameras[camera_id] = (model, width, height, [float(word) for word in words[4:]])
+        except (ValueError, IndexError) as error:
+            raise _no(path, number, line, "a camera: id, model, width, height and parameters") from error
+    return cameras
+
+
+def read_images_text(path: Path) -> list[tuple[str, int, list[float]]]:
+    """Name, camera id and world-to-camera pose (qw, qx, qy, qz, tx, ty, tz) of each image, in the order of the file.
+
+    Raises:
+        InputError: a line that is neither a pose with a name nor observations, with its number.
+    """
+    images = []
+    for number, line in _lines(path):
+        begins = IMAGE_LINE.fullmatch(line)
+        if begins is None or _are_observations(line.split()):
+            if not _are_observations(line.split(maxsplit=3)[:3]):
+                raise _no(
+                    path, number, line, "an image (id, seven numbers of its pose, camera, name) or its observations"
+                )
+            continue
+        try:
+            images.append((begins[4], int(begins[3]), [float(word) for word in begins[2].split()]))
+        except ValueError as error:
+            raise _no(path, number, line, "seven numbers of a pose") from error
+    return images
+
+
+def read_points_text(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(P, 3) float64 points in the world, and (P,) the lengths of their tracks.
+
+    Raises:
+        InputError: a line that is no point, with its number.
+    """
+    points, lengths = [], []
+    for number, line in _lines(path):
+        words = line.split()
+        try:
+            points.append((float(words[1]), float(words[2]), float(words[3])))
+        except (ValueError, IndexError) as error:
+            raise _no(path, number, line, "a point: id, x, y, z, colour, error and track") from error
+        lengths.append(max(0, len(words) - 8) // 2)
+    return np.array(points, dtype=np.float64).reshape(-1, 3), np.array(lengths, dtype=np.int64)
+
+
+def _are_observations(words: list[str]) -> bool:
+    """Whether words are numbers by threes: x, y and the id of a point."""
+    try:
+        return len(words) % 3 == 0 and all(np.isfinite(float(word)) for word in words)
+    except ValueError:
+        return False
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines that are neither empty nor comments."""
+    for number, line in enumerate(read_text(path, "export the model again").split("\n"), start=1):
+        stripped = line.strip()
+        if stripped and stripped[0] != "#":
+            yield number, stripped
+
+
+def _no(path: Path, number: int, line: str, expected: str) -> InputError:
+    shown = line if len(line) <= 60 else line[:57] + "..."
+    return InputError(f"{path}: line {number} is {shown!r}, expected {expected}; {REMEDY}.")

@@ -1,0 +1,111 @@
+"""Lenses that OpenCV's polynomial does not describe: fisheyes, divisions, thin prisms. COLMAP's formulas, by pycolmap."""
+
+import numpy as np
+import pycolmap
+
+from neus.errors import InputError
+
+# The polynomial of OpenCV, whose coefficients need no model of COLMAP's.
+OPENCV = "OPENCV"
+# A pinhole camera shows no more than this tangent to each side (56 degrees): beyond it a fisheye has few pixels for many.
+WIDEST_TANGENT = 1.5
+# Steps in which the borders of the pinhole image are looked for, and places along each border.
+STEPS, PLACES = 300, 33
+
+
+def extra_parameters(camera: pycolmap.Camera) -> tuple[float, ...]:
+    """The parameters of a camera of COLMAP that are neither focal lengths nor principal point.
+
+    Raises:
+        InputError: a panorama, which no pinhole camera shows.
+
+    >>> extra_parameters(pycolmap.Camera(model="RADIAL", width=4, height=3, params=[2, 2, 1.5, 0.1, 0.2]))
+    (0.1, 0.2)
+    """
+    if not camera.is_perspective():
+        raise InputError(
+            f"camera model {camera.model_name}: a panorama, expected a perspective or fisheye camera; cut it into perspective images."
+        )
+    return tuple(float(camera.params[index]) for index in camera.extra_params_idxs())
+
+
+def distorted(model: str, parameters: tuple[float, ...], points: np.ndarray) -> np.ndarray:
+    """(P, 2) where on the plane at distance 1, before focal length and principal point, a lens shows points (P, 2) of that plane.
+
+    Args:
+        model: COLMAP's name.
+        parameters: those of `extra_parameters`.
+        points: (P, 2) x and y at depth 1, x right, y down.
+
+    >>> distorted("SIMPLE_FISHEYE", (), np.array([[1.0, 0.0]])).round(4)  # an angle of 45 degrees
+    array([[0.7854, 0.    ]])
+    """
+    camera = pycolmap.Camera.create_from_model_name(1, model, 1.0, 1, 1)
+    unit = np.array(camera.params)
+    unit[camera.focal_length_idxs()], unit[camera.principal_point_idxs()] = 1.0, 0.0
+    unit[camera.extra_params_idxs()] = parameters
+    camera.params = unit
+    return np.array(camera.img_from_cam(np.column_stack([points, np.ones(len(points))])))
+
+
+def pinhole_within(model: str, parameters: tuple[float, ...], matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(3, 3) K of a pinhole camera of the same pose and size all of whose pixels lie in the old image.
+
+    The largest extent along each half axis, then all four shrunk by one factor until the whole border is inside.
+
+    Args:
+        model, parameters: of the lens.
+        matrix: (3, 3) its K, pixel centres at integers.
+        size: width and height of the image.
+    """
+    ways = np.array([[-1.0, 0.0], [0.0, -1.0], [1.0, 0.0], [0.0, 1.0]])
+    tangents = WIDEST_TANGENT * np.arange(1, STEPS + 1) / STEPS
+    extents = np.array([tangents[_n_first(_inside(model, parameters, matrix, size, tangents[:, None] * way)) - 1] for way in ways])
+    left, top, right, bottom = extents * ways.sum(axis=1)
+    along = np.linspace(0.0, 1.0, PLACES)
+    x, y = left + (right - left) * along, top + (bottom - top) * along
+    border = np.concatenate(
+        [np.column_stack([x, np.full(PLACES, edge)]) for edge in (top, bottom)]
+        + [np.column_stack([np.full(PLACES, edge), y]) for edge in (left, right)]
+    )
+    factors = np.linspace(1.0, 1.0 / STEPS, STEPS)
+    fits = (factor for factor in factors if _inside(model, parameters, matrix, size, factor * border).all())
+    left, top, right, bottom = next(fits, factors[-1]) * np.array([left, top, right, bottom])
+    focal = np.array([size[0] / (right - left), size[1] / (bottom - top)])
+    # Borders lie half a pixel beyond the centres of the outermost pixels.
+    return np.array([[focal[0], 0.0, -left * focal[0] - 0.5], [0.0, focal[1], -top * focal[1] - 0.5], [0.0, 0.0, 1.0]])
+
+
+def maps_from(
+    model: str, parameters: tuple[float, ...], matrix: np.ndarray, pinhole: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) float32 columns and rows of the old image for each pixel of a pinhole camera.
+
+    Args:
+        model, parameters, matrix: the lens and its K (3, 3), pixel centres at integers.
+        pinhole: (3, 3) K of the pinhole camera, likewise.
+        size: width and height of the pinhole camera's image.
+    """
+    x = (np.arange(size[0]) - pinhole[0, 2]) / pinhole[0, 0]
+    columns, rows = np.empty((size[1], size[0]), np.float32), np.empty((size[1], size[0]), np.float32)
+    for row in range(size[1]):  # row by row: points take many times the memory of their pixels
+        y = np.full(size[0], (row - pinhole[1, 2]) / pinhole[1, 1])
+        columns[row], rows[row] = _pixels(matrix, distorted(model, parameters, np.column_stack([x, y]))).T
+    return columns, rows
+
+
+def _pixels(matrix: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    return plane @ matrix[:2, :2].T + matrix[:2, 2]
+
+
+def _inside(
+    model: str, parameters: tuple[float, ...], matrix: np.ndarray, size: tuple[int, int], points: np.ndarray
+) -> np.ndarray:
+    """(P,) bool: whether the lens shows points (P, 2) of the plane at distance 1 within the image."""
+    pixels = _pixels(matrix, distorted(model, parameters, points))
+    return ((pixels >= -0.5) & (pixels <= np.array(size) - 0.5)).all(axis=1)
+
+
+def _n_first(inside: np.ndarray) -> int:
+    """How many come before the first that is not inside, at least one."""
+    return max(1, len(inside) if inside.all() else int(inside.argmin()))
