@@ -13,9 +13,17 @@ class InputError(ValueError):
     """
 
 
+class RegionError(InputError):
+    """No region of interest can be found in a scene; it can be read with one that is given."""
+
+
 class TrainingDiverged(ArithmeticError):
     """Numbers stopped being finite again and again; the message says which, when, and what is left."""
 
 
 class InputWarning(UserWarning):
     """Something given by the user looks wrong, but work can go on; the command line prints it as one line."""
+
+
+class MaskWarning(InputWarning):
+    """The same about masks alone, of which the checks of a scene have a finding."""

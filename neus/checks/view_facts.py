@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neus.geometry.cameras import Camera
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.scenes.scene import Scene
 
@@ -43,7 +42,9 @@ def view_facts(scene: Scene) -> ViewFacts:
     for view in range(n):
         camera = scene.camera(view)
         small = camera.scaled(min(1.0, SIDE / max(camera.width, camera.height)))
-        meets = _meets_sphere(small)
+        pixels = pixel_centers(small.width, small.height).reshape(-1, 2).to(small.intrinsics)
+        rays = rays_from_pixels(pixels, small.intrinsics, small.camera_to_scene)
+        meets = intersect_sphere(*rays)[2].reshape(small.height, small.width).numpy()
         sphere_share[view] = meets.mean()
         if scene.masks is not None:
             mask = scene.masks[view]
@@ -58,11 +59,3 @@ def view_facts(scene: Scene) -> ViewFacts:
     off_center = np.degrees(np.arccos(np.clip(-(toward * axes).sum(-1), -1.0, 1.0)))
     largest = float(np.degrees(np.arccos(np.clip((toward @ toward.T).min(), -1.0, 1.0))))
     return ViewFacts(mask_share, sphere_share, mask_outside, distance, off_center, largest)
-
-
-def _meets_sphere(camera: Camera) -> NDArray:
-    """(H, W) bool: whether the rays through the pixels' centres meet the unit sphere ahead of the camera."""
-    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2).to(camera.intrinsics)
-    origins, directions = rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene)
-    _, leaves, meets = intersect_sphere(origins, directions, 1.0)
-    return (meets & (leaves > 0)).reshape(camera.height, camera.width).numpy()

@@ -1,6 +1,7 @@
 """Cameras, sphere and visual hull of a scene in one picture, from the front, from the right and from above."""
 
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from neus.checks.check import SceneCheck, check_record
 from neus.checks.findings import Finding
 from neus.checks.silhouettes import Silhouettes
+from neus.errors import InputWarning
 from neus.files import written_whole
 from neus.reports.six_sides import side_axes
 from neus.scenes.images import write_picture
@@ -131,5 +133,10 @@ def write_check(scene: Scene, result: SceneCheck, folder: Path) -> Path:
     folder = Path(folder)
     with written_whole(folder / FILE) as beside:
         beside.write_text(json.dumps(check_record(scene, result), indent=1, allow_nan=False), encoding="utf-8")
-    write_picture(folder / PICTURE, check_picture(scene, result.findings, result.shape.silhouettes))
+    try:
+        picture = check_picture(scene, result.findings, result.shape.silhouettes)
+    except Exception as error:  # the findings and numbers are worth having without it
+        warnings.warn(f"{folder / PICTURE}: not drawn ({type(error).__name__}: {error})", InputWarning, stacklevel=2)
+    else:
+        write_picture(folder / PICTURE, picture)
     return folder

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neus.checks.check import warn_of_findings
+from neus.checks.regions import region_line
 from neus.errors import InputError
 from neus.runs.build import scene_facts, suited_to_scene
 from neus.runs.config import ExperimentConfig, config_as_dict
@@ -61,6 +62,7 @@ def train(
         scene = session.scene = read_scene(Path(config.dataset.data_dir), config.dataset)
         if not resume:
             warn_of_findings(scene)
+            print(region_line(scene))
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
     config = suited_to_scene(config, scene)
     model = new_model(config, scene, device)
