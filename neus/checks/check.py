@@ -129,9 +129,29 @@ def check_scene(scene: Scene, fast: bool = False, notes: Sequence[str] = ()) -> 
             more, also_unchecked = photo_findings(scene, photos, attempt)
             known = {finding.kind for finding in findings}
             findings += [finding for finding in more if finding.kind not in known]
+            findings = _of_one_cause(findings, set(photos.wrong))
             unchecked += also_unchecked
     seconds = time.monotonic() - started
     return SceneCheck(facts, shape, photos, findings, unchecked + attempt.failed, seconds, list(notes))
+
+
+def _of_one_cause(findings: list[Finding], misplaced: set[int]) -> list[Finding]:
+    """The findings without those that follow from others.
+
+    The mask of a view with a wrong pose fits nothing, so masks of such views are not to blame; and cameras inside a sphere
+    that is too large need no other sphere than the one advised.
+    """
+    regions = [finding for finding in findings if finding.kind.startswith("region_")]
+    kept = []
+    for finding in findings:
+        if finding.kind in ("masks_disagree", "masks_off_object") and finding.views:
+            views = tuple(view for view in finding.views if view not in misplaced)
+            if not views:
+                continue
+        elif finding.kind == "camera_inside" and regions:
+            finding = replace(finding, remedy=regions[-1].remedy, settings=regions[-1].settings)
+        kept.append(finding)
+    return kept
 
 
 def warn_of_findings(scene: Scene) -> None:

@@ -54,8 +54,8 @@ def view_list(views: Sequence[int], names: Sequence[str]) -> str:
 def exclusion(views: Sequence[int], names: Sequence[str]) -> str:
     """The option that leaves views out; for more than a few, which must not simply be dropped, an empty text.
 
-    >>> exclusion([1], ["a.png", "b.png"])
-    ', or leave the view out: --set \'dataset.exclude=["b.png"]\''
+    >>> print(exclusion([1], ["a.png", "b.png"]))
+    , or leave the view out: --set 'dataset.exclude=["b.png"]'
     """
     if len(views) > NAMES_SHOWN or 2 * len(views) > len(names):
         return ""

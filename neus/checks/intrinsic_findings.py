@@ -35,7 +35,9 @@ def intrinsics_findings(scene: Scene, pairs: list[PairMatches]) -> list[Finding]
             is_better = _share(scaled) >= max(FITTING, _share(given) + BETTER) or fault and scaled.mean() > given.mean()
             if is_better:
                 fault = fault or scaled_fault(scene, tuple(range(len(scene))), factor)
-                return [_finding(fault, f" (so divided, {100 * _share(scaled):.0f}% of the image pairs match the cameras)")]
+                return [
+                    _finding(fault, f" (so divided, {100 * _share(scaled):.0f}% of the image pairs match the cameras)")
+                ]
     return [_finding(fault)] if fault else []
 
 

@@ -14,7 +14,7 @@ from neus.checks.regions import region_remedy
 from neus.errors import RegionError
 from neus.scenes.region import region_from_points
 from neus.scenes.scene import Scene
-from neus.stereo.epipolar import FEWEST_PAIRS, better_cameras, better_shift, misfits, pair_fit
+from neus.stereo.epipolar import FEWEST_PAIRS, FITTING, better_cameras, better_shift, misfits, pair_fit
 from neus.stereo.matches import PairMatches
 from neus.stereo.sparse_points import SparsePoints, on_object, outside_masks, triangulated
 
@@ -72,9 +72,7 @@ def measure_photographs(scene: Scene, pairs: list[PairMatches], attempt: Callabl
     unknown = np.full(n, np.nan)
     fits = [pair_fit(scene, pair) for pair in pairs]
     wrong, shares = misfits(n, ends, fits)
-    brightness, exposures, exposed = attempt(
-        "exposure", _measure_exposure, n, pairs, otherwise=(unknown, unknown, [])
-    )
+    brightness, exposures, exposed = attempt("exposure", _measure_exposure, n, pairs, otherwise=(unknown, unknown, []))
     sparse = attempt("points in space", triangulated, scene, pairs, set(wrong))
     outside = None
     if sparse is not None and scene.masks is not None:
@@ -109,22 +107,27 @@ def order_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
     found = f"{counted(len(wrong), 'image')} out of place: matches violate the epipolar geometry of their cameras"
     remedy = "check the order of the image files against the cameras, and the poses of these views"
     remedy += exclusion(wrong, scene.names)
-    if 2 * sum(fit < 0.5 for fit in photos.fits) > len(photos.fits):
-        # No two files are to blame if most pairs misfit.
-        remedy = "check that images and cameras belong together: order of the files, convention of the poses, intrinsics"
-    elif len(wrong) <= FEW_WRONG:
+    if most_misfit(photos) or len(wrong) > FEW_WRONG:
+        # No two files are to blame then, but the order as a whole, or the cameras.
+        remedy = (
+            "check that images and cameras belong together: order of the files, convention of the poses, intrinsics"
+        )
+        if shift := better_shift(scene, photos.pairs):
+            by = f"{abs(shift)} place{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
+            remedy = f"they fit the cameras {by}: an image file is missing, too many, or named out of order; fix the file numbering"
+    else:
         better = better_cameras(scene, photos.pairs, wrong)
         texts = [
             f"{view_list([view], scene.names)} fits the camera of {view_list([other], scene.names)}"
             for view, other in better.items()
         ]
         remedy = f"{', '.join(texts)}: swap or rename the files" if texts else remedy
-    if len(wrong) > FEW_WRONG and (shift := better_shift(scene, photos.pairs)):
-        by = f"{abs(shift)} place{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
-        remedy = (
-            f"they fit the cameras {by}: an image file is missing, too many, or named out of order; fix the file numbering"
-        )
     return [Finding("photos_misfit", tuple(wrong), found, remedy)]
+
+
+def most_misfit(photos: PhotoMeasures) -> bool:
+    """Whether more than half of the pairs do not fit their cameras, and single images are not to blame."""
+    return bool(photos.wrong) and 2 * sum(fit < FITTING for fit in photos.fits) > len(photos.fits)
 
 
 def point_mask_findings(photos: PhotoMeasures) -> list[Finding]:
@@ -181,8 +184,12 @@ def photo_findings(scene: Scene, photos: PhotoMeasures, attempt: Callable[..., A
     """What looks wrong, and what could not be checked; `attempt` as for `measure_photographs`."""
     unchecked = unmatched_line(scene, photos.pairs)
     findings = attempt("order of the images", order_findings, scene, photos, otherwise=[])
-    findings = findings + point_mask_findings(photos)
-    if photos.sparse is not None:
+    if most_misfit(photos):
+        unchecked.append(
+            "masks and region of interest by points in space: not before images and cameras belong together"
+        )
+    elif photos.sparse is not None:
+        findings = findings + point_mask_findings(photos)
         findings += attempt("region of interest by points", point_region_findings, scene, photos.sparse, otherwise=[])
     if len(scene) < VIEWS_FOR_EXPOSURE:
         unchecked.append(f"exposure: it takes {VIEWS_FOR_EXPOSURE} views to distinguish it from light and shadow")

@@ -136,9 +136,7 @@ def region_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> lis
     """A region of interest that is too small or too large for the masks."""
     outside = np.nan_to_num(facts.mask_outside)
     if np.median(outside) > OUTSIDE_SPHERE:
-        found = (
-            f"the object is larger than its unit sphere: {100 * np.median(outside):.0f}% of a mask lies outside of its image"
-        )
+        found = f"the object is larger than its unit sphere: {100 * np.median(outside):.0f}% of a mask lies outside of its image"
         region = Region(torch.zeros(3, dtype=torch.float64), LARGER)
         if shape.silhouettes is not None:
             region = _around_hull(shape.silhouettes)
@@ -146,9 +144,7 @@ def region_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> lis
         return [Finding("region_too_small", _where(outside > OUTSIDE_SPHERE), found, remedy, settings)]
     if shape.hull_reach is not None and shape.hull_reach < SMALL_OBJECT:
         found = f"the object fills only {shape.hull_reach:.2f} of its unit sphere's radius; detail and time are lost on empty space"
-        remedy, settings = region_remedy(
-            scene, "make the region of interest smaller", _around_hull(shape.silhouettes)
-        )
+        remedy, settings = region_remedy(scene, "make the region of interest smaller", _around_hull(shape.silhouettes))
         return [Finding("region_too_large", (), found, remedy, settings)]
     return []
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from neus.errors import RegionError
 from neus.geometry.cameras import projection
 from neus.scenes.region import MARGIN, Region
-from neus.scenes.region_from_masks import WRONG_SHARE, fewest_views, region_from_masks
+from neus.scenes.region_from_masks import WRONG_SHARE, fewest_views, reduced, region_from_masks
 from neus.scenes.scene import Scene
 
 # Steps of the lattice along each side of the hull's cube, and pixels along the longer side of the reduced masks: a step
@@ -125,11 +125,7 @@ def _project_all(scene: Scene, views: list[int], points: NDArray, step: float) -
     columns, rows = np.zeros(shape, np.int16), np.zeros(shape, np.int16)
     masks, cells = [], []
     for i, view in enumerate(views):
-        camera = scene.camera(view)
-        small = camera.scaled(min(1.0, SIDE / max(camera.width, camera.height)))
-        mask = cv2.resize(
-            scene.masks[view].view(np.uint8) * 255, (small.width, small.height), interpolation=cv2.INTER_AREA
-        )
+        small, mask = reduced(scene.camera(view), scene.masks[view], SIDE)
         matrix = projection(small)
         across, down, depth = matrix[:, :3] @ points.T + matrix[:, 3:]
         safe = np.maximum(depth, np.float32(1e-6))

@@ -62,7 +62,6 @@ def train(
         scene = session.scene = read_scene(Path(config.dataset.data_dir), config.dataset)
         if not resume:
             warn_of_findings(scene)
-            print(region_line(scene))
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
     config = suited_to_scene(config, scene)
     model = new_model(config, scene, device)
@@ -83,6 +82,7 @@ def train(
         check_same_scene(content, facts, model.scene_to_world, path)
         trainer.load(content, path)
     run.prepare(config, facts, resume, overwrite)
+    print(region_line(scene))
     session.record |= {"device": device_name(model.device), "from_iteration": trainer.iteration}
     session.save(run.path)
     extra = {"config": config_as_dict(config), "scene": scene_facts(model), "run": facts}

@@ -93,18 +93,25 @@ def intrinsics_fault(scene: Scene) -> IntrinsicsFault | None:
 def scaled_fault(scene: Scene, views: tuple[int, ...], factor: float) -> IntrinsicsFault:
     """The fault of intrinsics for images `factor` times as large as those of the scene."""
     height, width = scene.images[views[0]].shape[:2]
+    meant = (round(factor * width), round(factor * height))
     found = (
-        f"the intrinsics are for images {factor:.4g} times as large: {round(factor * width)}x{round(factor * height)} "
-        f"pixels, where the images have {width}x{height}"
+        f"the intrinsics are for images {factor:.4g} times as large: {meant[0]}x{meant[1]} pixels, where the images have "
+        f"{width}x{height}"
     )
-    remedy = f"divide fx, fy, cx and cy by {factor:.4g} (and state w and h where the format has them), or use the images they belong to"
+    how = {
+        "idr": f"replace each world_mat_i of the camera file by diag({1 / factor:.4g}, {1 / factor:.4g}, 1, 1) @ world_mat_i",
+        "blender": f'give "w": {meant[0]} and "h": {meant[1]} beside them',
+    }
+    remedy = how.get(scene.format, f"divide fx, fy, cx and cy by {factor:.4g}") + ", or use the images they belong to"
     return IntrinsicsFault(views, found, remedy, factor)
 
 
 def _off_center(scene: Scene, views: tuple[int, ...], shares: np.ndarray) -> IntrinsicsFault:
     centers = scene.intrinsics[list(views), :2, 2].numpy()
     if (np.abs(centers) <= 1.0).all():
-        found = f"the intrinsics are fractions of the image size: principal point at {_pair(np.median(centers, axis=0))}"
+        found = (
+            f"the intrinsics are fractions of the image size: principal point at {_pair(np.median(centers, axis=0))}"
+        )
         return IntrinsicsFault(views, found, "give fx, fy, cx and cy in pixels: times the width and the height")
     factor = common_factor(scene, views)
     if factor is not None:

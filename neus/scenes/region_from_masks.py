@@ -47,7 +47,9 @@ def region_from_masks(scene: Scene) -> Region:
     lower, upper = center - half_side, center + half_side
     views = [_distance_map(scene.camera(v), mask) for v, mask in enumerate(scene.masks) if mask.any()]
     everywhere = _cell_centers(lower, (upper - lower) / N_CELLS)
-    fewest = fewest_views(sum(in_frame(*project(everywhere, camera), camera).float() for camera, _ in views), len(views))
+    fewest = fewest_views(
+        sum(in_frame(*project(everywhere, camera), camera).float() for camera, _ in views), len(views)
+    )
     for _ in range(N_ROUNDS):
         cell = (upper - lower) / N_CELLS
         points = _cell_centers(lower, cell)
@@ -65,10 +67,16 @@ def region_from_masks(scene: Scene) -> Region:
     return Region(center, min(MARGIN * radius, NEAREST_CAMERA_SHARE * nearest))
 
 
+def reduced(camera: Camera, mask: np.ndarray, longest: int) -> tuple[Camera, np.ndarray]:
+    """A camera of the same view whose longer side has at most `longest` pixels, and (H, W) uint8 coverage by the mask."""
+    small = camera.scaled(min(1.0, longest / max(camera.width, camera.height)))
+    size = (small.width, small.height)
+    return small, cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
+
+
 def _distance_map(camera: Camera, mask: np.ndarray) -> tuple[Camera, Tensor]:
     """A smaller camera, and for its pixels (H, W) the distance to the nearest pixel of the object, in pixels."""
-    small = camera.scaled(min(1.0, MASK_SIDE / max(mask.shape)))
-    shrunk = cv2.resize(mask.astype(np.uint8) * 255, (small.width, small.height), interpolation=cv2.INTER_AREA)
+    small, shrunk = reduced(camera, mask, MASK_SIDE)
     outside = (shrunk <= 127).astype(np.uint8)
     return small, torch.from_numpy(cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
 

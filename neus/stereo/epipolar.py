@@ -12,8 +12,8 @@ TOLERANCE, LEAST_TOLERANCE = 0.002, 1.0
 # A pair fits if this share of what agrees with some motion agrees with the given one; right cameras reach 0.9, and
 # chance alone about a tenth.
 FITTING = 0.5
-# A view with fewer pairs is never blamed: one bad pair of one or two may be the other view's fault.
-FEWEST_PAIRS = 3
+# A view with fewer pairs, or only one bad one, is never blamed: that may be the other view's fault.
+FEWEST_PAIRS, FEWEST_BAD = 3, 2
 
 
 def fundamental(scene: Scene, first: int, second: int) -> NDArray:
@@ -58,18 +58,20 @@ def misfits(n_views: int, pairs: list[tuple[int, int]], fits: list[float]) -> tu
     """Views whose photograph does not belong to its camera, worst first, and each view's share of pairs that do not fit.
 
     A wrong view spoils the pairs of its right neighbours as well. So the view with the largest share of bad pairs is
-    taken away with its pairs, then the next, until no view has half of its pairs bad. Views with fewer than three pairs
-    left are not judged.
+    taken away with its pairs, then the next, until no view has half of its pairs bad. Views with fewer than three pairs,
+    or with one bad one, are not judged.
     """
     is_bad = np.array([fit < FITTING for fit in fits], bool)
     ends = np.array(pairs, np.int64).reshape(-1, 2)
+    n_pairs, n_misfits = (np.bincount(some.ravel(), minlength=n_views) for some in (ends, ends[is_bad]))
+    is_judged = (n_pairs >= FEWEST_PAIRS) & (n_misfits >= FEWEST_BAD)
     alive, wrong, first_shares = np.ones(len(ends), bool), [], None
     while True:
         n_all = np.bincount(ends[alive].ravel(), minlength=n_views)
         n_bad = np.bincount(ends[alive & is_bad].ravel(), minlength=n_views)
         shares = np.where(n_all > 0, n_bad / np.maximum(n_all, 1), np.nan)
         first_shares = shares if first_shares is None else first_shares
-        judged = np.where(n_all >= FEWEST_PAIRS, shares, -1.0)
+        judged = np.where(is_judged & (n_all > 0), shares, -1.0)
         if not n_views or judged.max() < 0.5:
             return wrong, first_shares
         worst = max(range(n_views), key=lambda v: (judged[v], n_bad[v]))
