@@ -29,6 +29,8 @@ WORTHWHILE = 0.8
 FEW_WRONG = 8
 # Fewer points in space say nothing about the region.
 FEWEST_POINTS = 100
+# Fewer views may share but a part of the object.
+VIEWS_FOR_REGION = 8
 # Of fewer views neighbours stand so far apart that a shadow or another light between them looks like another exposure.
 VIEWS_FOR_EXPOSURE = 20
 
@@ -161,7 +163,7 @@ def point_region_findings(scene: Scene, sparse: SparsePoints) -> list[Finding]:
         remedy, settings = region_remedy(scene, "make the region of interest larger or move it to the object", region)
         return [Finding("region_too_small", (), found, remedy, settings)]
     reach = float(np.quantile(inside, 0.9))
-    if reach < SMALL_REACH and region.radius < WORTHWHILE:
+    if len(scene) >= VIEWS_FOR_REGION and reach < SMALL_REACH and region.radius < WORTHWHILE:
         found = f"nine tenths of the points that images share in the unit sphere lie within {reach:.2f} of its radius"
         remedy, settings = region_remedy(scene, "make the region of interest smaller", region)
         return [Finding("region_too_large", (), found, remedy, settings)]

@@ -9,6 +9,8 @@ import torch
 
 from neus.checks.check import check_scene
 from neus.geometry.poses import rotation_from_vector
+from neus.geometry.similarity import transform_poses
+from neus.scenes.region import framed, given_region
 
 
 def found_in(scene, **options):
@@ -85,3 +87,10 @@ def with_intrinsics_scaled(scene, factor):
     """Intrinsics for images `factor` times as large."""
     stretch = torch.diag(torch.tensor([factor, factor, 1.0], dtype=torch.float64))
     return replace(scene, intrinsics=stretch @ scene.intrinsics)
+
+
+def with_region(scene, settings):
+    """The same world, its frame laid by `dataset.center` and `dataset.radius`."""
+    poses = transform_poses(scene.scene_to_world, scene.camera_to_scene)
+    world = replace(scene, camera_to_scene=poses, scene_to_world=torch.eye(4, dtype=torch.float64))
+    return framed(world, given_region(world, settings["dataset.center"], settings["dataset.radius"]))

@@ -1,62 +1,18 @@
-"""A small right scene, rendered once, to be altered in one way by each test: a textured cup on a dome, 24 views."""
-
-import math
-
-import numpy as np
 import pytest
-import torch
 
-from neus.geometry.cameras import Camera
-from neus.geometry.poses import look_at
-from neus.geometry.rays import pixel_centers, rays_from_pixels
-from neus.geometry.similarity import similarity
-from neus.scenes.scene import Scene, checked
-from neus.scenes.synthetic import render_rays
+from neus.checks import silhouettes
 from neus.stereo import matches
-
-N_VIEWS, ROWS, WIDTH, HEIGHT = 24, 3, 240, 180
-CENTER, SCALE = (25.0, -40.0, 610.0), 60.0
+from tests.checks.right_scene import right_scene
 
 
 @pytest.fixture(scope="session")
-def right_scene() -> Scene:
-    """Three rows of eight cameras, neighbours about 12 degrees apart, in a file order that goes to and fro."""
-    focal = 1.5 * HEIGHT
-    intrinsics = torch.tensor([[focal, 0, WIDTH / 2], [0, focal, HEIGHT / 2], [0, 0, 1]], dtype=torch.float64)
-    up, cameras = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64), []
-    for view in range(N_VIEWS):
-        row, column = divmod(view, N_VIEWS // ROWS)
-        column = column if row % 2 == 0 else N_VIEWS // ROWS - 1 - column
-        # Neither steps nor distances are even: an order moved on by one is then another geometry.
-        azimuth, elevation = math.radians(13.0 * column + 0.4 * column**2), math.radians(10.0 + 14.0 * row)
-        distance = 2.9 + 0.05 * ((5 * view) % 7)
-        toward = [math.cos(elevation) * math.cos(azimuth), math.cos(elevation) * math.sin(azimuth), math.sin(elevation)]
-        center = distance * torch.tensor(toward, dtype=torch.float64)
-        cameras.append(Camera(intrinsics, look_at(center, torch.zeros(3, dtype=torch.float64), up), WIDTH, HEIGHT))
-    images, masks = zip(*(_rendered(camera) for camera in cameras), strict=True)
-    scene = Scene(
-        images=list(images),
-        masks=list(masks),
-        intrinsics=intrinsics.expand(N_VIEWS, 3, 3).clone(),
-        camera_to_scene=torch.stack([camera.camera_to_scene for camera in cameras]),
-        scene_to_world=similarity(SCALE, torch.tensor(CENTER, dtype=torch.float64)),
-        names=[f"{view:03d}.png" for view in range(N_VIEWS)],
-        format="colmap",
-    )
-    return checked(scene)
-
-
-def _rendered(camera):
-    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)
-    rays = [part.float() for part in rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene)]
-    colors, hits = render_rays(*rays)
-    image = (255.0 * colors).round().byte().reshape(camera.height, camera.width, 3)
-    return image.numpy(), hits.reshape(camera.height, camera.width).numpy()
+def right():
+    return right_scene()
 
 
 @pytest.fixture(scope="package", autouse=True)
-def features_found_once():
-    """The same images are matched in many altered scenes: what SIFT finds in them is kept."""
+def quicker():
+    """What SIFT finds in an image is kept, since many altered scenes share it, and visual hulls are coarser."""
     known, find = {}, matches._features
     with pytest.MonkeyPatch.context() as patch:
 
@@ -67,4 +23,5 @@ def features_found_once():
             return known[key]
 
         patch.setattr(matches, "_features", features)
+        patch.setattr(silhouettes, "STEPS", 40)
         yield
