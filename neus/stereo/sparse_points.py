@@ -16,6 +16,8 @@ from neus.stereo.matches import PairMatches
 LEAST_ANGLE, TOLERANCES = 2.0, 10.0
 # Masks may be off by this share of the image's longer side before a point counts as outside of one, and by so many pixels.
 SLACK, LEAST_SLACK = 0.012, 3
+# So few points outside of a mask may be matched wrongly.
+STRAYS = 5
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def on_object(scene: Scene, sparse: SparsePoints) -> NDArray:
 def outside_masks(scene: Scene, sparse: SparsePoints, fewest: int = 20) -> NDArray:
     """(V,) share of the object's points, as other views have them, that fall outside of a view's mask.
 
-    A point of the object lies in every mask, seen or hidden. NaN for views with fewer than `fewest` in the frame.
+    A point of the object lies in every mask, seen or hidden. Fewer than `STRAYS` outside count as none. NaN for views with
+    fewer than `fewest` points in the frame.
     """
     label = on_object(scene, sparse)
     points, views = sparse.points[label], sparse.views[label]
@@ -84,7 +87,8 @@ def outside_masks(scene: Scene, sparse: SparsePoints, fewest: int = 20) -> NDArr
         if is_seen.sum() >= fewest:
             reach = 2 * max(LEAST_SLACK, round(SLACK * max(height, width))) + 1
             wide = cv2.dilate(scene.masks[view].astype(np.uint8), np.ones((reach, reach), np.uint8))
-            shares[view] = 1.0 - wide[rows[is_seen], columns[is_seen]].mean()
+            is_outside = wide[rows[is_seen], columns[is_seen]] == 0
+            shares[view] = is_outside.mean() if is_outside.sum() >= STRAYS else 0.0
     return shares
 
 
