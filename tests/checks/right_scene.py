@@ -46,6 +46,8 @@ def right_scene() -> Scene:
 
 def _rendered(camera):
     pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)
-    colors, hits = render_rays(*(x.float() for x in rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene)))
+    colors, hits = render_rays(
+        *(x.float() for x in rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene))
+    )
     image = (255.0 * colors).round().byte().reshape(camera.height, camera.width, 3)
     return image.numpy(), hits.reshape(camera.height, camera.width).numpy()

@@ -16,7 +16,11 @@ def with_images(scene, change, views):
         (lambda image: (image / 16).astype(np.uint8), "images_dark", "12"),
         (lambda image: np.full_like(image, 255), "images_flat", "floating-point"),
         (lambda image: np.full_like(image, 0), "images_flat", "export"),
-        (lambda image: np.where(np.arange(240)[:, None] < 30, image, 255).astype(np.uint8), "images_saturated", "lower"),
+        (
+            lambda image: np.where(np.arange(240)[:, None] < 30, image, 255).astype(np.uint8),
+            "images_saturated",
+            "lower",
+        ),
     ],
     ids=["12 bits in 16", "clipped", "black", "overexposed"],
 )
