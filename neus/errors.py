@@ -16,6 +16,10 @@ class InputError(ValueError):
     """
 
 
+class RegionError(InputError):
+    """No region of interest can be found in a scene; it can be read with one that is given."""
+
+
 class TrainingDiverged(ArithmeticError):
     """Numbers stopped being finite again and again; the message says which, when, and what is left."""
 
@@ -28,3 +32,7 @@ def warn_of(message: str, names: Sequence[str]) -> None:
     """An `InputWarning` about named things: the message, then the first four names in brackets."""
     listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
     warnings.warn(f"{message} ({listed}).", InputWarning, stacklevel=3)
+
+
+class MaskWarning(InputWarning):
+    """The same about masks alone, of which the checks of a scene have a finding."""

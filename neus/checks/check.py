@@ -1,20 +1,36 @@
-"""What is wrong with a scene, before hours are spent on it: measures, findings in plain words."""
+"""Validates a scene before hours are spent on it: measures, findings in plain words."""
 
 import time
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neus.checks.findings import Finding
+from neus.checks.image_findings import image_findings, measure_images
+from neus.checks.intrinsic_findings import intrinsics_findings
 from neus.checks.photo_findings import PhotoMeasures, measure_photographs, photo_findings
-from neus.checks.shape_findings import ShapeMeasures, measure_shape, shape_findings
-from neus.checks.view_facts import ViewFacts
-from neus.errors import InputWarning
+from neus.checks.regions import region_line, region_settings
+from neus.checks.shape_findings import (
+    ShapeMeasures,
+    camera_findings,
+    mask_findings,
+    measure_shape,
+    region_findings,
+    silhouette_findings,
+)
+from neus.checks.silhouettes import complement
+from neus.checks.view_facts import ViewFacts, view_facts
+from neus.errors import InputError, InputWarning, MaskWarning, RegionError
+from neus.scenes.intrinsics import intrinsics_fault
 from neus.scenes.readers import DatasetConfig, read_scene
+from neus.scenes.region import framed, region_from_axes
+from neus.scenes.region_from_masks import MasksDisagree
 from neus.scenes.scene import Scene
+from neus.stereo.matches import match_neighbours
 
 
 @dataclass(frozen=True)
@@ -22,52 +38,127 @@ class SceneCheck:
     """All that a check has measured and found.
 
     Attributes:
-        shape: of masks, cameras and sphere.
-        photos: of matches between photographs, or None if they were not matched.
+        facts: of each view.
+        shape: of masks.
+        photos: of matches between images, or None if they were not matched or are not to be judged.
         findings: what looks wrong, gravest first.
         unchecked: what could not be checked, and why.
         seconds: that the check took, without reading the scene.
+        notes: of what the reader warned.
     """
 
+    facts: ViewFacts
     shape: ShapeMeasures
     photos: PhotoMeasures | None
     findings: list[Finding]
     unchecked: list[str]
     seconds: float
+    notes: list[str] = field(default_factory=list)
 
 
-def read_for_check(folder: Path, dataset: DatasetConfig) -> Scene:
-    """The scene, cameras within the unit sphere allowed: the check names all of them. Raises as `read_scene`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)  # the check says the same, with all views
-        return read_scene(Path(folder), replace(dataset, camera_outside_sphere=False))
+class Attempts:
+    """Runs parts of a check; one that fails unexpectedly is listed in `failed` and leaves the others standing."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def __call__(self, what: str, part: Callable[..., Any], *arguments: Any, otherwise: Any = None) -> Any:
+        """The result of `part(*arguments)`, or `otherwise`."""
+        try:
+            return part(*arguments)
+        except Exception as error:  # whatever a library raises: the rest of the check is worth having
+            reason = " ".join(str(error).split())[:160]
+            self.failed.append(f"{what}: failed with {type(error).__name__}" + (f" ({reason})" if reason else ""))
+            return otherwise
 
 
-def check_scene(scene: Scene, fast: bool = False) -> SceneCheck:
-    """Measures a scene and says what looks wrong.
+def read_for_check(folder: Path, dataset: DatasetConfig) -> tuple[Scene, list[str]]:
+    """The scene, and what its reader warned of; cameras may stand anywhere, since the check names all that do not fit.
+
+    Where no region of interest can be found, it is the sphere that fits into the images. Raises as `read_scene`.
+    """
+    anywhere = replace(dataset, camera_outside_sphere=False)
+    notes = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InputWarning)
+        try:
+            scene = read_scene(Path(folder), anywhere)
+        except RegionError as error:
+            world = read_scene(Path(folder), replace(anywhere, center=(0.0, 0.0, 0.0), radius=1.0))
+            try:
+                scene = framed(world, region_from_axes(world))
+            except InputError:
+                raise error from None
+            if not isinstance(error, MasksDisagree) and intrinsics_fault(scene) is None:
+                notes.append(str(error))
+    # The check itself has findings about masks.
+    told = [w for w in caught if issubclass(w.category, InputWarning) and not issubclass(w.category, MaskWarning)]
+    return scene, [*dict.fromkeys(str(warning.message) for warning in told), *notes]
+
+
+def check_scene(scene: Scene, fast: bool = False, notes: Sequence[str] = ()) -> SceneCheck:
+    """Measures a scene and reports what looks wrong.
 
     Args:
         scene: as read.
-        fast: without matching photographs: masks, cameras and sphere only, a second or two for 49 views.
+        fast: without matching images: intrinsics, masks, cameras and sphere only, a second or two for 49 views.
+        notes: of what the reader warned, from `read_for_check`; each is a finding.
     """
     started = time.monotonic()
-    shape = measure_shape(scene)
-    findings, unchecked = shape_findings(scene, shape)
-    photos = None
-    if not fast:
-        photos = measure_photographs(scene)
-        more, also_unchecked = photo_findings(scene, photos)
-        known = {finding.kind for finding in findings}
-        findings += [finding for finding in more if finding.kind not in known]
-        unchecked += also_unchecked
-    return SceneCheck(shape, photos, findings, unchecked, time.monotonic() - started)
+    attempt = Attempts()
+    facts, photos = view_facts(scene), None
+    shape = attempt("masks against each other", measure_shape, scene, otherwise=ShapeMeasures())
+    findings = [Finding("reading", (), note.rstrip(".")) for note in notes]
+    images = attempt("brightness of the images", lambda: image_findings(scene, measure_images(scene)), otherwise=[])
+    pairs = None if fast else attempt("order, poses, exposure: matches between images", match_neighbours, scene)
+    wrong_size = attempt("intrinsics", intrinsics_findings, scene, pairs or [], otherwise=[])
+    unchecked = [shape.unchecked] if shape.unchecked else []
+    if wrong_size:
+        findings += wrong_size + mask_findings(scene, facts) + images
+        unchecked.append("masks, poses, order, region of interest, exposure: not before the intrinsics are right")
+    else:
+        findings += silhouette_findings(shape)
+        if shape.inverted:  # all else is judged with right masks
+            scene = complement(scene)
+            facts, shape = view_facts(scene), attempt("masks", measure_shape, scene, otherwise=ShapeMeasures())
+        findings += camera_findings(scene, facts, shape) + mask_findings(scene, facts) + images
+        findings += attempt("region of interest by masks", region_findings, scene, facts, shape, otherwise=[])
+        if pairs is not None:
+            photos = attempt("order, poses, exposure", measure_photographs, scene, pairs, attempt)
+        if photos is not None:
+            more, also_unchecked = photo_findings(scene, photos, attempt)
+            known = {finding.kind for finding in findings}
+            findings += [finding for finding in more if finding.kind not in known]
+            findings = _of_one_cause(findings, set(photos.wrong))
+            unchecked += also_unchecked
+    seconds = time.monotonic() - started
+    return SceneCheck(facts, shape, photos, findings, unchecked + attempt.failed, seconds, list(notes))
+
+
+def _of_one_cause(findings: list[Finding], misplaced: set[int]) -> list[Finding]:
+    """The findings without those that follow from others.
+
+    The mask of a view with a wrong pose fits nothing, so masks of such views are not to blame; and cameras inside a sphere
+    that is too large need no other sphere than the one advised.
+    """
+    regions = [finding for finding in findings if finding.kind.startswith("region_")]
+    kept = []
+    for finding in findings:
+        if finding.kind in ("masks_disagree", "masks_off_object") and finding.views:
+            views = tuple(view for view in finding.views if view not in misplaced)
+            if not views:
+                continue
+        elif finding.kind == "camera_inside" and regions:
+            finding = replace(finding, remedy=regions[-1].remedy, settings=regions[-1].settings)
+        kept.append(finding)
+    return kept
 
 
 def warn_of_findings(scene: Scene) -> None:
-    """One InputWarning for each finding of the fast part that reading the scene did not tell of already."""
+    """One InputWarning for each finding of the fast part that the reader of the scene did not warn of already."""
     result = check_scene(scene, fast=True)
     for finding in result.findings:
-        if not _told_by_reader(finding, result.shape.facts):
+        if not _told_by_reader(finding, result.facts):
             line = f"{scene.source}: {finding.line(scene.names)} (more: neus check)"
             warnings.warn(line, InputWarning, stacklevel=2)
 
@@ -91,17 +182,18 @@ def summary_lines(scene: Scene, result: SceneCheck) -> list[str]:
 
 def facts_lines(scene: Scene, result: SceneCheck) -> list[str]:
     """The measures in a few lines."""
-    shape, facts = result.shape, result.shape.facts
+    shape, facts = result.shape, result.facts
     sizes = sorted({(image.shape[1], image.shape[0]) for image in scene.images})
     size = f"{sizes[0][0]}x{sizes[0][1]}" + (f" to {sizes[-1][0]}x{sizes[-1][1]}" if len(sizes) > 1 else "")
-    lines = [f"views: {len(scene)} of {size} pixels, format {scene.format}"]
+    lines = [f"views: {len(scene)} of {size} pixels, format {scene.format}", region_line(scene)]
     if scene.masks is not None:
-        lines.append(f"masks: {_range(100 * facts.mask_share, '%')} of the pixels on the object")
+        inverted = ", once inverted" if any(finding.kind == "masks_inverted" for finding in result.findings) else ""
+        lines.append(f"masks: {_range(100 * facts.mask_share, '%')} of the pixels on the object{inverted}")
     lines.append(
         f"cameras: {_range(facts.distance)} from the centre of the unit sphere, {facts.largest_angle:.0f} degrees between "
-        f"the outermost; {_range(100 * facts.sphere_share, '%')} of the pixels look into the sphere"
+        f"the outermost; {_range(100 * facts.sphere_share, '%')} of the pixels see the sphere"
     )
-    if shape.silhouettes is not None:
+    if shape.silhouettes is not None and shape.hull_reach is not None:
         lines.append(
             f"object: 95% of the visual hull within {shape.hull_reach:.2f} of the unit sphere's radius; "
             f"{_range(100 * shape.silhouettes.missed, '%')} of a mask outside of the hull of the others"
@@ -109,20 +201,22 @@ def facts_lines(scene: Scene, result: SceneCheck) -> list[str]:
     if result.photos is not None and result.photos.pairs:
         photos = result.photos
         lines.append(
-            f"photographs: {len(photos.pairs)} pairs matched, {100 * float(np.median(photos.fits)):.0f}% of the matches "
+            f"images: {len(photos.pairs)} pairs matched, {100 * float(np.median(photos.fits)):.0f}% of the matches "
             f"fit the cameras; brightness {_range(photos.brightness)} of the usual view's"
         )
     return lines
 
 
 def _range(values: np.ndarray, unit: str = "") -> str:
+    if not np.isfinite(values).any():
+        return "unknown"
     low, high = (f"{float(bound(values)):.3g}" for bound in (np.nanmin, np.nanmax))
     return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
 
 
 def check_record(scene: Scene, result: SceneCheck) -> dict[str, Any]:
     """Everything for a JSON file; numbers that are not known are null."""
-    facts, shape, photos = result.shape.facts, result.shape, result.photos
+    facts, shape, photos = result.facts, result.shape, result.photos
     views = {
         "name": scene.names,
         "width": [image.shape[1] for image in scene.images],
@@ -142,6 +236,8 @@ def check_record(scene: Scene, result: SceneCheck) -> dict[str, Any]:
         "scene": str(scene.source),
         "format": scene.format,
         "n_views": len(scene),
+        "region": region_settings(scene),
+        "warnings": result.notes,
         "findings": [finding.record(scene.names) for finding in result.findings],
         "unchecked": result.unchecked,
         "hull_reach": shape.hull_reach,

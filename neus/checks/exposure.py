@@ -12,8 +12,11 @@ DARKEST, LIGHTEST = 0.04, 0.96
 # Share of the places that may tell otherwise in `sure_ratio`.
 SURE_SHARE = 0.1
 # `exposure_steps`: sure gains beyond this factor count, if the pairs across show this share of it. Where the robot's arm
-# of DTU throws its shadow they show about half of it, where photographs were brightened nine tenths or all.
+# of DTU throws its shadow they show about half of it, where images were brightened nine tenths or all.
 STEP, STEP_SHARE = 1.15, 0.75
+# And if there are so many pairs across, whose ratios spread at most this many times as much as those of other pairs: one
+# gain for all places adds no spread (0.6 to 0.9 of it was measured), a shadow does (1.6 to 2.3).
+FEWEST_ACROSS, MOST_SPREAD = 3, 1.3
 # Rounds of reweighting in `view_gains`, and the log ratio from which a pair counts less: highlights move with the camera.
 N_ROUNDS, SOFTENED = 30, 0.02
 
@@ -34,6 +37,12 @@ def sure_ratio(match: PairMatches) -> float | None:
         return None
     low, high = np.quantile(logs, [SURE_SHARE, 1.0 - SURE_SHARE])
     return float(low if low > 0 else min(high, 0.0))
+
+
+def ratio_spread(match: PairMatches) -> float | None:
+    """Interquartile range of the log ratios of a pair; None if there are too few."""
+    logs = _log_ratios(match)
+    return None if logs is None else float(np.subtract(*np.quantile(logs, [0.75, 0.25])))
 
 
 def _log_ratios(match: PairMatches) -> NDArray | None:
@@ -69,26 +78,29 @@ def view_gains(n_views: int, pairs: list[tuple[int, int]], ratios: list[float]) 
     return gains
 
 
-def exposure_steps(gains: NDArray, pairs: list[tuple[int, int]], ratios: list[float]) -> list[int]:
-    """Views that were exposed otherwise than most: their sure gain is far from one, and changes at a step.
+def exposure_steps(
+    gains: NDArray, pairs: list[tuple[int, int]], ratios: list[float], spreads: list[float]
+) -> list[int]:
+    """Views with another exposure than most: their sure gain is far from one, and changes at a step.
 
     Light and shadow that move with the camera fade in from view to view: the pairs at the border of a group of such views
-    show a part of what the group has. Of a change of exposure they show all.
+    show a part of what the group has, and some places more than others. Of a change of exposure they show all, everywhere.
 
     Args:
         gains: (V,) from `view_gains` of sure ratios.
         pairs, ratios: the sure ratios themselves.
+        spreads: `ratio_spread` of the same pairs.
     """
     logs = np.log(gains)
     # Of two groups about equally large with light that drifts in each, the usual level may fall between them.
     for level in (0.0, *np.nanquantile(logs, [0.75, 0.25])) if np.isfinite(logs).any() else ():
-        views = _steps_from(np.nan_to_num(logs - level, nan=0.0), np.array(pairs), np.array(ratios))
+        views = _steps_from(np.nan_to_num(logs - level, nan=0.0), *(np.array(x) for x in (pairs, ratios, spreads)))
         if views:
             return views
     return []
 
 
-def _steps_from(logs: NDArray, ends: NDArray, ratios: NDArray) -> list[int]:
+def _steps_from(logs: NDArray, ends: NDArray, ratios: NDArray, spreads: NDArray) -> list[int]:
     """Views beyond a step from those whose log gain is near zero."""
     views = []
     for sign in (1.0, -1.0):
@@ -100,8 +112,10 @@ def _steps_from(logs: NDArray, ends: NDArray, ratios: NDArray) -> list[int]:
             inside = (groups == group)[ends]
             crossing = inside[:, 0] != inside[:, 1]
             upward = sign * np.where(inside[crossing, 1], ratios[crossing], -ratios[crossing])
-            gain = sign * np.median(logs[groups == group])
-            if crossing.any() and np.median(upward) >= STEP_SHARE * gain:
+            if crossing.sum() < FEWEST_ACROSS or crossing.all():
+                continue
+            is_alike = np.median(spreads[crossing]) <= MOST_SPREAD * np.median(spreads[~crossing])
+            if is_alike and np.median(upward) >= STEP_SHARE * sign * np.median(logs[groups == group]):
                 views += np.flatnonzero(groups == group).tolist()
     return sorted(views)
 

@@ -1,7 +1,8 @@
-"""What a check of a scene has to say: the thing found, the views concerned, and the remedy."""
+"""What a check of a scene reports: the thing found, the views concerned, and the remedy."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # More names than these say no more.
@@ -16,18 +17,20 @@ class Finding:
         kind: short name, the same in each version of the program, such as "masks_disagree".
         views: the views concerned; empty where it is about the whole scene.
         found: what was found and what was expected, a sentence without its full stop.
-        remedy: what to do.
+        remedy: what to do, or "" if `found` says it.
+        settings: of the remedy, such as `dataset.radius`, where it consists of settings.
     """
 
     kind: str
     views: tuple[int, ...]
     found: str
-    remedy: str
+    remedy: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def line(self, names: Sequence[str]) -> str:
         """The finding in one line, the views by their names."""
         where = f" (views: {view_list(self.views, names)})" if self.views else ""
-        return f"{self.found}{where}; {self.remedy}"
+        return f"{self.found}{where}" + (f"; {self.remedy}" if self.remedy else "")
 
     def record(self, names: Sequence[str]) -> dict[str, Any]:
         """The same for a JSON file."""
@@ -46,6 +49,18 @@ def view_list(views: Sequence[int], names: Sequence[str]) -> str:
         return f"all {len(views)}"
     shown = ", ".join(f"{view} {names[view]}" for view in views[:NAMES_SHOWN])
     return shown if len(views) <= NAMES_SHOWN else f"{shown} and {len(views) - NAMES_SHOWN} more"
+
+
+def exclusion(views: Sequence[int], names: Sequence[str]) -> str:
+    """The option that leaves views out; for more than a few, which must not simply be dropped, an empty text.
+
+    >>> print(exclusion([1], ["a.png", "b.png"]))
+    , or leave the view out: --set 'dataset.exclude=["b.png"]'
+    """
+    if len(views) > NAMES_SHOWN or 2 * len(views) > len(names):
+        return ""
+    which = json.dumps([names[view] for view in views], ensure_ascii=False)
+    return f", or leave the view{'s' if len(views) > 1 else ''} out: --set 'dataset.exclude={which}'"
 
 
 def counted(number: int, noun: str) -> str:

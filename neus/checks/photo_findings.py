@@ -1,15 +1,21 @@
-"""What matches between photographs say about a scene: order, poses, masks, region of interest, exposure."""
+"""What matches between images say about a scene: order, poses, masks, region of interest, exposure."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from neus.checks.exposure import exposure_steps, pair_ratio, sure_ratio, view_gains
-from neus.checks.findings import Finding, counted, view_list
+from neus.checks.exposure import exposure_steps, pair_ratio, ratio_spread, sure_ratio, view_gains
+from neus.checks.findings import Finding, counted, exclusion, view_list
+from neus.checks.regions import region_remedy
+from neus.errors import RegionError
+from neus.scenes.region import region_from_points
 from neus.scenes.scene import Scene
-from neus.stereo.epipolar import better_cameras, better_shift, misfits, pair_fit
-from neus.stereo.matches import PairMatches, match_neighbours
+from neus.stereo.epipolar import FEWEST_PAIRS, FITTING, better_cameras, better_shift, misfits, pair_fit
+from neus.stereo.matches import PairMatches
 from neus.stereo.sparse_points import SparsePoints, on_object, outside_masks, triangulated
 
 # Share of the object's points outside of a view's mask: with right masks it stays below 0.003.
@@ -17,20 +23,26 @@ OUTSIDE_MASK = 0.02
 # The sphere is too large if nine tenths of the object's points in it (without masks: of all) lie within this radius; they
 # reach to 0.8 in scenes made with care. It is in the wrong place, or too small, if it holds a smaller share of them than this.
 SMALL_REACH, FEW_INSIDE = 0.5, 0.05
-# So many misplaced photographs are looked at one by one; of more, the order as a whole is looked at.
+# A region of interest found from the points must be so much smaller for a smaller one to be advised.
+WORTHWHILE = 0.8
+# So many misplaced images are compared with each other's cameras; of more, the order as a whole is judged.
 FEW_WRONG = 8
 # Fewer points in space say nothing about the region.
 FEWEST_POINTS = 100
+# Fewer views may share but a part of the object.
+VIEWS_FOR_REGION = 8
+# Of fewer views neighbours stand so far apart that a shadow or another light between them looks like another exposure.
+VIEWS_FOR_EXPOSURE = 20
 
 
 @dataclass(frozen=True)
 class PhotoMeasures:
-    """What was measured in photographs.
+    """What was measured in pairs of images.
 
     Attributes:
         pairs: of views with enough in common.
         fits: share of the matches of each pair that fit the cameras.
-        wrong: views whose photograph does not belong to its camera, worst first.
+        wrong: views whose image does not belong to its camera, worst first.
         misfit_shares: (V,) share of a view's pairs that do not fit; NaN for views without pairs.
         brightness: (V,) how bright a view shows the same places, over the usual view; NaN likewise.
         exposures: (V,) the part of it that all places share: nearer to one; NaN likewise.
@@ -45,64 +57,83 @@ class PhotoMeasures:
     misfit_shares: NDArray
     brightness: NDArray
     exposures: NDArray
-    exposed: list[int]
-    sparse: SparsePoints
-    outside: NDArray
+    exposed: list[int] = field(default_factory=list)
+    sparse: SparsePoints | None = None
+    outside: NDArray | None = None
 
 
-def measure_photographs(scene: Scene) -> PhotoMeasures:
-    """Matches between neighbouring views, held against the cameras and the masks, and compared in colour."""
-    n, pairs = len(scene), match_neighbours(scene)
-    ends, fits = [(pair.first, pair.second) for pair in pairs], [pair_fit(scene, pair) for pair in pairs]
+def measure_photographs(scene: Scene, pairs: list[PairMatches], attempt: Callable[..., Any]) -> PhotoMeasures:
+    """Matches between neighbouring views, compared with the cameras, the masks, and in colour.
+
+    Args:
+        scene: as read.
+        pairs: its matches.
+        attempt: `neus.checks.check.Attempts`: runs one measure so that its failure leaves the others standing.
+    """
+    n, ends = len(scene), [(pair.first, pair.second) for pair in pairs]
+    unknown = np.full(n, np.nan)
+    fits = [pair_fit(scene, pair) for pair in pairs]
     wrong, shares = misfits(n, ends, fits)
-    gains = {}
-    for ratio in (pair_ratio, sure_ratio):
-        known = [(end, value) for end, pair in zip(ends, pairs, strict=True) if (value := ratio(pair)) is not None]
-        compared, ratios = [end for end, _ in known], [value for _, value in known]
-        gains[ratio] = view_gains(n, compared, ratios)
-    exposed = exposure_steps(gains[sure_ratio], compared, ratios)
-    sparse = triangulated(scene, pairs, set(wrong))
-    outside = np.full(n, np.nan) if scene.masks is None else outside_masks(scene, sparse)
-    return PhotoMeasures(pairs, fits, wrong, shares, gains[pair_ratio], gains[sure_ratio], exposed, sparse, outside)
+    brightness, exposures, exposed = attempt("exposure", _measure_exposure, n, pairs, otherwise=(unknown, unknown, []))
+    sparse = attempt("points in space", triangulated, scene, pairs, set(wrong))
+    outside = None
+    if sparse is not None and scene.masks is not None:
+        outside = attempt("masks against points in space", outside_masks, scene, sparse)
+    return PhotoMeasures(
+        pairs, fits, wrong, shares, brightness, exposures, exposed, sparse, unknown if outside is None else outside
+    )
 
 
-def photo_findings(scene: Scene, photos: PhotoMeasures) -> tuple[list[Finding], list[str]]:
-    """What looks wrong, and what could not be checked."""
-    unchecked = []
-    if n_alone := int(np.isnan(photos.misfit_shares).sum()):
-        unchecked.append(
-            f"pose and exposure of {n_alone} views: too few places in common with other photographs to match"
-        )
-    findings = _order_findings(scene, photos) + _mask_findings(photos)
-    findings += _region_findings(scene, photos.sparse)
-    if len(photos.wrong) > len(scene) / 4:
-        # Which views stand side by side is not known then, so light that fades in cannot be told from a step.
-        return findings, [*unchecked, "exposure: not before photographs and cameras are in the same order"]
-    return findings + _exposure_findings(photos), unchecked
+def _measure_exposure(n_views: int, pairs: list[PairMatches]) -> tuple[NDArray, NDArray, list[int]]:
+    compared = [pair for pair in pairs if pair_ratio(pair) is not None]
+    ends = [(pair.first, pair.second) for pair in compared]
+    sure = [sure_ratio(pair) for pair in compared]
+    brightness = view_gains(n_views, ends, [pair_ratio(pair) for pair in compared])
+    exposures = view_gains(n_views, ends, sure)
+    return brightness, exposures, exposure_steps(exposures, ends, sure, [ratio_spread(pair) for pair in compared])
 
 
-def _order_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
+def unmatched_line(scene: Scene, pairs: list[PairMatches]) -> list[str]:
+    """Which part of the check could not be done because images have too little in common."""
+    n_pairs = np.bincount([view for pair in pairs for view in (pair.first, pair.second)], minlength=len(scene))
+    if not (n_alone := int((n_pairs < FEWEST_PAIRS).sum())):
+        return []
+    return [f"pose and exposure of {counted(n_alone, 'view')}: fewer than {FEWEST_PAIRS} other images match"]
+
+
+def order_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
+    """Images that do not belong to their cameras."""
     if not photos.wrong:
         return []
     wrong = sorted(photos.wrong)
-    found = f"{counted(len(wrong), 'photograph')} out of place: what neighbours share is not where the cameras have it"
-    remedy = "check the order of the image files against the cameras, and the poses of these views; else drop the views"
-    if len(wrong) <= FEW_WRONG:
+    found = f"{counted(len(wrong), 'image')} out of place: matches violate the epipolar geometry of their cameras"
+    remedy = "check the order of the image files against the cameras, and the poses of these views"
+    remedy += exclusion(wrong, scene.names)
+    if most_misfit(photos) or len(wrong) > FEW_WRONG:
+        # No two files are to blame then, but the order as a whole, or the cameras.
+        remedy = (
+            "check that images and cameras belong together: order of the files, convention of the poses, intrinsics"
+        )
+        if shift := better_shift(scene, photos.pairs):
+            by = f"{abs(shift)} place{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
+            remedy = f"they fit the cameras {by}: an image file is missing, too many, or named out of order; fix the file numbering"
+    else:
         better = better_cameras(scene, photos.pairs, wrong)
         texts = [
             f"{view_list([view], scene.names)} fits the camera of {view_list([other], scene.names)}"
             for view, other in better.items()
         ]
         remedy = f"{', '.join(texts)}: swap or rename the files" if texts else remedy
-    elif shift := better_shift(scene, photos.pairs):
-        by = f"{abs(shift)} place{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
-        remedy = (
-            f"they fit the cameras {by}: an image file is missing, too many, or named out of order; mend the numbering"
-        )
     return [Finding("photos_misfit", tuple(wrong), found, remedy)]
 
 
-def _mask_findings(photos: PhotoMeasures) -> list[Finding]:
+def most_misfit(photos: PhotoMeasures) -> bool:
+    """Whether more than half of the pairs do not fit their cameras, and single images are not to blame."""
+    return bool(photos.wrong) and 2 * sum(fit < FITTING for fit in photos.fits) > len(photos.fits)
+
+
+def point_mask_findings(photos: PhotoMeasures) -> list[Finding]:
+    """Masks that leave out what other views show on the object."""
     is_bad = np.nan_to_num(photos.outside) > OUTSIDE_MASK
     if not is_bad.any():
         return []
@@ -116,30 +147,57 @@ def _mask_findings(photos: PhotoMeasures) -> list[Finding]:
     return [Finding("masks_off_object", tuple(np.flatnonzero(is_bad).tolist()), found, remedy)]
 
 
-def _region_findings(scene: Scene, sparse: SparsePoints) -> list[Finding]:
-    distances = np.linalg.norm(sparse.points[on_object(scene, sparse)], axis=-1)
+def point_region_findings(scene: Scene, sparse: SparsePoints) -> list[Finding]:
+    """A region of interest that is too small or too large for the points on the object."""
+    points = sparse.points[on_object(scene, sparse)]
+    distances = np.linalg.norm(points, axis=-1)
     if len(distances) < FEWEST_POINTS:
         return []
     inside = distances[distances < 1.0]
-    how = "(dataset.center and dataset.radius, or scale_mat in the camera file)"
+    try:
+        region = region_from_points(scene, torch.from_numpy(points))
+    except RegionError:  # there is nothing to advise
+        return []
     if len(inside) < FEW_INSIDE * len(distances):
-        found = f"only {100 * len(inside) / len(distances):.0f}% of what the photographs share lies in the unit sphere"
-        return [
-            Finding("region_too_small", (), found, f"make the region of interest larger or move it to the object {how}")
-        ]
+        found = f"only {100 * len(inside) / len(distances):.0f}% of the points that images share lie in the unit sphere"
+        remedy, settings = region_remedy(scene, "make the region of interest larger or move it to the object", region)
+        return [Finding("region_too_small", (), found, remedy, settings)]
     reach = float(np.quantile(inside, 0.9))
-    if reach < SMALL_REACH:
-        found = f"nine tenths of what the photographs share in the unit sphere lie within {reach:.2f} of its radius"
-        return [Finding("region_too_large", (), found, f"make the region of interest smaller {how}")]
+    if len(scene) >= VIEWS_FOR_REGION and reach < SMALL_REACH and region.radius < WORTHWHILE:
+        found = f"nine tenths of the points that images share in the unit sphere lie within {reach:.2f} of its radius"
+        remedy, settings = region_remedy(scene, "make the region of interest smaller", region)
+        return [Finding("region_too_large", (), found, remedy, settings)]
     return []
 
 
-def _exposure_findings(photos: PhotoMeasures) -> list[Finding]:
+def exposure_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
+    """Views with another exposure than most."""
     if not photos.exposed:
         return []
     is_other = np.isin(np.arange(len(photos.brightness)), photos.exposed)
     compared = photos.brightness[is_other] / np.nanmedian(photos.brightness[~is_other])
     times = f"{compared.min():.2f}" + (f" to {compared.max():.2f}" if len(compared) > 1 else "")
-    found = f"{counted(len(compared), 'photograph')} with another exposure, {times} times as bright as the others"
-    remedy = "develop all of them with one exposure and white balance, or drop these views"
+    found = f"{counted(len(compared), 'image')} with another exposure, {times} times as bright as the others"
+    remedy = "develop all of them with one exposure and white balance" + exclusion(photos.exposed, scene.names)
     return [Finding("exposure", tuple(photos.exposed), found, remedy)]
+
+
+def photo_findings(scene: Scene, photos: PhotoMeasures, attempt: Callable[..., Any]) -> tuple[list[Finding], list[str]]:
+    """What looks wrong, and what could not be checked; `attempt` as for `measure_photographs`."""
+    unchecked = unmatched_line(scene, photos.pairs)
+    findings = attempt("order of the images", order_findings, scene, photos, otherwise=[])
+    if most_misfit(photos):
+        unchecked.append(
+            "masks and region of interest by points in space: not before images and cameras belong together"
+        )
+    elif photos.sparse is not None:
+        findings = findings + point_mask_findings(photos)
+        findings += attempt("region of interest by points", point_region_findings, scene, photos.sparse, otherwise=[])
+    if len(scene) < VIEWS_FOR_EXPOSURE:
+        unchecked.append(f"exposure: it takes {VIEWS_FOR_EXPOSURE} views to distinguish it from light and shadow")
+    elif len(photos.wrong) > len(scene) / 4:
+        # Which views stand side by side is not known then, so light that fades in cannot be told from a step.
+        unchecked.append("exposure: not before images and cameras are in the same order")
+    else:
+        findings += exposure_findings(scene, photos)
+    return findings, unchecked

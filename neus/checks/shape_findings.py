@@ -1,29 +1,31 @@
-"""What masks, cameras and sphere say about a scene, in plain words; a second for 49 views."""
+"""What masks, cameras and sphere say about a scene; about a second for 49 views."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from neus.checks.findings import Finding, counted
-from neus.checks.silhouettes import Silhouettes, compare_silhouettes
-from neus.checks.view_facts import ViewFacts, view_facts
-from neus.errors import InputError
+from neus.checks.findings import Finding, counted, exclusion
+from neus.checks.regions import region_remedy
+from neus.checks.silhouettes import Silhouettes, compare_silhouettes, complement_agrees, disagreeing
+from neus.checks.view_facts import ViewFacts
+from neus.errors import RegionError
+from neus.scenes.region import MARGIN, NEAREST_CAMERA_SHARE, Region
+from neus.scenes.region_from_masks import MasksDisagree
 from neus.scenes.scene import Scene
 
 # Fewer views leave much of an object to guesswork; cameras closer together than this see no shape.
 FEW_VIEWS, LEAST_ANGLE = 4, 10.0
+# Fewer masks than these prove nothing about each other.
+FEWEST_MASKS = 3
 # Masks smaller than this share of the image are hardly ever meant; nor is a sphere that small in the image.
 TINY_SHARE = 0.003
-# Share of a mask that may lie outside of the hull of all others: borders and thin parts on a coarse lattice.
-MISSED = 0.15
-# Share of the others' hull beyond a mask, over that of the median view: parts cut off in that mask.
-BEYOND = 0.15
-# Of fewer views each cuts much from the hull of the others by right, and only what the hull leaves uncovered counts.
-VIEWS_FOR_BEYOND = 12
 # Share of a mask that may look past the unit sphere: supports and shadows are part of some masks.
 OUTSIDE_SPHERE = 0.15
 # The hull is at least as large as the object: if 95% of it lie within this radius, resolution is wasted.
 SMALL_OBJECT = 0.55
+# Where nothing says how large the region should be: this many times as large.
+LARGER = 1.5
 
 
 @dataclass(frozen=True)
@@ -31,77 +33,77 @@ class ShapeMeasures:
     """What was measured.
 
     Attributes:
-        facts: of each view.
-        silhouettes: masks against each other; None without usable masks, or if they have no point in common.
+        silhouettes: masks against each other; None if they were not compared, or have no point in common.
         hull_reach: distance from the sphere's centre within which 95% of the hull lie, scene units; None likewise.
-        contradiction: why the masks have no point in common, or "".
+        contradiction: whether the masks have no point in common.
+        inverted: whether the complements of the masks agree, and the masks do not.
+        unchecked: why masks were not compared, or "".
     """
 
-    facts: ViewFacts
-    silhouettes: Silhouettes | None
-    hull_reach: float | None
-    contradiction: str
+    silhouettes: Silhouettes | None = None
+    hull_reach: float | None = None
+    contradiction: bool = False
+    inverted: bool = False
+    unchecked: str = ""
 
 
 def measure_shape(scene: Scene) -> ShapeMeasures:
-    """Masks, cameras and sphere measured."""
-    facts, silhouettes, reach, contradiction = view_facts(scene), None, None, ""
-    if scene.masks is not None and np.nanmin(facts.mask_share) < 1.0 and np.nanmax(facts.mask_share) > 0.0:
-        try:
-            silhouettes = compare_silhouettes(scene)
-            if len(silhouettes.hull):
-                reach = float(np.quantile(np.linalg.norm(silhouettes.hull, axis=-1), 0.95))
-        except InputError as error:
-            contradiction = str(error)
-    return ShapeMeasures(facts, silhouettes, reach, contradiction)
-
-
-def shape_findings(scene: Scene, shape: ShapeMeasures) -> tuple[list[Finding], list[str]]:
-    """What looks wrong, and what could not be checked."""
-    findings = _camera_findings(scene, shape.facts)
-    unchecked = []
+    """The masks against each other."""
     if scene.masks is None:
-        unchecked.append("masks, and by them the size of the object: there are none")
-        return findings, unchecked
-    findings += _mask_findings(shape.facts) + _silhouette_findings(shape) + _region_findings(shape)
-    return findings, unchecked
+        return ShapeMeasures(unchecked="masks, and by them the size of the object: there are none")
+    if sum(mask.any() and not mask.all() for mask in scene.masks) < FEWEST_MASKS:
+        return ShapeMeasures(unchecked=f"masks against each other: it takes at least {FEWEST_MASKS}")
+    try:
+        silhouettes = compare_silhouettes(scene)
+    except MasksDisagree:
+        return ShapeMeasures(contradiction=True, inverted=complement_agrees(scene, None))
+    except RegionError as error:
+        return ShapeMeasures(unchecked=f"masks against each other: {error}")
+    reach = np.linalg.norm(silhouettes.hull, axis=-1)
+    return ShapeMeasures(
+        silhouettes,
+        float(np.quantile(reach, 0.95)) if len(reach) else None,
+        inverted=complement_agrees(scene, silhouettes),
+    )
 
 
 def _where(is_so: np.ndarray) -> tuple[int, ...]:
     return tuple(int(view) for view in np.flatnonzero(is_so))
 
 
-def _camera_findings(scene: Scene, facts: ViewFacts) -> list[Finding]:
+def camera_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> list[Finding]:
+    """What looks wrong with number and place of the cameras."""
     findings = []
     if len(scene) < FEW_VIEWS:
-        found = f"only {len(scene)} views"
-        findings.append(Finding("few_views", (), found, "take 30 or more from all around the object"))
+        remedy = "take 30 or more from all around the object"
+        findings.append(Finding("few_views", (), f"only {counted(len(scene), 'view')}", remedy))
     if inside := _where(facts.distance < 1.0):
         found = f"{counted(len(inside), 'camera')} inside the object's unit sphere"
-        remedy = (
-            "make the region of interest smaller (dataset.radius, or scale_mat in the camera file), or set "
-            "dataset.camera_outside_sphere = false if the cameras are meant to be within"
-        )
-        findings.append(Finding("camera_inside", inside, found, remedy))
+        region = Region(torch.zeros(3, dtype=torch.float64), NEAREST_CAMERA_SHARE * float(facts.distance.min()))
+        if shape.silhouettes is not None:
+            region = _around_hull(shape.silhouettes)
+        remedy, settings = region_remedy(scene, "make the region of interest smaller", region)
+        remedy += "; or, if the cameras are meant to be within, --set dataset.camera_outside_sphere=false"
+        findings.append(Finding("camera_inside", inside, found, remedy, settings))
     if blind := _where((facts.sphere_share < TINY_SHARE) & (facts.distance >= 1.0)):
         found = f"{counted(len(blind), 'camera')} out of sight of the object's unit sphere"
-        remedy = (
-            "check that poses look along +z and that the region of interest is where the object is, or drop the views"
-        )
+        remedy = "check that poses look along +z and that the region of interest is where the object is"
+        remedy += exclusion(blind, scene.names)
         findings.append(Finding("camera_away", blind, found, remedy))
     if len(scene) > 1 and facts.largest_angle < LEAST_ANGLE:
         found = f"all cameras look from one side, {facts.largest_angle:.1f} degrees between the outermost"
-        findings.append(Finding("no_spread", (), found, "add views from other sides; depth cannot be told from these"))
+        remedy = "add views from other sides; these do not determine depth"
+        findings.append(Finding("no_spread", (), found, remedy))
     return findings
 
 
-def _mask_findings(facts: ViewFacts) -> list[Finding]:
+def mask_findings(scene: Scene, facts: ViewFacts) -> list[Finding]:
+    """Masks that are empty, or white all over."""
     findings = []
     if empty := _where(facts.mask_share < TINY_SHARE):
         found = f"{counted(len(empty), 'mask')} empty or nearly so"
-        findings.append(
-            Finding("masks_empty", empty, found, "redo them, or drop the views if the object is out of sight")
-        )
+        remedy = "redo them; if the object is out of sight there, that is right" + exclusion(empty, scene.names)
+        findings.append(Finding("masks_empty", empty, found, remedy))
     if full := _where(facts.mask_share == 1.0):
         found = f"{counted(len(full), 'mask')} all white"
         remedy = "redo them; without any masks train with confs/womask.conf"
@@ -109,7 +111,11 @@ def _mask_findings(facts: ViewFacts) -> list[Finding]:
     return findings
 
 
-def _silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
+def silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
+    """Masks that contradict each other, or are inverted."""
+    if shape.inverted:
+        found = "the masks are inverted: their complements agree with each other on an object, they do not"
+        return [Finding("masks_inverted", (), found, "invert the mask files: the object in white, all else in black")]
     remedy = (
         "check that images, masks and cameras are of the same scan and in the same order (no file missing or renamed), "
         "and redo single bad masks"
@@ -118,34 +124,30 @@ def _silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
         return [Finding("masks_disagree", (), "no point in space lies in all masks", remedy)]
     if shape.silhouettes is None:
         return []
-    missed, beyond = shape.silhouettes.missed, shape.silhouettes.beyond
-    is_bad = np.nan_to_num(missed) > MISSED
-    if np.isfinite(beyond).sum() >= VIEWS_FOR_BEYOND:
-        is_bad |= np.nan_to_num(beyond) > np.nanmedian(beyond) + BEYOND
+    missed, beyond, is_bad = shape.silhouettes.missed, shape.silhouettes.beyond, disagreeing(shape.silhouettes)
     if not is_bad.any():
         return []
     most = 100 * max(np.nanmax(missed[is_bad]), np.nanmax(beyond[is_bad]))
-    found = (
-        f"{counted(is_bad.sum(), 'mask')} in contradiction to the hull of the others, by up to {most:.0f}% of the area"
-    )
+    found = f"{counted(is_bad.sum(), 'mask')} inconsistent with the visual hull of the others, by up to {most:.0f}% of the area"
     return [Finding("masks_disagree", _where(is_bad), found, remedy)]
 
 
-def _region_findings(shape: ShapeMeasures) -> list[Finding]:
-    facts = shape.facts
+def region_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> list[Finding]:
+    """A region of interest that is too small or too large for the masks."""
     outside = np.nan_to_num(facts.mask_outside)
     if np.median(outside) > OUTSIDE_SPHERE:
-        found = f"the object is larger than its unit sphere: {100 * np.median(outside):.0f}% of a mask look past it"
-        remedy = (
-            "make the region of interest larger (dataset.center and dataset.radius, or scale_mat in the camera file)"
-        )
-        return [Finding("region_too_small", _where(outside > OUTSIDE_SPHERE), found, remedy)]
+        found = f"the object is larger than its unit sphere: {100 * np.median(outside):.0f}% of a mask lies outside of its image"
+        region = Region(torch.zeros(3, dtype=torch.float64), LARGER)
+        if shape.silhouettes is not None:
+            region = _around_hull(shape.silhouettes)
+        remedy, settings = region_remedy(scene, "make the region of interest larger", region)
+        return [Finding("region_too_small", _where(outside > OUTSIDE_SPHERE), found, remedy, settings)]
     if shape.hull_reach is not None and shape.hull_reach < SMALL_OBJECT:
-        found = f"the object fills only {shape.hull_reach:.2f} of its unit sphere's radius"
-        factor = shape.hull_reach * 1.1
-        remedy = (
-            f"make the region of interest smaller, about {factor:.2f} of its radius (dataset.center and dataset.radius, "
-            "or scale_mat in the camera file): detail and time are lost on empty space"
-        )
-        return [Finding("region_too_large", (), found, remedy)]
+        found = f"the object fills only {shape.hull_reach:.2f} of its unit sphere's radius; detail and time are lost on empty space"
+        remedy, settings = region_remedy(scene, "make the region of interest smaller", _around_hull(shape.silhouettes))
+        return [Finding("region_too_large", (), found, remedy, settings)]
     return []
+
+
+def _around_hull(silhouettes: Silhouettes) -> Region:
+    return Region(silhouettes.region.center, MARGIN * silhouettes.region.radius)

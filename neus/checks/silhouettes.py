@@ -1,14 +1,15 @@
 """Do the masks agree? Each is held against the visual hull of all others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from neus.errors import RegionError
 from neus.geometry.cameras import projection
 from neus.scenes.region import MARGIN, Region
-from neus.scenes.region_from_masks import SEEN_SHARE, WRONG_SHARE, region_from_masks
+from neus.scenes.region_from_masks import WRONG_SHARE, fewest_views, reduced, region_from_masks
 from neus.scenes.scene import Scene
 
 # Steps of the lattice along each side of the hull's cube, and pixels along the longer side of the reduced masks: a step
@@ -16,6 +17,15 @@ from neus.scenes.scene import Scene
 STEPS, SIDE = 64, 192
 # Of more views than this the lattice is coarser: memory and time stay bounded.
 MANY_VIEWS, STEPS_OF_MANY = 120, 40
+# Share of a mask that may lie outside of the hull of all others: borders and thin parts on a coarse lattice.
+MISSED = 0.15
+# Share of the others' hull beyond a mask, over that of the median view: parts cut off in that mask.
+BEYOND = 0.15
+# Of fewer views each cuts much from the hull of the others by right, and only what the hull leaves uncovered counts.
+VIEWS_FOR_BEYOND = 12
+# Masks are taken for inverted if this share of the image's border is white in the median view, and black in the complements
+# that agree with each other but for a share of the views.
+WHITE_BORDER, FEW = 0.5, 0.125
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,8 @@ def compare_silhouettes(scene: Scene, steps: int | None = None) -> Silhouettes:
     The hull may miss a share of the masks (`WRONG_SHARE`), so that a few wrong ones do not spoil it for the others.
 
     Raises:
-        InputError: the masks have no point in common.
+        MasksDisagree: the masks have no point in common.
+        RegionError: there is no point that the cameras look at.
     """
     steps = steps or (STEPS if len(scene) <= MANY_VIEWS else STEPS_OF_MANY)
     found = region_from_masks(scene)
@@ -53,7 +64,7 @@ def compare_silhouettes(scene: Scene, steps: int | None = None) -> Silhouettes:
     views = [view for view in range(len(scene)) if scene.masks[view].any()]
     outside, seen, columns, rows, masks, cells = _project_all(scene, views, points, step)
     n_wrong, n_seen = outside.sum(axis=0, dtype=np.int32), seen.sum(axis=0, dtype=np.int32)
-    is_seen = n_seen >= SEEN_SHARE * len(views)
+    is_seen = n_seen >= fewest_views(n_seen, len(views))
     allowed = int(WRONG_SHARE * len(views))
     missed, beyond = np.full(len(scene), np.nan), np.full(len(scene), np.nan)
     for i, view in enumerate(views):
@@ -65,6 +76,38 @@ def compare_silhouettes(scene: Scene, steps: int | None = None) -> Silhouettes:
         missed[view] = (masks[i] & ~drawn).sum() / max(masks[i].sum(), 1)
         beyond[view] = outside[i, shown].sum() / max(shown.sum(), 1)
     return Silhouettes(region, points[is_seen & (n_wrong <= allowed)], step, missed, beyond)
+
+
+def disagreeing(silhouettes: Silhouettes) -> NDArray:
+    """(V,) bool: the masks that contradict the hull of the others."""
+    missed, beyond = silhouettes.missed, silhouettes.beyond
+    is_bad = np.nan_to_num(missed) > MISSED
+    if np.isfinite(beyond).sum() >= VIEWS_FOR_BEYOND:
+        is_bad |= np.nan_to_num(beyond) > np.nanmedian(beyond) + BEYOND
+    return is_bad
+
+
+def complement(scene: Scene) -> Scene:
+    """The scene with all masks inverted."""
+    return replace(scene, masks=[~mask for mask in scene.masks])
+
+
+def complement_agrees(scene: Scene, found: Silhouettes | None) -> bool:
+    """Whether the masks are inverted: white all around the image, and their complements agree on a smaller object.
+
+    Args:
+        scene: with masks.
+        found: of the masks as they are, None if they have no point in common.
+    """
+    borders = [np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean() for mask in scene.masks]
+    if np.median(borders) < WHITE_BORDER:
+        return False
+    try:
+        other = compare_silhouettes(complement(scene))
+    except RegionError:
+        return False
+    is_smaller = found is None or disagreeing(found).any() or other.region.radius < 0.75 * found.region.radius
+    return bool(is_smaller and disagreeing(other).mean() <= FEW)
 
 
 def _ball_lattice(region: Region, steps: int) -> tuple[NDArray, float]:
@@ -82,11 +125,7 @@ def _project_all(scene: Scene, views: list[int], points: NDArray, step: float) -
     columns, rows = np.zeros(shape, np.int16), np.zeros(shape, np.int16)
     masks, cells = [], []
     for i, view in enumerate(views):
-        camera = scene.camera(view)
-        small = camera.scaled(min(1.0, SIDE / max(camera.width, camera.height)))
-        mask = cv2.resize(
-            scene.masks[view].view(np.uint8) * 255, (small.width, small.height), interpolation=cv2.INTER_AREA
-        )
+        small, mask = reduced(scene.camera(view), scene.masks[view], SIDE)
         matrix = projection(small)
         across, down, depth = matrix[:, :3] @ points.T + matrix[:, 3:]
         safe = np.maximum(depth, np.float32(1e-6))

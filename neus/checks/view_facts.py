@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neus.geometry.cameras import Camera
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
+from neus.scenes.region_from_masks import reduced
 from neus.scenes.scene import Scene
 
 # Rays along the longer side of each view: shares of pixels to about a hundredth.
@@ -41,14 +40,15 @@ def view_facts(scene: Scene) -> ViewFacts:
     n = len(scene)
     mask_share, sphere_share, mask_outside = (np.full(n, np.nan) for _ in range(3))
     for view in range(n):
-        camera = scene.camera(view)
-        small = camera.scaled(min(1.0, SIDE / max(camera.width, camera.height)))
-        meets = _meets_sphere(small)
+        has_mask = scene.masks is not None
+        mask = scene.masks[view] if has_mask else np.zeros(scene.images[view].shape[:2], bool)
+        small, shrunk = reduced(scene.camera(view), mask, SIDE)
+        pixels = pixel_centers(small.width, small.height).reshape(-1, 2).to(small.intrinsics)
+        rays = rays_from_pixels(pixels, small.intrinsics, small.camera_to_scene)
+        meets = intersect_sphere(*rays)[2].reshape(small.height, small.width).numpy()
         sphere_share[view] = meets.mean()
-        if scene.masks is not None:
-            mask = scene.masks[view]
+        if has_mask:
             mask_share[view] = mask.mean()
-            shrunk = cv2.resize(mask.astype(np.uint8) * 255, (small.width, small.height), interpolation=cv2.INTER_AREA)
             if mask.any():
                 mask_outside[view] = shrunk[~meets].sum(dtype=np.float64) / max(shrunk.sum(dtype=np.float64), 1.0)
     centers = scene.camera_to_scene[:, :3, 3].numpy()
@@ -58,11 +58,3 @@ def view_facts(scene: Scene) -> ViewFacts:
     off_center = np.degrees(np.arccos(np.clip(-(toward * axes).sum(-1), -1.0, 1.0)))
     largest = float(np.degrees(np.arccos(np.clip((toward @ toward.T).min(), -1.0, 1.0))))
     return ViewFacts(mask_share, sphere_share, mask_outside, distance, off_center, largest)
-
-
-def _meets_sphere(camera: Camera) -> NDArray:
-    """(H, W) bool: whether the rays through the pixels' centres meet the unit sphere ahead of the camera."""
-    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2).to(camera.intrinsics)
-    origins, directions = rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene)
-    _, leaves, meets = intersect_sphere(origins, directions, 1.0)
-    return (meets & (leaves > 0)).reshape(camera.height, camera.width).numpy()

@@ -1,43 +1,88 @@
-"""look for what is wrong with a scene before hours are spent on it: masks, cameras, region of interest, exposure
+"""Validate a scene before training: images, intrinsics, masks, poses, region of interest, exposure
 
 example: neus check data/dtu_scan65 --out check_scan65
+         neus check data/my_object --write-conf my_object.conf    (the region of interest found, for train --conf)
 """
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neus.cli.options import add_set_argument
+from neus.errors import InputError
+
+if TYPE_CHECKING:
+    from neus.checks.check import SceneCheck
+    from neus.scenes.readers import DatasetConfig
+    from neus.scenes.scene import Scene
 
 EXIT_FINDINGS = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `check`."""
-    parser.add_argument("scene", type=Path, metavar="SCENE", help="folder of the scene, as for train --data")
-    parser.add_argument("--conf", type=Path, help="conf whose section `dataset` says how the folder is read")
+    parser.add_argument("scene", type=Path, metavar="SCENE", help="Folder of the scene, as for train --data")
+    parser.add_argument("--conf", type=Path, help="Config whose section `dataset` determines how the folder is read")
+    add_set_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="where check.json and check.png are written (default: check_SCENE in this folder)",
+        help="Folder for check.json and check.png (default: check_SCENE in the current folder)",
     )
     parser.add_argument(
-        "--fast", action="store_true", help="only the part that train does: photographs are not matched"
+        "--write-conf",
+        type=Path,
+        metavar="FILE.conf",
+        help="Write a config with the section `dataset`: how the scene was read, and its region of interest (the "
+        "suggested one, if another is suggested)",
     )
-    parser.add_argument("--strict", action="store_true", help="exit with status 1 if anything is found")
+    parser.add_argument(
+        "--fast", action="store_true", help="Only the part that train runs as well: images are not matched"
+    )
+    parser.add_argument("--strict", action="store_true", help="Exit with status 1 if anything is found")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints what was measured and found, writes picture and numbers; prints their folder last."""
+    """Prints measures and findings, writes picture and numbers; prints their folder last."""
     from neus.checks.check import check_scene, read_for_check, summary_lines
     from neus.files import check_can_write
     from neus.reports.check_picture import write_check
     from neus.runs.config import read_config
-    from neus.scenes.readers import DatasetConfig
 
+    for override in options.overrides:
+        if not override.strip().startswith("dataset"):
+            raise InputError(f"--set {override}: `check` reads the section dataset alone, such as dataset.radius=2.")
     out = options.out or Path(f"check_{options.scene.resolve().name}")
     check_can_write(out / "check.json")
-    dataset = read_config(options.conf).dataset if options.conf else DatasetConfig()
-    scene = read_for_check(options.scene, dataset)
-    result = check_scene(scene, fast=options.fast)
+    if options.write_conf:
+        check_can_write(options.write_conf)
+    dataset = read_config(options.conf, options.overrides).dataset
+    scene, notes = read_for_check(options.scene, dataset)
+    result = check_scene(scene, options.fast, notes)
     print("\n".join(summary_lines(scene, result)))
+    if options.write_conf:
+        _write_conf(options.write_conf, options.scene, dataset, scene, result)
+        print(f"conf: {options.write_conf}")
     print(write_check(scene, result, out))
     return EXIT_FINDINGS if options.strict and result.findings else 0
+
+
+def _write_conf(path: Path, folder: Path, dataset: "DatasetConfig", scene: "Scene", result: "SceneCheck") -> None:
+    """Writes the section `dataset` with all that differs from its defaults, the folder, and the region of interest."""
+    from pyhocon import ConfigFactory, HOCONConverter
+
+    from neus.checks.regions import region_settings
+    from neus.files import written_whole
+
+    section = {f.name: getattr(dataset, f.name) for f in fields(dataset) if getattr(dataset, f.name) != f.default}
+    section["data_dir"] = str(folder.resolve())
+    if scene.format != "idr":  # its region stands in the camera file
+        suggested = (finding.settings for finding in result.findings if finding.settings)
+        settings = next(suggested, region_settings(scene))
+        section |= {key.removeprefix("dataset."): value for key, value in settings.items()}
+    content = {key: list(value) if isinstance(value, tuple) else value for key, value in section.items()}
+    with written_whole(path) as beside:
+        text = HOCONConverter.to_hocon(ConfigFactory.from_dict({"dataset": content}))
+        beside.write_text(text + "\n", encoding="utf-8")

@@ -79,6 +79,12 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingDiverged as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_DIVERGED
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "cv2":
+            raise
+        reason = " ".join(str(error).split())
+        print(f"error: OpenCV failed on the images: {reason}; check them with `neus check`.", file=sys.stderr)
+        return EXIT_USER_ERROR
 
 
 def _is_classic(arguments: list[str]) -> bool:

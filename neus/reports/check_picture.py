@@ -1,6 +1,7 @@
 """Cameras, sphere and visual hull of a scene in one picture, from the front, from the right and from above."""
 
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from neus.checks.check import SceneCheck, check_record
 from neus.checks.findings import Finding
 from neus.checks.silhouettes import Silhouettes
+from neus.errors import InputWarning
 from neus.files import written_whole
 from neus.reports.six_sides import side_axes
 from neus.scenes.images import write_picture
@@ -75,11 +77,16 @@ def _panel(
 
 
 def _draw_hull(panel: NDArray, places: NDArray, nearness: NDArray, step: float) -> None:
+    """A disc for each point, nearer ones over farther ones: the nearest are the brightest, so the maximum is drawn."""
     radius = max(1, round(0.55 * step))
-    order = np.argsort(nearness)
     shades = np.interp(nearness, (nearness.min(), max(nearness.max(), nearness.min() + 1e-9)), (FAR_SHADE, 1.0))
-    for index in order:
-        cv2.circle(panel, _pixel(places[index]), radius, [shades[index] * part for part in HULL], -1)
+    columns, rows = np.rint(places).astype(int).T
+    inside = (columns >= 0) & (rows >= 0) & (columns < panel.shape[1]) & (rows < panel.shape[0])
+    drawn = np.zeros(panel.shape[:2], np.float32)
+    np.maximum.at(drawn, (rows[inside], columns[inside]), shades[inside])
+    disc = cv2.circle(np.zeros((2 * radius + 1,) * 2, np.uint8), (radius, radius), radius, 1, -1)
+    drawn = cv2.dilate(drawn, disc)[..., None]
+    panel[:] = np.where(drawn > 0, np.round(drawn * np.array(HULL, np.float32)), panel).astype(np.uint8)
 
 
 def _draw_camera(panel: NDArray, scene: Scene, view: int, placed: object, size: float, is_named: bool) -> None:
@@ -131,5 +138,10 @@ def write_check(scene: Scene, result: SceneCheck, folder: Path) -> Path:
     folder = Path(folder)
     with written_whole(folder / FILE) as beside:
         beside.write_text(json.dumps(check_record(scene, result), indent=1, allow_nan=False), encoding="utf-8")
-    write_picture(folder / PICTURE, check_picture(scene, result.findings, result.shape.silhouettes))
+    try:
+        picture = check_picture(scene, result.findings, result.shape.silhouettes)
+    except Exception as error:  # the findings and numbers are worth having without it
+        warnings.warn(f"{folder / PICTURE}: not drawn ({type(error).__name__}: {error})", InputWarning, stacklevel=2)
+    else:
+        write_picture(folder / PICTURE, picture)
     return folder

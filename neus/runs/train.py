@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neus.checks.check import warn_of_findings
+from neus.checks.regions import region_line
 from neus.errors import InputError
 from neus.runs.build import scene_facts, suited_to_scene
 from neus.runs.config import ExperimentConfig, config_as_dict
@@ -81,6 +82,7 @@ def train(
         check_same_scene(content, facts, model.scene_to_world, path)
         trainer.load(content, path)
     run.prepare(config, facts, resume, overwrite)
+    print(region_line(scene))
     session.record |= {"device": device_name(model.device), "from_iteration": trainer.iteration}
     session.save(run.path)
     extra = {"config": config_as_dict(config), "scene": scene_facts(model), "run": facts}

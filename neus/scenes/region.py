@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neus.errors import InputError
+from neus.errors import InputError, RegionError
 from neus.geometry.cameras import Camera, project
 from neus.geometry.similarity import similarity
+from neus.scenes.intrinsics import fields_of_view, intrinsics_fault
 from neus.scenes.scene import Scene, check_cameras
 
 # The object should not touch the sphere: a tenth more than what was measured.
@@ -77,6 +78,12 @@ def given_region(scene: Scene, center: Sequence[float] | None, radius: float | N
     return Region(center, float(radius))
 
 
+def no_region(scene: Scene, reason: str, kind: type[RegionError] = RegionError) -> RegionError:
+    """The error of a scene in which no region can be found; intrinsics of another size are named as the cause."""
+    fault = intrinsics_fault(scene)
+    return RegionError(f"{scene.source}: {fault.text}.") if fault else kind(f"{scene.source}: {reason}")
+
+
 def point_nearest_to_axes(scene: Scene, n_rounds: int = 20) -> Tensor:
     """(3,) the point at the least sum of distances to the optical axes: where the cameras look.
 
@@ -84,15 +91,16 @@ def point_nearest_to_axes(scene: Scene, n_rounds: int = 20) -> Tensor:
     elsewhere do not matter.
 
     Raises:
-        InputError: the axes are parallel (or there is only one), or they meet behind the cameras.
+        RegionError: the axes are parallel (or there is only one), or they meet behind the cameras.
     """
     origins = scene.camera_to_scene[:, :3, 3]
     axes = torch.nn.functional.normalize(scene.camera_to_scene[:, :3, 2], dim=-1)
     across = torch.eye(3, dtype=axes.dtype) - axes.unsqueeze(-1) * axes.unsqueeze(-2)
     # Its smallest eigenvalue is the squared sine of the spread of the axes: 1e-4 is about half a degree.
     if float(torch.linalg.eigvalsh(across.mean(0))[0]) < 1e-4:
-        raise InputError(
-            f"{scene.source}: the optical axes of the {len(scene)} views are parallel, so they do not say where the "
+        raise no_region(
+            scene,
+            f"the optical axes of the {len(scene)} views are parallel, so they do not say where the "
             "object is; give the centre and the radius of the region of interest."
         )
     weights = torch.ones(len(scene), dtype=axes.dtype)
@@ -103,8 +111,9 @@ def point_nearest_to_axes(scene: Scene, n_rounds: int = 20) -> Tensor:
         distances = (across @ offsets.unsqueeze(-1)).squeeze(-1).norm(dim=-1)
         weights = 1.0 / distances.clamp_min(1e-3 * float(offsets.norm(dim=-1).median()))
     if float((offsets * axes).sum(-1).median()) <= 0.0:
-        raise InputError(
-            f"{scene.source}: the cameras look away from the point where their axes meet; expected views around one "
+        raise no_region(
+            scene,
+            "the cameras look away from the point where their axes meet; expected views around one "
             "object, looking along +z. Check the poses, or give the centre and the radius of the region of interest."
         )
     return point
@@ -131,7 +140,7 @@ def region_from_depths(scene: Scene, nearest_depths: Tensor) -> Region:
         nearest_depths: (V,) of any surface, along each camera's z, world units.
 
     Raises:
-        InputError: as `point_nearest_to_axes`, or the axes meet before all surfaces.
+        RegionError: as `point_nearest_to_axes`, or the axes meet before all surfaces.
     """
     center = point_nearest_to_axes(scene)
     offsets = center - scene.camera_to_scene[:, :3, 3]
@@ -139,9 +148,10 @@ def region_from_depths(scene: Scene, nearest_depths: Tensor) -> Region:
     reaches = depths - nearest_depths
     radius = MARGIN * float(reaches.median())
     if radius <= 0.0:
-        raise InputError(
-            f"{scene.source}: the optical axes meet at depth {float(depths.median()):.4g}, in front of the nearest "
-            f"surface at {float(nearest_depths.median()):.4g}; give centre and radius of the region of interest."
+        raise no_region(
+            scene,
+            f"the optical axes meet at depth {float(depths.median()):.4g}, in front of the nearest "
+            f"surface at {float(nearest_depths.median()):.4g}; give centre and radius of the region of interest.",
         )
     return Region(center, min(radius, NEAREST_CAMERA_SHARE * float(offsets.norm(dim=-1).min())))
 
@@ -157,7 +167,7 @@ def region_from_points(scene: Scene, points: Tensor, min_share: float = 0.33, tr
         points: (P, 3), world units.
 
     Raises:
-        InputError: as `point_nearest_to_axes`, or fewer than ten points are there.
+        RegionError: as `point_nearest_to_axes`, or fewer than ten points are there.
     """
     if len(points) > MAX_POINTS:
         chosen = torch.randint(len(points), (MAX_POINTS,), generator=torch.Generator().manual_seed(0))
@@ -167,8 +177,9 @@ def region_from_points(scene: Scene, points: Tensor, min_share: float = 0.33, tr
     near = points[(points - looked_at.center).norm(dim=-1) < 2.0 * looked_at.radius]
     kept = near[_share_in_frame(scene, near) >= min_share]
     if len(kept) < 10:
-        raise InputError(
-            f"{scene.source}: {len(kept)} of {len(points)} sparse points lie where the cameras look, expected at least "
+        raise no_region(
+            scene,
+            f"{len(kept)} of {len(points)} sparse points lie where the cameras look, expected at least "
             "10; give the centre and the radius of the region of interest."
         )
     from_middle = (kept - kept.median(dim=0).values).norm(dim=-1)
@@ -197,11 +208,8 @@ def in_frame(pixels: Tensor, depth: Tensor, camera: Camera) -> Tensor:
 
 
 def _narrow_half_angle(camera: Camera) -> Tensor:
-    """() radians, half of the whole angle of the narrower side, wherever the principal point is: images may be cropped."""
-    (fx, _, cx), (_, fy, cy), _ = camera.intrinsics
-    horizontal = torch.atan(cx / fx) + torch.atan((camera.width - cx) / fx)
-    vertical = torch.atan(cy / fy) + torch.atan((camera.height - cy) / fy)
-    return torch.minimum(horizontal, vertical) / 2
+    """() radians: half of the field of view along the side where it is smaller, wherever the principal point lies."""
+    return fields_of_view(camera.intrinsics, camera.width, camera.height).min() / 2
 
 
 def _share_in_frame(scene: Scene, points: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neus.errors import InputError, InputWarning
+from neus.errors import InputError, MaskWarning
 from neus.geometry.cameras import Camera
 from neus.geometry.similarity import is_similarity, scale_of
 
@@ -100,7 +100,8 @@ def checked(scene: Scene, allow_inside: bool = False) -> Scene:
 
     Args:
         scene: as a reader made it.
-        allow_inside: accept cameras inside the unit sphere (`dataset.camera_outside_sphere = false`).
+        allow_inside: accept cameras wherever they are (`dataset.camera_outside_sphere = false`); those inside the unit
+            sphere and those that cannot see it are then left to the checks.
 
     Raises:
         InputError: counts or sizes that differ, numbers that are not finite, a scene_to_world that is no similarity,
@@ -111,8 +112,8 @@ def checked(scene: Scene, allow_inside: bool = False) -> Scene:
     check_cameras(scene)
     if scene.masks is not None:
         _check_masks(scene)
-    for view in range(len(scene)):
-        _check_camera(scene, view, allow_inside)
+    for view in range(0 if allow_inside else len(scene)):
+        _check_camera(scene, view)
     return scene
 
 
@@ -189,24 +190,22 @@ def _check_masks(scene: Scene) -> None:
         )
     if min(shares) == 1.0:
         warnings.warn(
-            f"{scene.source}: all masks are white, so they tell nothing; train without masks (confs/womask.conf).",
-            InputWarning,
+            f"{scene.source}: all masks are white, so they carry no information; train without masks (confs/womask.conf).",
+            MaskWarning,
             stacklevel=3,
         )
     elif black := [scene.names[v] for v, share in enumerate(shares) if share == 0.0]:
         warnings.warn(
             f"{scene.source}: {len(black)} masks are black ({', '.join(black[:4])}); is the object out of sight there?",
-            InputWarning,
+            MaskWarning,
             stacklevel=3,
         )
 
 
-def _check_camera(scene: Scene, view: int, allow_inside: bool) -> None:
+def _check_camera(scene: Scene, view: int) -> None:
     camera, name = scene.camera(view), scene.names[view]
     distance = float(camera.center.norm())
     if distance < 1.0:
-        if allow_inside:
-            return
         raise InputError(
             f"{scene.source}: the camera of view {view} ({name}) is {distance:.3f} from the centre, inside the unit "
             "sphere of the object; make the region of interest smaller, or set dataset.camera_outside_sphere = false."
@@ -220,5 +219,5 @@ def _check_camera(scene: Scene, view: int, allow_inside: bool) -> None:
         raise InputError(
             f"{scene.source}: the camera of view {view} ({name}) looks {math.degrees(angle_to_center):.0f} degrees "
             "away from the object's unit sphere and cannot see it; check that poses look along +z and belong to these "
-            "images, or drop the view."
+            f"images, or leave the view out: --set 'dataset.exclude=[\"{name}\"]'."
         )

@@ -7,11 +7,13 @@ from neus.scenes.scene import Scene
 from neus.stereo.matches import PairMatches
 
 # A match agrees with the cameras within this share of the image's longer side: 1.6 pixels of 800, several times the
-# error of a careful calibration.
-TOLERANCE = 0.002
+# error of a careful calibration; and never within less than so many pixels, which is as well as features are located.
+TOLERANCE, LEAST_TOLERANCE = 0.002, 1.0
 # A pair fits if this share of what agrees with some motion agrees with the given one; right cameras reach 0.9, and
 # chance alone about a tenth.
 FITTING = 0.5
+# A view with fewer pairs, or only one bad one, is never blamed: that may be the other view's fault.
+FEWEST_PAIRS, FEWEST_BAD = 3, 2
 
 
 def fundamental(scene: Scene, first: int, second: int) -> NDArray:
@@ -39,31 +41,40 @@ def sampson_distances(matrix: NDArray, pixels: NDArray) -> NDArray:
     return error / np.maximum(np.sqrt((lines[:, :2] ** 2).sum(-1) + (back[:, :2] ** 2).sum(-1)), 1e-12)
 
 
+def tolerance(scene: Scene, first: int, second: int) -> float:
+    """Distance from its epipolar line, in pixels, within which a match of two views agrees with their cameras."""
+    longest = max(max(scene.images[view].shape[:2]) for view in (first, second))
+    return max(TOLERANCE * longest, LEAST_TOLERANCE)
+
+
 def pair_fit(scene: Scene, match: PairMatches, cameras: tuple[int, int] | None = None) -> float:
     """The share of a pair's agreeing matches that agree with the cameras of two views; those of the pair if None."""
     first, second = cameras or (match.first, match.second)
     distances = sampson_distances(fundamental(scene, first, second), match.pixels[:, : match.agreed])
-    longest = max(max(scene.images[view].shape[:2]) for view in (match.first, match.second))
-    return float((distances <= TOLERANCE * longest).mean())
+    return float((distances <= tolerance(scene, match.first, match.second)).mean())
 
 
 def misfits(n_views: int, pairs: list[tuple[int, int]], fits: list[float]) -> tuple[list[int], NDArray]:
     """Views whose photograph does not belong to its camera, worst first, and each view's share of pairs that do not fit.
 
     A wrong view spoils the pairs of its right neighbours as well. So the view with the largest share of bad pairs is
-    taken away with its pairs, then the next, until no view has half of its pairs bad.
+    taken away with its pairs, then the next, until no view has half of its pairs bad. Views with fewer than three pairs,
+    or with one bad one, are not judged.
     """
     is_bad = np.array([fit < FITTING for fit in fits], bool)
     ends = np.array(pairs, np.int64).reshape(-1, 2)
+    n_pairs, n_misfits = (np.bincount(some.ravel(), minlength=n_views) for some in (ends, ends[is_bad]))
+    is_judged = (n_pairs >= FEWEST_PAIRS) & (n_misfits >= FEWEST_BAD)
     alive, wrong, first_shares = np.ones(len(ends), bool), [], None
     while True:
         n_all = np.bincount(ends[alive].ravel(), minlength=n_views)
         n_bad = np.bincount(ends[alive & is_bad].ravel(), minlength=n_views)
         shares = np.where(n_all > 0, n_bad / np.maximum(n_all, 1), np.nan)
         first_shares = shares if first_shares is None else first_shares
-        if not len(ends) or not n_bad.any() or np.nanmax(shares) < 0.5:
+        judged = np.where(is_judged & (n_all > 0), shares, -1.0)
+        if not n_views or judged.max() < 0.5:
             return wrong, first_shares
-        worst = max(range(n_views), key=lambda v: (np.nan_to_num(shares[v], nan=-1.0), n_bad[v]))
+        worst = max(range(n_views), key=lambda v: (judged[v], n_bad[v]))
         wrong.append(worst)
         alive &= (ends != worst).all(axis=1)
 

@@ -99,7 +99,10 @@ def _features(image: NDArray, count: int) -> tuple[NDArray, NDArray, NDArray]:
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     # Dark photographs have features too.
     sift = cv2.SIFT_create(nfeatures=count, contrastThreshold=0.02)
-    keypoints, descriptors = sift.detectAndCompute(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), None)
+    try:
+        keypoints, descriptors = sift.detectAndCompute(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), None)
+    except cv2.error:  # images of a few pixels
+        keypoints = ()
     if not keypoints:
         return np.zeros((0, 2)), np.zeros((0, 128), np.float32), np.zeros((0, 3), np.float32)
     places = np.array([point.pt for point in keypoints], np.float64)
@@ -128,9 +131,27 @@ def _matches(first: int, second: int, one: tuple, other: tuple) -> PairMatches |
     pixels = np.stack([one[0][chosen], other[0][forth[chosen]]])
     colors = np.stack([one[2][chosen], other[2][forth[chosen]]])
     reach = max(RANSAC_TOLERANCE * float(np.ptp(pixels.reshape(-1, 2), axis=0).max()), 0.5)
-    # The seed is fixed within OpenCV: the same photographs give the same matches.
-    _, agree = cv2.findFundamentalMat(pixels[0], pixels[1], cv2.USAC_MAGSAC, reach, 0.999, MOST_TRIALS)
-    if agree is None or agree.sum() < FEWEST:
+    agree = agreeing(pixels, reach)
+    if agree.sum() < FEWEST:
         return None
-    order = np.argsort(agree.ravel() == 0, kind="stable")
+    order = np.argsort(~agree, kind="stable")
     return PairMatches(first, second, pixels[:, order], colors[:, order], int(agree.sum()))
+
+
+def agreeing(pixels: NDArray, reach: float) -> NDArray:
+    """(M,) bool: which of the matches (2, M, 2) agree with one fundamental matrix; none where none can be estimated.
+
+    MAGSAC, and where OpenCV raises on degenerate samples (few matches, in a line or in one place) plain RANSAC. Seeds are
+    fixed within OpenCV: the same images give the same matches.
+
+    Args:
+        pixels: (2, M, 2) float64.
+        reach: distance from an epipolar line, pixels.
+    """
+    for method in (cv2.USAC_MAGSAC, cv2.FM_RANSAC):
+        try:
+            _, agree = cv2.findFundamentalMat(pixels[0], pixels[1], method, reach, 0.999, MOST_TRIALS)
+        except cv2.error:
+            continue
+        return np.zeros(pixels.shape[1], bool) if agree is None else agree.ravel() > 0
+    return np.zeros(pixels.shape[1], bool)

@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 
 from neus.geometry.cameras import projection
 from neus.scenes.scene import Scene
-from neus.stereo.epipolar import TOLERANCE, fundamental, sampson_distances
+from neus.stereo.epipolar import fundamental, sampson_distances, tolerance
 from neus.stereo.matches import PairMatches
 
-# Rays that meet at a smaller angle than this say little about how far away their point is, degrees.
-LEAST_ANGLE = 2.0
-# Masks may be off by this share of the image's longer side before a point counts as outside of one.
-SLACK = 0.012
+# Rays that meet at a smaller angle than this say little about how far away their point is, degrees; nor at less than so
+# many times the angle that the tolerance of a match spans in small images.
+LEAST_ANGLE, TOLERANCES = 2.0, 10.0
+# Masks may be off by this share of the image's longer side before a point counts as outside of one, and by so many pixels.
+SLACK, LEAST_SLACK = 0.012, 3
+# So few points outside of a mask may be matched wrongly.
+STRAYS = 5
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,12 @@ def triangulated(scene: Scene, pairs: list[PairMatches], without: set[int]) -> S
             continue
         agreed = pair.pixels[:, : pair.agreed]
         distances = sampson_distances(fundamental(scene, pair.first, pair.second), agreed)
-        agreed = agreed[:, distances <= TOLERANCE * max(scene.images[pair.first].shape[:2])]
-        found, is_sound = _nearest_to_rays(*_rays(scene, pair.first, agreed[0]), *_rays(scene, pair.second, agreed[1]))
+        pixels_off = tolerance(scene, pair.first, pair.second)
+        agreed = agreed[:, distances <= pixels_off]
+        angle_off = pixels_off / float(scene.intrinsics[[pair.first, pair.second], 0, 0].min())
+        least = max(np.radians(LEAST_ANGLE), min(TOLERANCES * angle_off, np.pi / 4))
+        rays = (*_rays(scene, pair.first, agreed[0]), *_rays(scene, pair.second, agreed[1]))
+        found, is_sound = _nearest_to_rays(*rays, least)
         points.append(found[is_sound])
         views.append(np.tile([pair.first, pair.second], (is_sound.sum(), 1)))
         pixels.append(agreed[:, is_sound].transpose(1, 0, 2))
@@ -63,7 +70,8 @@ def on_object(scene: Scene, sparse: SparsePoints) -> NDArray:
 def outside_masks(scene: Scene, sparse: SparsePoints, fewest: int = 20) -> NDArray:
     """(V,) share of the object's points, as other views have them, that fall outside of a view's mask.
 
-    A point of the object lies in every mask, seen or hidden. NaN for views with fewer than `fewest` in the frame.
+    A point of the object lies in every mask, seen or hidden. Fewer than `STRAYS` outside count as none. NaN for views with
+    fewer than `fewest` points in the frame.
     """
     label = on_object(scene, sparse)
     points, views = sparse.points[label], sparse.views[label]
@@ -77,9 +85,10 @@ def outside_masks(scene: Scene, sparse: SparsePoints, fewest: int = 20) -> NDArr
         height, width = scene.masks[view].shape
         is_seen = (depth > 0) & (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
         if is_seen.sum() >= fewest:
-            reach = 2 * round(SLACK * max(height, width)) + 1
+            reach = 2 * max(LEAST_SLACK, round(SLACK * max(height, width))) + 1
             wide = cv2.dilate(scene.masks[view].astype(np.uint8), np.ones((reach, reach), np.uint8))
-            shares[view] = 1.0 - wide[rows[is_seen], columns[is_seen]].mean()
+            is_outside = wide[rows[is_seen], columns[is_seen]] == 0
+            shares[view] = is_outside.mean() if is_outside.sum() >= STRAYS else 0.0
     return shares
 
 
@@ -93,12 +102,14 @@ def _rays(scene: Scene, view: int, pixels: NDArray) -> tuple[NDArray, NDArray]:
     return pose[:3, 3], directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
 
-def _nearest_to_rays(origin: NDArray, ahead: NDArray, other: NDArray, other_ahead: NDArray) -> tuple[NDArray, NDArray]:
-    """(M, 3) middle between two rays where they pass closest, and (M,) whether that lies ahead at a fair angle."""
+def _nearest_to_rays(
+    origin: NDArray, ahead: NDArray, other: NDArray, other_ahead: NDArray, least: float
+) -> tuple[NDArray, NDArray]:
+    """(M, 3) middle between two rays where they pass closest, and (M,) whether that lies ahead, at `least` radians."""
     between, cosine = other - origin, (ahead * other_ahead).sum(-1)
     sine_squared = np.maximum(1.0 - cosine**2, 1e-12)
     along, other_along = ahead @ between, other_ahead @ between
     t = (along - cosine * other_along) / sine_squared
     other_t = (cosine * along - other_along) / sine_squared
     middle = (origin + t[:, None] * ahead + other + other_t[:, None] * other_ahead) / 2
-    return middle, (t > 0) & (other_t > 0) & (sine_squared > np.sin(np.radians(LEAST_ANGLE)) ** 2)
+    return middle, (t > 0) & (other_t > 0) & (sine_squared > np.sin(least) ** 2)

@@ -5,6 +5,7 @@ import numpy as np
 
 from neus.geometry.cameras import projection
 from neus.kernels.threads import run_tasks
+from neus.scenes.region_from_masks import reduced
 from neus.scenes.scene import Scene
 
 # The object lies inside the unit sphere, and its surface must close before the sphere does.
@@ -41,14 +42,13 @@ def hull_values(scene: Scene, resolution: int) -> np.ndarray:
 def _outline(scene: Scene, view: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Projection (3, 4), signed distances (H, W) to the outline in pixels, positive outside, and focal length."""
     camera = scene.camera(view)
-    small = camera.scaled(min(1.0, LONGEST_SIDE / max(camera.width, camera.height)))
+    mask = np.zeros((camera.height, camera.width), bool) if scene.masks is None else scene.masks[view]
+    small, shrunk = reduced(camera, mask, LONGEST_SIDE)
     focal = float(small.intrinsics[0, 0] + small.intrinsics[1, 1]) / 2
     if scene.masks is None:
         return projection(small), np.full((small.height, small.width), -1e4, dtype=np.float32), focal
-    mask = scene.masks[view].astype(np.uint8) * 255
-    mask = cv2.resize(mask, (small.width, small.height), interpolation=cv2.INTER_AREA) > 127
     slack = MASK_SLACK * small.width / camera.width
-    return projection(small), _signed_pixels(mask) - np.float32(slack), focal
+    return projection(small), _signed_pixels(shrunk > 127) - np.float32(slack), focal
 
 
 def _signed_pixels(mask: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ import sys
 import warnings
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import neus
@@ -113,6 +115,13 @@ def test_a_bug_is_not_hidden(neus_command, monkeypatch):
     run_instead(monkeypatch, lambda: {}["missing"])
     with pytest.raises(KeyError):
         neus_command("evaluate", "x")
+
+
+def test_errors_of_opencv_are_one_line(neus_command, monkeypatch):
+    run_instead(monkeypatch, lambda: cv2.cvtColor(np.zeros((0, 0, 3), np.uint8), cv2.COLOR_RGB2GRAY))
+    status, out, err = neus_command("evaluate", "x")
+    assert status == 2 and not out and len(err) == 1
+    assert err[0].startswith("error: OpenCV failed on the images: ") and "!_src.empty()" in err[0]
 
 
 def test_warnings_about_input_are_one_line_and_others_are_not_shown(neus_command, monkeypatch):
