@@ -43,8 +43,9 @@ def run(options: argparse.Namespace) -> int:
     from neus.rendering.paths import orbit
     from neus.reports.report import report_after_training
     from neus.reports.six_sides import prepare_drawing
-    from neus.runs.config import read_config, shipped_conf
+    from neus.runs.config import read_config
     from neus.runs.films import write_frames
+    from neus.runs.presets import shipped_conf
     from neus.runs.run_folder import RunFolder
     from neus.runs.session import Session
     from neus.runs.time_plan import TimePlan

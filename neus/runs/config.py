@@ -3,7 +3,6 @@
 import difflib
 import math
 import re
-import sys
 import types
 import typing
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -17,6 +16,7 @@ from pyparsing import ParseBaseException
 from neus.errors import InputError
 from neus.fields.hash_grid import HashGridConfig
 from neus.rendering.model import ModelConfig
+from neus.runs.presets import confs_folder, found_conf
 from neus.scenes.readers import DatasetConfig
 from neus.training.config import TrainConfig
 
@@ -51,17 +51,11 @@ class ExperimentConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
 
 
-def shipped_conf(name: str) -> Path:
-    """The file of one of the project's own confs, in the checkout or where `pip install` put it."""
-    in_checkout = Path(__file__).resolve().parents[2] / "confs" / name
-    return in_checkout if in_checkout.is_file() else Path(sys.prefix) / "share" / "neus" / "confs" / name
-
-
 def read_config(path: Path, overrides: list[str] = (), case: str = "") -> ExperimentConfig:
     """The conf in a HOCON file, checked.
 
     Args:
-        path: the file; `include "other.conf"` in it is relative to its folder.
+        path: the file, or the bare name of a shipped config; `include "other.conf"` in it is relative to its folder.
         overrides: `section.key=value` each, as given to `--set`; later ones win.
         case: takes the place of CASE_NAME everywhere.
 
@@ -69,11 +63,13 @@ def read_config(path: Path, overrides: list[str] = (), case: str = "") -> Experi
         InputError: missing, malformed, a key that is unknown (the nearest known one is named), a value of the wrong
             type or out of range.
     """
-    path = Path(path)
+    path = found_conf(path)
     if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.conf")], 1)
-        hint = f" Did you mean {path.parent / near[0]}?" if near else " The project's own are in confs/."
-        raise InputError(f"{path}: no such conf file.{hint}")
+        shipped = sorted(p.name for p in confs_folder().glob("*.conf"))
+        beside = {p.name: p for p in path.parent.glob("*.conf")}
+        near = difflib.get_close_matches(path.name, [*beside, *shipped], 1, cutoff=0.75)
+        hint = f"Did you mean {beside.get(near[0], near[0])}?" if near else f"Shipped configs: {', '.join(shipped)}."
+        raise InputError(f"{path}: no such conf file. {hint}")
     try:
         text = path.read_text(encoding="utf-8")
         _check_includes(path, text, (path.resolve(),))
