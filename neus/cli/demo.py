@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.reports.report import report_after_training
     from neus.reports.six_sides import prepare_drawing
     from neus.runs.config import read_config
+    from neus.runs.console import TERMINAL
     from neus.runs.films import write_frames
     from neus.runs.presets import shipped_conf
     from neus.runs.run_folder import RunFolder
@@ -76,7 +77,9 @@ def run(options: argparse.Namespace) -> int:
     )
     session = Session(options.command)
     plan = TimePlan(TRAINING_MINUTES, time.monotonic(), prepare=prepare_drawing)
-    trainer = train(config, run_folder, overwrite=True, device=options.device, plan=plan, session=session)
+    trainer = train(
+        config, run_folder, overwrite=True, device=options.device, plan=plan, session=session, console=TERMINAL
+    )
     if trainer.stopped:
         return EXIT_INTERRUPTED
     model, scene = trainer.model.eval(), read_scene(folder)
@@ -99,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     session.record["mesh"] = {"iteration": trainer.iteration, "resolution": MESH_RESOLUTION}
     session.record["seconds"]["mesh"] = stages.seconds["mesh"]
     session.save(run_folder.path)
-    report = report_after_training(run_folder.path, model, session)
+    report = report_after_training(run_folder.path, model, session, console=TERMINAL)
     stages.end()
     result = DemoResult(
         scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(n_components), stages.seconds
