@@ -24,6 +24,10 @@ class Arguments(Protocol):
 class OneLineParser(argparse.ArgumentParser):
     """Errors in one line, without the usage text before it."""
 
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, add_help=False, **settings)
+        self.add_argument("-h", "--help", action="help", help="This message")
+
     def error(self, message: str) -> None:
         """Prints the line and exits with status 2."""
         self.exit(EXIT_USER_ERROR, f"error: {message}; see {self.prog} --help\n")
