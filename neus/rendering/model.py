@@ -149,6 +149,16 @@ class Model(nn.Module):
         found = trace(self.sdf, o, d, enters, far, tolerance, lipschitz=slope_of(self.fields()))
         return replace(found, t=found.t * scale, closest=found.closest * scale, sdf=found.sdf * scale)
 
+    def known_world(self) -> Tensor:
+        """(4, 4) `scene_to_world`, once it is known.
+
+        Raises:
+            InputError: it is None.
+        """
+        if self.scene_to_world is None:
+            raise InputError("The model does not know its world, as published checkpoints; set model.scene_to_world.")
+        return self.scene_to_world
+
     def _points_in_scene(self, points: Tensor, frame: str) -> Tensor:
         # World coordinates may be large numbers (metres of a map), of which float32 would keep too few digits.
         world_to_scene = invert(self._world(frame).double().cpu())
@@ -161,9 +171,7 @@ class Model(nn.Module):
     def _world(self, frame: str) -> Tensor:
         if frame != "world":
             raise InputError(f"frame {frame!r}: expected scene or world.")
-        if self.scene_to_world is None:
-            raise InputError("The model does not know its world, as published checkpoints; set model.scene_to_world.")
-        return self.scene_to_world
+        return self.known_world()
 
     def surface_color(self, points: Tensor, normals: Tensor) -> Tensor:
         """(..., 3) RGB of points (..., 3) looked at against their unit normals (..., 3)."""

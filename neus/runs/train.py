@@ -72,7 +72,7 @@ def train(
     time_budget = plan.new_budget(config.train.end_iter) if plan else None
     trainer = Trainer(model, scene.subset(training_views), config.train, time_budget=time_budget)
     facts = {
-        "scene": str(Path(config.dataset.data_dir).resolve()),
+        "scene": str(Path(config.dataset.data_dir).resolve()) if config.dataset.data_dir else "",
         "format": scene.format,
         "n_views": len(scene),
         "view_names": scene.names,

@@ -1,8 +1,11 @@
 """Training from start to end: choose what is not given, train, extract the mesh, write the report."""
 
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from neus.errors import InputError
 from neus.meshing.files import write_mesh
@@ -15,7 +18,7 @@ from neus.runs.presets import Preset, preset_of_name
 from neus.runs.run_folder import RunFolder
 from neus.runs.session import Session
 from neus.runs.time_plan import TimePlan
-from neus.runs.train import train
+from neus.runs.train import train as run_training
 from neus.scenes.readers import read_scene
 from neus.scenes.scene import Scene
 from neus.training.config import with_iterations
@@ -69,6 +72,55 @@ class Trained:
     folder: RunFolder
     mesh: Path | None = None
     report: Path | None = None
+
+
+def train(
+    scene: Scene | str | Path,
+    preset: str | Path = "quick",
+    minutes: float | None = None,
+    iterations: int | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    callbacks: Sequence[Hook] = (),
+    holdout: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> RunFolder:
+    """A run trained on a scene, with its mesh and report; what is not given is chosen as by `neus train SCENE`.
+
+    Args:
+        scene: as loaded, or its folder.
+        preset: `quick`, `best` or `paper`, in the variant with or without masks that suits the scene; or a config file.
+        minutes: wall-clock budget from now to the mesh; the preset's if neither this nor `iterations` is given.
+        iterations: in all; the schedules are rescaled to them.
+        out: run folder; None is runs/SCENE, or a free name beside it.
+        seed: of everything random; with `iterations` the same seed gives the same model on a CPU.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        callbacks: called after each iteration with (trainer, terms of the step); `trainer.stop()` ends the training.
+        holdout: every so many-th view is kept out of training; 0 keeps none out.
+        settings: config values by key, such as {"train.batch_size": 512}.
+        overwrite: replace an earlier run in `out`.
+
+    Raises:
+        InputError: something wrong with scene, settings or folder.
+        TrainingDiverged: numbers were not finite again and again.
+    """
+    is_file = isinstance(preset, Path) or preset.endswith(".conf")
+    job = new_job(
+        scene,
+        time.monotonic(),
+        conf=Path(preset) if is_file else None,
+        preset=None if is_file else str(preset),
+        run=None if out is None else Path(out),
+        overrides=[f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()],
+        seed=seed,
+        holdout=holdout,
+        minutes=minutes,
+        iterations=iterations,
+        overwrite=overwrite,
+    )
+    return run_job(job, overwrite, device, callbacks).folder
 
 
 def new_job(
@@ -199,7 +251,7 @@ def run_job(
     session, folder, plan = job.session, job.folder, None
     if job.minutes is not None:
         plan = TimePlan(job.minutes, job.started, prepare=prepare_drawing)
-    trainer = train(
+    trainer = run_training(
         job.config, folder, job.resume, overwrite, device, hooks, plan, session, scene=job.scene, console=console
     )
     if trainer.stopped:
