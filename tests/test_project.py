@@ -38,9 +38,13 @@ def test_every_make_target_of_the_checks_exists():
 
 
 def commands_in(text: str) -> list[str]:
-    """The lines of indented code that call `neus`, continuation lines joined, comments cut off."""
+    """The lines of indented code that call `neus`, continuation lines joined, comments and brackets cut off."""
     lines = text.replace("\\\n", " ").splitlines()
-    return [line.split("#")[0].strip() for line in lines if line.startswith("    neus ")]
+    return [
+        line.split("#")[0].translate({ord("["): None, ord("]"): None}).strip()
+        for line in lines
+        if line.startswith("    neus ")
+    ]
 
 
 @pytest.mark.parametrize(
