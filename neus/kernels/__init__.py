@@ -1,1 +1,6 @@
 """The hot loops: each operation as readable torch (`reference`) and, where there is one, a faster form of the same."""
+
+__all__ = [
+    "adam_rows", "composite", "cup", "dispatch", "empty_starts", "fused_step", "hash_encode", "launch",
+    "march", "nearest_triangle", "raster_depth", "seeds", "thin_points", "threads", "transfer",
+]  # fmt: skip
