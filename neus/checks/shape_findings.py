@@ -104,7 +104,7 @@ def _mask_findings(facts: ViewFacts) -> list[Finding]:
         )
     if full := _where(facts.mask_share == 1.0):
         found = f"{counted(len(full), 'mask')} all white"
-        remedy = "redo them; without any masks train with confs/womask.conf"
+        remedy = "redo them; without any masks train with --conf womask.conf"
         findings.append(Finding("masks_full", full, found, remedy))
     return findings
 

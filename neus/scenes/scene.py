@@ -172,7 +172,7 @@ def _check_masks(scene: Scene) -> None:
         )
     if min(shares) == 1.0:
         warnings.warn(
-            f"{scene.source}: all masks are white, so they tell nothing; train without masks (confs/womask.conf).",
+            f"{scene.source}: all masks are white, so they tell nothing; train without masks (--conf womask.conf).",
             InputWarning,
             stacklevel=3,
         )
