@@ -76,7 +76,9 @@ def read_config(path: Path, overrides: list[str] = (), case: str = "") -> Experi
         tree = ConfigFactory.parse_string(text, basedir=str(path.parent.resolve()))
     except (ConfigException, ParseBaseException, UnicodeDecodeError, OSError, AttributeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: malformed conf ({reason[:120]}); expected HOCON, as in the shipped wmask.conf.") from error
+        raise InputError(
+            f"{path}: malformed conf ({reason[:120]}); expected HOCON, as in the shipped wmask.conf."
+        ) from error
     if not isinstance(tree, ConfigTree):
         raise InputError(f"{path}: a list, expected sections as in the shipped wmask.conf.")
     for override in overrides:
