@@ -1,19 +1,27 @@
-# The two commands a newcomer needs, on a machine with Python 3.11+ and nothing else:
-#   make demo   trains on the built-in scene and shows the result beside the truth
-#   make test   runs the tests (make lint: the linter; make test-triton: the GPU kernels under Triton's interpreter, 290 MB more)
+# On a machine with Python 3.11+ and nothing else:
+#   make demo         trains on the built-in scene and compares the result with the exact surface: runs/demo
+#   make test         runs the tests that take less than a few seconds each; make test-slow the others
+#   make test-triton  runs the GPU kernels under Triton's interpreter (downloads another 290 MB)
+#   make lint         runs the linter
+# On Linux PyPI's torch is the CUDA build, gigabytes of downloads. For the CPU build, some 200 MB:
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 PYTHON ?= python3
+TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
-# Waiting threads sleep instead of spinning, which matters on a shared machine.
+# Waiting threads sleep instead of spinning, which costs less on a shared machine.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: demo test test-triton lint clean
+.PHONY: demo test test-slow test-triton lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/python exp_runner.py demo --out runs/demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
 
 test-triton: $(VENV)/installed
 	$(BIN)/python -m pip install -q "triton>=3.2"
@@ -22,11 +30,12 @@ test-triton: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/python -m ruff check .
 
-$(VENV)/installed: requirements.txt pyproject.toml
+$(VENV)/installed: requirements.txt pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1), expected Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -r requirements.txt "pytest>=8" "ruff>=0.9"
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
+	$(BIN)/python -m pip install -q -r requirements.txt "pytest>=8" "ruff>=0.9" "setuptools>=77"
 	$(BIN)/python -m pip install -q --no-deps -e .
 	touch $@
 

@@ -1,21 +1,82 @@
-"""NeuS: posed images to a watertight, coloured mesh and novel views, by volume rendering of a signed distance field.
+"""NeuS: watertight, coloured meshes and novel views from posed images, by volume rendering of a signed distance field.
 
-import neus
-scene = neus.load_scene("data/dtu_scan65")
-model = neus.load_model("runs/scan65")
-rendered = model.render(origins, directions)
+    import neus
+
+    scene = neus.load_scene("data/dtu_scan65")
+    run = neus.train(scene, preset="quick", minutes=5)
+    model = run.model()
+    distances = model.sdf(points, frame="world")
+    mesh = neus.extract_mesh(model, resolution=512)
+    view = neus.render(model, neus.Camera.look_at(eye=(0, -900, 300), target=(0, 0, 0)))
+
+Nothing here prints or installs signal handlers; messages go to the logger `neus`. Names are imported when they are first used, so
+`import neus` takes no time.
 """
 
-from neus.errors import InputError
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from neus.errors import InputError, InputWarning, TrainingDiverged
 from neus.version import VERSION as __version__
 
-__all__ = ["InputError", "__version__", "load_model", "load_scene"]
+if TYPE_CHECKING:
+    from neus.geometry.cameras import Camera, WorldCamera
+    from neus.rendering.model import Model, ModelConfig
+    from neus.rendering.views import RenderedView
+    from neus.runs.load import load_model, load_scene
+    from neus.scenes.readers import register_reader
+    from neus.scenes.scene import Scene
+    from neus.workflows.evaluate import evaluate_dtu, evaluate_images, evaluate_mesh
+    from neus.workflows.mesh import extract_mesh
+    from neus.workflows.render import render
+    from neus.workflows.train import train
+
+_PLACES = {
+    "Camera": "neus.geometry.cameras",
+    "Model": "neus.rendering.model",
+    "ModelConfig": "neus.rendering.model",
+    "RenderedView": "neus.rendering.views",
+    "Scene": "neus.scenes.scene",
+    "WorldCamera": "neus.geometry.cameras",
+    "evaluate_dtu": "neus.workflows.evaluate",
+    "evaluate_images": "neus.workflows.evaluate",
+    "evaluate_mesh": "neus.workflows.evaluate",
+    "extract_mesh": "neus.workflows.mesh",
+    "load_model": "neus.runs.load",
+    "load_scene": "neus.runs.load",
+    "register_reader": "neus.scenes.readers",
+    "render": "neus.workflows.render",
+    "train": "neus.workflows.train",
+}
+
+__all__ = [
+    "Camera",
+    "InputError",
+    "InputWarning",
+    "Model",
+    "ModelConfig",
+    "RenderedView",
+    "Scene",
+    "TrainingDiverged",
+    "WorldCamera",
+    "__version__",
+    "evaluate_dtu",
+    "evaluate_images",
+    "evaluate_mesh",
+    "extract_mesh",
+    "load_model",
+    "load_scene",
+    "register_reader",
+    "render",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:
-    # The heavy imports wait until they are needed, so that `neus --help` answers at once.
-    if name in ("load_model", "load_scene"):
-        from neus.runs import load
+    if name not in _PLACES:
+        raise AttributeError(f"module 'neus' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
 
-        return getattr(load, name)
-    raise AttributeError(f"module 'neus' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,6 @@
 """Fields of config dataclasses that know what values make sense; `neus.runs.config` checks them."""
 
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Any
 
@@ -22,7 +23,7 @@ def between(minimum: float, maximum: float, default: Any) -> Any:
     return field(default=default, metadata={"minimum": minimum, "maximum": maximum})
 
 
-def one_of(choices: tuple[str, ...], default: str) -> Any:
+def one_of(choices: Sequence[str], default: str) -> Any:
     """A dataclass field that takes one of several words.
 
     >>> one_of(("white", "black"), default="white").metadata["choices"]

@@ -182,3 +182,18 @@ def test_missing_docstrings_and_types_are_found():
         "f: its result has no type",
         "A.g has no docstring",
     ]
+
+
+PACKAGES = [path for path in FILES if path.name == "__init__.py" and path.parent != PACKAGE]
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=module_of)
+def test_a_package_lists_its_modules(path):
+    beside = {p.stem for p in path.parent.glob("*.py")} | {p.parent.name for p in path.parent.glob("*/__init__.py")}
+    public = {name for name in beside if not name.startswith("_")}
+    (listed,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    assert listed == sorted(public), f"{path}: __all__ must list {sorted(public)}"

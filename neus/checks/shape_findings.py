@@ -106,7 +106,7 @@ def mask_findings(scene: Scene, facts: ViewFacts) -> list[Finding]:
         findings.append(Finding("masks_empty", empty, found, remedy))
     if full := _where(facts.mask_share == 1.0):
         found = f"{counted(len(full), 'mask')} all white"
-        remedy = "redo them; without any masks train with confs/womask.conf"
+        remedy = "redo them; without any masks train with --conf womask.conf"
         findings.append(Finding("masks_full", full, found, remedy))
     return findings
 

@@ -1,10 +1,10 @@
-"""train and measure many scenes, and make one table
+"""Train and measure several scenes, and write one table
 
-example: neus bench synthetic data/dtu_scan65 data/lego --conf confs/quick_wmask.conf --minutes 2 5 --seeds 0 1 2 --out runs/bench
-         neus bench synthetic --conf confs/quick_wmask.conf --iterations 500 --out runs/bench --device cuda:0 cuda:1
+example: neus bench synthetic data/dtu_scan65 data/lego --conf quick_wmask.conf --minutes 2 5 --seeds 0 1 2
+         neus bench synthetic --conf quick_wmask.conf --iterations 500 --device cuda:0 cuda:1
 
-Started again with the same options it goes on: finished runs are kept, failed ones are tried again. A training that was cut
-off goes on from its checkpoint with --iterations, and starts over with --minutes, whose clock cannot be stopped.
+Repeating the command resumes it: finished runs are kept, failed ones are tried again. An interrupted training continues
+from its checkpoint with --iterations, and starts over with --minutes, whose clock cannot be stopped.
 """
 
 from __future__ import annotations
@@ -25,29 +25,49 @@ EXIT_SOME_FAILED = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `bench`."""
-    parser.add_argument(
-        "scenes", nargs="+", metavar="SCENE", help="folder of a scene, or `synthetic` for the built-in one"
+    data = parser.add_argument_group("data")
+    data.add_argument("scenes", nargs="+", metavar="SCENE", help="Scene folders, or `synthetic` for the built-in scene")
+    data.add_argument(
+        "--holdout", type=whole_number(2), default=8, metavar="K", help="Interval of the views measured (default 8)"
     )
-    parser.add_argument("--conf", type=Path, nargs="+", required=True, dest="confs", help="conf file, or several")
-    length = parser.add_mutually_exclusive_group(required=True)
-    length.add_argument("--minutes", type=positive_number, nargs="+", metavar="M", help="as `train`; one run for each")
-    length.add_argument("--iterations", type=whole_number(1), nargs="+", metavar="N", help="in place of --minutes")
-    parser.add_argument("--seeds", type=whole_number(0), nargs="+", default=[0], metavar="S", help="default 0")
-    parser.add_argument("--out", type=Path, required=True, help="folder for runs, records and the table")
-    parser.add_argument(
-        "--results", type=Path, metavar="FILE.md", help="write the table there, too, such as docs/results.md"
+    data.add_argument(
+        "--scale", type=positive_number, default=1.0, help="Fraction of the image size at which they are (default 1)"
     )
-    parser.add_argument(
-        "--holdout", type=whole_number(2), default=8, metavar="K", help="measure on every K-th view (default 8)"
-    )
-    parser.add_argument("--scale", type=positive_number, default=1.0, help="of the held-out views (default 1)")
-    parser.add_argument(
+    data.add_argument(
         "--dtu-root", type=Path, metavar="DIR", help="DTU's points and observation masks, for scenes named scanN"
     )
-    parser.add_argument("--overwrite", action="store_true", help="do every run anew")
-    add_set_argument(parser)
-    parser.add_argument(
-        "--device", nargs="+", default=["auto"], dest="devices", help="one run at a time on each (default auto)"
+    config = parser.add_argument_group("config")
+    config.add_argument(
+        "--conf", type=Path, nargs="+", required=True, dest="confs", help="Config files, or names of shipped ones"
+    )
+    add_set_argument(config)
+    schedule = parser.add_argument_group("schedule")
+    length = schedule.add_mutually_exclusive_group(required=True)
+    length.add_argument(
+        "--minutes",
+        type=positive_number,
+        nargs="+",
+        metavar="M",
+        help="Wall-clock budgets as of `train`, a run for each",
+    )
+    length.add_argument("--iterations", type=whole_number(1), nargs="+", metavar="N", help="Iterations, a run for each")
+    schedule.add_argument(
+        "--seeds", type=whole_number(0), nargs="+", default=[0], metavar="S", help="Random seeds (default 0)"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out", type=Path, default=Path("runs/bench"), help="Folder of runs, records and table (default runs/bench)"
+    )
+    output.add_argument(
+        "--results", type=Path, metavar="FILE.md", help="Second place for the table, such as docs/results.md"
+    )
+    output.add_argument("--overwrite", action="store_true", help="Repetition of all runs, also of finished ones")
+    parser.add_argument_group("device").add_argument(
+        "--device",
+        nargs="+",
+        default=["auto"],
+        dest="devices",
+        help="Devices, each with one run at a time (default auto)",
     )
 
 

@@ -63,15 +63,16 @@ def _device(gpu: int) -> str:
 
 def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace, device: str) -> int:
     from neus.reports.report import report_after_training
+    from neus.runs.console import TERMINAL
     from neus.runs.session import Session
     from neus.runs.train import train
 
     # NeuS keeps every checkpoint. It also writes over an earlier run without asking, which is not copied.
     config = replace(config, train=replace(config.train, keep_checkpoints=0))
     session = Session(options.command)
-    trainer = train(config, folder, options.is_continue, options.overwrite, device, session=session)
+    trainer = train(config, folder, options.is_continue, options.overwrite, device, session=session, console=TERMINAL)
     if not trainer.stopped:
-        report_after_training(folder.path, trainer.model, session)
+        report_after_training(folder.path, trainer.model, session, console=TERMINAL)
     print(folder.path)
     return EXIT_INTERRUPTED if trainer.stopped else 0
 

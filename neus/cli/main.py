@@ -16,7 +16,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from neus.cli.options import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_USER_ERROR, OneLineParser  # noqa: E402
 from neus.errors import InputError, InputWarning, TrainingDiverged  # noqa: E402
+from neus.runs.presets import PRESETS  # noqa: E402
 from neus.version import VERSION  # noqa: E402
+
+WORKFLOW = """workflow:
+  neus train SCENE                                    mesh and report in runs/SCENE
+  neus mesh runs/SCENE --resolution 1024 --out m.glb  a finer mesh
+  neus render runs/SCENE --orbit 120 --out orbit.mp4  a video around the object
+"""
+
+
+def _presets() -> str:
+    lines = [f"  {name:<6} {preset.summary}" for name, preset in PRESETS.items()]
+    return "\n".join(["\npresets of train:", *lines])
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,11 +37,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser = OneLineParser(
         prog="neus",
-        description="Posed images to a watertight, coloured mesh and novel views.",
+        description="Watertight, coloured meshes and novel views from posed images.\n\n" + WORKFLOW + _presets(),
         epilog="NeuS's own command line (--mode, --conf, --case, --is_continue, --mcube_threshold, --gpu) works as well.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"neus {VERSION}")
-    verbs = parser.add_subparsers(title="verbs", dest="verb", required=True, parser_class=OneLineParser)
+    parser.add_argument("--version", action="version", version=f"neus {VERSION}", help="Version number")
+    verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=OneLineParser)
     for module in (check, train, mesh, render, evaluate, report, compare, bench, demo):
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
@@ -50,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: done; the path of what was made is the last line. 1: training diverged, some runs of a benchmark failed, or
     `check --strict` found something. 2:
-    something given is wrong, one line on stderr says what. 130: interrupted.
+    something given is wrong, one line on stderr says what. 130: interrupted. Without arguments: the help.
     """
     # A caller that gives arguments had a life of its own before.
     started = PROCESS_STARTED if arguments is None else time.monotonic()
@@ -61,7 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
             from neus.cli import classic
 
             return classic.main(arguments)
-        options = build_parser().parse_args(arguments)
+        parser = build_parser()
+        options = parser.parse_args(arguments)
+        if options.verb is None:
+            parser.print_help()
+            return 0
         options.started, options.command = started, shlex.join(["neus", *arguments])
         return options.run(options)
     except InputError as error:

@@ -3,20 +3,39 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
 from neus.errors import InputError
+from neus.runs.presets import PRESETS
 
 EXIT_DIVERGED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+
+
+class Arguments(Protocol):
+    """A parser, or one of its groups."""
+
+    def add_argument(self, *names: str, **settings: Any) -> Any:
+        """As `argparse.ArgumentParser.add_argument`."""
+        ...
 
 
 class OneLineParser(argparse.ArgumentParser):
     """Errors in one line, without the usage text before it."""
 
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, add_help=False, **settings)
+        self.add_argument("-h", "--help", action="help", help="This message")
+
     def error(self, message: str) -> None:
         """Prints the line and exits with status 2."""
         self.exit(EXIT_USER_ERROR, f"error: {message}; see {self.prog} --help\n")
+
+
+def preset_summaries() -> str:
+    """The presets with what each is for, in one line of help."""
+    return "; ".join(f"{name}: {preset.summary}" for name, preset in PRESETS.items())
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +50,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_argument(parser)
 
 
-def add_device_argument(parser: argparse.ArgumentParser) -> None:
+def add_device_argument(parser: Arguments) -> None:
     """--device."""
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument("--device", default="auto", help="Device: auto (default), cpu, cuda, cuda:N or mps")
 
 
-def add_set_argument(parser: argparse.ArgumentParser) -> None:
+def add_set_argument(parser: Arguments) -> None:
     """--set."""
     parser.add_argument(
         "--set",
@@ -44,7 +63,7 @@ def add_set_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="change a setting of the conf, such as train.end_iter=2000; may be repeated",
+        help="Override of a config value, such as train.end_iter=2000; may be repeated",
     )
 
 

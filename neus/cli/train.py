@@ -1,157 +1,111 @@
-"""train on one scene
+"""Train on a scene and write its mesh and report
 
-example: neus train --conf confs/wmask.conf --data data/dtu_scan65 --run runs/scan65 --holdout 8
-         neus train --conf confs/small_wmask.conf --data data/lego --run runs/lego --set train.end_iter=20000
-         neus train --conf confs/hash_wmask.conf --data data/lego --run runs/lego --minutes 10
-         neus train --run runs/scan65 --resume
+example: neus train data/dtu_scan65
+         neus train data/lego --preset best --minutes 30 --holdout 8
+         neus train data/dtu_scan65 --preset paper --run runs/scan65 --device cuda
+         neus train runs/dtu_scan65 --resume --minutes 10
 """
 
-from __future__ import annotations
-
 import argparse
-import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neus.cli.options import (
     EXIT_INTERRUPTED,
-    Progress,
     add_device_argument,
     add_set_argument,
     positive_number,
+    preset_summaries,
     whole_number,
 )
 from neus.errors import InputError
 
 if TYPE_CHECKING:
-    from neus.runs.config import ExperimentConfig
-    from neus.runs.run_folder import RunFolder
-    from neus.runs.session import Session
-    from neus.runs.time_plan import TimePlan
-    from neus.training.trainer import Trainer
-
-# As `neus mesh` does.
-MESH_RESOLUTION = 512
+    from neus.workflows.train import TrainJob
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `train`."""
-    parser.add_argument("--conf", type=Path, help="conf file; with --resume the run's own is taken if this is left out")
-    parser.add_argument(
-        "--data",
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "scene",
         type=Path,
-        help="folder of the scene: IDR/NeuS, BlendedMVS, Blender or COLMAP (default: dataset.data_dir of the conf)",
+        nargs="?",
+        metavar="SCENE",
+        help="Scene folder (IDR/NeuS, BlendedMVS, Blender or COLMAP); with --resume the run folder",
     )
-    parser.add_argument("--run", type=Path, required=True, dest="run_folder", help="folder to write to")
-    add_set_argument(parser)
-    parser.add_argument(
-        "--resume", "--is_continue", action="store_true", help="go on from the newest checkpoint in the run folder"
+    data.add_argument("--data", type=Path, metavar="SCENE", help="Scene folder, same as SCENE")
+    data.add_argument(
+        "--holdout",
+        type=whole_number(0),
+        metavar="K",
+        help="Interval of views held out for evaluation: every K-th; 0: none",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in the run folder")
-    parser.add_argument("--seed", type=whole_number(0), help="of everything random (default: train.seed of the conf)")
-    parser.add_argument(
-        "--holdout", type=whole_number(0), metavar="K", help="keep every K-th view out of training; 0 is none"
+    config = parser.add_argument_group("config")
+    which = config.add_mutually_exclusive_group()
+    which.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"Preset, in the variant with or without masks that suits the scene: {preset_summaries()} (default quick)",
     )
-    length = parser.add_mutually_exclusive_group()
+    which.add_argument("--conf", type=Path, help="Config file, or the name of a shipped one such as womask.conf")
+    add_set_argument(config)
+    schedule = parser.add_argument_group("schedule")
+    length = schedule.add_mutually_exclusive_group()
     length.add_argument(
         "--minutes",
         type=positive_number,
         metavar="M",
-        help="from the start of this command to RUN/mesh.ply and RUN/report.html, at any speed of the machine: "
-        "schedules follow the clock, there are no pictures on the way, the compilation of kernels is not counted; "
-        "with --resume for M more minutes, in which the schedules go from where they were to their end",
+        help="Wall-clock budget from the start of the command to mesh and report; schedules adapt to the speed of the "
+        "machine, kernel compilation is not counted; with --resume M more minutes (default: the preset's)",
     )
     length.add_argument(
-        "--iterations",
-        type=whole_number(1),
-        metavar="N",
-        help="in all, in place of train.end_iter, the schedules of the conf stretched to fit; then writes RUN/mesh.ply",
+        "--iterations", type=whole_number(1), metavar="N", help="Total iterations; the schedules are rescaled to them"
     )
-    add_device_argument(parser)
+    schedule.add_argument("--seed", type=whole_number(0), help="Random seed (default: train.seed of the config)")
+    schedule.add_argument(
+        "--resume", "--is_continue", action="store_true", help="Continuation from the newest checkpoint of the run"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--run", type=Path, dest="run_folder", metavar="RUN", help="Run folder to write (default runs/SCENE)"
+    )
+    output.add_argument("--overwrite", action="store_true", help="Replacement of an earlier run in the run folder")
+    add_device_argument(parser.add_argument_group("device"))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, extracts the mesh after so many minutes or iterations, and reports; prints the run folder last."""
-    from neus.reports.report import report_after_training
-    from neus.reports.six_sides import prepare_drawing
-    from neus.runs.run_folder import RunFolder
-    from neus.runs.session import Session
-    from neus.runs.time_plan import TimePlan
-    from neus.runs.train import train
+    """Trains, extracts the mesh and reports; prints the run folder last."""
+    from neus.runs.console import TERMINAL
+    from neus.workflows.train import run_job
 
-    folder = RunFolder(options.run_folder)
-    config = _config(options, folder)
-    plan = None
-    if options.minutes is not None:
-        plan = TimePlan(options.minutes, options.started, prepare=prepare_drawing)
-    session = Session(options.command, options.started)
-    trainer = train(config, folder, options.resume, options.overwrite, options.device, plan=plan, session=session)
-    if trainer.stopped:
-        print(folder.path)
-        return EXIT_INTERRUPTED
-    if plan or options.iterations:
-        with session.stage("mesh"):
-            _write_mesh(trainer, folder, plan, session)
-        session.save(folder.path)
-    if report := report_after_training(folder.path, trainer.model, session, plan and plan.report_seconds):
-        print(f"report: {report}")
-    print(folder.path)
-    return 0
+    trained = run_job(_job(options), options.overwrite, options.device, console=TERMINAL)
+    print(trained.folder.path)
+    return EXIT_INTERRUPTED if trained.trainer.stopped else 0
 
 
-def _config(options: argparse.Namespace, folder: RunFolder) -> ExperimentConfig:
-    from neus.runs.config import read_config
-    from neus.training.config import with_iterations
+def _job(options: argparse.Namespace) -> "TrainJob":
+    from neus.workflows.train import new_job, resumed_job
 
-    if options.conf is None and not options.resume:
-        raise InputError("--conf is missing; give a conf such as confs/wmask.conf, or --resume to go on with a run.")
-    if options.resume and options.conf is None:
-        folder.latest_checkpoint()
-    config = read_config(options.conf or folder.path / "config.conf", options.overrides)
-    dataset, training = config.dataset, config.train
-    if options.resume and (folder.path / "config.conf").is_file():
-        # What decides the views and the random numbers stays as the run began, whatever the conf says.
-        begun = folder.config()
-        dataset = replace(dataset, holdout=begun.dataset.holdout, data_dir=begun.dataset.data_dir)
-        if options.seed not in (None, begun.train.seed):
-            raise InputError(
-                f"--seed {options.seed}: the run began with seed {begun.train.seed}; leave it out to resume."
-            )
-        training = replace(training, seed=begun.train.seed)
-    if options.data is not None:
-        dataset = replace(dataset, data_dir=str(options.data))
-    if options.holdout is not None:
-        dataset = replace(dataset, holdout=options.holdout)
-    if options.seed is not None:
-        training = replace(training, seed=options.seed)
-    if not dataset.data_dir or "CASE_NAME" in dataset.data_dir:
-        raise InputError("--data is missing; give the folder of the scene.")
-    if options.iterations is not None:
-        training = with_iterations(training, options.iterations)
-    return replace(config, dataset=dataset, train=training)
-
-
-def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None, session: Session) -> None:
-    """The surface in RUN/mesh.ply, in world units; a model without any is no reason to fail, its checkpoint is there."""
-    from neus.meshing.files import write_mesh
-    from neus.meshing.of_model import surface_mesh
-    from neus.workflows.finish import Finish
-
-    resolution, model = plan.resolution if plan else MESH_RESOLUTION, trainer.model.eval()
-    try:
-        with Progress("mesh", " blocks") as progress:
-            # By size alone: masks that are wrong must not cost the mesh of a finished training.
-            mesh = surface_mesh(model, resolution, on_progress=progress, finish=Finish(clean=True))
-    except InputError as error:
-        print(f"warning: no mesh.ply is written: {error}", file=sys.stderr)
-        session.warn(f"No mesh.ply is written: {error}")
-        return
-    path = folder.path / "mesh.ply"
-    write_mesh(mesh, path, model.scene_to_world)
-    session.record["mesh"] = {"iteration": trainer.iteration, "resolution": resolution}
-    took = f"{plan.minutes_used():.2f} minutes: " if plan else ""
-    print(
-        f"{took}{trainer.iteration} iterations, mesh of {resolution}^3 with {len(mesh.vertices)} vertices, "
-        f"watertight: {'yes' if mesh.is_watertight else 'no'}, in world units: {path}"
-    )
+    scene, folder = options.scene, options.run_folder
+    if options.resume and folder is None:
+        scene, folder = None, scene
+        if folder is None:
+            raise InputError("--resume: give the run folder, such as `neus train runs/dtu_scan65 --resume`.")
+    if scene is not None and options.data is not None:
+        raise InputError(f"{scene} and --data {options.data} are both scenes; give one.")
+    data = scene or options.data
+    shared = {
+        "conf": options.conf,
+        "overrides": options.overrides,
+        "seed": options.seed,
+        "holdout": options.holdout,
+        "minutes": options.minutes,
+        "iterations": options.iterations,
+        "command": options.command,
+    }
+    if not options.resume:
+        return new_job(data, options.started, preset=options.preset, run=folder, overwrite=options.overwrite, **shared)
+    if options.preset is not None:
+        raise InputError(f"--preset {options.preset}: a resumed run keeps its config; leave it out, or give --conf.")
+    return resumed_job(folder, options.started, data=data, **shared)

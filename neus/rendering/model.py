@@ -1,16 +1,22 @@
 """A whole NeuS model: its networks together, as one differentiable object to query and render."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
+from neus.errors import InputError
 from neus.fields.background import Nerf, NerfConfig
+from neus.fields.base import BackgroundField, ColorField, SurfaceField
 from neus.fields.color_network import ColorNetwork, ColorNetworkConfig
 from neus.fields.hash_sdf import HashSdf, HashSdfConfig
 from neus.fields.sdf_network import SdfNetwork, SdfNetworkConfig
 from neus.fields.sharpness import Sharpness, SharpnessConfig
+from neus.geometry.poses import invert
+from neus.geometry.rays import intersect_sphere
+from neus.geometry.similarity import scale_of, transform_points
 from neus.rendering.density import DENSITIES
 from neus.rendering.renderer import (
     Fields,
@@ -21,6 +27,8 @@ from neus.rendering.renderer import (
     render_sections,
 )
 from neus.rendering.sampling import Randomness
+from neus.rendering.slope import slope_of
+from neus.rendering.sphere_tracing import TraceResult, trace
 from neus.settings import one_of
 
 # Kinds of surface: NeuS's network, or a hash grid with one small layer.
@@ -47,22 +55,38 @@ class ModelConfig:
 class Model(nn.Module):
     """Signed distance, colour, background and sharpness of one scene.
 
+    Parts that are not given are built by the config. Fields of one's own need no more than the protocols of `neus.fields.base`; those that
+    are `nn.Module` are trained with the others.
+
     Attributes:
         config: how it is built.
-        scene_to_world: (4, 4), from the scene frame of all queries to the data set's own unit; None if it is not known,
-            as with published checkpoints.
+        scene_to_world: (4, 4), from the scene frame to the data set's own unit; None if it is not known, as with published
+            checkpoints.
         box: (2, 3), the corners of the object's box in the scene frame.
         background: (3,) RGB behind everything, used by `render` where no other is given; None is black.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(
+        self,
+        config: ModelConfig | None = None,
+        surface: SurfaceField | None = None,
+        color: ColorField | None = None,
+        background_field: BackgroundField | None = None,
+        sharpness: float | None = None,
+    ) -> None:
         super().__init__()
+        config = config or ModelConfig()
+        if surface is not None:
+            # What is done for hash surfaces alone (levels, fused kernels) asks the config.
+            config = replace(config, surface="hash" if isinstance(surface, HashSdf) else "mlp")
+        if sharpness is not None:
+            config = replace(config, variance_network=SharpnessConfig(math.log(sharpness) / 10.0))
         self.config = config
         # Order of construction is the order of the parameters in published optimiser states.
-        self.nerf = Nerf(config.nerf)
-        self.sdf_network = HashSdf(config.hash_sdf) if config.surface == "hash" else SdfNetwork(config.sdf_network)
+        self.nerf = background_field or Nerf(config.nerf)
+        self.sdf_network = surface or _surface_of(config)
         self.sharpness = Sharpness(config.variance_network)
-        self.color_network = ColorNetwork(config.rendering_network)
+        self.color_network = color or ColorNetwork(config.rendering_network)
         self.density = DENSITIES[config.neus_renderer.density]()
         self.scene_to_world: Tensor | None = None
         self.box = torch.tensor([[-1.01] * 3, [1.01] * 3], dtype=torch.float64)
@@ -78,18 +102,79 @@ class Model(nn.Module):
         background = self.nerf if self.config.neus_renderer.n_outside > 0 else None
         return Fields(self.sdf_network, self.color_network, background, self.density, self.sharpness())
 
-    def sdf(self, points: Tensor) -> Tensor:
-        """(...) signed distance at points (..., 3), scene frame and units, negative inside."""
-        return self.sdf_network.sdf(points)
+    def sdf(self, points: Tensor, frame: str = "scene") -> Tensor:
+        """(...) signed distance at points (..., 3), negative inside; points and distances in the units of `frame`.
 
-    def gradient(self, points: Tensor) -> Tensor:
-        """(..., 3) gradient of the signed distance at points (..., 3)."""
-        return self.sdf_network.evaluate(points).gradients
+        Args:
+            points: (..., 3).
+            frame: `scene`, or `world` for the data set's own unit.
+
+        Raises:
+            InputError: another frame, or a model that does not know its world.
+        """
+        if frame == "scene":
+            return self.sdf_network.sdf(points)
+        return self.sdf_network.sdf(self._points_in_scene(points, frame)) * scale_of(self._world(frame))
+
+    def gradient(self, points: Tensor, frame: str = "scene") -> Tensor:
+        """(..., 3) gradient of the signed distance at points (..., 3); both in `frame`, as in `sdf`."""
+        if frame == "scene":
+            return self.sdf_network.evaluate(points).gradients
+        gradients = self.sdf_network.evaluate(self._points_in_scene(points, frame)).gradients
+        return gradients @ self._rotation(frame).to(gradients).T
+
+    def color(self, points: Tensor, directions: Tensor, frame: str = "scene") -> Tensor:
+        """(..., 3) RGB in [0, 1] of points (..., 3) seen along unit directions (..., 3); both in `frame`, as in `sdf`."""
+        if frame != "scene":
+            points = self._points_in_scene(points, frame)
+            directions = (directions.to(points) @ self._rotation(frame).to(points)).expand_as(points)
+        surface = self.sdf_network.evaluate(points)
+        return self.color_network(points, surface.gradients, directions, surface.features)
+
+    @torch.no_grad()
+    def trace(self, origins: Tensor, directions: Tensor, frame: str = "scene", tolerance: float = 1e-4) -> TraceResult:
+        """The first surface point along each ray within the unit sphere, by sphere tracing.
+
+        Args:
+            origins, directions: (N, 3), unit directions, in `frame` as in `sdf`.
+            frame: of rays and results; `t`, `closest` and `sdf` are in its units.
+            tolerance: distance that counts as touching, scene units.
+        """
+        is_scene, scale = frame == "scene", 1.0 if frame == "scene" else scale_of(self._world(frame))
+        o = origins if is_scene else self._points_in_scene(origins, frame)
+        d = directions if is_scene else directions.to(o) @ self._rotation(frame).to(o)
+        enters, leaves, meets = intersect_sphere(o, d)
+        far = torch.where(meets, leaves, enters - 1.0)  # an empty stretch is a miss
+        found = trace(self.sdf, o, d, enters, far, tolerance, lipschitz=slope_of(self.fields()))
+        return replace(found, t=found.t * scale, closest=found.closest * scale, sdf=found.sdf * scale)
+
+    def known_world(self) -> Tensor:
+        """(4, 4) `scene_to_world`, once it is known.
+
+        Raises:
+            InputError: it is None.
+        """
+        if self.scene_to_world is None:
+            raise InputError("The model does not know its world, as published checkpoints; set model.scene_to_world.")
+        return self.scene_to_world
+
+    def _points_in_scene(self, points: Tensor, frame: str) -> Tensor:
+        # World coordinates may be large numbers (metres of a map), of which float32 would keep too few digits.
+        world_to_scene = invert(self._world(frame).double().cpu())
+        return transform_points(world_to_scene, points.double().cpu()).to(self.device, torch.float32)
+
+    def _rotation(self, frame: str) -> Tensor:
+        matrix = self._world(frame)
+        return matrix[:3, :3] / scale_of(matrix)
+
+    def _world(self, frame: str) -> Tensor:
+        if frame != "world":
+            raise InputError(f"frame {frame!r}: expected scene or world.")
+        return self.known_world()
 
     def surface_color(self, points: Tensor, normals: Tensor) -> Tensor:
         """(..., 3) RGB of points (..., 3) looked at against their unit normals (..., 3)."""
-        surface = self.sdf_network.evaluate(points)
-        return self.color_network(points, surface.gradients, -normals, surface.features)
+        return self.color(points, -normals)
 
     def render(
         self,
@@ -149,9 +234,12 @@ class Model(nn.Module):
 
     def parameter_list(self) -> list[nn.Parameter]:
         """All parameters in the order of published optimiser states: background, distance, sharpness, colour."""
-        return [
-            p for part in (self.nerf, self.sdf_network, self.sharpness, self.color_network) for p in part.parameters()
-        ]
+        parts = (self.nerf, self.sdf_network, self.sharpness, self.color_network)
+        return [p for part in parts if isinstance(part, nn.Module) for p in part.parameters()]
+
+
+def _surface_of(config: ModelConfig) -> SdfNetwork | HashSdf:
+    return HashSdf(config.hash_sdf) if config.surface == "hash" else SdfNetwork(config.sdf_network)
 
 
 def in_chunks(function: Callable[..., Tensor], chunk: int) -> Callable[..., Tensor]:

@@ -14,11 +14,10 @@ from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig
 from neus.rendering.sampling import outside_t, points_along
 from neus.rendering.shading import CONE_RAYS, Shading, void
 from neus.rendering.shell import ShellConfig
-from neus.rendering.sphere_tracing import conservative_starts, lipschitz_bound, trace
+from neus.rendering.slope import slope_of
+from neus.rendering.sphere_tracing import conservative_starts, trace
 from neus.rendering.weights import composite_alphas
 
-# Points at which the field's greatest slope is looked for, half of them near the surface.
-SLOPE_POINTS = 20_000
 # Sections before the unit sphere, and as many behind it, of rays whose samples NeuS places beyond it.
 N_CAP = 16
 # Light that a picture of 8 bits cannot show.
@@ -233,19 +232,6 @@ class Caps(NamedTuple):
         cap = torch.lerp(leaves.unsqueeze(-1), far.unsqueeze(-1), share)
         behind = torch.cat([cap, t, end] if has_caps else [t, end], dim=-1)
         return cls(front, (enters - near > THINNEST_CAP) & has_caps & (near > 0.0), behind)
-
-
-def slope_of(fields: Fields, n: int = SLOPE_POINTS) -> float:
-    """The greatest slope of a scene's distance within the unit ball, of points half of which are moved to the surface."""
-    generator = torch.Generator().manual_seed(0)
-    around = torch.nn.functional.normalize(torch.randn(n, 3, generator=generator), dim=-1)
-    points = around * torch.rand(n, 1, generator=generator) ** (1 / 3)
-    points = points.to(fields.sharpness.device)
-    with torch.no_grad():
-        seen = fields.surface.evaluate(points[: n // 2])
-        step = seen.sdf.unsqueeze(-1) * seen.gradients / seen.gradients.square().sum(-1, keepdim=True).clamp_min(1e-3)
-        points[: n // 2] -= step.clamp(-1.0, 1.0)
-        return lipschitz_bound(torch.cat([fields.surface.evaluate(x).gradients for x in points.split(2**13)]))
 
 
 def why_not_shell(fields: Fields) -> str:

@@ -1,6 +1,5 @@
 """The report of a run: what was run, where time went, how it learnt, what it sees, its mesh; one page, RUN/report.html."""
 
-import sys
 import time
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from neus.reports.gathered import MeshShown, RunGathered
 from neus.reports.page import duration, page
 from neus.reports.report_sections import report_sections
 from neus.reports.six_sides import six_sides
+from neus.runs.console import QUIET, Console
 from neus.runs.films import scene_of_run
 from neus.runs.load import load_model
 from neus.runs.run_folder import RunFolder, read_evaluation
@@ -61,12 +61,15 @@ def write_report(
     return _write(gathered(folder, load_model(folder, device=device), scene, seconds))
 
 
-def report_after_training(folder: Path, model: Model, session: Session, seconds: float | None = None) -> Path | None:
+def report_after_training(
+    folder: Path, model: Model, session: Session, seconds: float | None = None, console: Console = QUIET
+) -> Path | None:
     """The same from what training still holds in memory; whatever goes wrong is said in one line and loses nothing.
 
     Args:
         folder, model, session: of the training that has ended.
         seconds: for the pictures; a small share of what the training took if None.
+        console: where the line about a failure goes.
 
     Returns:
         RUN/report.html, or None if it could not be made.
@@ -79,7 +82,7 @@ def report_after_training(folder: Path, model: Model, session: Session, seconds:
         return _write(gathered(folder, model.eval(), scene, seconds))
     except Exception as error:  # noqa: BLE001 the training is finished and saved: a page must not take that away
         said = " ".join(str(error).split()) or type(error).__name__
-        print(f"warning: no {FILE} is written ({said}); the run is whole. Try `neus report {folder}`.", file=sys.stderr)
+        console.warn(f"no {FILE} is written ({said}); the run is whole. Try `neus report {folder}`.")
         return None
 
 

@@ -3,7 +3,6 @@
 import difflib
 import math
 import re
-import sys
 import types
 import typing
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -18,6 +17,7 @@ from neus.errors import InputError
 from neus.fields.hash_grid import HashGridConfig
 from neus.files import read_text
 from neus.rendering.model import ModelConfig
+from neus.runs.presets import confs_folder, found_conf
 from neus.scenes.readers import DatasetConfig
 from neus.training.config import TrainConfig
 
@@ -50,17 +50,12 @@ class ExperimentConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
 
 
-def shipped_conf(name: str) -> Path:
-    """The file of one of the project's own confs, in the checkout or where `pip install` put it."""
-    in_checkout = Path(__file__).resolve().parents[2] / "confs" / name
-    return in_checkout if in_checkout.is_file() else Path(sys.prefix) / "share" / "neus" / "confs" / name
-
-
 def read_config(path: Path | None, overrides: list[str] = (), case: str = "") -> ExperimentConfig:
     """The conf in a HOCON file, checked.
 
     Args:
-        path: the file; `include "other.conf"` in it is relative to its folder. None for the defaults.
+        path: the file, or the bare name of a shipped config; `include "other.conf"` in it is relative to its folder. None for the
+            defaults.
         overrides: `section.key=value` each, as given to `--set`; later ones win.
         case: takes the place of CASE_NAME everywhere.
 
@@ -68,7 +63,7 @@ def read_config(path: Path | None, overrides: list[str] = (), case: str = "") ->
         InputError: missing, malformed, a key that is unknown (the nearest known one is named), a value of the wrong
             type or out of range.
     """
-    tree = ConfigTree() if path is None else _tree_of(Path(path))
+    tree = ConfigTree() if path is None else _tree_of(found_conf(Path(path)))
     for override in overrides:
         change = _parsed_override(override)
         section_from_dict(ExperimentConfig, change.as_plain_ordered_dict(), f"--set {override}", ())
@@ -78,18 +73,22 @@ def read_config(path: Path | None, overrides: list[str] = (), case: str = "") ->
 
 def _tree_of(path: Path) -> ConfigTree:
     if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.conf")], 1)
-        hint = f" Did you mean {path.parent / near[0]}?" if near else " The project's own are in confs/."
-        raise InputError(f"{path}: no such conf file.{hint}")
+        shipped = sorted(p.name for p in confs_folder().glob("*.conf"))
+        beside = {p.name: p for p in path.parent.glob("*.conf")}
+        near = difflib.get_close_matches(path.name, [*beside, *shipped], 1, cutoff=0.75)
+        hint = f"Did you mean {beside.get(near[0], near[0])}?" if near else f"Shipped configs: {', '.join(shipped)}."
+        raise InputError(f"{path}: no such conf file. {hint}")
     try:
         text = read_text(path)
         _check_includes(path, text, (path.resolve(),))
         tree = ConfigFactory.parse_string(text, basedir=str(path.parent.resolve()))
     except (ConfigException, ParseBaseException, UnicodeDecodeError, OSError, AttributeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: malformed conf ({reason[:120]}); expected HOCON, as in confs/wmask.conf.") from error
+        raise InputError(
+            f"{path}: malformed conf ({reason[:120]}); expected HOCON, as in the shipped wmask.conf."
+        ) from error
     if not isinstance(tree, ConfigTree):
-        raise InputError(f"{path}: a list, expected sections as in confs/wmask.conf.")
+        raise InputError(f"{path}: a list, expected sections as in the shipped wmask.conf.")
     return tree
 
 

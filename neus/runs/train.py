@@ -15,12 +15,13 @@ from neus.checks.regions import region_line
 from neus.errors import InputError
 from neus.runs.build import scene_facts, suited_to_scene
 from neus.runs.config import ExperimentConfig, config_as_dict
+from neus.runs.console import QUIET, Console
 from neus.runs.load import new_model
 from neus.runs.run_folder import RunFolder
 from neus.runs.session import FAILED, FINISHED, STOPPED, Session, device_name
 from neus.runs.time_plan import SECONDS_BETWEEN_CHECKPOINTS, TimePlan
 from neus.scenes.readers import read_scene
-from neus.scenes.scene import split_views
+from neus.scenes.scene import Scene, split_views
 from neus.training.checkpoint import read_checkpoint
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
 from neus.training.metrics import MetricsWriter
@@ -36,8 +37,10 @@ def train(
     extra_hooks: Sequence[Hook] = (),
     plan: TimePlan | None = None,
     session: Session | None = None,
+    scene: Scene | None = None,
+    console: Console = QUIET,
 ) -> Trainer:
-    """Trains, from the start or from the newest checkpoint, until the end or Ctrl-C; the state is saved either way.
+    """Trains, from the start or from the newest checkpoint, until the end or `Trainer.stop`; the state is saved either way.
 
     Args:
         config: with `dataset.data_dir` and `dataset.holdout` as they are to be used.
@@ -49,6 +52,8 @@ def train(
         plan: train as long as it says, in place of `train.end_iter` iterations; there are no pictures and meshes on the way
             then, since nobody knows how long they take.
         session: notes what this call does, in RUN/sessions.jsonl; a new one if None.
+        scene: all views; read from `dataset.data_dir` if None.
+        console: where messages and progress go; on an interactive one Ctrl-C stops after the present iteration.
 
     Returns:
         The trainer as it stopped; `stopped` tells whether that was before the end.
@@ -59,7 +64,7 @@ def train(
     """
     session = session or Session()
     with session.stage("reading the scene"), session.noting_warnings():
-        scene = session.scene = read_scene(Path(config.dataset.data_dir), config.dataset)
+        scene = session.scene = scene or read_scene(Path(config.dataset.data_dir), config.dataset)
         if not resume:
             warn_of_findings(scene)
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
@@ -68,7 +73,7 @@ def train(
     time_budget = plan.new_budget(config.train.end_iter) if plan else None
     trainer = Trainer(model, scene.subset(training_views), config.train, time_budget=time_budget)
     facts = {
-        "scene": str(Path(config.dataset.data_dir).resolve()),
+        "scene": str(Path(config.dataset.data_dir).resolve()) if config.dataset.data_dir else "",
         "format": scene.format,
         "n_views": len(scene),
         "view_names": scene.names,
@@ -82,16 +87,17 @@ def train(
         check_same_scene(content, facts, model.scene_to_world, path)
         trainer.load(content, path)
     run.prepare(config, facts, resume, overwrite)
-    print(region_line(scene))
+    console.message(region_line(scene))
     session.record |= {"device": device_name(model.device), "from_iteration": trainer.iteration}
     session.save(run.path)
     extra = {"config": config_as_dict(config), "scene": scene_facts(model), "run": facts}
     every_seconds = SECONDS_BETWEEN_CHECKPOINTS if plan else float("inf")
     checkpoints = CheckpointHook(run.checkpoints, lambda path: trainer.save(path, extra), every_seconds)
     writer = MetricsWriter(run.path, trainer.iteration)
-    progress = TimeProgressHook(trainer) if plan else ProgressHook(trainer)
-    trainer.on_message, trainer.on_recovery = progress.message, checkpoints.forget_after
-    hooks = [progress, MetricsHook(writer), checkpoints]
+    progress = (TimeProgressHook if plan else ProgressHook)(trainer) if console.is_interactive else None
+    trainer.on_message = progress.message if progress else console.message
+    trainer.on_recovery = checkpoints.forget_after
+    hooks = [*([progress] if progress else []), MetricsHook(writer), checkpoints]
     # The plan first: it may move the end, on which all others must agree.
     hooks = (
         [plan, *hooks]
@@ -99,7 +105,7 @@ def train(
         else [*hooks, ValidationHook(run.path, trainer.scene, training_views), MeshHook(run.path)]
     )
     try:
-        with stopping_on_signals(trainer), session.noting_warnings():
+        with stopping_on_signals(trainer, console.is_interactive), session.noting_warnings():
             with session.stage("preparing: kernels, first shape"):
                 if plan:
                     plan.begin(trainer, checkpoints)
@@ -111,12 +117,13 @@ def train(
         session.record["state"] = FAILED
         raise
     finally:
-        progress.close()
+        if progress:
+            progress.close()
         writer.close()
         _note_end(session, trainer, run)
     if trainer.stopped:
         path = checkpoints.save_now(trainer)
-        print(f"stopped after iteration {trainer.iteration}; saved {path}; go on with --resume")
+        console.message(f"stopped after iteration {trainer.iteration}; saved {path}; continue with --resume")
     return trainer
 
 
@@ -146,9 +153,12 @@ def check_same_scene(content: dict[str, Any], facts: dict[str, Any], scene_to_wo
 
 
 @contextmanager
-def stopping_on_signals(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C (or a termination signal) ends training after the present iteration; a second Ctrl-C ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
+def stopping_on_signals(trainer: Trainer, is_wanted: bool = True) -> Iterator[None]:
+    """Ctrl-C (or a termination signal) ends training after the present iteration; a second Ctrl-C ends it at once.
+
+    Signals are left alone where that is not wanted, and outside the main thread, where Python cannot handle them.
+    """
+    if not is_wanted or threading.current_thread() is not threading.main_thread():
         yield
         return
 

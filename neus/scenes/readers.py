@@ -1,5 +1,6 @@
 """One door for all layouts: conf section `dataset`, and the reader that a folder asks for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from neus.scenes.colmap import read_colmap
 from neus.scenes.colmap_model import model_places
 from neus.scenes.idr import camera_file, read_idr
 from neus.scenes.masks import MEANINGS
-from neus.scenes.scene import Scene
+from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import Selection
 from neus.scenes.transforms_file import SPLITS
 from neus.settings import at_least, one_of
 
-FORMATS = ("auto", "idr", "blendedmvs", "blender", "colmap")
+BUILT_IN = ("auto", "idr", "blendedmvs", "blender", "colmap")
+# Registered readers add to these, and to the choices of `dataset.format` with them.
+FORMATS = list(BUILT_IN)
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
@@ -78,6 +81,8 @@ def read_scene(folder: Path, config: DatasetConfig | None = None) -> Scene:
         raise InputError(f"dataset.center: {list(config.center)}, expected three numbers x, y, z in world units.")
     if bool(config.center) != bool(config.radius):
         raise InputError("dataset.center and dataset.radius belong together; give both, or neither to have them found.")
+    if layout in _REGISTERED:
+        return checked(_REGISTERED[layout][0](folder, config), not config.camera_outside_sphere)
     region = (config.center or None, config.radius or None)
     color = BACKGROUNDS[config.background]
     common = {
@@ -136,6 +141,9 @@ def layout_of(folder: Path, config: DatasetConfig) -> str:
     Raises:
         InputError: no such folder, or none of the known layouts.
     """
+    for name, (_, detect) in _REGISTERED.items():
+        if folder.exists() and detect is not None and detect(folder):
+            return name
     if folder.is_file() and folder.suffix == ".json":
         return "blender"
     if not folder.is_dir():
@@ -156,3 +164,31 @@ def layout_of(folder: Path, config: DatasetConfig) -> str:
         f"{folder}: no known layout; expected {config.render_cameras_name} (IDR/NeuS), cams/ and blended_images/ (BlendedMVS) or "
         "images/ (MVSNet), transforms_*.json (Blender) or sparse/0/cameras.bin (COLMAP)."
     )
+
+
+Reader = Callable[[Path, DatasetConfig], Scene]
+_REGISTERED: dict[str, tuple[Reader, Callable[[Path], bool] | None]] = {}
+
+
+def register_reader(name: str, read: Reader, detect: Callable[[Path], bool] | None = None) -> None:
+    """Makes a layout of one's own readable by `load_scene`, and by `dataset.format = name` in a config.
+
+    Args:
+        name: of the layout; a registered one is replaced.
+        read: from folder and config to the scene: cameras looking along +z with pixel centres at +0.5, in a frame whose unit sphere holds
+            the object. The scene is checked as all others are.
+        detect: whether a folder has this layout, asked before the built-in ones; None: only where the format is given by name.
+
+    Raises:
+        InputError: the name of a built-in layout.
+
+    >>> register_reader("idr", read_idr)
+    Traceback (most recent call last):
+    ...
+    neus.errors.InputError: register_reader: 'idr' is a built-in layout; choose another name.
+    """
+    if name in BUILT_IN:
+        raise InputError(f"register_reader: {name!r} is a built-in layout; choose another name.")
+    _REGISTERED[name] = (read, detect)
+    if name not in FORMATS:
+        FORMATS.append(name)

@@ -190,7 +190,7 @@ def _check_masks(scene: Scene) -> None:
         )
     if min(shares) == 1.0:
         warnings.warn(
-            f"{scene.source}: all masks are white, so they carry no information; train without masks (confs/womask.conf).",
+            f"{scene.source}: all masks are white, so they carry no information; train without masks (--conf womask.conf).",
             MaskWarning,
             stacklevel=3,
         )

@@ -62,7 +62,7 @@ def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[floa
     if not (values < 0).any():
         raise InputError(
             f"{scene.source}: the masks of the {len(scene)} views have no point in common inside the unit sphere; check "
-            "that masks and cameras belong to the same images, or train without masks (confs/womask.conf)."
+            "that masks and cameras belong to the same images, or train without masks (--conf womask.conf)."
         )
     swept = _thinned(scene)
     maps = sweep_depths(swept, _spans(swept, values), on_progress)

@@ -65,7 +65,7 @@ class Trainer:
         if config.mask_weight > 0 and scene.masks is None:
             raise InputError(
                 f"{scene.source}: train.mask_weight is {config.mask_weight} but the scene has no masks; "
-                "add mask/, or train without masks (confs/womask.conf)."
+                "add mask/, or train without masks (--conf womask.conf)."
             )
         reason = why_not_precision(config.precision, model.device)
         if reason:

@@ -1,34 +1,39 @@
-"""The built-in scene from photographs to mesh, and the result beside its exact truth."""
+"""The built-in scene from images to mesh, and the result beside its exact truth."""
 
+import json
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import cv2
-import numpy as np
-import torch
 import trimesh
 
+from neus.errors import InputError
+from neus.evaluation.files import read_mesh
 from neus.evaluation.surface import SurfaceScores, surface_scores
-from neus.geometry.cameras import Camera
-from neus.geometry.cup import object_sdf
-from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
+from neus.files import written_whole
 from neus.geometry.similarity import transform_points
-from neus.rendering.model import Model, in_chunks
-from neus.rendering.modes import fastest_renderer
-from neus.rendering.sphere_tracing import trace
-from neus.rendering.views import normal_picture, render_view, rgb_picture
+from neus.meshing.clean import largest_component
+from neus.rendering.paths import orbit
+from neus.reports.truth_picture import comparison_picture
+from neus.runs.console import QUIET, Console
+from neus.runs.films import write_frames
+from neus.runs.presets import shipped_conf
+from neus.scenes.images import write_picture
 from neus.scenes.scene import Scene
-from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, world_sdf
+from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, world_sdf, write_synthetic
+from neus.workflows.train import new_job, run_job
 
-# Views of the picture: the side, the handle's hole, the inside seen from above.
-PICTURE_VIEWS = (6, 20, 37)
-# Full red in the error column, in parts of the object's radius.
-ERROR_SCALE = 0.05
-# Thresholds of the F-score, in parts of the object's radius.
+# Marks a folder that an earlier demo made; any other is left alone.
+MARKER = "made_by_demo.txt"
+# Small images, a small and short video: all is made on a CPU in minutes.
+VIEWS, WIDTH, HEIGHT = 48, 320, 240
+ORBIT_FRAMES, ORBIT_SCALE = 16, 0.4
+# From reading the images to mesh and report; the images, the comparison and the orbit take about half a minute more.
+MINUTES = 2.1
+# Thresholds of the F-score, as fractions of the object's radius.
 F_SCORE_AT = (0.005, 0.01)
-COLUMNS = ("photograph", "render", "normals", "error: 0")
-LABEL_HEIGHT = 28
 
 
 @dataclass(frozen=True)
@@ -56,24 +61,73 @@ class DemoResult:
         return asdict(self)
 
 
-class Stages:
-    """Names the stages of a job as they pass, and keeps their times."""
+def run_demo(
+    out: Path,
+    conf: Path | None = None,
+    overrides: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+    command: str = "",
+    console: Console = QUIET,
+) -> DemoResult | None:
+    """Makes OUT/scene, OUT/run, OUT/mesh.ply, OUT/orbit.mp4, OUT/demo.png and OUT/demo.json.
 
-    def __init__(self, on_message: Callable[[str], None]) -> None:
-        self.on_message, self.seconds = on_message, {}
-        self._name, self._start = "", time.monotonic()
+    Args:
+        out: a new or empty folder, or one of an earlier demo, which is replaced.
+        conf: config; None takes demo.conf.
+        overrides: `section.key=value` each.
+        seed: of everything random.
+        device: as `--device`.
+        command: for the record.
+        console: where messages and progress go.
 
-    def begin(self, name: str, message: str) -> None:
-        """Ends the present stage and begins another."""
-        self.end()
-        self._name, self._start = name, time.monotonic()
-        self.on_message(message)
+    Returns:
+        What was measured, or None if the training was stopped.
 
-    def end(self) -> None:
-        """Notes the time of the present stage."""
-        if self._name:
-            self.seconds[self._name] = round(time.monotonic() - self._start, 1)
-        self._name = ""
+    Raises:
+        InputError: a folder that holds something else or cannot be written, or no surface was found.
+    """
+    _claim(out)
+    folder, started = out / "scene", time.monotonic()
+    console.message(f"rendering the built-in scene to {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
+    write_synthetic(folder, VIEWS, WIDTH, HEIGHT)
+    rendering = time.monotonic() - started
+    job = new_job(
+        folder,
+        time.monotonic(),
+        conf=conf or shipped_conf("demo.conf"),
+        run=out / "run",
+        overrides=overrides,
+        seed=seed,
+        minutes=MINUTES,
+        command=command,
+    )
+    console.message(f"training on {folder}")
+    trained = run_job(job, overwrite=True, device=device, console=console)
+    if trained.trainer.stopped:
+        return None
+    if trained.mesh is None:
+        raise InputError(f"{out}: the training has left no mesh to compare; see the warning above.")
+    session, model, scene = job.session, trained.trainer.model, job.session.scene
+    mesh = read_mesh(trained.mesh)
+    with written_whole(out / "mesh.ply") as beside:
+        shutil.copyfile(trained.mesh, beside)
+    console.message("comparing with the exact surface")
+    with session.stage("comparison"):
+        scores = compare_with_truth(largest_component(mesh), scene)
+        write_picture(out / "demo.png", comparison_picture(model, scene))
+    console.message(f"rendering {out / 'orbit.mp4'}")
+    with session.stage("orbit"), console.bar("orbit", " frames") as progress:
+        cameras = orbit([scene.camera(v).scaled(ORBIT_SCALE) for v in range(len(scene))], ORBIT_FRAMES)
+        write_frames(model, cameras, ["rgb", "normal"], out / "orbit.mp4", progress)
+    seconds = {"rendering the images": round(rendering, 3), **session.record["seconds"]}
+    result = DemoResult(
+        scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(mesh.body_count), seconds
+    )
+    with written_whole(out / "demo.json") as beside:
+        beside.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
+    return result
 
 
 def compare_with_truth(mesh_in_world: trimesh.Trimesh, scene: Scene) -> SurfaceScores:
@@ -83,39 +137,13 @@ def compare_with_truth(mesh_in_world: trimesh.Trimesh, scene: Scene) -> SurfaceS
     return surface_scores(mesh_in_world, world_sdf, thresholds, n_samples=50_000, box=box, resolution=192)
 
 
-def comparison_picture(model: Model, scene: Scene, views: tuple[int, ...] = PICTURE_VIEWS) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: for each view its photograph, render, normals, and the surface coloured by its true error."""
-    rows, renderer = [], fastest_renderer(model)
-    for view in views:
-        camera = scene.camera(view)
-        seen = render_view(renderer, camera)
-        cells = [scene.images[view], rgb_picture(seen), normal_picture(seen, camera), error_picture(model, camera)]
-        rows.append(np.concatenate(cells, axis=1))
-    picture = np.concatenate(rows)
-    full_scale = f" (blue) to {ERROR_SCALE * MILLIMETRES_PER_UNIT:.1f} mm"
-    return np.concatenate([_labels(picture.shape[1], [*COLUMNS[:3], COLUMNS[3] + full_scale]), picture])
-
-
-def error_picture(model: Model, camera: Camera) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: the model's surface as a camera sees it, coloured by its exact distance from the truth."""
-    pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)
-    origins, directions = (x.float() for x in rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene))
-    enters, leaves, meets = intersect_sphere(origins, directions)
-    sdf = in_chunks(lambda p: model.sdf(p.to(model.device)).cpu(), 2**15)
-    found = trace(sdf, origins[meets], directions[meets], enters[meets], leaves[meets], lipschitz=1.5)
-    points = origins[meets][found.hit] + found.t[found.hit].unsqueeze(-1) * directions[meets][found.hit]
-    hit = meets.clone()
-    hit[meets] = found.hit
-    error = object_sdf(points).abs() / ERROR_SCALE
-    bgr = cv2.applyColorMap((error.clamp(0, 1) * 255).to(torch.uint8).numpy(), cv2.COLORMAP_TURBO).reshape(-1, 3)
-    picture = np.full((camera.height * camera.width, 3), 255, np.uint8)
-    picture[hit.numpy()] = bgr[:, ::-1]
-    return picture.reshape(camera.height, camera.width, 3)
-
-
-def _labels(width: int, texts: list[str]) -> np.ndarray:
-    strip = np.full((LABEL_HEIGHT, width, 3), 255, np.uint8)
-    for i, text in enumerate(texts):
-        place = (i * width // len(texts) + 8, LABEL_HEIGHT - 9)
-        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
-    return strip
+def _claim(out: Path) -> None:
+    """Marks the folder as the demo's, unless it holds something else."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file, expected a folder.")
+    if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise InputError(f"--out {out}: holds something else than an earlier demo; choose another folder.")
+    with written_whole(out / MARKER) as beside:
+        beside.write_text(
+            "Everything in this folder is made by `neus demo` and replaced by the next one.\n", encoding="utf-8"
+        )

@@ -1,20 +1,26 @@
-"""A run measured on the views it has not seen."""
+"""Measurements of models and meshes: images on held-out views, surfaces against the truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import trimesh
 
 from neus.errors import InputError
+from neus.evaluation.files import read_mesh, read_surface
 from neus.evaluation.images import find_lpips, image_scores, mask_at, photograph_at
+from neus.evaluation.of_mesh import JudgedMesh, against_dtu
+from neus.evaluation.surface import SurfaceScores, surface_scores
+from neus.rendering.model import Model
 from neus.rendering.modes import fastest_renderer
 from neus.rendering.views import render_view
 from neus.runs.films import scene_of_run
 from neus.runs.load import load_model
 from neus.runs.run_folder import RunFolder
+from neus.scenes.scene import Scene
 
-# In the order in which they are told.
+# In the order in which they are reported.
 SCORES = ("psnr", "ssim", "psnr_masked", "ssim_masked", "lpips", "mask_error")
 COLORS = "RGB as stored in the photographs, 255 = 1, no change of gamma; renders clipped to [0, 1], not rounded"
 # Pixels on each side of the window in which similarity is measured.
@@ -28,14 +34,12 @@ def evaluate_run(
     device: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """PSNR (dB) and SSIM of every held-out view, over the whole image and inside the mask, and their means.
-
-    LPIPS as well where it is installed with its weights; under `lpips` the result says so, or why not.
+    """`evaluate_images` of a run on the views that were held out of its training.
 
     Args:
         folder: a run, trained with held-out views.
         data: the scene's folder, if it has moved.
-        scale: of the size of the photographs, which are averaged down to it.
+        scale: as a fraction of the image size.
         device: as `--device`.
         on_progress: called with (rays done, rays in all).
 
@@ -48,15 +52,42 @@ def evaluate_run(
     if not held_out:
         raise InputError(f"{folder}: no view was held out, so there is nothing to measure on; train with --holdout 8.")
     model, scene = load_model(folder, device=device), scene_of_run(folder, data)
-    cameras = [scene.camera(v).scaled(scale) for v in held_out]
+    result = evaluate_images(model, scene, held_out, scale, on_progress)
+    return {"checkpoint": checkpoint.name, **result}
+
+
+def evaluate_images(
+    model: Model,
+    scene: Scene,
+    views: Sequence[int] | None = None,
+    scale: float = 1.0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """PSNR (dB) and SSIM of rendered views against the images, over the whole image and inside the mask, and their means.
+
+    LPIPS as well where it is installed with its weights; under `lpips` the result says so, or why not.
+
+    Args:
+        model: trained, in the frame of the scene.
+        scene: images, cameras and masks.
+        views: their numbers in the scene; None measures all of them.
+        scale: as a fraction of the image size; the images are averaged down to it.
+        on_progress: called with (rays done, rays in all).
+
+    Raises:
+        InputError: no such view, or images too small for SSIM.
+    """
+    views = range(len(scene)) if views is None else views
+    if wrong := [v for v in views if not 0 <= v < len(scene)]:
+        raise InputError(f"view {wrong[0]}: the scene has views 0 to {len(scene) - 1}; choose one of them.")
+    cameras = [scene.camera(v).scaled(scale) for v in views]
     if smallest := [f"{c.width}x{c.height}" for c in cameras if min(c.width, c.height) < SSIM_WINDOW]:
         raise InputError(
-            f"--scale {scale:g}: a view would have {smallest[0]} pixels, SSIM needs {SSIM_WINDOW} each way; use a larger scale."
+            f"scale {scale:g}: a view would have {smallest[0]} pixels, SSIM needs {SSIM_WINDOW} each way; use a larger scale."
         )
     renderer, (lpips, about_lpips) = fastest_renderer(model), find_lpips()
-    n_rays, done = sum(c.width * c.height for c in cameras), 0
-    views = []
-    for view, camera in zip(held_out, cameras):
+    n_rays, done, measured = sum(c.width * c.height for c in cameras), 0, []
+    for view, camera in zip(views, cameras):
         seen = render_view(
             renderer, camera, on_progress=on_progress and (lambda part, _, done=done: on_progress(done + part, n_rays))
         )
@@ -66,11 +97,58 @@ def evaluate_run(
         scores = image_scores(seen.rgb, photograph_at(scene.images[view], *size), mask, lpips)
         if mask is not None:
             scores["mask_error"] = float(((seen.foreground.numpy() > 0.5) != mask).mean())
-        views.append({"view": view, "name": scene.names[view], **{k: round(v, 6) for k, v in scores.items()}})
+        measured.append({"view": view, "name": scene.names[view], **{k: round(v, 6) for k, v in scores.items()}})
     mean = {
-        name: round(float(np.mean([v[name] for v in views if name in v])), 6)
+        name: round(float(np.mean([v[name] for v in measured if name in v])), 6)
         for name in SCORES
-        if any(name in v for v in views)
+        if any(name in v for v in measured)
     }
     settings = {"scale": scale, "colors": COLORS, "lpips": about_lpips}
-    return {"checkpoint": checkpoint.name, **settings, "n_held_out": len(held_out), "mean": mean, "views": views}
+    return {**settings, "n_held_out": len(cameras), "mean": mean, "views": measured}
+
+
+def evaluate_mesh(
+    mesh: trimesh.Trimesh | str | Path,
+    truth: trimesh.Trimesh | np.ndarray | str | Path,
+    thresholds: Sequence[float] = (),
+    n_samples: int = 1_000_000,
+    seed: int = 0,
+) -> SurfaceScores:
+    """Accuracy, completeness, Chamfer distance and F-scores of a mesh, in the unit of the truth.
+
+    Args:
+        mesh: a mesh, or a file.
+        truth: a mesh, points (P, 3), or a file with either.
+        thresholds: for the F-scores.
+        n_samples: random points on each surface.
+        seed: of those.
+
+    Raises:
+        InputError: a file that cannot be read, a mesh without faces, or coordinates that are not finite.
+    """
+    surfaces = (read_surface(Path(s)) if isinstance(s, str | Path) else s for s in (mesh, truth))
+    return surface_scores(*surfaces, thresholds, n_samples, seed)
+
+
+def evaluate_dtu(
+    mesh: trimesh.Trimesh | str | Path,
+    root: str | Path,
+    scan: int,
+    scene: Scene | None = None,
+    dilation_px: int = 50,
+) -> dict[str, Any]:
+    """The official DTU scores of a mesh, millimetres.
+
+    Args:
+        mesh: a mesh in the data set's world frame, or a file.
+        root: folder with Points/ and ObsMask/ of the data set.
+        scan: number of the scan.
+        scene: cuts the mesh by its object masks first, as published tables do; None does not.
+        dilation_px: of those masks, pixels of an image 1600 wide.
+
+    Raises:
+        InputError: files that are missing, or a scene without masks.
+    """
+    path = Path(mesh) if isinstance(mesh, str | Path) else Path()
+    surface = read_mesh(path) if isinstance(mesh, str | Path) else mesh
+    return against_dtu(JudgedMesh(surface, path, scene), Path(root), scan, None if scene is None else dilation_px)

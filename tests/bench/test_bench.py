@@ -52,7 +52,7 @@ class Commands:
 
 @pytest.fixture
 def commands(monkeypatch):
-    monkeypatch.setattr("neus.cli.train.MESH_RESOLUTION", 24)
+    monkeypatch.setattr("neus.workflows.train.MESH_RESOLUTION", 24)
     return Commands()
 
 

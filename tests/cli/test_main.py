@@ -33,6 +33,15 @@ def test_every_verb_explains_itself_with_an_example(neus_command, verb):
     assert any(f"neus {verb}" in line and "example" in line for line in out)
 
 
+def test_without_arguments_the_workflow_and_the_presets_are_shown(neus_command):
+    status, out, err = neus_command()
+    assert status == 0 and not err
+    lines = [line.strip() for line in out]
+    workflow = lines[lines.index("workflow:") + 1 :][:3]
+    assert [line.split()[1] for line in workflow] == ["train", "mesh", "render"]
+    assert {"quick", "best", "paper"} <= {line.split()[0] for line in lines if line}
+
+
 def test_version(neus_command):
     assert neus_command("--version") == (0, [f"neus {neus.__version__}"], [])
 
@@ -40,9 +49,8 @@ def test_version(neus_command):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: verb"),
         (["trian"], "invalid choice: 'trian'"),
-        (["train"], "required: --run"),
+        (["train"], "SCENE is missing"),
         (["train", "--run", "x", "--seed", "one"], "argument --seed: found 'one', expected a whole number"),
         (["train", "--run", "x", "--holdout", "-1"], "argument --holdout: found -1, expected at least 0"),
         (["train", "--run", "x", "--nonsense"], "unrecognized arguments: --nonsense"),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import trimesh
 
-from neus.cli import train as train_verb
 from neus.reports import report
 from neus.runs.session import read_sessions
 from neus.training.metrics import read_metrics
+from neus.workflows import train as workflow
 from tests.cli.test_train import assert_one_line
 from tests.reports.pages import problems_of
 
@@ -68,7 +68,7 @@ def test_a_failing_report_loses_nothing_and_says_so_in_one_line(train, tmp_path,
         raise ZeroDivisionError("of the\nworst kind")
 
     monkeypatch.setattr(report, "gathered", broken)
-    monkeypatch.setattr(train_verb, "MESH_RESOLUTION", 32)
+    monkeypatch.setattr(workflow, "MESH_RESOLUTION", 32)
     status, out, err = train("--iterations", "2", "--set", "train.save_freq=2")
     run = tmp_path / "run"
     assert status == 0 and out[-1] == str(run)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ import pytest
 import torch
 import trimesh
 
-from neus.cli import train as train_verb
 from neus.errors import InputError
+from neus.runs.presets import PRESETS, Preset
 from neus.runs.run_folder import RunFolder
+from neus.scenes.readers import read_scene
 from neus.training import checkpoint
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
 from neus.training.metrics import read_metrics
+from neus.workflows import train as workflow
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +62,7 @@ def test_options_win_over_the_conf(train, run):
 
 
 def test_iterations_replace_the_end_stretch_the_schedules_and_give_a_mesh(train, run, monkeypatch):
-    monkeypatch.setattr(train_verb, "MESH_RESOLUTION", 32)
+    monkeypatch.setattr(workflow, "MESH_RESOLUTION", 32)
     status, out, _ = train("--set", "train.anneal_end=3", "--iterations", "4")
     config = RunFolder(run).config().train
     assert status == 0 and (config.end_iter, config.anneal_end, config.warm_up_end) == (4, 2, 0)
@@ -77,7 +80,7 @@ def test_a_model_without_a_surface_is_warned_of_and_keeps_its_checkpoint(train, 
     def no_surface(*arguments, **options):
         raise InputError("mesh extraction: no surface in the box.")
 
-    monkeypatch.setattr("neus.meshing.of_model.surface_mesh", no_surface)
+    monkeypatch.setattr("neus.workflows.train.surface_mesh", no_surface)
     status, out, err = train("--iterations", "2")
     assert status == 0 and out[-1] == str(run)
     assert err == ["warning: no mesh.ply is written: mesh extraction: no surface in the box."]
@@ -100,6 +103,96 @@ def test_resuming_needs_nothing_but_the_run(train, run):
     assert RunFolder(run).facts()["held_out_views"] == [0, 2]
 
 
+def test_the_run_to_resume_may_stand_in_place_of_the_scene(train, run, neus_command):
+    train("--set", "train.end_iter=2")
+    status, out, _ = neus_command("train", run, "--resume", "--set", "train.end_iter=3", "--device", "cpu")
+    assert status == 0 and out[-1] == str(run)
+    assert RunFolder(run).latest_checkpoint().name == "ckpt_000003.pth"
+
+
+@pytest.fixture
+def without_masks(scene_folder, tmp_path):
+    return shutil.copytree(scene_folder, tmp_path / "bare", ignore=shutil.ignore_patterns("mask"))
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The current folder is empty, and meshes are coarse."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr(workflow, "MESH_RESOLUTION", 24)
+
+
+def test_a_scene_is_all_that_training_needs(neus_command, elsewhere, scene_folder, tiny_conf, monkeypatch):
+    tiny = Preset(str(tiny_conf), str(tiny_conf), None, None, "")
+    monkeypatch.setitem(PRESETS, "quick", tiny)
+    status, out, err = neus_command("train", scene_folder)
+    assert status == 0 and out[-1] == "runs/cup", err
+    assert out[:2] == [
+        "config: tiny.conf (the scene has masks), 6 iterations; change with --preset, --minutes or --iterations",
+        "run folder: runs/cup",
+    ]
+    assert Path("runs/cup/mesh.ply").is_file() and Path("runs/cup/report.html").is_file()
+    status, out, _ = neus_command("train", scene_folder)
+    assert status == 0 and out[-1] == "runs/cup-2"
+
+
+def test_without_masks_the_preset_is_the_one_without(elsewhere, without_masks):
+    job = workflow.new_job(without_masks, time.monotonic())
+    assert job.config.train.mask_weight == 0.0 and job.config.model.neus_renderer.n_outside == 8
+    assert job.minutes == 10.0 and job.leaves_mesh
+    assert job.choices[0].startswith("config: quick_womask.conf (the scene has no masks), 10 minutes")
+
+
+@pytest.mark.parametrize(
+    ("options", "minutes", "end_iter"),
+    [
+        ({}, 5.0, 4000),
+        ({"preset": "best"}, 60.0, 40000),
+        ({"preset": "paper"}, None, 300_000),
+        ({"minutes": 2.0}, 2.0, 4000),
+        ({"iterations": 100}, None, 100),
+        ({"overrides": ["train.end_iter=70"]}, None, 70),
+    ],
+    ids=str,
+)
+def test_a_preset_has_a_budget_of_its_own_unless_one_is_given(elsewhere, scene_folder, options, minutes, end_iter):
+    job = workflow.new_job(scene_folder, time.monotonic(), **options)
+    assert (job.minutes, job.config.train.end_iter) == (minutes, end_iter)
+
+
+def test_a_config_is_taken_as_it_is(elsewhere, scene_folder, tiny_conf):
+    job = workflow.new_job(scene_folder, time.monotonic(), conf=tiny_conf)
+    assert (job.minutes, job.config.train.end_iter, job.leaves_mesh) == (None, 6, False)
+    assert job.choices == [f"run folder: {job.folder.path}"]
+
+
+def test_masks_that_are_all_white_are_no_masks(scene_folder):
+    scene = read_scene(scene_folder)
+    assert workflow.is_masked(scene)
+    white = replace(scene, masks=[np.ones_like(mask) for mask in scene.masks])
+    assert not workflow.is_masked(white) and not workflow.is_masked(replace(scene, masks=None))
+
+
+def test_a_run_folder_that_is_taken_is_passed_over_and_said(elsewhere, scene_folder):
+    for name in ("cup", "cup-2"):
+        checkpoints = Path("runs") / name / "checkpoints"
+        checkpoints.mkdir(parents=True)
+        (checkpoints / "ckpt_000001.pth").touch()
+    job = workflow.new_job(scene_folder, time.monotonic())
+    assert job.folder.path == Path("runs/cup-3")
+    assert job.choices[-1].startswith(
+        "run folder: runs/cup-3 (runs/cup already holds a run; continue it with `neus train"
+    )
+    assert workflow.new_job(scene_folder, time.monotonic(), overwrite=True).folder.path == Path("runs/cup")
+
+
+def test_preset_and_config_exclude_each_other(neus_command, scene_folder, tiny_conf):
+    result = neus_command("train", scene_folder, "--preset", "quick", "--conf", tiny_conf)
+    assert_one_line(result, "not allowed with argument")
+    assert_one_line(neus_command("train", scene_folder, "--preset", "fast"), "preset 'fast': expected one of quick,")
+
+
 def test_resuming_a_finished_run_changes_nothing(train, run):
     train()
     before = RunFolder(run).latest_checkpoint().read_bytes()
@@ -117,10 +210,12 @@ def test_a_published_checkpoint_is_resumed(train, run):
 
 
 def test_a_missing_conf_or_scene_is_named(train, tmp_path, neus_command, run):
-    assert_one_line(train(conf=None), "--conf is missing")
+    assert_one_line(neus_command("train"), "SCENE is missing")
+    assert_one_line(neus_command("train", "--resume"), "--resume: give the run folder")
+    assert_one_line(neus_command("train", tmp_path, "--data", tmp_path), "are both scenes; give one")
     assert_one_line(train(conf=tmp_path / "none.conf"), "none.conf: no such conf file")
     assert_one_line(train(data=tmp_path / "none"), "none: no such folder")
-    assert_one_line(train(data=None), "--data is missing")  # the conf names its scene by CASE_NAME
+    assert_one_line(train(data=None), "SCENE is missing")  # the conf names its scene by CASE_NAME
     assert_one_line(train("--resume", conf=None), "no such run folder")
     assert not run.exists()
 
@@ -236,5 +331,5 @@ def test_ctrl_c_saves_and_says_where(tiny_conf, scene_folder, run):
         process.kill()
     assert process.returncode == 130 and "Traceback" not in err
     said, folder = out.splitlines()[-2:]
-    iteration, path = re.fullmatch(r"stopped after iteration (\d+); saved (.*); go on with --resume", said).groups()
+    iteration, path = re.fullmatch(r"stopped after iteration (\d+); saved (.*); continue with --resume", said).groups()
     assert folder == str(run) and read_checkpoint(Path(path))["iter_step"] == int(iteration) > 0

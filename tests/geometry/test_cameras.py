@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from neus.errors import InputError
 from neus.geometry.cameras import Camera, camera_from_projection, project
 from neus.geometry.poses import invert, look_at
+from neus.geometry.similarity import similarity, transform_points
 
 POSE = look_at(
     torch.tensor([3.0, -2.0, 1.0], dtype=torch.float64),
@@ -95,3 +97,43 @@ def test_single_points_and_batches_of_any_shape_project_alike():
     assert pixels.shape == (2, 3, 4, 2) and depth.shape == (2, 3, 4)
     torch.testing.assert_close(pixels[1, 2, 3], project(points[-1], camera)[0])
     assert project(points.float(), camera)[0].dtype == torch.float32
+
+
+def test_look_at_puts_the_target_in_the_middle_of_the_image_and_up_upwards():
+    camera = Camera.look_at(eye=(30.0, -20.0, 10.0), target=(1.0, 2.0, 3.0), up=(0.0, 0.0, 1.0), size=(200, 100))
+    scene_to_world = similarity(1.0, torch.zeros(3, dtype=torch.float64))
+    points = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 4.0]], dtype=torch.float64)
+    pixels, depth = project(points, camera.in_scene(scene_to_world))
+    torch.testing.assert_close(pixels[0], torch.tensor([100.0, 50.0], dtype=torch.float64))
+    assert abs(float(pixels[1, 0]) - 100.0) < 1e-9 and pixels[1, 1] < 50.0 and (depth > 0).all()
+
+
+def test_the_field_of_view_spans_the_height():
+    camera = Camera.look_at((0.0, 0.0, -5.0), (0.0, 0.0, 0.0), (0.0, -1.0, 0.0), fov=60.0, size=(80, 60))
+    edge = torch.tensor([[0.0, 5.0 * np.tan(np.radians(30.0)), 0.0]], dtype=torch.float64)
+    pixels, _ = project(edge, camera.in_scene(torch.eye(4, dtype=torch.float64)))
+    torch.testing.assert_close(pixels, torch.tensor([[40.0, 60.0]], dtype=torch.float64))
+
+
+def test_a_camera_sees_the_same_in_both_frames_and_comes_back():
+    scene_to_world = similarity(250.0, torch.tensor([10.0, -20.0, 600.0], dtype=torch.float64), POSE[:3, :3])
+    camera = Camera(K, POSE, 406, 296)
+    world, points = camera.in_world(scene_to_world), random_points()
+    as_in_world = Camera(world.intrinsics, world.camera_to_world, 406, 296)
+    pixels, depth = project(points, camera)
+    in_world = project(transform_points(scene_to_world, points), as_in_world)
+    torch.testing.assert_close(in_world, (pixels, 250.0 * depth))
+    torch.testing.assert_close(world.in_scene(scene_to_world).camera_to_scene, POSE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"eye": (1, 1, 1)}, r"eye and target are both \[1.0, 1.0, 1.0\]"),
+        ({"fov": 180}, "fov 180 and size"),
+        ({"size": (0, 5)}, r"size \(0, 5\)"),
+    ],
+)
+def test_a_camera_that_cannot_be_is_refused(arguments, said):
+    with pytest.raises(InputError, match=said):
+        Camera.look_at(**{"eye": (0, 0, 0), "target": (1, 1, 1), **arguments})

@@ -3,14 +3,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from neus.errors import InputError
 from neus.fields.background import NerfConfig
 from neus.fields.color_network import ColorNetworkConfig
-from neus.fields.sdf_network import SdfNetworkConfig
-from neus.rendering.model import ModelConfig, in_chunks
+from neus.fields.sdf_network import SdfNetwork, SdfNetworkConfig
+from neus.geometry.poses import rotation_from_vector
+from neus.geometry.similarity import similarity, transform_points
+from neus.rendering.model import Model, ModelConfig, in_chunks
 from neus.rendering.renderer import RendererConfig
 from neus.rendering.sphere_tracing import trace
 from neus.runs.build import build_model
-from tests.rendering.closed_forms import in_ball, rays_towards
+from tests.rendering.closed_forms import SHARPNESS, Sphere, in_ball, no_shading, rays_towards
 
 SMALL = ModelConfig(
     nerf=NerfConfig(D=2, W=16, multires=2, multires_view=1, skips=()),
@@ -91,3 +94,76 @@ def test_a_model_on_a_hash_grid_answers_the_same_questions(tiny_hash_config):
     one = torch.ones(1)
     hits = trace(model.sdf, origins, torch.tensor([[0.0, 0.0, 1.0]]), one, 4.0 * one)
     assert hits.t.item() == pytest.approx(2.5, abs=0.05)
+
+
+# A turned, moved and enlarged world.
+WORLD = similarity(
+    40.0,
+    torch.tensor([5.0, -7.0, 300.0], dtype=torch.float64),
+    rotation_from_vector(torch.tensor([0.3, 1.0, -0.5]).double()),
+)
+
+
+def placed_in_world(model):
+    model.scene_to_world = WORLD
+    return model
+
+
+def sphere_model(radius=0.5):
+    """A model of fields that are no networks: the sphere in closed form."""
+    return placed_in_world(Model(surface=Sphere(radius), color=no_shading, sharpness=SHARPNESS))
+
+
+def test_queries_in_the_world_are_those_of_the_scene_in_its_units():
+    model, points = placed_in_world(build_model(SMALL)), in_ball(30)
+    directions = torch.nn.functional.normalize(torch.randn(30, 3), dim=-1)
+    rotation = (WORLD[:3, :3] / 40.0).float()
+    at = transform_points(WORLD, points.double())
+    assert torch.allclose(model.sdf(at, frame="world"), 40.0 * model.sdf(points), atol=1e-4)
+    assert torch.allclose(model.gradient(at, frame="world"), model.gradient(points) @ rotation.T, atol=1e-5)
+    seen = model.color(at, directions @ rotation.T, frame="world")
+    assert torch.allclose(seen, model.color(points, directions), atol=1e-5)
+
+
+def test_the_gradient_in_the_world_is_the_slope_of_the_distance_there():
+    model = placed_in_world(build_model(SMALL))
+    at = transform_points(WORLD, in_ball(20).double()).requires_grad_()
+    (slope,) = torch.autograd.grad(model.sdf(at, frame="world").sum(), at)
+    assert torch.allclose(model.gradient(at, frame="world").double(), slope, atol=1e-4)
+
+
+def test_rays_are_traced_to_the_closed_form_sphere_in_both_frames():
+    model, (origins, directions) = sphere_model(), rays_towards(0.1 * in_ball(20))
+    found = model.trace(origins, directions)
+    assert found.hit.all()
+    on_surface = origins + found.t.unsqueeze(-1) * directions
+    assert torch.allclose(on_surface.norm(dim=-1), torch.tensor(0.5), atol=1e-4)
+    world = transform_points(WORLD, origins.double()), directions.double() @ (WORLD[:3, :3] / 40.0).T
+    in_world = model.trace(*world, frame="world")
+    assert in_world.hit.all() and torch.allclose(in_world.t, 40.0 * found.t, atol=5e-3)
+    away = model.trace(origins, -directions)
+    assert not away.hit.any() and not away.undecided.any()
+
+
+def test_fields_of_ones_own_render_like_networks():
+    seen = sphere_model().render(*rays_towards(0.1 * in_ball(10)))
+    assert (seen.foreground > 0.99).all() and seen.rgb.shape == (10, 3)
+
+
+def test_own_modules_are_trained_with_the_rest_and_other_objects_are_not():
+    own = SdfNetwork(SMALL.sdf_network)
+    model = Model(SMALL, surface=own)
+    assert model.sdf_network is own and {id(p) for p in own.parameters()} <= {id(p) for p in model.parameter_list()}
+    closed = sphere_model()
+    parts = (closed.nerf, closed.sharpness)
+    assert len(closed.parameter_list()) == sum(len(list(part.parameters())) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"), [("world", "does not know its world"), ("moon", "frame 'moon': expected scene")]
+)
+def test_a_frame_that_is_not_known_is_refused(frame, said):
+    model = build_model(SMALL)
+    for query in (model.sdf, model.gradient, lambda p, frame: model.trace(p, p, frame)):
+        with pytest.raises(InputError, match=said):
+            query(in_ball(3), frame=frame)

@@ -8,7 +8,8 @@ from neus.rendering.density import LaplaceDensity, LogisticDensity
 from neus.rendering.renderer import RendererConfig, render_rays
 from neus.rendering.shading import FieldShading, void
 from neus.rendering.shell import ShellConfig, walk_shells
-from neus.rendering.shell_renderer import ShellRenderer, slope_of, why_not_shell
+from neus.rendering.shell_renderer import ShellRenderer, why_not_shell
+from neus.rendering.slope import slope_of
 from tests.rendering.closed_forms import Mug, Sphere, fields_of, in_ball, rays_towards, view_of_mug, waves
 
 ORDINARY = RendererConfig(n_outside=0)

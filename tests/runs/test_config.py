@@ -227,7 +227,7 @@ def test_a_wrong_override_is_explained(conf, override, said):
 def test_a_missing_conf_is_named_with_the_nearest_that_is_there():
     with pytest.raises(InputError, match=r"wmsk.conf: no such conf file. Did you mean .*wmask.conf\?"):
         read_config(CONFS / "wmsk.conf")
-    with pytest.raises(InputError, match="The project's own are in confs/"):
+    with pytest.raises(InputError, match=r"Shipped configs: .*, womask\.conf"):
         read_config(Path("nowhere") / "x.conf")
 
 

@@ -8,6 +8,7 @@ import trimesh
 
 from neus.meshing.cost import SECONDS_PER_POINT_BESIDE, MeshCost
 from neus.runs import time_plan
+from neus.runs.console import TERMINAL
 from neus.runs.run_folder import RunFolder
 from neus.runs.time_plan import TimePlan
 from neus.runs.train import train
@@ -63,7 +64,7 @@ def seldom(tiny_config):
 
 
 def trained(config, tmp_path, plan, **options):
-    return train(config, RunFolder(tmp_path / "run"), device="cpu", plan=plan, **options)
+    return train(config, RunFolder(tmp_path / "run"), device="cpu", plan=plan, console=TERMINAL, **options)
 
 
 @pytest.mark.parametrize("before", [[2.0], [4.0, 2.0], [1.0, 5.0]])

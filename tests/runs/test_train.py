@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from neus.errors import InputError
+from neus.runs.console import TERMINAL
 from neus.runs.run_folder import RunFolder
 from neus.runs.train import train
 from neus.training.checkpoint import read_checkpoint
@@ -25,10 +26,14 @@ def at(iteration, action):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_signal_ends_training_after_the_present_iteration_and_saves(tiny_config, run, number, capsys):
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    trainer = train(tiny_config, run, device="cpu", extra_hooks=[at(4, lambda: signal.raise_signal(number))])
+    trainer = train(
+        tiny_config, run, device="cpu", extra_hooks=[at(4, lambda: signal.raise_signal(number))], console=TERMINAL
+    )
     assert trainer.stopped and trainer.iteration == 4
     assert run.latest_checkpoint().name == "ckpt_000004.pth"
-    assert f"stopped after iteration 4; saved {run.latest_checkpoint()}; go on with --resume" in capsys.readouterr().out
+    assert (
+        f"stopped after iteration 4; saved {run.latest_checkpoint()}; continue with --resume" in capsys.readouterr().out
+    )
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -38,7 +43,7 @@ def test_a_second_ctrl_c_ends_training_at_once(tiny_config, run):
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_config, run, device="cpu", extra_hooks=[at(4, twice)])
+        train(tiny_config, run, device="cpu", extra_hooks=[at(4, twice)], console=TERMINAL)
     assert run.latest_checkpoint().name == "ckpt_000003.pth"
 
 

@@ -1,10 +1,15 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
+import neus
 from neus.errors import InputError, InputWarning
 from neus.geometry.poses import rotation_from_vector
 from neus.geometry.similarity import similarity
 from neus.runs.config import read_config
+from neus.scenes import readers
 from neus.scenes.readers import DatasetConfig, layout_of, read_scene, read_split
 from tests.scenes.layouts import (
     WORLD,
@@ -115,3 +120,33 @@ def test_another_split_comes_in_the_frame_of_the_model(tmp_path):
     torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3, dtype=torch.float64).expand(4, 3, 3))
     with pytest.raises(InputError, match="no split val; expected transforms_val.json, or val_filenames"):
         read_split(folder, DatasetConfig(), "val", turned)
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """Readers registered in a test are forgotten after it."""
+    monkeypatch.setattr(readers, "_REGISTERED", {})
+    before = list(readers.FORMATS)
+    yield
+    readers.FORMATS[:] = before
+
+
+def test_a_registered_layout_is_read_by_name_and_where_it_is_recognised(registry, scene_folder, tmp_path):
+    (tmp_path / "mine.txt").write_text(str(scene_folder))
+
+    def read(folder, config):
+        return replace(read_scene(Path((folder / "mine.txt").read_text())), format="mine")
+
+    readers.register_reader("mine", read)
+    with pytest.raises(InputError, match="no known layout"):
+        neus.load_scene(tmp_path)
+    assert neus.load_scene(tmp_path, format="mine").format == "mine"
+    readers.register_reader("mine", read, lambda folder: (folder / "mine.txt").is_file())
+    assert neus.load_scene(tmp_path).format == "mine" and neus.load_scene(scene_folder).format == "idr"
+
+
+def test_a_registered_reader_is_checked_like_the_others(registry, scene_folder, tmp_path):
+    inside = torch.eye(4, dtype=torch.float64).expand(4, 4, 4)
+    readers.register_reader("mine", lambda folder, config: replace(read_scene(scene_folder), camera_to_scene=inside))
+    with pytest.raises(InputError, match="inside the unit sphere"):
+        neus.load_scene(tmp_path, format="mine")

@@ -15,3 +15,5 @@ On a CPU a tile of a few rays goes through all of them while it stays in cache (
 the tables follow at the end, level by level (`cpu/tables.py`). On a GPU each stage is a kernel over all samples (`gpu/step.py`).
 Products of matrices are in `cpu/products.py` and `cpu/blocks.py`. `arguments.py` says what goes in and what comes out.
 """
+
+__all__ = ["arguments", "cpu", "gpu"]

@@ -1,1 +1,3 @@
 """The nearest triangle of each point, exactly."""
+
+__all__ = ["cpu", "reference"]

@@ -1,1 +1,3 @@
 """The depth of triangles in an image."""
+
+__all__ = ["cpu", "reference"]

@@ -1,1 +1,3 @@
 """Point sets thinned to a distance."""
+
+__all__ = ["cpu", "reference"]

@@ -1,0 +1,60 @@
+"""The mesh of a trained model: extracted, cleaned, simplified, coloured, in world units."""
+
+from collections.abc import Callable
+
+from trimesh import Trimesh
+
+from neus.errors import InputError
+from neus.meshing.files import in_world
+from neus.meshing.of_model import surface_mesh
+from neus.rendering.model import Model
+from neus.workflows.finish import Finish
+
+RESOLUTION = 512
+
+
+def extract_mesh(
+    model: Model,
+    resolution: int = RESOLUTION,
+    clean: bool = True,
+    frame: str = "world",
+    target_faces: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Trimesh:
+    """The surface of a model as a mesh with the field's normals and colours.
+
+    Args:
+        model: trained.
+        resolution: lattice points along each axis of the object's box.
+        clean: drop floating pieces, by size.
+        frame: `world` for the data set's own unit, or `scene`.
+        target_faces: simplify to about so many triangles; None does not.
+        on_progress: called with (blocks done, blocks in all).
+
+    Raises:
+        InputError: no surface, another frame, or a model that does not know its world.
+    """
+    return finished_mesh(model, Finish(clean=clean, target_faces=target_faces), resolution, frame, 0.0, on_progress)
+
+
+def finished_mesh(
+    model: Model,
+    finish: Finish,
+    resolution: int = RESOLUTION,
+    frame: str = "world",
+    threshold: float = 0.0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Trimesh:
+    """As `extract_mesh`, with all that can be done to a shape; `finish.moved` says afterwards how far simplifying moved it.
+
+    Args:
+        model, resolution, frame, on_progress: as there.
+        finish: what is done to the extracted shape.
+        threshold: the surface is sdf = -threshold, scene units.
+    """
+    if frame not in ("world", "scene"):
+        raise InputError(f"frame {frame!r}: expected world or scene.")
+    # Asked for first: extraction may take minutes.
+    scene_to_world = model.known_world() if frame == "world" else None
+    mesh = surface_mesh(model, resolution, threshold, on_progress, finish)
+    return mesh if scene_to_world is None else in_world(mesh, scene_to_world)
