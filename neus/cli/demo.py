@@ -4,7 +4,6 @@ example: neus demo --out runs/demo
 """
 
 import argparse
-import json
 import shutil
 import time
 from dataclasses import replace
@@ -48,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.experiment.time_plan import TimePlan
     from neus.experiment.train import train
     from neus.experiment.views import write_frames
-    from neus.files import written_whole
+    from neus.files import write_json, written_whole
     from neus.meshing.clean import largest_component
     from neus.meshing.files import in_world, write_mesh
     from neus.rendering.paths import orbit
@@ -102,8 +101,7 @@ def run(options: argparse.Namespace) -> int:
     result = DemoResult(
         scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(n_components), stages.seconds
     )
-    with written_whole(options.out / "demo.json") as beside:
-        beside.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
+    write_json(options.out / "demo.json", result.as_dict())
     print(
         f"mesh, orbit and numbers: {options.out / 'mesh.ply'}, {options.out / 'orbit.mp4'}, {options.out / 'demo.json'}"
     )

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
-from neus.files import written_whole
+from neus.files import write_json
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.similarity import is_similarity, scale_of, transform_poses
@@ -75,8 +75,7 @@ def write_camera_path(path: Path, cameras: list[Camera], scene_to_world: Tensor,
         for pose, camera in zip(poses, cameras)
     ]
     content = {"width": cameras[0].width, "height": cameras[0].height, "fps": fps, "cameras": entries}
-    with written_whole(path) as beside:
-        beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_json(path, content)
 
 
 def nerfstudio_path(cameras: list[Camera], scene_to_world: Tensor, fps: float = DEFAULT_FPS) -> dict[str, Any]:

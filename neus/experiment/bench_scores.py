@@ -1,6 +1,7 @@
 """The numbers of one run of a benchmark: what `neus evaluate` wrote, and how far the mesh is from what is known."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ NO_MESH = "no surface was found, so there is no mesh"
 
 
 def image_scores(folder: Path) -> dict[str, float]:
-    """The means over the held-out views that `neus evaluate` wrote."""
-    return json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["mean"]
+    """The means over the held-out views that `neus evaluate` wrote; one that is null is read as NaN."""
+    mean = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["mean"]
+    return {name: math.nan if value is None else value for name, value in mean.items()}
 
 
 def dtu_scores(path: Path) -> dict[str, Any]:

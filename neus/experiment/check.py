@@ -1,6 +1,5 @@
 """What is wrong with a scene, before hours are spent on it: measures, findings in plain words, a picture."""
 
-import json
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from neus.datasets.shape_findings import ShapeMeasures, measure_shape, shape_fin
 from neus.datasets.view_facts import ViewFacts
 from neus.errors import InputWarning
 from neus.experiment.check_picture import check_picture
-from neus.files import written_whole
+from neus.files import write_json
 
 FILE, PICTURE = "check.json", "check.png"
 
@@ -170,7 +169,6 @@ def write_check(scene: Scene, result: SceneCheck, folder: Path) -> Path:
         InputError: it cannot be written.
     """
     folder = Path(folder)
-    with written_whole(folder / FILE) as beside:
-        beside.write_text(json.dumps(check_record(scene, result), indent=1, allow_nan=False), encoding="utf-8")
+    write_json(folder / FILE, check_record(scene, result))
     write_picture(folder / PICTURE, check_picture(scene, result.findings, result.shape.silhouettes))
     return folder
