@@ -1,1 +1,1 @@
-"""The depth of triangles in an image."""
+"""The foremost triangle at each pixel of an image."""
