@@ -26,8 +26,8 @@ from neus.experiment.build import build_model, placed  # noqa: E402
 from neus.experiment.config import read_config  # noqa: E402
 from neus.experiment.load import load_model  # noqa: E402
 from neus.experiment.surface import Finish, surface_mesh  # noqa: E402
-from neus.meshing.clean import is_closed  # noqa: E402
 from neus.meshing.files import write_mesh  # noqa: E402
+from neus.meshing.measures import is_closed  # noqa: E402
 from neus.rendering.model import Model  # noqa: E402
 from neus.rendering.queries import is_fused  # noqa: E402
 

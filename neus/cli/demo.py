@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.files import write_json, written_whole
     from neus.meshing.clean import largest_component
     from neus.meshing.files import in_world, write_mesh
+    from neus.meshing.measures import mesh_facts
     from neus.rendering.paths import orbit
 
     if options.out.exists() and not options.out.is_dir():
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     stages.begin("mesh", "extracting the mesh")
     with Progress("mesh", " blocks") as progress:
         mesh = surface_mesh(model, MESH_RESOLUTION, on_progress=progress)
-    n_components = mesh.body_count
+    shape = mesh_facts(mesh)
     write_mesh(mesh, options.out / "mesh.ply", model.scene_to_world)
     write_mesh(mesh, run_folder.path / "mesh.ply", model.scene_to_world)
     stages.begin("compare", "comparing with the exact surface")
@@ -99,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     report = report_after_training(run_folder.path, model, session)
     stages.end()
     result = DemoResult(
-        scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(n_components), stages.seconds
+        scores.chamfer, MILLIMETRES_PER_UNIT, scores, shape.is_watertight, shape.components, stages.seconds
     )
     write_json(options.out / "demo.json", result.as_dict())
     print(

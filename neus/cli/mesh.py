@@ -66,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
     from neus.experiment.views import scene_of_run
     from neus.files import check_can_write
     from neus.geometry.similarity import scale_of
-    from neus.meshing.clean import is_closed
     from neus.meshing.files import SUFFIXES, write_mesh
+    from neus.meshing.measures import is_closed
 
     out = (
         options.out

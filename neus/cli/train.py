@@ -133,6 +133,7 @@ def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None, sess
     """The surface in RUN/mesh.ply, in world units; a model without any is no reason to fail, its checkpoint is there."""
     from neus.experiment.surface import Finish, surface_mesh
     from neus.meshing.files import write_mesh
+    from neus.meshing.measures import is_closed
 
     resolution, model = plan.resolution if plan else MESH_RESOLUTION, trainer.model.eval()
     try:
@@ -149,5 +150,5 @@ def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None, sess
     took = f"{plan.minutes_used():.2f} minutes: " if plan else ""
     print(
         f"{took}{trainer.iteration} iterations, mesh of {resolution}^3 with {len(mesh.vertices)} vertices, "
-        f"watertight: {'yes' if mesh.is_watertight else 'no'}, in world units: {path}"
+        f"watertight: {'yes' if is_closed(mesh) else 'no'}, in world units: {path}"
     )

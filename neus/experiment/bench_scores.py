@@ -12,6 +12,7 @@ from neus.errors import InputError
 from neus.evaluation.files import read_points
 from neus.evaluation.surface import feature_scores
 from neus.experiment.demo import compare_with_truth
+from neus.meshing.measures import is_closed
 
 # Name of the built-in scene, whose exact surface is known.
 BUILT_IN = "synthetic"
@@ -58,7 +59,7 @@ def surface_scores_of(scene: str, data: Path, path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"note": NO_MESH}
     mesh = trimesh.load(path, process=False, force="mesh")
-    scores: dict[str, Any] = {"is_watertight": bool(mesh.is_watertight), "n_faces": len(mesh.faces)}
+    scores: dict[str, Any] = {"is_watertight": is_closed(mesh), "n_faces": len(mesh.faces)}
     if scene == BUILT_IN:
         exact = compare_with_truth(mesh, read_scene(data))
         scores |= {f"exact_{k}": getattr(exact, k) for k in ("chamfer", "accuracy", "completeness")}

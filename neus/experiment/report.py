@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from neus.datasets.scene import Scene
 from neus.errors import InputError
-from neus.evaluation.mesh_facts import MeshFacts, mesh_facts
 from neus.evaluation.report import duration, page
 from neus.evaluation.six_sides import six_sides
 from neus.experiment.config import ExperimentConfig
@@ -27,6 +26,7 @@ from neus.experiment.views import scene_of_run
 from neus.files import written_whole
 from neus.geometry.similarity import scale_of
 from neus.meshing.files import in_world
+from neus.meshing.measures import MeshFacts, mesh_facts
 from neus.rendering.model import Model
 from neus.rendering.paths import common_up
 from neus.training.checkpoint import iteration_of

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from neus.evaluation.curves import Curve, curves_svg
 from neus.evaluation.error_map import FULL_SCALE, scale_bar
-from neus.evaluation.mesh_facts import MeshFacts
 from neus.evaluation.report import (
     color_scale,
     details,
@@ -25,6 +24,7 @@ from neus.evaluation.report import (
 from neus.experiment.config import config_text
 from neus.experiment.contact_sheet import SheetView
 from neus.experiment.session import FAILED, STOPPED, UNDER_WAY
+from neus.meshing.measures import MeshFacts
 
 if TYPE_CHECKING:
     from neus.experiment.report import RunGathered
