@@ -6,6 +6,7 @@ import numpy as np
 import trimesh
 
 from neus.errors import InputError
+from neus.meshing.glb import written_frame
 
 
 def read_surface(path: Path) -> trimesh.Trimesh | np.ndarray:
@@ -52,6 +53,10 @@ def _surface_of(path: Path) -> trimesh.Trimesh | np.ndarray:
     loaded = trimesh.load(path, process=False)
     if isinstance(loaded, trimesh.Scene):
         loaded = loaded.to_mesh() if hasattr(loaded, "to_mesh") else loaded.dump(concatenate=True)
+    if path.suffix.lower() == ".glb":  # turned up for viewers if we wrote it
+        turn = np.eye(4)
+        turn[:3, :3] = written_frame(path)
+        loaded.apply_transform(turn)
     if isinstance(loaded, trimesh.Trimesh) and len(loaded.faces):
         return loaded
     return np.array(loaded.vertices, dtype=np.float64)
