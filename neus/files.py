@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neus.errors import InputError
 
 try:
@@ -22,6 +24,11 @@ except ImportError:  # Windows has no such locks: what killed processes leave st
 
 # The name of a partial file: a dot, the target's stem, a token of its own, `.part`, the target's suffix.
 _PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.part(\.[^.]*)?")
+# The folders of an absolute path: within quotes, and without spaces.
+_ABSOLUTE = (
+    re.compile(r"""(?<=['"])([A-Za-z]:)?[/\\][^'"\n]*[/\\](?=[^/\\'"\n]+['"])"""),
+    re.compile(r"""(?<![\w./\\~<-])([A-Za-z]:)?[/\\]([^\s/\\'"=,;:()<>]+[/\\])+(?=[^\s/\\])"""),
+)
 # A partial file younger than this may belong to a process that has not locked it yet; seconds.
 _YOUNG = 2.0
 
@@ -99,6 +106,40 @@ def write_json(path: Path, content: Any) -> None:
     """Writes `json_text`, indented, whole or not at all; raises as `written_whole`."""
     with written_whole(path) as beside:
         beside.write_text(json_text(content, indent=2) + "\n", encoding="utf-8")
+
+
+def npz_header(archive: np.lib.npyio.NpzFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array in an opened npz file, read before the array is: a small file can hold gigabytes of zeros.
+
+    Raises:
+        ValueError: no array of numpy's format 1 or 2; OSError or zipfile.BadZipFile: a damaged file.
+    """
+    member = f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name
+    with archive.zip.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"{name} has a header of version {version}, expected 1 or 2")
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return shape, dtype
+
+
+def without_folders(text: str, *known: Path | str) -> str:
+    """Text for other eyes: absolute paths are cut to their last names.
+
+    Args:
+        text: to be shown.
+        known: paths that it may hold, also such as cannot be told from the words around them.
+
+    >>> without_folders("neus train --data /home/me/dtu/scan65 --run runs/a --conf='/home/me/my confs/a.conf'")
+    "neus train --data scan65 --run runs/a --conf='a.conf'"
+    """
+    for folder in sorted({str(Path(path).parent) for path in known}, key=len, reverse=True):
+        if os.path.isabs(folder) and folder != os.sep:
+            text = text.replace(folder + os.sep, "")
+    for pattern in _ABSOLUTE:
+        text = pattern.sub("", text)
+    return text
 
 
 def _finite(content: Any) -> Any:

@@ -82,8 +82,8 @@ def run(options: argparse.Namespace) -> int:
     with Progress("mesh", " blocks") as progress:
         mesh = surface_mesh(model, MESH_RESOLUTION, on_progress=progress)
     shape = mesh_facts(mesh)
-    write_mesh(mesh, options.out / "mesh.ply", model.scene_to_world)
-    write_mesh(mesh, run_folder.path / "mesh.ply", model.scene_to_world)
+    write_mesh(mesh, options.out / "mesh.ply", model.scene_to_world, resolution=MESH_RESOLUTION)
+    write_mesh(mesh, run_folder.path / "mesh.ply", model.scene_to_world, resolution=MESH_RESOLUTION)
     stages.begin("compare", "comparing with the exact surface")
     scores = compare_with_truth(in_world(largest_component(mesh), model.scene_to_world), scene)
     stages.begin("picture", "drawing the comparison")

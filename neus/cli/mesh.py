@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     with Progress("mesh", " blocks") as progress:
         mesh = surface_mesh(model, options.resolution, options.threshold, progress, finish)
     up = _up(options, out, scene, model.scene_to_world if in_world else None)
-    origin = write_mesh(mesh, out, model.scene_to_world if in_world else None, up)
+    origin = write_mesh(mesh, out, model.scene_to_world if in_world else None, up, options.resolution)
     if origin is not None:
         where = "kept as its node's translation" if out.suffix.lower() == ".glb" else "which STL cannot hold: add it yourself"
         print(f"coordinates are relative to {', '.join(f'{x:.3f}' for x in origin)}, {where}")

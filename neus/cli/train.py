@@ -145,7 +145,7 @@ def _write_mesh(trainer: Trainer, folder: RunFolder, plan: TimePlan | None, sess
         session.warn(f"No mesh.ply is written: {error}")
         return
     path = folder.path / "mesh.ply"
-    write_mesh(mesh, path, model.scene_to_world)
+    write_mesh(mesh, path, model.scene_to_world, resolution=resolution)
     session.record["mesh"] = {"iteration": trainer.iteration, "resolution": resolution}
     took = f"{plan.minutes_used():.2f} minutes: " if plan else ""
     print(

@@ -141,7 +141,7 @@ def _camera(
     """One camera; `axes` leads from OpenCV's camera axes to those of the file."""
     pose = _matrix(entry.get("camera_to_world"), (4, 4), f"{where}: camera_to_world")
     pose = pose if axes is None else pose @ axes
-    is_rigid = is_similarity(pose) and abs(scale_of(pose) - 1.0) < 1e-3 and torch.linalg.det(pose[:3, :3]) > 0
+    is_rigid = is_similarity(pose) and abs(scale_of(pose) - 1.0) < 1e-3
     if not is_rigid or pose[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
         raise InputError(f"{where}: camera_to_world is not a rotation and a translation; write the path again.")
     return Camera(intrinsics, transform_poses(to_scene, pose), width, height)

@@ -121,7 +121,7 @@ def _check_matrices(scene: Scene) -> None:
             raise InputError(
                 f"{where}: focal lengths {focal.tolist()}, expected positive numbers of pixels; re-export the cameras."
             )
-        if not is_similarity(pose) or abs(float(torch.linalg.det(pose[:3, :3])) - 1.0) > 1e-2:
+        if not is_similarity(pose) or abs(scale_of(pose) ** 3 - 1.0) > 1e-2:
             raise InputError(
                 f"{where}: its pose is not a rotation and a translation (it scales, shears or mirrors); "
                 "re-export the cameras."
@@ -132,7 +132,7 @@ def _check_matrices(scene: Scene) -> None:
         )
     if not is_similarity(scene.scene_to_world):
         raise InputError(
-            f"{scene.source}: the scale matrix stretches its axes differently; "
+            f"{scene.source}: the scale matrix stretches its axes differently or mirrors them; "
             "expected one scale, a rotation and a translation."
         )
 

@@ -21,7 +21,7 @@ from neus.evaluation.surface import feature_scores, surface_scores
 from neus.geometry.poses import invert
 from neus.geometry.similarity import scale_of, transform_points
 from neus.meshing.clean import clip_to_masks
-from neus.meshing.files import in_world
+from neus.meshing.files import in_world, written_resolution
 
 # The width of DTU's photographs, for which dilations are given.
 FULL_WIDTH = 1600
@@ -47,7 +47,9 @@ class JudgedMesh:
 
     def facts(self) -> dict[str, Any]:
         """What a result says of it."""
-        return {"mesh": str(self.path), "n_vertices": len(self.mesh.vertices), "n_faces": len(self.mesh.faces)}
+        found = written_resolution(self.path)
+        of_lattice = {} if found is None else {"resolution": found}
+        return {"mesh": str(self.path), **of_lattice, "n_vertices": len(self.mesh.vertices), "n_faces": len(self.mesh.faces)}
 
 
 def judged_mesh(path: Path, scene: Scene | None, frame: str = "world") -> JudgedMesh:

@@ -1,5 +1,6 @@
 """Mesh files: PLY, OBJ, GLB and STL, in world units, whole or not at all, with all digits wherever the world's origin is."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,15 @@ SUFFIXES = (".ply", ".obj", ".glb", ".stl")
 # Coordinates need more than float32 if its spacing at the mesh exceeds this part of the mesh's size: a hundredth of the
 # cell of a lattice of 1000 points along each axis.
 COARSE = 1e-5
+_RESOLUTION = "neus extraction resolution"
 
 
 def write_mesh(
-    mesh: trimesh.Trimesh, path: Path, scene_to_world: Tensor | None = None, up: np.ndarray | None = None
+    mesh: trimesh.Trimesh,
+    path: Path,
+    scene_to_world: Tensor | None = None,
+    up: np.ndarray | None = None,
+    resolution: int | None = None,
 ) -> np.ndarray | None:
     """Writes a mesh with its normals and vertex colours, in the format that the suffix names.
 
@@ -30,6 +36,8 @@ def write_mesh(
         path: ends in .ply, .obj, .glb or .stl (which has neither normals of vertices nor colours); missing folders are made.
         scene_to_world: (4, 4) similarity; None leaves the mesh in the scene frame.
         up: (3,) the vertical in the frame that is written, for GLB, whose viewers take +Y for up; None: unknown, not turned.
+
+        resolution: lattice points along each axis of the box it was extracted from; PLY keeps it for `written_resolution`.
 
     Returns:
         (3,) the origin that coordinates in the file are relative to; None if it is that of the frame.
@@ -45,7 +53,7 @@ def write_mesh(
     origin = _needed_origin(placed)
     with written_whole(path) as beside:
         if suffix == ".ply":
-            _write_ply(placed, beside, "<f4" if origin is None else "<f8")
+            _write_ply(placed, beside, "<f4" if origin is None else "<f8", resolution)
         elif suffix == ".obj":
             # Eight decimals as usual; more for a mesh so small that they would not be eight digits of it.
             digits = max(8, 7 - int(np.floor(np.log10(max(placed.extents.max(), 1e-30)))))
@@ -70,6 +78,14 @@ def in_world(mesh: trimesh.Trimesh, scene_to_world: Tensor | None) -> trimesh.Tr
     return placed
 
 
+def written_resolution(path: Path) -> int | None:
+    """The `resolution` that `write_mesh` was given for a PLY file; None if it was not, or for other files."""
+    with open(path, "rb") as file:
+        header = file.read(1000).split(b"end_header")[0]
+    found = re.search(rf"^comment {_RESOLUTION} (\d+)$".encode(), header, re.MULTILINE)
+    return int(found[1]) if found and header.startswith(b"ply") else None
+
+
 def _needed_origin(mesh: trimesh.Trimesh) -> np.ndarray | None:
     """(3,) the middle of a mesh's box if float32 is too coarse where it is, else None."""
     low, high = mesh.bounds
@@ -77,7 +93,7 @@ def _needed_origin(mesh: trimesh.Trimesh) -> np.ndarray | None:
     return (low + high) / 2 if spacing > COARSE * (high - low).max() else None
 
 
-def _write_ply(mesh: trimesh.Trimesh, path: Path, coordinates: str) -> None:
+def _write_ply(mesh: trimesh.Trimesh, path: Path, coordinates: str, resolution: int | None) -> None:
     """Binary PLY (Turk 1994) with coordinates of the given type, float32 normals and uint8 sRGB colours with alpha."""
     fields = [("position", coordinates, 3), ("normal", "<f4", 3)]
     number = "float" if coordinates == "<f4" else "double"
@@ -91,7 +107,9 @@ def _write_ply(mesh: trimesh.Trimesh, path: Path, coordinates: str) -> None:
         vertices["color"] = mesh.visual.vertex_colors
     faces = np.empty(len(mesh.faces), [("count", "u1"), ("corners", "<i4", 3)])
     faces["count"], faces["corners"] = 3, mesh.faces
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}"]
+    header = ["ply", "format binary_little_endian 1.0"]
+    header += [f"comment {_RESOLUTION} {resolution}"] if resolution else []
+    header += [f"element vertex {len(vertices)}"]
     header += [f"property {entry}" for entry in properties]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
     with open(path, "wb") as file:

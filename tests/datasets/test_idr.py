@@ -2,6 +2,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -146,6 +147,7 @@ def test_missing_matrices_are_named(written):
         (np.full((4, 4), np.nan), "NaN or infinity"),
         (np.zeros((4, 4)), "singular"),
         (np.diag([1.0, 1.0, 0.0, 1.0]), "singular"),
+        (np.diag([2.0, 2.0, -2.0, 1.0]), "mirrors the scene"),
         (np.eye(3), r"shape \(3, 3\)"),
         (np.array("text"), "expected 4x4 numbers"),
         (np.eye(4) * 1j, "complex128"),
@@ -199,8 +201,23 @@ def test_files_that_are_no_npz_are_named(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("world_mat_0", "text")
         archive.writestr("scale_mat_0", "text")
-    with pytest.raises(InputError, match="world_mat_0 has shape"):
+    with pytest.raises(InputError, match="world_mat_0 holds a pickled object, which is never loaded, or is damaged"):
         read_camera_file(path, 1)
+
+
+def test_an_array_of_another_shape_is_refused_before_it_is_unpacked(tmp_path):
+    np.savez_compressed(tmp_path / "cameras.npz", world_mat_0=np.zeros((1000, 50_000), np.float32))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"world_mat_0 has shape \(1000, 50000\)"):
+        read_camera_file(tmp_path / "cameras.npz", 1)
+    with open(tmp_path / "single.npz", "wb") as file:
+        np.save(file, np.zeros((1000, 50_000), np.float32))
+    tracemalloc.reset_peak()
+    with pytest.raises(InputError, match="a single array"):
+        read_camera_file(tmp_path / "single.npz", 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
 
 
 def test_an_npz_with_flipped_bytes_is_damaged(written):

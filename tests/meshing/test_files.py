@@ -13,7 +13,7 @@ from neus.evaluation.files import read_mesh
 from neus.geometry.poses import rotation_from_vector
 from neus.geometry.similarity import similarity
 from neus.meshing.clean import with_faces
-from neus.meshing.files import in_world, write_mesh
+from neus.meshing.files import in_world, write_mesh, written_resolution
 from neus.meshing.measures import mesh_facts
 
 ROTATION = rotation_from_vector(torch.tensor([0.3, 0.5, -0.2], dtype=torch.float64))
@@ -145,6 +145,13 @@ def test_a_mesh_at_the_metres_of_a_map_keeps_its_shape_and_place(mesh, tmp_path,
         assert np.abs(Glb(tmp_path / "a.glb").attribute("POSITION")).max() < 0.2
     else:
         assert origin is None
+
+
+def test_a_ply_file_keeps_the_resolution_it_was_extracted_at(mesh, tmp_path):
+    for name, resolution in (("a.ply", 512), ("b.ply", None), ("c.obj", 64)):
+        write_mesh(mesh, tmp_path / name, resolution=resolution)
+        assert written_resolution(tmp_path / name) == (512 if name == "a.ply" else None)
+    np.testing.assert_array_equal(read_mesh(tmp_path / "a.ply").faces, mesh.faces)
 
 
 def test_only_a_mesh_far_away_is_written_in_double(mesh, tmp_path):
