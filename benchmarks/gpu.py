@@ -35,7 +35,7 @@ from neus.evaluation.images import psnr
 from neus.experiment.build import build_model, model_for_scene, placed
 from neus.experiment.config import read_config
 from neus.fields.precision import PRECISIONS, products_in
-from neus.files import check_can_write, written_whole
+from neus.files import check_can_write, json_text, written_whole
 from neus.geometry.cameras import Camera
 from neus.geometry.similarity import scale_of, transform_points
 from neus.kernels.dispatch import runs_compiled
@@ -281,7 +281,7 @@ def main() -> int:
             report.add(
                 name, lambda f=folder, p=on_surface, s=seconds: trained(f, p, s, **changes), limit, least=seconds
             )
-    text = json.dumps(report.results, indent=2)
+    text = json_text(report.results, indent=2)
     print(text)
     if options.out:
         with written_whole(options.out) as path:

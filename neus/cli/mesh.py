@@ -47,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(write --up=-y for a negative one), or none to leave the axes as they are; other formats are never turned",
     )
     parser.add_argument(
+        "--bbox",
+        type=float,
+        nargs=6,
+        metavar=("X0", "Y0", "Z0", "X1", "Y1", "Z1"),
+        help="crop to the box between two corners, in world units, before anything else; the mesh is open there",
+    )
+    parser.add_argument(
         "--keep", choices=("all", "largest"), default="all", help="all pieces (default) or the largest alone"
     )
     parser.add_argument(
@@ -79,11 +86,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Extracts, colours and writes the mesh; prints its path last."""
+    import numpy as np
+
     from neus.experiment.load import load_model
     from neus.experiment.surface import Finish, surface_mesh
     from neus.experiment.views import scene_of_run
     from neus.files import check_can_write
     from neus.geometry.similarity import scale_of
+    from neus.meshing.clean import cropped
     from neus.meshing.files import SUFFIXES, write_mesh
     from neus.meshing.measures import is_closed
 
@@ -93,17 +103,26 @@ def run(options: argparse.Namespace) -> int:
     )
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {out}: unknown mesh format; name the file {', '.join(SUFFIXES)}.")
+    box = None if options.bbox is None else np.reshape(options.bbox, (2, 3))
+    if box is not None and not (box[0] < box[1]).all():
+        raise InputError(f"--bbox {' '.join(f'{x:g}' for x in options.bbox)}: expected the lower corner, then the upper one.")
     check_can_write(out)
     model = load_model(options.run_folder, options.conf, options.device)
     scene = None
     in_world = options.frame == "world"
     needs_masks = options.clip_to_masks is not None or options.clean
-    if needs_masks or options.data is not None or (in_world and model.scene_to_world is None):
+    if needs_masks or options.data is not None or ((in_world or box is not None) and model.scene_to_world is None):
         scene = scene_of_run(options.run_folder, options.data, options.conf)
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
     finish = Finish(scene, options.clip_to_masks, options.clean, options.keep == "largest", options.target_faces)
     with Progress("mesh", " blocks") as progress:
-        mesh = surface_mesh(model, options.resolution, options.threshold, progress, finish)
+        mesh = surface_mesh(
+            model,
+            options.resolution,
+            options.threshold,
+            progress,
+            lambda mesh: finish(mesh if box is None else cropped(mesh, box, model.scene_to_world)),
+        )
     up = _up(options, out, scene, model.scene_to_world if in_world else None)
     origin = write_mesh(mesh, out, model.scene_to_world if in_world else None, up, options.resolution)
     if origin is not None:

@@ -9,6 +9,7 @@ import trimesh
 
 from neus.errors import InputError
 from neus.geometry.cameras import Camera, project
+from neus.geometry.similarity import transform_points
 from neus.meshing.measures import piece_areas, piece_of_vertex
 
 # A piece smaller than this part of the largest one's area is no part of the object that anyone would miss.
@@ -102,6 +103,28 @@ def clip_to_masks(
         raise InputError(
             f"clipping to the masks: none of the {len(mesh.faces)} faces lies within all {len(masks)} masks; "
             "expected the mesh and the masks of the same scene. Leave the masks out, or dilate them more."
+        )
+    return with_faces(mesh, keeps)
+
+
+def cropped(mesh: trimesh.Trimesh, box: np.ndarray, to_box_frame: torch.Tensor | None = None) -> trimesh.Trimesh:
+    """The faces that lie within a box, whole; the mesh is open where it was cut.
+
+    Args:
+        mesh: in any frame.
+        box: (2, 3) lower and upper corner.
+        to_box_frame: (4, 4) from the mesh's frame to the box's; None if they are the same.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    points = torch.from_numpy(np.array(mesh.vertices))
+    placed = (points if to_box_frame is None else transform_points(to_box_frame.cpu(), points)).numpy()
+    keeps = ((placed >= box[0]) & (placed <= box[1])).all(axis=1)[mesh.faces].all(axis=1)
+    if not keeps.any():
+        low, high = (f"[{', '.join(f'{x:.6g}' for x in corner)}]" for corner in (placed.min(axis=0), placed.max(axis=0)))
+        raise InputError(
+            f"crop: none of the {len(mesh.faces)} faces lies within it; the mesh spans {low} to {high}. Move or enlarge the box."
         )
     return with_faces(mesh, keeps)
 

@@ -111,6 +111,22 @@ def test_clipping_and_cleaning_leave_less(mesh, tmp_path):
     assert len(trimesh.load(tmp_path / "b.ply").faces) < len(trimesh.load(tmp_path / "a.ply").faces)
 
 
+def test_a_mesh_is_cropped_in_world_units(mesh, trained_run, tmp_path):
+    assert mesh("--out", tmp_path / "a.ply")[0] == 0
+    low, high = read_mesh(tmp_path / "a.ply").bounds
+    box = np.concatenate([low - 1.0, (high[:1] + low[:1]) / 2, high[1:] + 1.0])
+    for frame in ("world", "scene"):
+        assert mesh("--out", tmp_path / "b.ply", "--frame", frame, "--bbox", *box)[0] == 0
+        half = read_mesh(tmp_path / "b.ply")
+        if frame == "scene":
+            half.apply_transform(neus.load_model(trained_run).scene_to_world.numpy())
+        cell = (high - low).max() / 20
+        np.testing.assert_allclose(half.bounds, [low, [box[3], *high[1:]]], atol=cell)
+        assert half.bounds[1, 0] <= box[3] + 1e-3
+    assert_one_line(mesh("--bbox", *box[::-1]), "expected the lower corner, then the upper one")
+    assert_one_line(mesh("--out", tmp_path / "c.ply", "--bbox", *(box + 1e4)), "none of the")
+
+
 def test_without_out_the_mesh_lies_in_the_run(mesh, trained_run, tmp_path):
     run = shutil.copytree(trained_run, tmp_path / "run")
     assert mesh(source=run)[1][-1] == str(run / "meshes" / "mesh.ply")
