@@ -11,7 +11,6 @@ whose mean distance from it is told.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
