@@ -11,7 +11,6 @@ whose mean distance from it is told.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -29,7 +28,7 @@ from torch import Tensor
 
 from neus.evaluation.images import psnr
 from neus.fields.precision import PRECISIONS, products_in
-from neus.files import check_can_write, written_whole
+from neus.files import check_can_write, json_text, written_whole
 from neus.geometry.cameras import Camera
 from neus.geometry.similarity import scale_of, transform_points
 from neus.kernels.dispatch import runs_compiled
@@ -280,7 +279,7 @@ def main() -> int:
             report.add(
                 name, lambda f=folder, p=on_surface, s=seconds: trained(f, p, s, **changes), limit, least=seconds
             )
-    text = json.dumps(report.results, indent=2)
+    text = json_text(report.results, indent=2)
     print(text)
     if options.out:
         with written_whole(options.out) as path:

@@ -22,15 +22,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
 
-from neus.meshing.clean import is_closed  # noqa: E402
 from neus.meshing.files import write_mesh  # noqa: E402
+from neus.meshing.measures import is_closed  # noqa: E402
 from neus.meshing.of_model import surface_mesh
 from neus.rendering.model import Model  # noqa: E402
 from neus.rendering.queries import is_fused  # noqa: E402
-from neus.runs.build import build_model, placed  # noqa: E402
-from neus.runs.config import read_config  # noqa: E402
-from neus.runs.load import load_model  # noqa: E402
-from neus.workflows.finish import Finish  # noqa: E402
+from neus.runs.build import build_model, placed  # noqa: E402  # noqa: E402
+from neus.runs.config import read_config  # noqa: E402  # noqa: E402
+from neus.runs.load import load_model  # noqa: E402  # noqa: E402
+from neus.workflows.finish import Finish  # noqa: E402  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP_RESOLUTION = 32

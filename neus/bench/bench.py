@@ -1,6 +1,5 @@
 """Many runs, one after another or one at a time on each device, to one table; started again it goes on."""
 
-import json
 import threading
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from neus.bench.run import BenchRun, RunCommand, complete, record_of
 from neus.bench.scores import BUILT_IN
 from neus.bench.table import rows_from_records
 from neus.errors import InputError
-from neus.files import written_whole
+from neus.files import write_json, written_whole
 from neus.scenes.synthetic import write_synthetic
 from neus.training.hooks import clock_time
 
@@ -204,8 +203,7 @@ def write_tables(bench: Bench, command: str, results: Path | None = None) -> Non
         "runs": records,
         "published": published_values(),
     }
-    with written_whole(bench.out / "bench.json") as beside:
-        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(bench.out / "bench.json", content)
     for path in filter(None, (bench.out / "bench.md", results)):
         see_also = HAND_WRITTEN if path == results and path.with_name(HAND_WRITTEN).is_file() else ""
         with written_whole(path) as beside:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from neus.files import written_whole
+from neus.files import write_json
 
 # In this order; each builds on those before it.
 PARTS = ("train", "evaluate", "surface")
@@ -54,8 +54,7 @@ class RunRecord:
     def save(self, **facts: Any) -> None:
         """Writes the file, with these facts beside the parts."""
         self.facts |= facts
-        with written_whole(self.path) as beside:
-            beside.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(self.path, self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """What is in the file."""

@@ -1,6 +1,7 @@
 """The numbers of one run of a benchmark: what `neus evaluate` wrote, and how far the mesh is from what is known."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import trimesh
 from neus.errors import InputError
 from neus.evaluation.files import read_points
 from neus.evaluation.surface import feature_scores
+from neus.meshing.measures import is_closed
 from neus.scenes.readers import read_scene
 from neus.workflows.demo import compare_with_truth
 
@@ -22,8 +24,9 @@ NO_MESH = "no surface was found, so there is no mesh"
 
 
 def image_scores(folder: Path) -> dict[str, float]:
-    """The means over the held-out views that `neus evaluate` wrote."""
-    return json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["mean"]
+    """The means over the held-out views that `neus evaluate` wrote; one that is null is read as NaN."""
+    mean = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["mean"]
+    return {name: math.nan if value is None else value for name, value in mean.items()}
 
 
 def dtu_scores(path: Path) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def surface_scores_of(scene: str, data: Path, path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"note": NO_MESH}
     mesh = trimesh.load(path, process=False, force="mesh")
-    scores: dict[str, Any] = {"is_watertight": bool(mesh.is_watertight), "n_faces": len(mesh.faces)}
+    scores: dict[str, Any] = {"is_watertight": is_closed(mesh), "n_faces": len(mesh.faces)}
     if scene == BUILT_IN:
         exact = compare_with_truth(mesh, read_scene(data))
         scores |= {f"exact_{k}": getattr(exact, k) for k in ("chamfer", "accuracy", "completeness")}

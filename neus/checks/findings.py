@@ -1,9 +1,10 @@
 """What a check of a scene reports: the thing found, the views concerned, and the remedy."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from neus.files import json_text
 
 # More names than these say no more.
 NAMES_SHOWN = 8
@@ -59,7 +60,7 @@ def exclusion(views: Sequence[int], names: Sequence[str]) -> str:
     """
     if len(views) > NAMES_SHOWN or 2 * len(views) > len(names):
         return ""
-    which = json.dumps([names[view] for view in views], ensure_ascii=False)
+    which = json_text([names[view] for view in views], ascii_only=False)
     return f", or leave the view{'s' if len(views) > 1 else ''} out: --set 'dataset.exclude={which}'"
 
 

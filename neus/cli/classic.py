@@ -99,7 +99,7 @@ def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float
     out = folder.path / "meshes" / f"{iteration:08d}.ply"
     with Progress("mesh", " blocks") as progress:
         mesh = surface_mesh(model, MESH_RESOLUTION, threshold, progress)
-    write_mesh(mesh, out, model.scene_to_world)
+    write_mesh(mesh, out, model.scene_to_world, resolution=MESH_RESOLUTION)
     print(out)
     return 0
 

@@ -7,7 +7,6 @@ example: neus evaluate runs/scan65
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measures what is asked for; prints a table of each and, last, the path of its numbers."""
-    from neus.files import written_whole
+    from neus.files import write_json
 
     asked = [name for name in ("dtu_root", "truth_mesh", "depth_maps", "feature_points") if getattr(options, name)]
     asked += ["built_in_truth"] * options.built_in_truth
@@ -98,8 +97,7 @@ def run(options: argparse.Namespace) -> int:
     paths = []
     for what, result, rows in _measurements(options, asked):
         path = _path_for(options, what, is_alone=len(asked) + (options.images or not asked) == 1)
-        with written_whole(path) as beside:
-            beside.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(path, result)
         _print_table(rows)
         paths.append(path)
     print("\n".join(str(path) for path in paths))

@@ -7,9 +7,20 @@ example: neus mesh runs/scan65 --resolution 512 --out scan65.ply
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neus.cli.options import Progress, add_model_arguments, whole_number
 from neus.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from neus.scenes.scene import Scene
+
+
+# Directions by name.
+AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": (0, -1, 0), "-z": (0, 0, -1)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +32,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=512,
         help="lattice points along each axis of the object's box (default 512)",
     )
-    parser.add_argument("--out", type=Path, help="FILE.ply, .obj or .glb (default: RUN/meshes/mesh.ply)")
+    parser.add_argument("--out", type=Path, help="FILE.ply, .obj, .glb or .stl (default: RUN/meshes/mesh.ply)")
     parser.add_argument(
         "--frame",
         choices=("world", "scene"),
         default="world",
         help="units of the data set, such as millimetres (default), or the unit sphere's",
+    )
+    parser.add_argument(
+        "--up",
+        choices=("auto", "none", *AXES),
+        default="auto",
+        help="vertical of the world for GLB files, which is turned to their +Y: found from the cameras (default), an axis "
+        "(write --up=-y for a negative one), or none to leave the axes as they are; other formats are never turned",
+    )
+    parser.add_argument(
+        "--bbox",
+        type=float,
+        nargs=6,
+        metavar=("X0", "Y0", "Z0", "X1", "Y1", "Z1"),
+        help="crop to the box between two corners, in world units, before anything else; the mesh is open there",
     )
     parser.add_argument(
         "--keep", choices=("all", "largest"), default="all", help="all pieces (default) or the largest alone"
@@ -61,10 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Extracts, colours and writes the mesh; prints its path last."""
+    import numpy as np
+
     from neus.files import check_can_write
     from neus.geometry.similarity import scale_of
-    from neus.meshing.clean import is_closed
+    from neus.meshing.clean import cropped
     from neus.meshing.files import SUFFIXES, write_mesh
+    from neus.meshing.measures import is_closed
     from neus.meshing.of_model import surface_mesh
     from neus.runs.films import scene_of_run
     from neus.runs.load import load_model
@@ -75,19 +103,32 @@ def run(options: argparse.Namespace) -> int:
         or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "meshes" / "mesh.ply"
     )
     if out.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--out {out}: unknown mesh format; name the file .ply, .obj or .glb.")
+        raise InputError(f"--out {out}: unknown mesh format; name the file {', '.join(SUFFIXES)}.")
+    box = None if options.bbox is None else np.reshape(options.bbox, (2, 3))
+    if box is not None and not (box[0] < box[1]).all():
+        raise InputError(f"--bbox {' '.join(f'{x:g}' for x in options.bbox)}: expected the lower corner, then the upper one.")
     check_can_write(out)
     model = load_model(options.run_folder, options.conf, options.device)
     scene = None
     in_world = options.frame == "world"
     needs_masks = options.clip_to_masks is not None or options.clean
-    if needs_masks or options.data is not None or (in_world and model.scene_to_world is None):
+    if needs_masks or options.data is not None or ((in_world or box is not None) and model.scene_to_world is None):
         scene = scene_of_run(options.run_folder, options.data, options.conf)
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
     finish = Finish(scene, options.clip_to_masks, options.clean, options.keep == "largest", options.target_faces)
     with Progress("mesh", " blocks") as progress:
-        mesh = surface_mesh(model, options.resolution, options.threshold, progress, finish)
-    write_mesh(mesh, out, model.scene_to_world if in_world else None)
+        mesh = surface_mesh(
+            model,
+            options.resolution,
+            options.threshold,
+            progress,
+            lambda mesh: finish(mesh if box is None else cropped(mesh, box, model.scene_to_world)),
+        )
+    up = _up(options, out, scene, model.scene_to_world if in_world else None)
+    origin = write_mesh(mesh, out, model.scene_to_world if in_world else None, up, options.resolution)
+    if origin is not None:
+        where = "kept as its node's translation" if out.suffix.lower() == ".glb" else "which STL cannot hold: add it yourself"
+        print(f"coordinates are relative to {', '.join(f'{x:.3f}' for x in origin)}, {where}")
     unit = "world units" if in_world else "scene units"
     if finish.moved is not None:
         mean, greatest = (scale_of(model.scene_to_world) * moved if in_world else moved for moved in finish.moved)
@@ -97,3 +138,25 @@ def run(options: argparse.Namespace) -> int:
     )
     print(out)
     return 0
+
+
+def _up(
+    options: argparse.Namespace, out: Path, scene: "Scene | None", to_frame: "Tensor | None"
+) -> "np.ndarray | None":
+    """(3,) the vertical in the frame that is written, or None where none is asked for or known."""
+    import numpy as np
+
+    from neus.rendering.paths import common_up
+    from neus.runs.films import scene_of_run
+
+    if out.suffix.lower() != ".glb" or options.up == "none":
+        return None
+    if options.up != "auto":
+        return np.asarray(AXES[options.up], np.float64)
+    try:
+        scene = scene or scene_of_run(options.run_folder, options.data, options.conf)
+    except InputError as error:
+        print(f"the vertical is not known, so the axes stay as they are ({error}); give --up")
+        return None
+    up = common_up([scene.camera(view) for view in range(len(scene))]).numpy()
+    return up if to_frame is None else to_frame[:3, :3].cpu().numpy() @ up

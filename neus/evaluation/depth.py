@@ -19,10 +19,11 @@ def mesh_depth(mesh: trimesh.Trimesh, camera: Camera) -> np.ndarray:
         mesh: in the frame of the camera; its unit is that of the depth.
         camera: triangles with a corner behind it are left out.
     """
-    pixels, depth = project(torch.from_numpy(np.array(mesh.vertices, np.float64)), camera)
-    draw = kernels_for("raster_depth", torch.device("cpu")).depth_of_triangles
-    corners = np.column_stack([pixels.numpy(), depth.numpy()])
-    return draw(corners, np.asarray(mesh.faces), camera.width, camera.height)
+    pixels, depth = (x.numpy() for x in project(torch.from_numpy(np.array(mesh.vertices, np.float64)), camera))
+    draw = kernels_for("raster_depth", torch.device("cpu")).foremost_triangles
+    with np.errstate(divide="ignore"):
+        corners = np.column_stack([pixels, np.where(depth > 0.0, 1.0 / depth, 0.0)])
+        return 1.0 / draw(corners, np.asarray(mesh.faces), camera.width, camera.height)[0]
 
 
 def is_in_unit_sphere(depth: np.ndarray, camera: Camera) -> np.ndarray:

@@ -132,8 +132,8 @@ def point_scores(points: np.ndarray, truth: DtuTruth, protocol: DtuProtocol) -> 
                 "mesh and scan in the same world, in millimetres: give the mesh in world units, and check the scan's number."
             )
     truth_tree = cKDTree(truth.points)
-    to_truth = truth_tree.query(judged, distance_upper_bound=protocol.cap)[0]
-    to_mesh = cKDTree(near).query(true, distance_upper_bound=protocol.cap)[0]
+    to_truth = truth_tree.query(judged, distance_upper_bound=protocol.cap, workers=-1)[0]
+    to_mesh = cKDTree(near).query(true, distance_upper_bound=protocol.cap, workers=-1)[0]
     accuracy, completeness = _capped_mean(to_truth, protocol.cap), _capped_mean(to_mesh, protocol.cap)
     return {
         "accuracy": accuracy,
@@ -192,7 +192,7 @@ def _capped_mean(distances: np.ndarray, cap: float) -> float:
 def _spacing(points: np.ndarray, tree: cKDTree) -> float:
     """Mean distance from a point to the nearest other one, by some of them: the accuracy's floor is about half of it."""
     some = points[:: max(1, len(points) // SPACING_POINTS)]
-    return float(tree.query(some, k=[min(2, len(points))])[0].mean())
+    return float(tree.query(some, k=[min(2, len(points))], workers=-1)[0].mean())
 
 
 def _lattice_points(mesh: trimesh.Trimesh, density: float) -> Iterator[np.ndarray]:

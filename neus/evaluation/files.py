@@ -6,6 +6,8 @@ import numpy as np
 import trimesh
 
 from neus.errors import InputError
+from neus.files import npz_header
+from neus.meshing.glb import written_frame
 
 
 def read_surface(path: Path) -> trimesh.Trimesh | np.ndarray:
@@ -52,13 +54,20 @@ def _surface_of(path: Path) -> trimesh.Trimesh | np.ndarray:
     loaded = trimesh.load(path, process=False)
     if isinstance(loaded, trimesh.Scene):
         loaded = loaded.to_mesh() if hasattr(loaded, "to_mesh") else loaded.dump(concatenate=True)
+    if path.suffix.lower() == ".glb":  # turned up for viewers if we wrote it
+        turn = np.eye(4)
+        turn[:3, :3] = written_frame(path)
+        loaded.apply_transform(turn)
     if isinstance(loaded, trimesh.Trimesh) and len(loaded.faces):
         return loaded
     return np.array(loaded.vertices, dtype=np.float64)
 
 
 def _points_of_npz(path: Path) -> np.ndarray:
-    with np.load(path) as arrays:
-        if "points" not in arrays:
-            raise ValueError(f"its arrays are {', '.join(arrays)}, expected one named points")
+    with np.load(path, mmap_mode="r") as arrays:
+        if "points" not in arrays.files:  # `in arrays` would unpack it
+            raise ValueError(f"its arrays are {', '.join(arrays.files)}, expected one named points")
+        shape, dtype = npz_header(arrays, "points")
+        if len(shape) != 2 or shape[1] != 3 or dtype.kind not in "fiu":
+            raise ValueError(f"its points have shape {shape} of {dtype}, expected (n, 3) numbers")
         return arrays["points"].astype(np.float64)

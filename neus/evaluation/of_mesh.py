@@ -18,7 +18,7 @@ from neus.evaluation.surface import feature_scores, surface_scores
 from neus.geometry.poses import invert
 from neus.geometry.similarity import scale_of, transform_points
 from neus.meshing.clean import clip_to_masks
-from neus.meshing.files import in_world
+from neus.meshing.files import in_world, written_resolution
 from neus.scenes.pfm import read_pfm
 from neus.scenes.scene import Scene
 from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, WORLD_CENTER, world_sdf
@@ -39,15 +39,19 @@ CLIP_OVER_THRESHOLD = 2.5
 
 @dataclass(frozen=True)
 class JudgedMesh:
-    """A mesh in world units, where it is from, and its scene if that is known."""
+    """A mesh in world units, the file it is from if it is from one, and its scene if that is known."""
 
     mesh: trimesh.Trimesh
-    path: Path
+    path: Path | None
     scene: Scene | None
 
     def facts(self) -> dict[str, Any]:
         """What a result says of it."""
-        return {"mesh": str(self.path), "n_vertices": len(self.mesh.vertices), "n_faces": len(self.mesh.faces)}
+        known: dict[str, Any] = {}
+        if self.path is not None:
+            found = written_resolution(self.path)
+            known = {"mesh": str(self.path)} | ({} if found is None else {"resolution": found})
+        return known | {"n_vertices": len(self.mesh.vertices), "n_faces": len(self.mesh.faces)}
 
 
 def judged_mesh(path: Path, scene: Scene | None, frame: str = "world") -> JudgedMesh:

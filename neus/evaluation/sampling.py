@@ -10,13 +10,12 @@ from torch import Tensor
 
 from neus.meshing.extract import extract_mesh
 from neus.meshing.lattice import ScalarField
+from neus.meshing.measures import face_areas, face_crosses
 
 # Steps from the marching-cubes mesh to the zero set; each squares the relative error.
 NEWTON_STEPS = 4
 # Half the interval of central differences, in parts of the unit: best for float64.
 DIFFERENCE_STEP = 1e-5
-# Triangles handled together, so that memory does not grow with the mesh.
-FACES_AT_A_TIME = 2**18
 
 
 @dataclass(frozen=True)
@@ -25,16 +24,6 @@ class SurfacePoints:
 
     points: np.ndarray
     normals: np.ndarray | None
-
-
-def face_areas(mesh: trimesh.Trimesh) -> np.ndarray:
-    """(m,) areas of the triangles, without the copies of the whole mesh that trimesh would keep."""
-    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-    areas = np.empty(len(faces))
-    for start in range(0, len(faces), FACES_AT_A_TIME):
-        part = slice(start, start + FACES_AT_A_TIME)
-        areas[part] = np.linalg.norm(_crosses(vertices, faces[part]), axis=1) / 2
-    return areas
 
 
 def points_on_mesh(mesh: trimesh.Trimesh, n_samples: int, seed: int) -> SurfacePoints:
@@ -59,7 +48,7 @@ def sample_mesh(mesh: trimesh.Trimesh, n_samples: int, seed: int) -> np.ndarray:
 
 def normals_of_faces(mesh: trimesh.Trimesh, chosen: np.ndarray) -> np.ndarray:
     """(n, 3) unit normals of some triangles (n,); zero for one without area."""
-    crosses = _crosses(np.asarray(mesh.vertices), np.asarray(mesh.faces)[chosen])
+    crosses = face_crosses(mesh, chosen)
     return crosses / np.maximum(np.linalg.norm(crosses, axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
@@ -101,8 +90,3 @@ def mean_spacing(points: np.ndarray) -> float:
     1.3333333333333333
     """
     return float(cKDTree(points).query(points, k=[2])[0].mean()) if len(points) > 1 else 0.0
-
-
-def _crosses(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    a, b, c = np.moveaxis(vertices[faces], 1, 0)
-    return np.cross(b - a, c - a)

@@ -57,14 +57,14 @@ def scale_of(matrix: Tensor) -> float:
 
 
 def is_similarity(matrix: Tensor, tolerance: float = 1e-4) -> bool:
-    """Whether the upper-left block of an affine matrix (4, 4) is a rotation times one scale.
+    """Whether the upper-left block of an affine matrix (4, 4) is a rotation times one scale; a mirror is none.
 
-    >>> is_similarity(torch.diag(torch.tensor([2.0, 2.0, 3.0, 1.0])))
-    False
+    >>> is_similarity(torch.diag(torch.tensor([2.0, 2.0, 3.0, 1.0]))), is_similarity(torch.diag(torch.tensor([-1.0, 1, 1, 1])))
+    (False, False)
     """
     linear = matrix[:3, :3].double()
     scale = scale_of(matrix)
-    if scale == 0.0:
+    if not torch.linalg.det(linear) > 0.0:
         return False
     unit = linear / scale
     return bool((unit @ unit.T - torch.eye(3, dtype=torch.float64)).abs().max() < tolerance)

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import torch
 import trimesh
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from neus.errors import InputError
 from neus.geometry.cameras import Camera, project
+from neus.geometry.similarity import transform_points
+from neus.meshing.measures import piece_areas, piece_of_vertex
 
 # A piece smaller than this part of the largest one's area is no part of the object that anyone would miss.
 FLOATER_SHARE = 0.01
@@ -18,14 +18,12 @@ FLOATER_SHARE = 0.01
 SLACK_SHARE, WRONG_SHARE = 0.01, 0.05
 # Vertices of a piece that are looked at; the piece goes if most of them lie outside.
 LOOKED_AT = 2000
-FACES_AT_ONCE = 2**18
 
 
 def largest_component(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
     """The connected component of greatest area: unlike face counts, areas do not depend on the triangles' size."""
-    piece_of_face = _piece_of_vertex(mesh)[mesh.faces[:, 0]]
-    areas = np.bincount(piece_of_face, weights=_areas(mesh))
-    return with_faces(mesh, piece_of_face == areas.argmax())
+    pieces = piece_of_vertex(mesh)
+    return with_faces(mesh, pieces[mesh.faces[:, 0]] == piece_areas(mesh, pieces).argmax())
 
 
 def without_floaters(
@@ -48,47 +46,28 @@ def without_floaters(
     Raises:
         InputError: no piece lies within the masks.
     """
-    piece_of_vertex = _piece_of_vertex(mesh)
-    piece_of_face = piece_of_vertex[mesh.faces[:, 0]]
-    areas = np.bincount(piece_of_face, weights=_areas(mesh), minlength=piece_of_vertex.max() + 1)
+    pieces = piece_of_vertex(mesh)
+    areas = piece_areas(mesh, pieces)
     if len(cameras):
-        areas[_share_outside(mesh, piece_of_vertex, cameras, masks) > 0.5] = 0.0
+        areas[_share_outside(mesh, pieces, cameras, masks) > 0.5] = 0.0
         if not areas.any():
             raise InputError(
                 f"cleaning: none of the {len(areas)} pieces of the mesh lies within the masks; "
                 "expected the mesh and the masks of the same scene. Check --data, or leave --clean out."
             )
-    return with_faces(mesh, (areas >= max(min_share * areas.max(), np.finfo(float).tiny))[piece_of_face])
-
-
-def _areas(mesh: trimesh.Trimesh) -> np.ndarray:
-    """(m,) areas of the faces; unlike the mesh's own, nothing three times as large is kept for later."""
-    areas = np.empty(len(mesh.faces))
-    vertices, faces = mesh.vertices.view(np.ndarray), mesh.faces.view(np.ndarray)
-    for first in range(0, len(areas), FACES_AT_ONCE):
-        a, b, c = vertices[faces[first : first + FACES_AT_ONCE].T]
-        areas[first : first + FACES_AT_ONCE] = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    return areas
-
-
-def _piece_of_vertex(mesh: trimesh.Trimesh) -> np.ndarray:
-    """(n,) the number of the connected component of each vertex."""
-    n_vertices = len(mesh.vertices)
-    starts, ends = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    edges = coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(n_vertices, n_vertices))
-    return connected_components(edges, directed=False)[1]
+    return with_faces(mesh, (areas >= max(min_share * areas.max(), np.finfo(float).tiny))[pieces[mesh.faces[:, 0]]])
 
 
 def _share_outside(
-    mesh: trimesh.Trimesh, piece_of_vertex: np.ndarray, cameras: Sequence[Camera], masks: Sequence[np.ndarray]
+    mesh: trimesh.Trimesh, pieces: np.ndarray, cameras: Sequence[Camera], masks: Sequence[np.ndarray]
 ) -> np.ndarray:
     """(p,) the share of each piece's vertices that lie outside the hull of the masks."""
-    order = np.argsort(piece_of_vertex, kind="stable")
-    sizes = np.bincount(piece_of_vertex)
+    order = np.argsort(pieces, kind="stable")
+    sizes = np.bincount(pieces)
     place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     stride = np.repeat(-(-sizes // LOOKED_AT), sizes)
     looked_at = order[place % stride == 0]
-    vertices, pieces = torch.from_numpy(np.array(mesh.vertices[looked_at])), piece_of_vertex[looked_at]
+    vertices, pieces = torch.from_numpy(np.array(mesh.vertices[looked_at])), pieces[looked_at]
     n_outside = np.zeros(len(vertices), int)
     for camera, mask in zip(cameras, masks, strict=True):
         assert mask.shape == (camera.height, camera.width), "cameras and masks differ in size"
@@ -128,17 +107,26 @@ def clip_to_masks(
     return with_faces(mesh, keeps)
 
 
-def is_closed(mesh: trimesh.Trimesh) -> bool:
-    """Whether every edge is shared by two faces that run along it in opposite senses: watertight and wound alike.
+def cropped(mesh: trimesh.Trimesh, box: np.ndarray, to_box_frame: torch.Tensor | None = None) -> trimesh.Trimesh:
+    """The faces that lie within a box, whole; the mesh is open where it was cut.
 
-    >>> is_closed(trimesh.creation.box()), is_closed(trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]]))
-    (True, False)
+    Args:
+        mesh: in any frame.
+        box: (2, 3) lower and upper corner.
+        to_box_frame: (4, 4) from the mesh's frame to the box's; None if they are the same.
+
+    Raises:
+        InputError: nothing is left.
     """
-    # trimesh's own `is_watertight` takes and keeps a gigabyte for five million faces.
-    faces, n_vertices = mesh.faces.view(np.ndarray), len(mesh.vertices)
-    starts, ends = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    along = np.sort(starts * n_vertices + ends)
-    return bool((np.diff(along) > 0).all()) and np.array_equal(along, np.sort(ends * n_vertices + starts))
+    points = torch.from_numpy(np.array(mesh.vertices))
+    placed = (points if to_box_frame is None else transform_points(to_box_frame.cpu(), points)).numpy()
+    keeps = ((placed >= box[0]) & (placed <= box[1])).all(axis=1)[mesh.faces].all(axis=1)
+    if not keeps.any():
+        low, high = (f"[{', '.join(f'{x:.6g}' for x in corner)}]" for corner in (placed.min(axis=0), placed.max(axis=0)))
+        raise InputError(
+            f"crop: none of the {len(mesh.faces)} faces lies within it; the mesh spans {low} to {high}. Move or enlarge the box."
+        )
+    return with_faces(mesh, keeps)
 
 
 def with_faces(mesh: trimesh.Trimesh, keeps: np.ndarray) -> trimesh.Trimesh:

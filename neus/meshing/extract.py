@@ -1,14 +1,14 @@
-"""The surface of a field as one triangle mesh: marching cubes per block (PyMCubes), joined without seams."""
+"""The surface of a field as one triangle mesh: marching cubes per block, joined without seams."""
 
 from collections.abc import Callable
 
-import mcubes
 import numpy as np
 import torch
 import trimesh
 from torch import Tensor
 
 from neus.errors import InputError
+from neus.meshing.cubes import marching_cubes
 from neus.meshing.lattice import (
     BOUND_SAMPLES,
     Block,
@@ -104,7 +104,7 @@ def _block_surface(
         return None
     magnitudes = np.clip(np.abs(block.values), nudge, nudge / NUDGE * FAR)
     values = np.pad(np.where(is_inside, -magnitudes, magnitudes), at_border.astype(int), constant_values=nudge / NUDGE)
-    vertices, faces = mcubes.marching_cubes(-values, 0.0)
+    vertices, faces = marching_cubes(values)
     vertices += block.start - at_border[:, 0]
     # Every vertex lies on one lattice edge: two whole coordinates, and one strictly between its two ends.
     lower = np.floor(vertices).astype(np.int64)

@@ -3,10 +3,9 @@
 import fast_simplification
 import numpy as np
 import trimesh
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from neus.errors import InputError
+from neus.meshing.measures import connected_numbers
 
 # A closed surface has at least the faces of a tetrahedron.
 FEWEST_FACES = 4
@@ -111,9 +110,8 @@ def _joined_corners(partners: np.ndarray, next_corners: np.ndarray) -> np.ndarra
     """(h,) the number of the vertex that each corner belongs to, if corners are joined across paired edges."""
     one = np.flatnonzero(partners >= 0)
     other = partners[one]
-    joined = np.concatenate([one, next_corners[one]]), np.concatenate([next_corners[other], other])
-    graph = coo_matrix((np.ones(len(joined[0]), bool), joined), shape=(len(partners),) * 2)
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    starts, ends = np.concatenate([one, next_corners[one]]), np.concatenate([next_corners[other], other])
+    return connected_numbers(len(partners), starts, ends).astype(np.int64)
 
 
 def _pair_otherwise(partners: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> int:

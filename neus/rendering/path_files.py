@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
-from neus.files import read_text, written_whole
+from neus.files import read_text, write_json
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.rigid import rigid_poses
@@ -74,8 +74,7 @@ def write_camera_path(path: Path, cameras: list[Camera], scene_to_world: Tensor,
         for pose, camera in zip(poses, cameras)
     ]
     content = {"width": cameras[0].width, "height": cameras[0].height, "fps": fps, "cameras": entries}
-    with written_whole(path) as beside:
-        beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_json(path, content)
 
 
 def nerfstudio_path(cameras: list[Camera], scene_to_world: Tensor, fps: float = DEFAULT_FPS) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Cameras, sphere and visual hull of a scene in one picture, from the front, from the right and from above."""
 
-import json
 import warnings
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from neus.checks.check import SceneCheck, check_record
 from neus.checks.findings import Finding
 from neus.checks.silhouettes import Silhouettes
 from neus.errors import InputWarning
-from neus.files import written_whole
+from neus.files import write_json
 from neus.reports.six_sides import side_axes
 from neus.scenes.images import write_picture
 from neus.scenes.scene import Scene
@@ -136,8 +135,7 @@ def write_check(scene: Scene, result: SceneCheck, folder: Path) -> Path:
         InputError: it cannot be written.
     """
     folder = Path(folder)
-    with written_whole(folder / FILE) as beside:
-        beside.write_text(json.dumps(check_record(scene, result), indent=1, allow_nan=False), encoding="utf-8")
+    write_json(folder / FILE, check_record(scene, result))
     try:
         picture = check_picture(scene, result.findings, result.shape.silhouettes)
     except Exception as error:  # the findings and numbers are worth having without it

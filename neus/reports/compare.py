@@ -60,7 +60,7 @@ def write_comparison(
         section("Settings that differ", _settings(runs)),
     ]
     with written_whole(out) as beside:
-        beside.write_text(page(f"{names[0]} and {names[1]}", f"A: {run_a}   B: {run_b}", sections), encoding="utf-8")
+        beside.write_text(page(f"{names[0]} and {names[1]}", "NeuS training runs A and B", sections), encoding="utf-8")
     return out
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from neus.evaluation.mesh_facts import MeshFacts
+from neus.meshing.measures import MeshFacts
 from neus.reports.contact_sheet import SheetView
 from neus.runs.config import ExperimentConfig
 

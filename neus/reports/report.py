@@ -1,18 +1,21 @@
 """The report of a run: what was run, where time went, how it learnt, what it sees, its mesh; one page, RUN/report.html."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
 from neus.errors import InputError
-from neus.evaluation.mesh_facts import mesh_facts
-from neus.files import written_whole
+from neus.files import without_folders, written_whole
 from neus.geometry.similarity import scale_of
 from neus.meshing.cost import measured_mesh_cost
 from neus.meshing.files import in_world
+from neus.meshing.measures import mesh_facts
 from neus.meshing.of_model import surface_mesh
 from neus.rendering.model import Model
 from neus.rendering.paths import common_up
@@ -97,25 +100,39 @@ def gathered(folder: Path, model: Model, scene: Scene, seconds: float) -> RunGat
     """
     started, run = time.monotonic(), RunFolder(folder)
     facts, config, checkpoint = run.facts(), run.config(), run.latest_checkpoint()
+    known = (facts["scene"], config.dataset.data_dir, scene.source or "", Path(folder).resolve())
     candidates = facts["held_out_views"] or list(range(len(scene)))
     views = fitting_sheet(model, scene, candidates, VIEWS_SHARE * seconds, config.train.mask_weight > 0)
     mesh, no_mesh = mesh_of_run(folder, model, MESH_SHARE * seconds)
-    shown = None if mesh is None else shown_mesh(mesh, scene, "mesh.ply" if not no_mesh else no_mesh)
+    shown = None if mesh is None else shown_mesh(mesh, scene, without_folders(no_mesh, *known) or "mesh.ply")
     metrics = folder / "metrics.jsonl"
     return RunGathered(
         folder=folder,
-        facts=facts,
-        config=config,
+        facts=_without_folders(facts, known),
+        config=_without_folders(config, known),
         iteration=iteration_of(checkpoint),
-        sessions=read_sessions(folder),
+        sessions=[_without_folders(session, known) for session in read_sessions(folder)],
         metrics=read_metrics(metrics) if metrics.is_file() else [],
         evaluation=read_evaluation(folder, checkpoint.name),
         views=views,
         mesh=shown,
-        no_mesh=no_mesh,
+        no_mesh=without_folders(no_mesh, *known),
         world_per_scene=scale_of(scene.scene_to_world),
         seconds=time.monotonic() - started,
     )
+
+
+def _without_folders(content: Any, known: Sequence[Path | str]) -> Any:
+    """The same with all text as others may see it, to whom it is nobody's business where things lie."""
+    if isinstance(content, str):
+        return without_folders(content, *known)
+    if isinstance(content, dict):
+        return {key: _without_folders(value, known) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_folders(value, known) for value in content]
+    if is_dataclass(content):
+        return replace(content, **{f.name: _without_folders(getattr(content, f.name), known) for f in fields(content)})
+    return content
 
 
 def mesh_of_run(folder: Path, model: Model, seconds: float) -> tuple[trimesh.Trimesh | None, str]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from neus.evaluation.mesh_facts import MeshFacts
+from neus.meshing.measures import MeshFacts
 from neus.reports.contact_sheet import SheetView
 from neus.reports.curves import Curve, curves_svg
 from neus.reports.error_map import FULL_SCALE, scale_bar

@@ -1,10 +1,13 @@
-"""A mesh drawn from six sides: parallel projection, one depth buffer, light from beside the camera."""
+"""A mesh drawn from six sides: parallel projection, light from beside the camera."""
 
 import cv2
 import numpy as np
+import torch
 import trimesh
-from numba import njit
 from numpy.typing import NDArray
+
+from neus.kernels.dispatch import kernels_for
+from neus.kernels.raster_depth.reference import shares_of_corners
 
 # Around the object as an onlooker goes, then from above and from below.
 SIDES = ("front", "right", "back", "left", "top", "bottom")
@@ -16,7 +19,6 @@ FILL = 0.94
 LIGHTS, AMBIENT = (((-0.5, 0.7, 0.6), 0.62), ((0.8, 0.1, 0.5), 0.16)), 0.07
 # Plaster outside; the inside, seen through a hole, is red.
 OUTSIDE, INSIDE = (0.93, 0.92, 0.89), (0.80, 0.32, 0.26)
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def six_sides(
@@ -80,13 +82,17 @@ def side_axes(up: NDArray, front: NDArray) -> dict[str, NDArray]:
 def _drawn(vertices: NDArray, normals: NDArray, faces: NDArray, size: int) -> NDArray:
     """One picture of vertices (n, 3), in large pixels along (right, up, towards the viewer) about the middle."""
     large = size * OVERSAMPLING
-    points = vertices * (1.0, -1.0, 1.0) + (large / 2, large / 2, 0.0)
-    depth = np.full((large, large), -np.inf, np.float32)
-    seen = np.zeros((large, large, 4), np.float32)
-    _rasterise(np.ascontiguousarray(points), np.ascontiguousarray(normals), faces, depth, seen)
-    is_hit = np.isfinite(depth)
-    premultiplied = np.zeros_like(seen)
-    premultiplied[is_hit] = np.concatenate([_lit(seen[is_hit]), np.ones((is_hit.sum(), 1), np.float32)], axis=-1)
+    points = vertices * (1.0, -1.0, 1.0) + (large / 2, large / 2, 1.0 - vertices[:, 2].min())
+    _, number = kernels_for("raster_depth", torch.device("cpu")).foremost_triangles(points, faces, large, large)
+    rows, columns = np.nonzero(number >= 0)
+    seen = faces[number[rows, columns]]
+    shares = shares_of_corners(points, seen, columns + 0.5, rows + 0.5)
+    sides = points[seen[:, 1:], :2] - points[seen[:, :1], :2]
+    # y points down: the outside turns the other way.
+    is_inside = sides[:, 0, 0] * sides[:, 1, 1] > sides[:, 0, 1] * sides[:, 1, 0]
+    premultiplied = np.zeros((large, large, 4), np.float32)
+    premultiplied[rows, columns, :3] = _lit((shares[..., None] * normals[seen]).sum(axis=1), is_inside)
+    premultiplied[rows, columns, 3] = 1.0
     small = cv2.resize(premultiplied, (size, size), interpolation=cv2.INTER_AREA)
     small[..., :3] = np.sqrt(
         small[..., :3] / np.maximum(small[..., 3:], 1e-6)
@@ -94,41 +100,12 @@ def _drawn(vertices: NDArray, normals: NDArray, faces: NDArray, size: int) -> ND
     return (small.clip(0.0, 1.0) * 255.0).round().astype(np.uint8)
 
 
-def _lit(seen: NDArray) -> NDArray:
-    """(p, 3) linear colours of points with (normal, whether their inside is seen), (p, 4)."""
-    is_inside = seen[:, 3:] > 0
-    normal = np.where(is_inside, -seen[:, :3], seen[:, :3])
+def _lit(normal: NDArray, is_inside: NDArray) -> NDArray:
+    """(p, 3) linear colours of points with normals (p, 3), (p,) bool: whether their inside is seen."""
+    normal, is_inside = np.where(is_inside[:, None], -normal, normal), is_inside[:, None]
     normal = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
-    light = np.full((len(seen), 1), AMBIENT, np.float32)
+    light = np.full((len(normal), 1), AMBIENT)
     for direction, strength in LIGHTS:
-        toward = np.asarray(direction, np.float32) / np.linalg.norm(direction).astype(np.float32)
+        toward = np.asarray(direction) / np.linalg.norm(direction)
         light += strength * np.maximum(normal @ toward, 0.0)[:, None]
     return np.where(is_inside, INSIDE, OUTSIDE) * np.minimum(light, 1.0)
-
-
-@_compiled
-def _rasterise(points: NDArray, normals: NDArray, faces: NDArray, depth: NDArray, seen: NDArray) -> None:
-    """Writes depth and (normal, whether its inside is seen) of the nearest face of each pixel, whose centre is at +0.5."""
-    height, width = depth.shape
-    for face in range(len(faces)):
-        a, b, c = faces[face]
-        ax, ay, bx, by, cx, cy = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if area == 0.0 or not np.isfinite(area):
-            continue
-        left, right = max(int(np.ceil(min(ax, bx, cx) - 0.5)), 0), min(int(max(ax, bx, cx) - 0.5), width - 1)
-        top, bottom = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0), min(int(max(ay, by, cy) - 0.5), height - 1)
-        for row in range(top, bottom + 1):
-            for column in range(left, right + 1):
-                x, y = column + 0.5, row + 0.5
-                u = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
-                v = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
-                w = 1.0 - u - v
-                if u < -1e-9 or v < -1e-9 or w < -1e-9:
-                    continue
-                z = u * points[a, 2] + v * points[b, 2] + w * points[c, 2]
-                if z > depth[row, column]:
-                    depth[row, column] = z
-                    for i in range(3):
-                        seen[row, column, i] = u * normals[a, i] + v * normals[b, i] + w * normals[c, i]
-                    seen[row, column, 3] = 1.0 if area > 0.0 else 0.0  # y points down: the outside turns the other way

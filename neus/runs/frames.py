@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from neus.files import written_whole
+from neus.errors import InputError
+from neus.files import write_json
 from neus.geometry.cameras import Camera
 from neus.rendering.model import Model
 from neus.scenes.images import read_rgb, write_picture
@@ -38,19 +39,22 @@ class FrameFolder:
         """Numbers of the frames still to be rendered; removes those of other settings and notes the present ones.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: the folder cannot be written, or holds images of these names that are not known to be frames.
         """
         record = {"n_frames": self.n_frames, "settings": self.settings}
         found = self._record()
         if found != record:
-            for number in range(int(found.get("n_frames", 0))):
+            n_ours = int(found.get("n_frames", self.n_frames if (self.path / RECORD).is_file() else 0))
+            foreign = [n for n in range(n_ours, self.n_frames) if self.frame(n).exists()]
+            if foreign:
+                raise InputError(
+                    f"{self.path}: holds {self.frame(foreign[0]).name}, which no earlier film of this folder wrote; "
+                    "expected a new or empty folder. Choose another one, or move the image away."
+                )
+            for number in range(n_ours):
                 self.frame(number).unlink(missing_ok=True)
-            with written_whole(self.path / RECORD) as beside:
-                beside.write_text(json.dumps(record, indent=1), encoding="utf-8")
+            write_json(self.path / RECORD, record)
             return list(range(self.n_frames))
-        # What a process left that was killed while writing.
-        for partial in self.path.glob(".[0-9]*.part.png"):
-            partial.unlink(missing_ok=True)
         return [number for number in range(self.n_frames) if not self.frame(number).is_file()]
 
     def frame(self, number: int) -> Path:

@@ -9,6 +9,7 @@ RUN/validations_fine/  RUN/normals/  RUN/meshes/  RUN/render/  RUN/recording/   
 """
 
 import json
+import math
 import platform
 import shutil
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 
 from neus.errors import InputError
-from neus.files import written_whole
+from neus.files import write_json, written_whole
 from neus.runs.config import ExperimentConfig, config_text, read_config
 from neus.training.checkpoint import checkpoints_in
 
@@ -91,8 +92,7 @@ class RunFolder:
             with written_whole(self.path / "recording" / "config.conf") as beside:
                 beside.write_text(text, encoding="utf-8")
         versions = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
-        with written_whole(self.path / "run.json") as beside:
-            beside.write_text(json.dumps({**facts, "versions": versions}, indent=2) + "\n", encoding="utf-8")
+        write_json(self.path / "run.json", {**facts, "versions": versions})
         self.checkpoints.mkdir(exist_ok=True)
 
     def config(self) -> ExperimentConfig:
@@ -126,11 +126,12 @@ class RunFolder:
 
 
 def read_evaluation(folder: Path, checkpoint: str) -> dict[str, Any] | None:
-    """RUN/evaluation.json, if it is there, whole, and of that checkpoint."""
+    """RUN/evaluation.json, if it is there, whole, and of that checkpoint; a mean that is null is read as NaN."""
     try:
         content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        content["mean"] = {name: math.nan if value is None else value for name, value in content["mean"].items()}
         return content if content["checkpoint"] == checkpoint and content["mean"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

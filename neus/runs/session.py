@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from neus.errors import InputWarning
-from neus.files import written_whole
+from neus.files import json_text, written_whole
 from neus.scenes.scene import Scene
 from neus.version import VERSION
 
@@ -88,7 +88,7 @@ class Session:
         """Writes this session as the last line of RUN/sessions.jsonl, in place of what it wrote there before."""
         earlier = [line for line in read_sessions(folder) if line.get("began") != self.record["began"]]
         with written_whole(folder / FILE) as beside:
-            beside.write_text("".join(json.dumps(r) + "\n" for r in [*earlier, self.record]), encoding="utf-8")
+            beside.write_text("".join(json_text(r) + "\n" for r in [*earlier, self.record]), encoding="utf-8")
 
 
 def read_sessions(folder: Path) -> list[dict[str, Any]]:

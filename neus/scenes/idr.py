@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from neus.errors import InputError, InputWarning
+from neus.files import npz_header
 from neus.geometry.cameras import camera_from_projection
 from neus.geometry.similarity import transform_points
 from neus.scenes.images import image_files
@@ -27,8 +28,6 @@ from neus.scenes.view_files import ViewFiles, scene_of
 from neus.scenes.view_order import in_order_of_cameras
 
 CAMERA_FILE, CAMERA_FILE_OF_IDR = "cameras_sphere.npz", "cameras.npz"
-# A 4x4 matrix of float64 takes 256 bytes with its header; anything far beyond is not unpacked.
-MAX_MATRIX_BYTES = 65536
 
 
 def read_idr(
@@ -150,8 +149,8 @@ def _opened(path: Path, expected: str) -> np.lib.npyio.NpzFile:
     if not path.is_file():
         raise InputError(f"{path}: no such camera file; expected {expected}.")
     try:
-        # Pickled objects could run code; numpy refuses them when the entry is read.
-        archive = np.load(path, allow_pickle=False)
+        # Pickled objects could run code; numpy refuses them when the entry is read. Mapped, a single array is not read at all.
+        archive = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{path}: not a readable npz file; expected {expected}. Re-export the cameras.") from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -164,32 +163,30 @@ def _matrix(archive: np.lib.npyio.NpzFile, path: Path, name: str) -> np.ndarray:
         raise InputError(
             f"{path}: {name} is missing; expected world_mat_i and scale_mat_i for every view. Re-export the cameras."
         )
-    if (n_bytes := archive.zip.getinfo(_member(archive, name)).file_size) > MAX_MATRIX_BYTES:
-        raise InputError(f"{path}: {name} has {n_bytes} bytes, expected 4x4 numbers; re-export the cameras.")
     try:
-        matrix = np.asarray(archive[name])
+        shape, dtype = npz_header(archive, name)
+        is_matrix = shape in ((4, 4), (3, 4)) and dtype.kind in "fiuO"
+        matrix = np.asarray(archive[name]) if is_matrix else None
     except ValueError as error:
         raise InputError(
             f"{path}: {name} holds a pickled object, which is never loaded, or is damaged; save plain 4x4 arrays."
         ) from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{path}: {name} is damaged ({error}); copy or export the file again.") from error
-    is_real = np.issubdtype(matrix.dtype, np.floating) or np.issubdtype(matrix.dtype, np.integer)
-    if matrix.shape not in ((4, 4), (3, 4)) or not is_real:
-        raise InputError(
-            f"{path}: {name} has shape {matrix.shape} of {matrix.dtype}, expected 4x4 numbers; re-export the cameras."
-        )
+    if matrix is None:
+        raise InputError(f"{path}: {name} has shape {shape} of {dtype}, expected 4x4 numbers; re-export the cameras.")
     full = np.eye(4)
     full[: len(matrix)] = matrix.astype(np.float64)
     if not np.isfinite(full).all():
         raise InputError(f"{path}: {name} holds NaN or infinity, expected finite numbers; re-export the cameras.")
     if np.linalg.cond(full[:3, :3]) > 1e12:
         raise InputError(f"{path}: {name} is singular, expected an invertible matrix; re-export the cameras.")
+    if name.startswith("scale_mat") and np.linalg.det(full[:3, :3]) < 0.0:
+        raise InputError(
+            f"{path}: {name} mirrors the scene (its determinant is negative), expected one scale, a rotation and a "
+            "translation; re-export the cameras."
+        )
     return full
-
-
-def _member(archive: np.lib.npyio.NpzFile, name: str) -> str:
-    return f"{name}.npy" if f"{name}.npy" in archive.zip.namelist() else name
 
 
 def _object_box(path: Path, scene_to_world: np.ndarray) -> torch.Tensor:

@@ -150,7 +150,7 @@ def _check_matrices(scene: Scene) -> None:
                 f"{where}: focal lengths {focal.tolist()} and principal point {intrinsics[:2, 2].tolist()} are shares of the image, "
                 f"expected pixels; multiply the first row by its width {size[0]} and the second by its height {size[1]}."
             )
-        if not is_similarity(pose) or abs(float(torch.linalg.det(pose[:3, :3])) - 1.0) > 1e-2:
+        if not is_similarity(pose) or abs(scale_of(pose) ** 3 - 1.0) > 1e-2:
             raise InputError(
                 f"{where}: its pose is not a rotation and a translation (it scales, shears or mirrors); "
                 "re-export the cameras."
@@ -161,12 +161,8 @@ def _check_matrices(scene: Scene) -> None:
         )
     if not is_similarity(scene.scene_to_world):
         raise InputError(
-            f"{scene.source}: the scale matrix stretches its axes differently; "
+            f"{scene.source}: the scale matrix stretches its axes differently or mirrors them; "
             "expected one scale, a rotation and a translation."
-        )
-    if torch.linalg.det(scene.scene_to_world[:3, :3]) < 0:
-        raise InputError(
-            f"{scene.source}: the scale matrix mirrors (its determinant is below 0); export it again with a positive scale."
         )
 
 

@@ -4,8 +4,6 @@ The object of `geometry.cup`, painted and lit, stands in a painted dome and is p
 """
 
 import math
-import os
-import shutil
 from pathlib import Path
 
 import cv2
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
+from neus.files import written_whole
 from neus.geometry.cameras import Camera
 from neus.geometry.cup import BOUNDING_RADIUS, SAUCER_TOP, object_sdf
 from neus.geometry.poses import invert, look_at
@@ -142,20 +141,14 @@ def write_synthetic(
     Written beside its place and renamed, so that the folder is either whole or not there.
 
     Raises:
-        InputError: the folder exists and is not empty, or a count below one.
+        InputError: the folder exists and is not empty or cannot be written, or a count below one.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: already exists; expected a new folder for the scene. Remove it or name another.")
     scene = render_scene(views, width, height, seed, antialias)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        _write_idr(scene, partial)
-        if folder.exists():
-            folder.rmdir()  # it is empty, and not every system renames onto a folder
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with written_whole(folder, is_folder=True) as beside:
+        _write_idr(scene, beside)
     return folder
 
 

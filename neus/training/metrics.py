@@ -1,11 +1,12 @@
 """Scalars of a run: a plain `metrics.jsonl` and TensorBoard's event files."""
 
 import json
+import math
 import os
 from pathlib import Path
 
 from neus.errors import InputError
-from neus.files import written_whole
+from neus.files import json_text, written_whole
 
 # Names under which users of NeuS look for these scalars in TensorBoard.
 TENSORBOARD_NAMES = {
@@ -42,7 +43,7 @@ class MetricsWriter:
         self._last = iteration
         try:
             self._file.write(
-                json.dumps({"iteration": iteration, **{k: round(v, 8) for k, v in scalars.items()}}) + "\n"
+                json_text({"iteration": iteration, **{k: round(v, 8) for k, v in scalars.items()}}) + "\n"
             )
             for name, value in scalars.items():
                 self._board.add_scalar(TENSORBOARD_NAMES.get(name, name), value, iteration)
@@ -65,15 +66,16 @@ class MetricsWriter:
             return
         lines = [line for line in read_metrics(self.path) if line["iteration"] <= iteration]
         with written_whole(self.path) as beside:
-            beside.write_text("".join(json.dumps(line) + os.linesep for line in lines), encoding="utf-8")
+            beside.write_text("".join(json_text(line) + os.linesep for line in lines), encoding="utf-8")
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines of a `metrics.jsonl`; a last line cut off by a crash is left out."""
+    """The lines of a `metrics.jsonl`, null as NaN; a last line cut off by a crash is left out."""
     lines = []
     for text in path.read_text(encoding="utf-8").splitlines():
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except json.JSONDecodeError:
             break
+        lines.append({name: math.nan if value is None else value for name, value in line.items()})
     return lines

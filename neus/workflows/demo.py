@@ -1,6 +1,5 @@
 """The built-in scene from images to mesh, and the result beside its exact truth."""
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,9 +11,10 @@ import trimesh
 from neus.errors import InputError
 from neus.evaluation.files import read_mesh
 from neus.evaluation.surface import SurfaceScores, surface_scores
-from neus.files import written_whole
+from neus.files import write_json, written_whole
 from neus.geometry.similarity import transform_points
 from neus.meshing.clean import largest_component
+from neus.meshing.measures import mesh_facts
 from neus.rendering.paths import orbit
 from neus.reports.truth_picture import comparison_picture
 from neus.runs.console import QUIET, Console
@@ -122,11 +122,9 @@ def run_demo(
         cameras = orbit([scene.camera(v).scaled(ORBIT_SCALE) for v in range(len(scene))], ORBIT_FRAMES)
         write_frames(model, cameras, ["rgb", "normal"], out / "orbit.mp4", progress)
     seconds = {"rendering the images": round(rendering, 3), **session.record["seconds"]}
-    result = DemoResult(
-        scores.chamfer, MILLIMETRES_PER_UNIT, scores, bool(mesh.is_watertight), int(mesh.body_count), seconds
-    )
-    with written_whole(out / "demo.json") as beside:
-        beside.write_text(json.dumps(result.as_dict(), indent=2) + "\n", encoding="utf-8")
+    shape = mesh_facts(mesh)
+    result = DemoResult(scores.chamfer, MILLIMETRES_PER_UNIT, scores, shape.is_watertight, shape.components, seconds)
+    write_json(out / "demo.json", result.as_dict())
     return result
 
 

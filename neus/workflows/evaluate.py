@@ -149,6 +149,6 @@ def evaluate_dtu(
     Raises:
         InputError: files that are missing, or a scene without masks.
     """
-    path = Path(mesh) if isinstance(mesh, str | Path) else Path()
-    surface = read_mesh(path) if isinstance(mesh, str | Path) else mesh
+    path = Path(mesh) if isinstance(mesh, str | Path) else None
+    surface = mesh if path is None else read_mesh(path)
     return against_dtu(JudgedMesh(surface, path, scene), Path(root), scan, None if scene is None else dilation_px)

@@ -1,6 +1,5 @@
 """Training from start to end: choose what is not given, train, extract the mesh, write the report."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from neus.errors import InputError
+from neus.files import json_text
 from neus.meshing.files import write_mesh
+from neus.meshing.measures import is_closed
 from neus.meshing.of_model import surface_mesh
 from neus.reports.report import report_after_training
 from neus.reports.six_sides import prepare_drawing
@@ -113,7 +114,7 @@ def train(
         conf=Path(preset) if is_file else None,
         preset=None if is_file else str(preset),
         run=None if out is None else Path(out),
-        overrides=[f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()],
+        overrides=[f"{key}={json_text(value)}" for key, value in (settings or {}).items()],
         seed=seed,
         holdout=holdout,
         minutes=minutes,
@@ -324,11 +325,11 @@ def _write_mesh(
         session.warn(f"No mesh.ply is written: {error}")
         return None
     path = folder.path / "mesh.ply"
-    write_mesh(mesh, path, model.scene_to_world)
+    write_mesh(mesh, path, model.scene_to_world, resolution=resolution)
     session.record["mesh"] = {"iteration": trainer.iteration, "resolution": resolution}
     took = f"{plan.minutes_used():.2f} minutes: " if plan else ""
     console.message(
         f"{took}{trainer.iteration} iterations, mesh of {resolution}^3 with {len(mesh.vertices)} vertices, "
-        f"watertight: {'yes' if mesh.is_watertight else 'no'}, in world units: {path}"
+        f"watertight: {'yes' if is_closed(mesh) else 'no'}, in world units: {path}"
     )
     return path

@@ -1,5 +1,6 @@
 import json
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,16 +213,23 @@ def test_a_record_cut_off_or_of_another_kind_is_done_again(bench, commands, run)
 
 def test_several_devices_share_the_runs(commands, run, tmp_path, monkeypatch):
     commands.breaks = lambda arguments: "not now"
-    used = []
-    monkeypatch.setattr(
-        bench_module, "complete", lambda run, out, device, command: used.append(device) or record_of(run, out)
-    )
+    used, meeting = [], threading.Barrier(2)
+
+    def complete(run, out, device, command):
+        if device not in used:  # the first run of each device waits for that of the other, so they are done at once
+            used.append(device)
+            meeting.wait(timeout=20)
+        else:
+            used.append(device)
+        return record_of(run, out)
+
+    monkeypatch.setattr(bench_module, "complete", complete)
     monkeypatch.setattr(bench_module.Bench, "_line", lambda self, run, record: run.name)
     lines = []
     made = Bench([replace(run, seed=seed) for seed in range(6)], tmp_path, ["cpu", "cpu:0"], commands, lines.append)
     monkeypatch.setattr(made, "all_records", lambda: [])
     made.go(lambda: None)
-    assert len(used) == 6 and set(used) <= {"cpu", "cpu:0"} and len(set(lines)) == 6
+    assert len(used) == 6 and set(used) == {"cpu", "cpu:0"} and len(set(lines)) == 6
 
 
 def test_an_error_of_the_table_itself_is_not_lost(bench, commands, run):

@@ -61,5 +61,6 @@ def test_dtu_numbers_are_taken_from_the_file_that_evaluate_wrote(tmp_path):
 
 
 def test_image_scores_are_the_means(tmp_path):
-    (tmp_path / "evaluation.json").write_text(json.dumps({"mean": {"psnr": 20.0}, "views": []}))
-    assert image_scores(tmp_path) == {"psnr": 20.0}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"mean": {"psnr": 20.0, "ssim": None}, "views": []}))
+    scores = image_scores(tmp_path)
+    assert scores["psnr"] == 20.0 and np.isnan(scores["ssim"])

@@ -10,6 +10,7 @@ from neus.geometry.poses import invert
 from neus.geometry.similarity import scale_of, transform_points
 from neus.meshing.clean import with_faces
 from neus.meshing.extract import extract_mesh
+from neus.meshing.files import write_mesh
 from neus.scenes.readers import read_scene
 from neus.scenes.synthetic import world_sdf
 from tests.cli.test_train import assert_one_line
@@ -65,6 +66,15 @@ def test_what_lies_outside_the_masks_is_cut_before_a_mesh_is_measured(neus_comma
     aligned = found["icp"].pop("after_icp_not_comparable")
     assert found["icp"] == found["cut"] and aligned["overall"] > 0 and len(aligned["motion"]) == 4
     assert any("NOT COMPARABLE" in line for line in out)
+
+
+def test_the_resolution_a_mesh_was_extracted_at_is_part_of_its_numbers(neus_command, tmp_path, cup):
+    _, mesh, path = cup
+    write_mesh(mesh, tmp_path / "a.ply", resolution=64)
+    for judged, expected in ((tmp_path / "a.ply", 64), (path, None)):
+        out = tmp_path / "found.json"
+        assert neus_command("evaluate", "--mesh", judged, "--truth-mesh", path, "--samples", 100, "--out", out)[0] == 0
+        assert json.loads(out.read_text()).get("resolution") == expected
 
 
 def test_a_mesh_is_compared_with_a_mesh_in_whichever_frame_it_is_given(neus_command, tmp_path, cup, scene_folder):

@@ -1,4 +1,6 @@
+import json
 import shutil
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +9,7 @@ import torch
 import trimesh
 
 import neus
+from neus.evaluation.files import read_mesh
 from neus.runs.config import config_text
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
 from tests.cli.test_train import assert_one_line
@@ -44,7 +47,52 @@ def test_the_scene_frame_is_the_world_without_its_scale(mesh, trained_run, tmp_p
     assert np.abs(scene.vertices).max() <= 1.02
 
 
-@pytest.mark.parametrize("suffix", [".obj", ".glb", ".PLY"])
+def root_rotation(path):
+    data = path.read_bytes()
+    return json.loads(data[20 : 20 + struct.unpack("<I", data[12:16])[0]])["nodes"][0].get("rotation")
+
+
+def test_a_glb_file_stands_upright_by_the_cameras_or_as_asked(mesh, trained_run, tmp_path):
+    path = tmp_path / "a.glb"
+    assert mesh("--out", path)[0] == 0
+    x, y, z, w = root_rotation(path)
+    # The built-in scene stands on z = const; its few cameras are level within some degrees.
+    shown = trimesh.transformations.quaternion_matrix([w, x, y, z])[:3, :3] @ [0.0, 0.0, 1.0]
+    assert shown[1] > np.cos(np.radians(5))
+    assert mesh("--out", path, "--up=-y")[0] == 0 and root_rotation(path) == pytest.approx([1.0, 0.0, 0.0, 0.0])
+    assert mesh("--out", path, "--up", "none")[0] == 0 and root_rotation(path) is None
+
+
+def test_without_its_scene_a_glb_file_is_not_turned_and_one_line_says_so(mesh, trained_run, tmp_path):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    config = (run / "config.conf").read_text()
+    for name in ("config.conf", "run.json"):
+        text = (run / name).read_text()
+        (run / name).write_text(text.replace(str(json.loads((run / "run.json").read_text())["scene"]), "/nowhere"))
+    assert (run / "config.conf").read_text() != config
+    status, out, err = mesh("--out", tmp_path / "a.glb", source=run)
+    assert status == 0 and not err and root_rotation(tmp_path / "a.glb") is None
+    assert sum("the vertical is not known" in line and "/nowhere" in line for line in out) == 1
+
+
+def test_a_mesh_at_the_metres_of_a_map_is_told_where_it_is(mesh, trained_run, tmp_path):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    path = max((run / "checkpoints").glob("*.pth"))
+    content = torch.load(path, weights_only=True)
+    frame = content["neus"]["scene"]["scene_to_world"]
+    frame[:3] *= 1e-3
+    frame[:3, 3] += torch.tensor([448262.5, 5411932.5, 150.0], dtype=torch.float64)
+    torch.save(content, path)
+    for suffix in (".ply", ".glb", ".stl"):
+        status, out, _ = mesh("--out", tmp_path / f"a{suffix}", "--up", "none", source=run)
+        said = [line for line in out if "relative to 448262." in line and ", 5411932." in line]
+        assert status == 0 and len(said) == (suffix != ".ply")
+    found = read_mesh(tmp_path / "a.ply")
+    assert len(np.unique(found.vertices, axis=0)) == len(found.vertices)
+    np.testing.assert_allclose(read_mesh(tmp_path / "a.glb").vertices, found.vertices, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".stl", ".PLY"])
 def test_other_formats(mesh, tmp_path, suffix):
     status, out, _ = mesh("--out", tmp_path / f"a{suffix}")
     assert status == 0 and (tmp_path / f"a{suffix}").stat().st_size > 1000
@@ -61,6 +109,22 @@ def test_clipping_and_cleaning_leave_less(mesh, tmp_path):
     status, out, _ = mesh("--out", tmp_path / "b.ply", "--clip-to-masks", 0, "--keep", "largest")
     assert status == 0 and out[-1].endswith("b.ply")
     assert len(trimesh.load(tmp_path / "b.ply").faces) < len(trimesh.load(tmp_path / "a.ply").faces)
+
+
+def test_a_mesh_is_cropped_in_world_units(mesh, trained_run, tmp_path):
+    assert mesh("--out", tmp_path / "a.ply")[0] == 0
+    low, high = read_mesh(tmp_path / "a.ply").bounds
+    box = np.concatenate([low - 1.0, (high[:1] + low[:1]) / 2, high[1:] + 1.0])
+    for frame in ("world", "scene"):
+        assert mesh("--out", tmp_path / "b.ply", "--frame", frame, "--bbox", *box)[0] == 0
+        half = read_mesh(tmp_path / "b.ply")
+        if frame == "scene":
+            half.apply_transform(neus.load_model(trained_run).scene_to_world.numpy())
+        cell = (high - low).max() / 20
+        np.testing.assert_allclose(half.bounds, [low, [box[3], *high[1:]]], atol=cell)
+        assert half.bounds[1, 0] <= box[3] + 1e-3
+    assert_one_line(mesh("--bbox", *box[::-1]), "expected the lower corner, then the upper one")
+    assert_one_line(mesh("--out", tmp_path / "c.ply", "--bbox", *(box + 1e4)), "none of the")
 
 
 def test_without_out_the_mesh_lies_in_the_run(mesh, trained_run, tmp_path):
@@ -84,7 +148,7 @@ def test_a_published_checkpoint_needs_its_conf_and_takes_its_world_from_the_scen
 def test_wrong_input_is_explained(mesh, trained_run, tmp_path, tiny_conf):
     assert_one_line(mesh(source=tmp_path / "none"), "none: no such checkpoint")
     assert_one_line(mesh(source=tmp_path), "no checkpoint yet")
-    assert_one_line(mesh("--out", tmp_path / "a.stl"), "a.stl: unknown mesh format; name the file .ply, .obj or .glb")
+    assert_one_line(mesh("--out", tmp_path / "a.off"), "a.off: unknown mesh format; name the file .ply, .obj, .glb")
     assert_one_line(mesh("--data", tmp_path / "none"), "none: no such folder")
     (tmp_path / "x.pth").write_bytes(b"no checkpoint")
     assert_one_line(mesh(source=tmp_path / "x.pth"), "x.pth: not a readable checkpoint")
@@ -109,11 +173,10 @@ def test_a_place_that_cannot_be_written_is_named(mesh, tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_mesh(mesh, tmp_path, monkeypatch):
-    def half(self, path, **options):
-        path.write_bytes(b"half")
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(trimesh.Trimesh, "export", half)
+    monkeypatch.setattr("os.fsync", full)
     status, _, err = mesh("--out", tmp_path / "a.ply")
     assert status == 2 and len(err) == 1 and "No space left on device" in err[0]
     assert not list(tmp_path.iterdir())

@@ -1,3 +1,4 @@
+import html
 import json
 import os
 import re
@@ -54,6 +55,23 @@ def test_training_ends_with_a_report_that_says_what_was_run(train, tmp_path):
         assert said in words
     assert "iterations 0 to 6, finished" in words and "2 of them held out: [0, 2]" in words
     assert problems_of(path.read_text()) == []
+
+
+def test_no_page_shows_where_things_lie(neus_command, tiny_conf, scene_folder, trained_run, tmp_path):
+    scene, run = shutil.copytree(scene_folder, tmp_path / "my own" / "cup"), tmp_path / "run"
+    given = ("--conf", tiny_conf, "--data", scene, "--run", run, "--device", "cpu")
+    assert neus_command("train", *given)[0] == 0
+    (session,) = read_sessions(run)
+    told = f"{scene}: two masks are alike, see '{tmp_path}/my own/notes.txt' and {tiny_conf}."
+    (run / "sessions.jsonl").write_text(json.dumps(session | {"warnings": [told]}))
+    assert neus_command("report", run, "--device", "cpu", "--seconds", "0.5")[0] == 0
+    assert neus_command("compare", run, trained_run, "--device", "cpu", "--out", tmp_path / "compare.html")[0] == 0
+    for page in (run / "report.html", tmp_path / "compare.html"):
+        words = html.unescape(words_of(page))
+        folders = {f"{path}/" for start in (scene, run, tiny_conf) for path in start.parents if path.name}
+        assert [folder for folder in folders if folder in words] == []
+    words = html.unescape(words_of(run / "report.html"))
+    assert "cup: two masks are alike, see 'notes.txt' and" in words and f"--conf {tiny_conf.name} --data" in words
 
 
 def test_the_report_needs_nothing_beside_it_and_is_small(page):

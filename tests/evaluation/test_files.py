@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import trimesh
@@ -40,8 +42,16 @@ def test_what_is_no_surface_is_named(tmp_path):
     with pytest.raises(InputError, match="NaN or infinite"):
         read_surface(tmp_path / "b.npz")
     np.savez(tmp_path / "c.npz", points=np.zeros((4, 2)))
-    with pytest.raises(InputError, match=r"shape \(4, 2\), expected \(n, 3\)"):
+    with pytest.raises(InputError, match=r"shape \(4, 2\) of float64, expected \(n, 3\)"):
         read_surface(tmp_path / "c.npz")
+    # 200 MB of zeros in a small file, refused before they are unpacked.
+    np.savez_compressed(tmp_path / "d.npz", points=np.zeros((1000, 50_000), np.float32))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"shape \(1000, 50000\) of float32"):
+        read_surface(tmp_path / "d.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
     trimesh.PointCloud(np.eye(3)).export(tmp_path / "cloud.ply")
     with pytest.raises(InputError, match="3 points but no faces"):
         read_mesh(tmp_path / "cloud.ply")

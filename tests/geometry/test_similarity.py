@@ -49,7 +49,7 @@ def test_points_keep_their_dtype_and_shape():
 def test_similarities_are_told_from_other_maps_at_any_scale(scale):
     good = similarity(scale, SHIFT, ROTATION)
     assert is_similarity(good)
-    for stretch in ([1.0, 1.0, 1.01], [1.0, 2.0, 1.0], [1.0, 1.0, 0.0]):
+    for stretch in ([1.0, 1.0, -1.0], [-1.0, -1.0, -1.0], [1.0, 1.0, 1.01], [1.0, 2.0, 1.0], [1.0, 1.0, 0.0]):
         assert not is_similarity(good @ torch.diag(torch.tensor([*stretch, 1.0], dtype=torch.float64)))
     shear = torch.eye(4, dtype=torch.float64)
     shear[0, 1] = 0.1

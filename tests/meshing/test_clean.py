@@ -6,7 +6,7 @@ import trimesh
 from neus.errors import InputError
 from neus.geometry.cameras import Camera, project
 from neus.geometry.poses import look_at
-from neus.meshing.clean import clip_to_masks, largest_component, with_faces, without_floaters
+from neus.meshing.clean import clip_to_masks, cropped, largest_component, with_faces, without_floaters
 
 
 def ball(radius, center=(0.0, 0.0, 0.0), subdivisions=3):
@@ -62,8 +62,9 @@ def test_clipping_leaves_the_object_whole_and_drops_what_no_mask_allows():
     masks = [mask_of_ball(camera, 0.5) for camera in cameras]
     mesh = together(ball(0.5), ball(0.15, (0.0, 0.0, 0.9)), ball(0.1, (0.9, 0.0, 0.0)))
     kept = clip_to_masks(mesh, cameras, masks, dilation_px=2)
-    assert len(kept.faces) == len(ball(0.5).faces)
-    assert kept.is_watertight
+    # All three balls have as many faces.
+    np.testing.assert_array_equal(kept.bounds, ball(0.5).bounds)
+    assert len(kept.faces) == len(ball(0.5).faces) and kept.is_watertight
 
 
 def test_dilation_is_counted_in_pixels():
@@ -87,6 +88,20 @@ def test_masks_that_leave_nothing_are_refused():
     camera = cameras_around(1)[0]
     with pytest.raises(InputError, match="none of the 1280 faces lies within all 1 masks"):
         clip_to_masks(ball(0.5), [camera], [np.zeros((120, 120), bool)])
+
+
+def test_a_crop_is_along_the_axes_of_its_own_frame_and_in_its_units():
+    # A quarter turn about z, ten times larger, moved.
+    turned = torch.tensor([[0.0, -10.0, 0, 100.0], [10.0, 0, 0, 0], [0, 0, 10.0, 0], [0, 0, 0, 1.0]]).double()
+    box = np.array([[99.0, -9.0, -9.0], [109.0, 9.0, 9.0]])
+    kept = cropped(ball(0.5), box, turned)
+    # World x = 100 - 10 y >= 99 is y <= 0.1 in the scene.
+    assert kept.bounds[:, 0] == pytest.approx([-0.5, 0.5], abs=0.01)
+    assert kept.bounds[0, 1] == pytest.approx(-0.5) and 0.05 < kept.bounds[1, 1] <= 0.1
+    whole = ball(0.5)
+    assert cropped(whole, np.array([[-1.0] * 3, [1.0] * 3])) is whole
+    with pytest.raises(InputError, match=r"none of the 1280 faces lies within it; the mesh spans \[95, -5, -5\] to \[105"):
+        cropped(ball(0.5), box + 50.0, turned)
 
 
 def test_a_part_of_a_mesh_has_no_unused_vertices():

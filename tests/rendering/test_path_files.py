@@ -27,9 +27,11 @@ def written(path, content):
     return path
 
 
-def test_a_path_is_read_back_as_it_was_written(tmp_path):
-    write_camera_path(tmp_path / "path.json", ring(), SCENE_TO_WORLD, fps=24.0)
-    path = read_camera_path(tmp_path / "path.json", SCENE_TO_WORLD)
+# The second is a handful of an object at the metres of a map.
+@pytest.mark.parametrize("frame", [SCENE_TO_WORLD, similarity(0.2, vector(448262.0, 5411932.0, 150.0))])
+def test_a_path_is_read_back_as_it_was_written(tmp_path, frame):
+    write_camera_path(tmp_path / "path.json", ring(), frame, fps=24.0)
+    path = read_camera_path(tmp_path / "path.json", frame)
     assert_same(path.cameras, ring())
     assert path.fps == 24.0
 

@@ -43,11 +43,15 @@ def test_a_damaged_record_is_none(tmp_path):
     assert folder.missing() == [0]
 
 
-def test_what_a_killed_process_left_half_written_goes(tmp_path):
-    folder = FrameFolder(tmp_path, {}, 2)
-    folder.missing()
-    (tmp_path / ".0001.4711.part.png").write_bytes(b"half")
-    assert folder.missing() == [0, 1] and sorted(p.name for p in tmp_path.iterdir()) == [".frames.json"]
+def test_images_that_no_film_wrote_are_never_overwritten(tmp_path):
+    (tmp_path / "0002.png").write_bytes(b"mine")
+    FrameFolder(tmp_path, {"model": "a"}, 2).missing()
+    for others in (tmp_path, tmp_path / "plain"):
+        others.mkdir(exist_ok=True)
+        (others / "0002.png").write_bytes(b"mine")
+        with pytest.raises(InputError, match="holds 0002.png, which no earlier film of this folder wrote"):
+            FrameFolder(others, {"model": "a"}, 4).missing()
+        assert (others / "0002.png").read_bytes() == b"mine"
 
 
 def test_removing_leaves_a_folder_with_other_things_in_it(tmp_path):

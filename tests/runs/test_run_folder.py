@@ -1,9 +1,10 @@
 import json
+import math
 
 import pytest
 
 from neus.errors import InputError
-from neus.runs.run_folder import RunFolder
+from neus.runs.run_folder import RunFolder, read_evaluation
 
 FACTS = {"scene": "/somewhere", "held_out_views": [0], "seed": 3}
 
@@ -110,3 +111,10 @@ def test_damaged_facts_are_named(run, content):
 def test_facts_are_plain_json(run, tiny_config):
     prepared(run, tiny_config)
     assert json.loads((run.path / "run.json").read_text())["held_out_views"] == [0]
+
+
+def test_a_mean_that_is_null_is_read_as_no_number(tmp_path):
+    (tmp_path / "evaluation.json").write_text('{"checkpoint": "a.pth", "mean": {"psnr": null, "ssim": 0.5}}')
+    mean = read_evaluation(tmp_path, "a.pth")["mean"]
+    assert math.isnan(mean["psnr"]) and mean["ssim"] == 0.5
+    assert read_evaluation(tmp_path, "b.pth") is None

@@ -106,6 +106,8 @@ def test_a_scale_matrix_must_be_a_similarity(scene):
         checked(replace(scene, scene_to_world=torch.full((4, 4), float("nan"))))
     with pytest.raises(InputError, match="stretches its axes"):
         checked(replace(scene, scene_to_world=torch.diag(torch.tensor([1.0, 2.0, 1.0, 1.0]))))
+    with pytest.raises(InputError, match="or mirrors them"):
+        checked(replace(scene, scene_to_world=torch.diag(torch.tensor([1.0, 1.0, -1.0, 1.0]))))
     checked(replace(scene, scene_to_world=similarity(0.001, torch.tensor([1e6, 0.0, 0.0]))))
 
 

@@ -1,5 +1,4 @@
 import cv2
-import mcubes
 import numpy as np
 import pytest
 import torch
@@ -10,6 +9,7 @@ from neus.geometry.cameras import project
 from neus.geometry.cup import BOUNDING_RADIUS, STIRRER_TOP, object_sdf, part_distances
 from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.geometry.similarity import transform_points
+from neus.meshing.cubes import marching_cubes
 from neus.rendering.sphere_tracing import trace
 from neus.scenes import synthetic
 from neus.scenes.idr import read_idr
@@ -29,7 +29,7 @@ def mesh():
     """The object's surface on a lattice fine enough for its joints, which overlap by 0.004 to 0.012."""
     axis = torch.linspace(-0.95, 0.95, 113, dtype=torch.float64)
     slabs = [object_sdf(torch.stack(torch.meshgrid(x[None], axis, axis, indexing="ij"), -1))[0] for x in axis]
-    vertices, faces = mcubes.marching_cubes(-torch.stack(slabs).numpy(), 0.0)
+    vertices, faces = marching_cubes(torch.stack(slabs).numpy())
     return trimesh.Trimesh(vertices * (axis[1] - axis[0]).item() - 0.95, faces)
 
 

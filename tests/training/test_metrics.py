@@ -1,4 +1,5 @@
 import errno
+import math
 
 import pytest
 
@@ -54,3 +55,12 @@ def test_a_full_disk_is_said_in_one_line(tmp_path):
     with pytest.raises(InputError, match=r"metrics.jsonl: cannot be written \(No space left on device\)"):
         writer.write(1, {"total": 1.0})
     writer.close()
+
+
+def test_a_loss_that_is_no_number_is_null_in_the_file_and_nan_when_read(tmp_path):
+    writer = MetricsWriter(tmp_path, 0)
+    writer.write(1, {"total": math.nan, "psnr": math.inf})
+    writer.close()
+    assert '"total": null, "psnr": null' in writer.path.read_text()
+    (line,) = read_metrics(writer.path)
+    assert math.isnan(line["total"]) and math.isnan(line["psnr"]) and line["iteration"] == 1

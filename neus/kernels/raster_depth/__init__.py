@@ -1,3 +1,3 @@
-"""The depth of triangles in an image."""
+"""The foremost triangle at each pixel of an image."""
 
 __all__ = ["cpu", "reference"]

@@ -1,4 +1,4 @@
-"""The depth of triangles in an image, each within its own rectangle, compiled; see `reference` for signature and meaning."""
+"""The foremost triangle at each pixel of an image, compiled; see `reference` for signature and meaning."""
 
 import math
 
@@ -10,31 +10,30 @@ from neus.kernels.raster_depth.reference import ROUNDING
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
-def depth_of_triangles(corners: np.ndarray, faces: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(H, W) the depth of the foremost triangle, infinite where there is none; see `reference.depth_of_triangles`."""
-    nearness = np.zeros((height, width))
+def foremost_triangles(corners: np.ndarray, faces: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) the nearness of the foremost triangle and its number; see `reference.foremost_triangles`."""
+    nearness, numbers = np.zeros((height, width)), np.full((height, width), -1)
     corners = np.ascontiguousarray(corners, dtype=np.float64)
-    _draw(corners, np.ascontiguousarray(faces, dtype=np.int64), ROUNDING, nearness)
-    with np.errstate(divide="ignore"):
-        return 1.0 / nearness
+    _draw(corners, np.ascontiguousarray(faces, dtype=np.int64), ROUNDING, nearness, numbers)
+    return nearness, numbers
 
 
 @_compiled
-def _draw(corners, faces, rounding, nearness):
+def _draw(corners, faces, rounding, nearness, numbers):
     height, width = nearness.shape
     for f in range(len(faces)):
         a, b, c = corners[faces[f, 0]], corners[faces[f, 1]], corners[faces[f, 2]]
-        if min(a[2], min(b[2], c[2])) <= 0.0:
+        if not min(a[2], min(b[2], c[2])) > 0.0:
             continue
         b0, b1, c0, c1 = b[0] - a[0], b[1] - a[1], c[0] - a[0], c[1] - a[1]
         area = b0 * c1 - b1 * c0
-        if area == 0.0:
+        if area == 0.0 or not math.isfinite(area):
             continue
-        # One pixel more on each side than the corners reach: the inner test decides, with its own rounding.
         left, right = min(a[0], min(b[0], c[0])), max(a[0], max(b[0], c[0]))
         top, bottom = min(a[1], min(b[1], c[1])), max(a[1], max(b[1], c[1]))
         if right < 0.0 or bottom < 0.0 or left > width or top > height:
             continue
+        # One pixel more on each side than the corners reach: the inner test decides, with its own rounding.
         first_x, last_x = max(0, int(math.floor(max(left, 0.0) - 0.5))), int(math.floor(min(right, width) - 0.5)) + 1
         first_y, last_y = max(0, int(math.floor(max(top, 0.0) - 0.5))), int(math.floor(min(bottom, height) - 0.5)) + 1
         for row in range(first_y, min(last_y + 1, height)):
@@ -44,6 +43,6 @@ def _draw(corners, faces, rounding, nearness):
                 share_b, share_c = (x * c1 - y * c0) / area, (b0 * y - b1 * x) / area
                 share_a = 1.0 - share_b - share_c
                 if min(share_a, min(share_b, share_c)) >= -rounding:
-                    here = share_a / a[2] + share_b / b[2] + share_c / c[2]
+                    here = share_a * a[2] + share_b * b[2] + share_c * c[2]
                     if here > nearness[row, column]:
-                        nearness[row, column] = here
+                        nearness[row, column], numbers[row, column] = here, f

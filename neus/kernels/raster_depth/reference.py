@@ -1,4 +1,4 @@
-"""The depth of triangles in an image, plainly: every triangle against every pixel."""
+"""The foremost triangle at each pixel of an image, plainly: one triangle after another, each within its own rectangle."""
 
 import numpy as np
 
@@ -6,33 +6,52 @@ import numpy as np
 ROUNDING = 1e-9
 
 
-def depth_of_triangles(corners: np.ndarray, faces: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The depth of the foremost triangle at each pixel's centre, infinite where there is none.
+def foremost_triangles(corners: np.ndarray, faces: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nearness of the foremost triangle at each pixel's centre, and its number.
 
-    Within a projected triangle 1 / depth is linear. A triangle with a corner at or behind the camera is left out.
+    Nearness is any quantity that is linear within a projected triangle and greater for what is nearer: 1 / depth for a
+    perspective camera, depth towards the viewer plus a constant for a parallel projection. A triangle with a corner of
+    nearness 0 or less (at or behind the camera) is left out, and of equally near ones the first is kept.
 
     Args:
-        corners: (v, 3) projected vertices: x, y in pixels with centres at +0.5, and the depth along the camera's z.
+        corners: (v, 3) projected vertices: x, y in pixels with centres at +0.5, and the nearness.
         faces: (m, 3) corners by number; both sides are seen.
         width, height: of the image.
 
     Returns:
-        (H, W) float64, in the unit of the corners' depths.
+        (H, W) float64 nearness, 0 where there is no triangle, and (H, W) int64 its number, -1 where there is none.
 
-    >>> corners = np.array([[0.0, 0.0, 4.0], [4.0, 0.0, 4.0], [0.0, 4.0, 4.0]])
-    >>> depth_of_triangles(corners, np.array([[0, 1, 2]]), 3, 1)
-    array([[4., 4., 4.]])
+    >>> corners = np.array([[0.0, 0.0, 0.25], [4.0, 0.0, 0.25], [0.0, 4.0, 0.25]])
+    >>> foremost_triangles(corners, np.array([[0, 1, 2]]), 5, 1)
+    (array([[0.25, 0.25, 0.25, 0.25, 0.  ]]), array([[ 0,  0,  0,  0, -1]]))
     """
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    nearness = np.zeros((height, width))
-    for a, b, c in corners[faces]:
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-        if min(a[2], b[2], c[2]) <= 0.0 or area == 0.0:
+    nearness, numbers = np.zeros((height, width)), np.full((height, width), -1)
+    for number, (a, b, c) in enumerate(corners[faces]):
+        low, high = np.floor(np.min([a, b, c], axis=0)), np.ceil(np.max([a, b, c], axis=0))
+        if min(a[2], b[2], c[2]) <= 0.0 or not np.isfinite([low, high]).all():
             continue
-        share_b = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
-        share_c = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
-        share_a = 1.0 - share_b - share_c
-        is_inside = np.minimum(np.minimum(share_a, share_b), share_c) >= -ROUNDING
-        here = share_a / a[2] + share_b / b[2] + share_c / c[2]
-        nearness = np.where(is_inside, np.maximum(nearness, here), nearness)
-    return np.where(nearness > 0.0, 1.0 / np.where(nearness > 0.0, nearness, 1.0), np.inf)
+        (left, top), (right, bottom) = (np.clip(corner[:2], 0, (width, height)).astype(int) for corner in (low, high))
+        x, y = np.meshgrid(np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5)
+        shares = _shares(a, b, c, x, y)
+        if shares is None:
+            continue
+        here = sum(share * corner[2] for share, corner in zip(shares, (a, b, c), strict=True))
+        part = slice(top, bottom), slice(left, right)
+        is_foremost = (np.minimum.reduce(shares) >= -ROUNDING) & (here > nearness[part])
+        nearness[part][is_foremost], numbers[part][is_foremost] = here[is_foremost], number
+    return nearness, numbers
+
+
+def shares_of_corners(corners: np.ndarray, triangles: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(p, 3) barycentric coordinates, in the image, of points x, y (p,) in the triangles (p, 3) of projected corners (v, 3)."""
+    a, b, c = np.moveaxis(corners[triangles], 1, 0)
+    return np.stack(_shares(a.T, b.T, c.T, x, y), axis=-1)
+
+
+def _shares(a: np.ndarray, b: np.ndarray, c: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    if np.ndim(area) == 0 and area == 0.0:
+        return None
+    share_b = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
+    share_c = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
+    return 1.0 - share_b - share_c, share_b, share_c
