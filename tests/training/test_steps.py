@@ -185,6 +185,7 @@ def test_the_plain_step_of_no_ray_with_something_to_teach_is_zero(make_trainer, 
     monkeypatch.setenv("NEUS_KERNELS", "reference")
     with pytest.warns(InputWarning, match="slower, plain step"):
         trainer = make_trainer(end_iter=1)
+    trainer.steps.cache, trainer._has_begun = DistanceCache(torch.full((9, 9, 9), 0.1)), True
     monkeypatch.setattr(
         steps_module, "_teaches", lambda batch, *rest: torch.zeros(len(batch.origins), dtype=torch.bool)
     )
