@@ -10,12 +10,12 @@ from neus.errors import InputError, InputWarning
 from neus.experiment.build import model_for_scene
 from neus.kernels.dispatch import VARIABLE
 from neus.rendering.distance_cache import DistanceCache
-from neus.training import steps as steps_module
+from neus.training import strategies as steps_module
 from neus.training import trainer as trainer_module
 from neus.training.checkpoint import read_checkpoint
 from neus.training.config import MarchConfig
 from neus.training.step import StepTerms
-from neus.training.steps import MarchedSteps, SampledSteps
+from neus.training.strategies import MarchedSteps, SampledSteps
 from neus.training.trainer import Trainer
 from tests.kernels.forms import HAS_GPU, NEEDS_TRITON
 
