@@ -46,7 +46,7 @@ from neus.training.budget import TimeBudget
 from neus.training.fused import fused_training_step
 from neus.training.optimizer import gradients_are_finite
 from neus.training.step import training_step
-from neus.training.steps import steps_for
+from neus.training.strategies import steps_for
 from neus.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]

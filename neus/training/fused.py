@@ -103,7 +103,9 @@ def fused_training_step(
     sharpness.backward(sums[SUM_SHARPNESS].to(sharpness))
     takes_part = masks >= 0.0
     noted = (torch.as_tensor(x) for x in (samples.points, samples.sdf, samples.normals))
-    seen = SurfaceNotes(*noted, takes_part.repeat_interleave(n_sections) if takes_tensors(kernels) else None)
+    # As the samples: those of each ray, then one beside it for the curvature.
+    counts_of = torch.cat([takes_part.repeat_interleave(n_sections), takes_part[: len(beside)]])
+    seen = SurfaceNotes(*noted, counts_of if takes_tensors(kernels) else None)
     top = (torch.as_tensor(pixels.weight_max) * takes_part).sum()
     return _terms(sums, top, weights, counts), seen
 

@@ -19,7 +19,7 @@ from neus.training.config import TrainConfig
 from neus.training.optimizer import build_optimizer, gradients_are_finite, set_learning_rates
 from neus.training.schedules import active_levels, cos_anneal_ratio, learning_rate_factor
 from neus.training.step import StepTerms
-from neus.training.steps import steps_for
+from neus.training.strategies import steps_for
 from neus.training.warm_up import warm_up_kernels
 
 # How often the last good state is kept, how often training may go back to it, and how much smaller steps are then.

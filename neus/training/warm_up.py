@@ -9,7 +9,7 @@ from neus.rendering.model import Model
 from neus.scenes.scene import Scene
 from neus.training.config import TrainConfig
 from neus.training.optimizer import build_optimizer, set_learning_rates
-from neus.training.steps import MarchedSteps, steps_for
+from neus.training.strategies import MarchedSteps, steps_for
 
 # Rays of the step that is thrown away: kernels are compiled for the kinds of their arguments, not for their sizes.
 N_RAYS = 16

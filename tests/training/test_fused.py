@@ -76,7 +76,13 @@ def double(batch: RayBatch) -> RayBatch:
 
 
 def assert_same_step(
-    model: Model, batch: RayBatch, edges: torch.Tensor, weights: LossWeights, cos_anneal: float, first_shape=None
+    model: Model,
+    batch: RayBatch,
+    edges: torch.Tensor,
+    weights: LossWeights,
+    cos_anneal: float,
+    first_shape=None,
+    tolerance=1e-4,
 ):
     """The fused step and the plain one in float64 agree: values to 1e-5, gradients to 1e-4 of the greatest element of their layer.
 
@@ -98,7 +104,7 @@ def assert_same_step(
         layer = name.rpartition(".")[0]
         greatest = max(other.abs().max() for part, other in truths.items() if part.rpartition(".")[0] == layer)
         error = (found[name].cpu() - truth).abs().max()
-        assert error <= 1e-4 * greatest + 1e-9, f"{name}: {error} of {greatest}"
+        assert error <= tolerance * greatest + 1e-9, f"{name}: {error} of {greatest}"
 
 
 WEIGHTS = LossWeights(eikonal=0.3, mask=0.5, huber=0.05)
@@ -140,7 +146,9 @@ def test_fused_step_holds_for_sharp_surfaces_and_masks_between_zero_and_one(shar
     masks = torch.rand(len(edges), generator=torch.Generator().manual_seed(4)).to(DEVICE)
     masks[:3] = torch.tensor([0.0, 1.0, 1e-6])
     model = hash_model(variance=math.log(sharpness) / 10.0)
-    assert_same_step(model, replace(batch, masks=masks), edges, WEIGHTS, 0.7)
+    # A distance of one has 6e-8 of rounding in float32, which the sharpness multiplies: 1.2e-4 in the exponent at 2000.
+    tolerance = max(1e-4, 1.5e-7 * sharpness)
+    assert_same_step(model, replace(batch, masks=masks), edges, WEIGHTS, 0.7, tolerance=tolerance)
 
 
 @ON_BOTH

@@ -12,14 +12,14 @@ def place_beside(rays: Rays, scales: Scales, tile: Tile, beside: Tile, first_ray
     """Fills the points of `beside`, a step from each ray's sample nearest to the surface; `seen` is that sample, -1 if none is near."""
     n_sections = rays.edges.shape[1] - 1
     for r in range(n_rays):
-        nearest, least = -1, scales.curvature_reach
-        for i in range(r * n_sections, (r + 1) * n_sections):
-            distance = abs(tile.out[0, i])
-            if distance < least:
-                nearest, least = i, distance
-        beside.seen[r], beside.place[r] = nearest, -1
+        nearest = r * n_sections
+        for i in range(nearest + 1, nearest + n_sections):
+            if abs(tile.out[0, i]) < abs(tile.out[0, nearest]):
+                nearest = i
+        beside.seen[r] = nearest if abs(tile.out[0, nearest]) < scales.curvature_reach else -1
+        beside.place[r] = -1
         for axis in range(3):
-            beside.inputs[axis, r] = tile.inputs[axis, max(nearest, r * n_sections)] + rays.beside[first_ray + r, axis]
+            beside.inputs[axis, r] = tile.inputs[axis, nearest] + rays.beside[first_ray + r, axis]
 
 
 @compiled

@@ -99,16 +99,20 @@ def train_rays(
     constants = _color_constants(color_grid, surface, color, precision)
     launch(color_backward, (blocks(m, SAMPLES),), *given, *sizes, *lanes, **constants)
 
-    parts = [(seen.points, grad_out, grad_normals)]
+    noted, parts = (seen.points, seen.sdf, seen.normals), [(seen.points, grad_out, grad_normals)]
     if len(rays.beside) > 0:
-        parts.append(_lose_curvature(grid, surface, rays, scales, seen, grad_normals, sums[SUM_CURVATURE], precision))
+        beside, slopes = _lose_curvature(
+            grid, surface, rays, scales, seen, grad_normals, sums[SUM_CURVATURE], precision
+        )
+        parts.append((beside[0], grad_out.new_zeros(n, seen.out.shape[1]), slopes))
+        noted = (torch.cat(pair, dim=-1) for pair in zip(noted, beside, strict=True))
     for points, by_out, by_normals in parts:
         size = points.shape[1]
         given = points, *grid[:4], surface.w1, surface.b1, surface.w2, by_out, by_normals, grad_table, *layers[:4]
         numbers = float(surface.squareplus_b), int(grid.hash_mask), surface.w1.shape[1], size, _n_channels(grid), *lanes
         launch(surface_backward, (blocks(size, SAMPLES),), *given, *numbers, **_constants(grid, surface, precision))
-    nothing = seen.points[:0]
-    samples = Samples(seen.points, seen.normals, seen.sdf, nothing, nothing, grad_normals, seen.is_seen.bool(), nothing)
+    (points, sdf, normals), nothing = noted, seen.points[:0]
+    samples = Samples(points, normals, sdf, nothing, nothing, grad_normals, seen.is_seen.bool(), nothing)
     return pixels, samples, Gradients(*_summed(flat, layers), sums.double().sum(1))
 
 
@@ -121,26 +125,27 @@ def _lose_curvature(
     grad_normals: Tensor,
     sums: Tensor,
     precision: str,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
     """The curvature of each ray in `sums` (N,), its pull added to grad_normals; see `cpu.curvature`.
 
     Returns:
-        Points (3, N) beside the samples nearest to the surface, with the derivatives in what the surface gives there.
+        Points (3, N) beside the samples nearest to the surface, signed distances (N,) and raw gradients (3, N) there; derivatives in
+        the latter.
     """
     (n, n_sections), numbers = _sizes(rays), Scales(*scales.unbind())
     distance, nearest = seen.sdf.view(n, n_sections).abs().min(dim=1)
     at = torch.arange(n, device=nearest.device) * n_sections + nearest
     is_near = (distance < numbers.curvature_reach) & (rays.masks >= 0.0)
     points = (seen.points[:, at] + rays.beside.t()).contiguous()
-    out, normals = seen.out.new_empty(n, seen.out.shape[1]), torch.empty_like(points)
-    _surface(grid, surface, points, (n, 1), (torch.empty_like(distance), out, normals), precision, is_alone=False)
+    sdf, out, normals = torch.empty_like(distance), seen.out.new_empty(n, seen.out.shape[1]), torch.empty_like(points)
+    _surface(grid, surface, points, (n, 1), (sdf, out, normals), precision, is_alone=False)
     apart = seen.normals[:, at] - normals
     square = apart.square().sum(dim=0)
     easing = is_near / (1.0 + square / numbers.curvature_edge**2)
     sums += square * easing
     slopes = 2.0 * numbers.curvature * easing.square() * apart
     grad_normals[:, at] += slopes
-    return points, torch.zeros_like(out), -slopes
+    return (points, sdf, normals), -slopes
 
 
 def render(

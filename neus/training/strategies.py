@@ -20,11 +20,11 @@ from neus.rendering.sampling import Noise, Randomness
 from neus.scenes.scene import Scene
 from neus.stereo.initial_shape import first_shape
 from neus.training.config import TrainConfig
+from neus.training.cuda_graphs import batch_of, drawn, parts_of, put_gradients, recorded_if_asked
 from neus.training.first_shape import fit_distances
 from neus.training.fused import fused_training_step
 from neus.training.patches import PatchSampler
 from neus.training.pixels import RayBatch, ViewOrder, random_rays
-from neus.training.recorded_steps import batch_of, drawn, parts_of, put_gradients, recorded_if_asked
 from neus.training.schedules import section_schedule
 from neus.training.step import LossWeights, StepTerms, training_step
 

@@ -8,9 +8,9 @@ from neus.kernels.dispatch import VARIABLE
 from neus.rendering.distance_cache import DistanceCache
 from neus.runs.build import model_for_scene, placed
 from neus.scenes.readers import read_scene
-from neus.training import recorded_steps
+from neus.training import cuda_graphs
 from neus.training.config import MarchConfig
-from neus.training.recorded import Recorded
+from neus.training.cuda_graphs import Recorded
 from neus.training.trainer import Trainer
 from tests.kernels.forms import HAS_GPU, NEEDS_TRITON, on_gpu
 from tests.training.test_trainer import nan_loss, parameters, same, spoiled
@@ -136,8 +136,8 @@ def make_trainer(tiny_config, scene_folder):
 def recorder(monkeypatch):
     """Steps on a CPU are recorded by it."""
     made = Again()
-    monkeypatch.setattr(recorded_steps, "why_not_recorded", lambda model: "")
-    monkeypatch.setattr(recorded_steps, "CudaGraphs", lambda device: made)
+    monkeypatch.setattr(cuda_graphs, "why_not_recorded", lambda model: "")
+    monkeypatch.setattr(cuda_graphs, "CudaGraphs", lambda device: made)
     return made
 
 
