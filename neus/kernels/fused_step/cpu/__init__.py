@@ -1,6 +1,5 @@
 """The fused step on a CPU, by numba."""
 
-__all__ = [
-    "blocks", "color", "curvature", "passes", "products", "rays", "step", "surface", "tables", "tile",
-    "walk",
-]  # fmt: skip
+from neus.kernels.fused_step.cpu.step import distances, render, shade, train_rays, walk
+
+__all__ = ["distances", "render", "shade", "train_rays", "walk"]

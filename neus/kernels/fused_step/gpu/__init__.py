@@ -1,3 +1,5 @@
 """The fused step on a GPU, by Triton."""
 
-__all__ = ["color", "lookups", "rays", "step", "surface"]
+from neus.kernels.fused_step.gpu.step import distances, render, train_rays
+
+__all__ = ["distances", "render", "train_rays"]
