@@ -57,11 +57,11 @@ def shipped_conf(name: str) -> Path:
     return in_checkout if in_checkout.is_file() else Path(sys.prefix) / "share" / "neus" / "confs" / name
 
 
-def read_config(path: Path | None, overrides: list[str] = (), case: str = "") -> ExperimentConfig:
+def read_config(path: Path, overrides: list[str] = (), case: str = "") -> ExperimentConfig:
     """The conf in a HOCON file, checked.
 
     Args:
-        path: the file; `include "other.conf"` in it is relative to its folder. None for the defaults.
+        path: the file; `include "other.conf"` in it is relative to its folder.
         overrides: `section.key=value` each, as given to `--set`; later ones win.
         case: takes the place of CASE_NAME everywhere.
 
@@ -69,15 +69,7 @@ def read_config(path: Path | None, overrides: list[str] = (), case: str = "") ->
         InputError: missing, malformed, a key that is unknown (the nearest known one is named), a value of the wrong
             type or out of range.
     """
-    tree = ConfigTree() if path is None else _tree_of(Path(path))
-    for override in overrides:
-        change = _parsed_override(override)
-        section_from_dict(ExperimentConfig, change.as_plain_ordered_dict(), f"--set {override}", ())
-        tree = ConfigTree.merge_configs(tree, change)
-    return config_from_dict(_with_case(tree.as_plain_ordered_dict(), case), str(path or "--set"))
-
-
-def _tree_of(path: Path) -> ConfigTree:
+    path = Path(path)
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.conf")], 1)
         hint = f" Did you mean {path.parent / near[0]}?" if near else " The project's own are in confs/."
@@ -91,7 +83,11 @@ def _tree_of(path: Path) -> ConfigTree:
         raise InputError(f"{path}: malformed conf ({reason[:120]}); expected HOCON, as in confs/wmask.conf.") from error
     if not isinstance(tree, ConfigTree):
         raise InputError(f"{path}: a list, expected sections as in confs/wmask.conf.")
-    return tree
+    for override in overrides:
+        change = _parsed_override(override)
+        section_from_dict(ExperimentConfig, change.as_plain_ordered_dict(), f"--set {override}", ())
+        tree = ConfigTree.merge_configs(tree, change)
+    return config_from_dict(_with_case(tree.as_plain_ordered_dict(), case), str(path))
 
 
 def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
@@ -99,6 +95,14 @@ def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
     config = section_from_dict(ExperimentConfig, content, source, ())
     _check_together(config, source)
     return config
+
+
+def default_config(overrides: list[str]) -> ExperimentConfig:
+    """The defaults, changed by `section.key=value` each, as given to `--set`. Raises as `read_config`."""
+    tree = ConfigTree()
+    for override in overrides:
+        tree = ConfigTree.merge_configs(tree, _parsed_override(override))
+    return config_from_dict(tree.as_plain_ordered_dict(), "--set")
 
 
 def config_text(config: ExperimentConfig) -> str:
