@@ -18,6 +18,7 @@ from neus.checks.shape_findings import (
     ShapeMeasures,
     camera_findings,
     mask_findings,
+    masks_agree,
     measure_shape,
     region_findings,
     silhouette_findings,
@@ -122,6 +123,8 @@ def check_scene(scene: Scene, fast: bool = False, notes: Sequence[str] = ()) -> 
             scene = complement(scene)
             facts, shape = view_facts(scene), attempt("masks", measure_shape, scene, otherwise=ShapeMeasures())
         findings += camera_findings(scene, facts, shape) + mask_findings(scene, facts) + images
+        if not masks_agree(shape):
+            unchecked.append("region of interest by masks: not before the masks agree")
         findings += attempt("region of interest by masks", region_findings, scene, facts, shape, otherwise=[])
         if pairs is not None:
             photos = attempt("order, poses, exposure", measure_photographs, scene, pairs, attempt)

@@ -1,4 +1,4 @@
-"""Were all photographs exposed alike? Gains of views from the colours of the places they share."""
+"""Do all images have the same exposure? Gains of views from the colours of the places they share."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -13,7 +13,7 @@ N_PIXELS = 20_000
 # An image is dark if 99% of its pixels are below this: of 256 levels an eighth is used.
 DARK_QUANTILE, DARK = 0.99, 32
 # A pixel is saturated at this value in all channels; share of them that is too much on the object, or without masks.
-SATURATED, SATURATED_OBJECT, SATURATED_IMAGE = 254, 0.5, 0.98
+SATURATED, SATURATED_OBJECT, SATURATED_IMAGE = 254, 0.7, 0.98
 # Images whose values from the first to the last hundredth span less than this show nothing.
 FLAT = 6
 

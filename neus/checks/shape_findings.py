@@ -24,6 +24,8 @@ TINY_SHARE = 0.003
 OUTSIDE_SPHERE = 0.15
 # The hull is at least as large as the object: if 95% of it lie within this radius, resolution is wasted.
 SMALL_OBJECT = 0.55
+# If more of the masks disagree, they say nothing about the region.
+MOST_DISAGREEING = 0.25
 # Where nothing says how large the region should be: this many times as large.
 LARGER = 1.5
 
@@ -132,11 +134,20 @@ def silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
     return [Finding("masks_disagree", _where(is_bad), found, remedy)]
 
 
+def masks_agree(shape: ShapeMeasures) -> bool:
+    """Whether nothing, or but a few masks, speak against what the masks say together."""
+    if shape.contradiction:
+        return False
+    return shape.silhouettes is None or disagreeing(shape.silhouettes).mean() <= MOST_DISAGREEING
+
+
 def region_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> list[Finding]:
-    """A region of interest that is too small or too large for the masks."""
-    outside = np.nan_to_num(facts.mask_outside)
-    if np.median(outside) > OUTSIDE_SPHERE:
-        found = f"the object is larger than its unit sphere: {100 * np.median(outside):.0f}% of a mask lies outside of its image"
+    """A region of interest that is too small or too large for the masks, if those are consistent and not white all over."""
+    outside = np.where(facts.mask_share < 1.0, facts.mask_outside, np.nan)
+    if not np.isfinite(outside).any() or not masks_agree(shape):
+        return []
+    if np.nanmedian(outside) > OUTSIDE_SPHERE:
+        found = f"the object is larger than its unit sphere: {100 * np.nanmedian(outside):.0f}% of a mask lies outside of its image"
         region = Region(torch.zeros(3, dtype=torch.float64), LARGER)
         if shape.silhouettes is not None:
             region = _around_hull(shape.silhouettes)

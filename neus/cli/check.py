@@ -1,7 +1,7 @@
-"""Validate a scene before training: images, intrinsics, masks, poses, region of interest, exposure
+"""Validate a scene: images, intrinsics, masks, poses, region of interest, exposure
 
 example: neus check data/dtu_scan65 --out check_scan65
-         neus check data/my_object --write-conf my_object.conf    (the region of interest found, for train --conf)
+         neus check data/my_object --write-conf my_object.conf    (then: include "my_object.conf" in a config)
 """
 
 import argparse
@@ -22,26 +22,24 @@ EXIT_FINDINGS = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `check`."""
-    parser.add_argument("scene", type=Path, metavar="SCENE", help="Folder of the scene, as for train --data")
-    parser.add_argument("--conf", type=Path, help="Config whose section `dataset` determines how the folder is read")
-    add_set_argument(parser)
-    parser.add_argument(
+    data, output = parser.add_argument_group("data"), parser.add_argument_group("output")
+    data.add_argument("scene", type=Path, metavar="SCENE", help="Scene folder")
+    data.add_argument("--conf", type=Path, help="Config whose section `dataset` determines how the folder is read")
+    add_set_argument(data)
+    data.add_argument("--fast", action="store_true", help="Part that train runs as well: images are not matched")
+    output.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
         help="Folder for check.json and check.png (default: check_SCENE in the current folder)",
     )
-    parser.add_argument(
+    output.add_argument(
         "--write-conf",
         type=Path,
         metavar="FILE.conf",
-        help="Write a config with the section `dataset`: how the scene was read, and its region of interest (the "
-        "suggested one, if another is suggested)",
+        help="Config to be written: the section `dataset` with the region of interest (the suggested one, if any)",
     )
-    parser.add_argument(
-        "--fast", action="store_true", help="Only the part that train runs as well: images are not matched"
-    )
-    parser.add_argument("--strict", action="store_true", help="Exit with status 1 if anything is found")
+    output.add_argument("--strict", action="store_true", help="Exit status 1 if anything is found")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.checks.check import check_scene, read_for_check, summary_lines
     from neus.files import check_can_write
     from neus.reports.check_picture import write_check
-    from neus.runs.config import read_config
+    from neus.runs.config import default_config, read_config
 
     for override in options.overrides:
         if not override.strip().startswith("dataset"):
@@ -58,7 +56,8 @@ def run(options: argparse.Namespace) -> int:
     check_can_write(out / "check.json")
     if options.write_conf:
         check_can_write(options.write_conf)
-    dataset = read_config(options.conf, options.overrides).dataset
+    overrides = options.overrides
+    dataset = (read_config(options.conf, overrides) if options.conf else default_config(overrides)).dataset
     scene, notes = read_for_check(options.scene, dataset)
     result = check_scene(scene, options.fast, notes)
     print("\n".join(summary_lines(scene, result)))

@@ -204,7 +204,8 @@ def _check_camera(scene: Scene, view: int) -> None:
     if distance < 1.0:
         raise InputError(
             f"{scene.source}: the camera of view {view} ({name}) is {distance:.3f} from the centre, inside the unit "
-            "sphere of the object; make the region of interest smaller, or set dataset.camera_outside_sphere = false."
+            f"sphere of the object; make the region of interest smaller (its radius is {scale_of(scene.scene_to_world):.4g} "
+            "world units; `neus check` suggests another), or --set dataset.camera_outside_sphere=false."
         )
     width, height = float(camera.width), float(camera.height)
     corners = torch.tensor([[0.0, 0.0, 1.0], [width, 0.0, 1.0], [0.0, height, 1.0], [width, height, 1.0]])

@@ -1,4 +1,4 @@
-"""Do photographs and cameras belong together? Matches must lie on the epipolar lines of the cameras."""
+"""Do images and cameras belong together? Matches must lie on the epipolar lines of the cameras."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def pair_fit(scene: Scene, match: PairMatches, cameras: tuple[int, int] | None =
 
 
 def misfits(n_views: int, pairs: list[tuple[int, int]], fits: list[float]) -> tuple[list[int], NDArray]:
-    """Views whose photograph does not belong to its camera, worst first, and each view's share of pairs that do not fit.
+    """Views whose image does not belong to its camera, worst first, and each view's share of pairs that do not fit.
 
     A wrong view spoils the pairs of its right neighbours as well. So the view with the largest share of bad pairs is
     taken away with its pairs, then the next, until no view has half of its pairs bad. Views with fewer than three pairs,
@@ -80,7 +80,7 @@ def misfits(n_views: int, pairs: list[tuple[int, int]], fits: list[float]) -> tu
 
 
 def better_cameras(scene: Scene, pairs: list[PairMatches], wrong: list[int]) -> dict[int, int]:
-    """For views that do not fit their cameras, whose camera fits the photograph instead, where one of theirs does."""
+    """For views that do not fit their cameras, whose camera fits the image instead, where one of theirs does."""
     better = {}
     for view in wrong:
         partners = [pair for pair in pairs if view in (pair.first, pair.second)]
@@ -97,7 +97,7 @@ def better_cameras(scene: Scene, pairs: list[PairMatches], wrong: list[int]) -> 
 
 
 def better_shift(scene: Scene, pairs: list[PairMatches], most: int = 3) -> int:
-    """By how many places the photographs have to move on to find the cameras that fit nearly all pairs; 0 if nothing helps.
+    """By how many places the images have to move on to find the cameras that fit nearly all pairs; 0 if nothing helps.
 
     On a turntable with even steps every shift fits equally, and none is better.
     """

@@ -1,4 +1,4 @@
-"""The same places in neighbouring photographs, found without cameras: SIFT, mutual ratio test."""
+"""Correspondences between neighbouring images, found without cameras: SIFT, mutual ratio test."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from neus.kernels.threads import run_tasks
 from neus.scenes.scene import Scene
 
-# Longer side of the grey pictures and features in each: enough for hundreds of matches in a tenth of a second.
+# Longer side of the grey images and features in each: enough for hundreds of matches in a tenth of a second.
 SIDE, N_FEATURES = 640, 1500
 # Lowe's ratio; matches must be each other's best too.
 RATIO = 0.8
@@ -25,11 +25,11 @@ FEWEST = 15
 
 @dataclass(frozen=True)
 class PairMatches:
-    """Places that two photographs have in common.
+    """Correspondences between two images.
 
     Attributes:
         first, second: the views.
-        pixels: (2, M, 2) float64 in the two photographs, centres at +0.5, in their own pixels.
+        pixels: (2, M, 2) float64 in the two images, centres at +0.5, in their own pixels.
         colors: (2, M, 3) float32 RGB in [0, 1] around those places.
         agreed: how many of them agree with any one motion of a camera (RANSAC); those stand first.
     """
@@ -97,7 +97,7 @@ def _features(image: NDArray, count: int) -> tuple[NDArray, NDArray, NDArray]:
     factor = min(1.0, SIDE / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    # Dark photographs have features too.
+    # Dark images have features too.
     sift = cv2.SIFT_create(nfeatures=count, contrastThreshold=0.02)
     try:
         keypoints, descriptors = sift.detectAndCompute(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), None)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neus.checks.check import check_scene
 from tests.checks.alterations import found_in, turned, with_region, with_sphere
 
 
@@ -60,6 +61,19 @@ def test_masks_that_are_empty_or_full_are_named(right):
 def test_inverted_masks_are_said_to_be_inverted_and_nothing_else(right):
     found = found_in(replace(right, masks=[~mask for mask in right.masks]))
     assert set(found) == {"masks_inverted"} and "object in white" in found["masks_inverted"].remedy
+
+
+def test_white_masks_say_nothing_about_the_region(right):
+    found = found_in(replace(right, masks=[np.ones_like(mask) for mask in right.masks]), fast=True)
+    assert set(found) == {"masks_full"}
+
+
+def test_masks_that_disagree_say_nothing_about_the_region(right):
+    masks = [np.roll(mask, 60 * (view % 3 - 1), axis=1) for view, mask in enumerate(right.masks)]
+    result = check_scene(with_sphere(replace(right, masks=masks), 2.2), fast=True)
+    kinds = {finding.kind for finding in result.findings}
+    assert "masks_disagree" in kinds and "region_too_large" not in kinds
+    assert "region of interest by masks: not before the masks agree" in result.unchecked
 
 
 def test_masks_of_another_object_have_no_point_in_common(right):
