@@ -13,6 +13,8 @@ import numpy as np
 from neus.errors import InputError
 from neus.files import read_text
 
+# Sides of images beyond this are no pixels.
+MAX_SIDE = 1_000_000
 REMEDY = "correct the line, or export the model again"
 # Id, quaternion, translation, camera, and a name that is no number: a line of observations is numbers from end to end.
 IMAGE_LINE = re.compile(r"(\d+)((?:\s+[-+.\deE]+){7})\s+(\d+)\s+(\S.*)")
@@ -29,8 +31,10 @@ def read_cameras_text(path: Path) -> dict[int, tuple[str, int, int, list[float]]
         words = line.split()
         try:
             camera_id, model, width, height = int(words[0]), words[1], int(float(words[2])), int(float(words[3]))
+            if not (0 < width < MAX_SIDE and 0 < height < MAX_SIDE):
+                raise ValueError(f"{width}x{height} pixels")
             cameras[camera_id] = (model, width, height, [float(word) for word in words[4:]])
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, OverflowError) as error:
             raise _no(path, number, line, "a camera: id, model, width, height and parameters") from error
     return cameras
 
