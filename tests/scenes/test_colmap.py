@@ -393,13 +393,21 @@ def test_cut_out_images_give_the_masks_and_lie_on_the_background(written):
         assert np.array_equal(read.images[view], scene.images[view] * mask[:, :, None])
 
 
+def test_cut_out_images_beside_others_are_an_error(written):
+    scene, folder = written
+    shutil.rmtree(folder / "masks")
+    cv2.imwrite(str(folder / "images" / "2.png"), np.dstack([scene.images[2], scene.masks[2] * np.uint8(255)]))
+    with pytest.raises(InputError, match=r"1 of 6 images have an alpha channel or a mask \(0\.png has not\)"):
+        read_colmap(folder)
+
+
 def test_an_alpha_channel_that_is_opaque_everywhere_is_no_mask(written):
     scene, folder = written
     shutil.rmtree(folder / "masks")
     for view, file in enumerate(sorted((folder / "images").iterdir())):
         cv2.imwrite(str(file), np.dstack([scene.images[view][:, :, ::-1], np.full_like(scene.images[view][:, :, 0], 255)]))
     read = read_colmap(folder)
-    assert read.masks is None and read.alphas is None
+    assert read.masks is None and read.alphas is None and read.background is None
     assert all(np.array_equal(found, image) for found, image in zip(read.images, scene.images, strict=True))
 
 
