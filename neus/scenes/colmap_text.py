@@ -5,6 +5,7 @@ precedes it, so that models without lines of observations are read whole.
 """
 
 import re
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,15 +68,16 @@ def read_points_text(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: a line that is no point, with its number.
     """
-    points, lengths = [], []
+    # Arrays of numbers, because there may be millions of points.
+    points, lengths = array("d"), array("q")
     for number, line in _lines(path):
         words = line.split()
         try:
-            points.append((float(words[1]), float(words[2]), float(words[3])))
+            points.extend((float(words[1]), float(words[2]), float(words[3])))
         except (ValueError, IndexError) as error:
             raise _no(path, number, line, "a point: id, x, y, z, colour, error and track") from error
         lengths.append(max(0, len(words) - 8) // 2)
-    return np.array(points, dtype=np.float64).reshape(-1, 3), np.array(lengths, dtype=np.int64)
+    return np.array(points).reshape(-1, 3), np.array(lengths)
 
 
 def _are_observations(words: list[str]) -> bool:
@@ -88,10 +90,14 @@ def _are_observations(words: list[str]) -> bool:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number and text of the lines that are neither empty nor comments."""
-    for number, line in enumerate(read_text(path, "export the model again").split("\n"), start=1):
-        stripped = line.strip()
+    text, start, number = read_text(path, "export the model again"), 0, 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end, number = (len(text) if end < 0 else end), number + 1
+        stripped = text[start:end].strip()
         if stripped and stripped[0] != "#":
             yield number, stripped
+        start = end + 1
 
 
 def _no(path: Path, number: int, line: str, expected: str) -> InputError:
