@@ -26,7 +26,7 @@ _PLACE_AT, _COUNT_AT, _FIXED_BYTES, _BYTES_PER_VIEW = 8, 43, 51, 8
 
 @dataclass(frozen=True)
 class ModelImage:
-    """A posed image: its name, its camera, and world_to_camera (4, 4) float64."""
+    """A posed image: its name with slashes, its camera, and world_to_camera (4, 4) float64."""
 
     name: str
     camera: pycolmap.Camera
@@ -75,7 +75,7 @@ def read_model(folder: Path) -> Model:
     cameras, images = _read_text(place) if _is_text(place) else _read_binary(place)
     if not images:
         raise InputError(f"{place}: no images in the model have a pose; reconstruct the scene with COLMAP first.")
-    known = [ModelImage(name, cameras[camera_id], pose) for name, camera_id, pose in images]
+    known = [ModelImage(name.replace("\\", "/"), cameras[camera_id], pose) for name, camera_id, pose in images]
     ordered = sorted(known, key=lambda image: natural_order(Path(image.name)))
     return Model(place, ordered, torch.from_numpy(_points(place)))
 

@@ -375,7 +375,8 @@ def test_models_made_on_windows_name_images_with_backslashes(written, recwarn):
     renamed(folder, lambda name: f"cam0/{name}")
     file = text_model(folder) / "images.txt"
     file.write_text("\n".join(re.sub(r" (\d\.png)$", r" cam0\\\1", line) for line in file.read_text().split("\n")))
-    assert largest_pixel_difference(scene, read_colmap(folder)) < 0.01
+    read = read_colmap(folder)
+    assert read.names == [f"cam0/{name}" for name in scene.names] and largest_pixel_difference(scene, read) < 0.01
     assert not [w for w in recwarn.list if "another name" in str(w.message)]
 
 
