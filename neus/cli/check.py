@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.checks.check import check_scene, read_for_check, summary_lines
     from neus.files import check_can_write
     from neus.reports.check_picture import write_check
-    from neus.runs.config import default_config, read_config
+    from neus.runs.config import read_config
 
     for override in options.overrides:
         if not override.strip().startswith("dataset"):
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if options.write_conf:
         check_can_write(options.write_conf)
     overrides = options.overrides
-    dataset = (read_config(options.conf, overrides) if options.conf else default_config(overrides)).dataset
+    dataset = (read_config(options.conf, overrides) if options.conf else read_config(None, overrides)).dataset
     scene, notes = read_for_check(options.scene, dataset)
     result = check_scene(scene, options.fast, notes)
     print("\n".join(summary_lines(scene, result)))

@@ -99,14 +99,6 @@ def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
     return config
 
 
-def default_config(overrides: list[str]) -> ExperimentConfig:
-    """The defaults, changed by `section.key=value` each, as given to `--set`. Raises as `read_config`."""
-    tree = ConfigTree()
-    for override in overrides:
-        tree = ConfigTree.merge_configs(tree, _parsed_override(override))
-    return config_from_dict(tree.as_plain_ordered_dict(), "--set")
-
-
 def config_text(config: ExperimentConfig) -> str:
     """The conf as HOCON, every key written out."""
     return HOCONConverter.to_hocon(ConfigFactory.from_dict(config_as_dict(config))) + "\n"

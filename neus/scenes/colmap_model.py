@@ -26,7 +26,7 @@ _PLACE_AT, _COUNT_AT, _FIXED_BYTES, _BYTES_PER_VIEW = 8, 43, 51, 8
 
 @dataclass(frozen=True)
 class ModelImage:
-    """A posed image: its name, its camera, and world_to_camera (4, 4) float64."""
+    """A posed image: its name with slashes, its camera, and world_to_camera (4, 4) float64."""
 
     name: str
     camera: pycolmap.Camera
@@ -75,7 +75,7 @@ def read_model(folder: Path) -> Model:
     cameras, images = _read_text(place) if _is_text(place) else _read_binary(place)
     if not images:
         raise InputError(f"{place}: no images in the model have a pose; reconstruct the scene with COLMAP first.")
-    known = [ModelImage(name, cameras[camera_id], pose) for name, camera_id, pose in images]
+    known = [ModelImage(name.replace("\\", "/"), cameras[camera_id], pose) for name, camera_id, pose in images]
     ordered = sorted(known, key=lambda image: natural_order(Path(image.name)))
     return Model(place, ordered, torch.from_numpy(_points(place)))
 
@@ -136,11 +136,11 @@ def _read_text(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str,
 
 
 def _read_binary(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str, int, Tensor]]]:
-    """By pycolmap, without the points: they may be missing, or be millions."""
+    """By pycolmap, without points, which may be missing or be millions, and without rigs, whose poses the images have too."""
     with tempfile.TemporaryDirectory() as beside:
-        for file in place.glob("*.bin"):
-            if file.name != "points3D.bin":
-                _linked(file.resolve(), Path(beside) / file.name)
+        for name in ("cameras.bin", "images.bin"):
+            if (place / name).is_file():
+                _linked((place / name).resolve(), Path(beside) / name)
         (Path(beside) / "points3D.bin").write_bytes(bytes(8))
         try:
             model = pycolmap.Reconstruction(beside)
@@ -189,8 +189,10 @@ def read_points_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise _truncated(path, len(data), n_points)
     try:
         starts = np.fromiter(_record_starts(data, n_points), np.int64, count=n_points)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise _truncated(path, len(data), n_points) from error
+    if n_points and starts[-1] + _FIXED_BYTES > len(data):
+        raise _truncated(path, len(data), n_points)
     # Records have odd lengths, so nothing is aligned: rows of bytes are taken first.
     words = np.frombuffer(data, np.uint8)
     points = sliding_window_view(words, 24)[starts + _PLACE_AT].view("<f8") if n_points else np.zeros((0, 3))

@@ -5,6 +5,7 @@ precedes it, so that models without lines of observations are read whole.
 """
 
 import re
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 from neus.errors import InputError
 from neus.files import read_text
 
+# Sides of images beyond this are no pixels.
+MAX_SIDE = 1_000_000
 REMEDY = "correct the line, or export the model again"
 # Id, quaternion, translation, camera, and a name that is no number: a line of observations is numbers from end to end.
 IMAGE_LINE = re.compile(r"(\d+)((?:\s+[-+.\deE]+){7})\s+(\d+)\s+(\S.*)")
@@ -29,8 +32,10 @@ def read_cameras_text(path: Path) -> dict[int, tuple[str, int, int, list[float]]
         words = line.split()
         try:
             camera_id, model, width, height = int(words[0]), words[1], int(float(words[2])), int(float(words[3]))
+            if not (0 < width < MAX_SIDE and 0 < height < MAX_SIDE):
+                raise ValueError(f"{width}x{height} pixels")
             cameras[camera_id] = (model, width, height, [float(word) for word in words[4:]])
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, OverflowError) as error:
             raise _no(path, number, line, "a camera: id, model, width, height and parameters") from error
     return cameras
 
@@ -63,15 +68,16 @@ def read_points_text(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: a line that is no point, with its number.
     """
-    points, lengths = [], []
+    # Arrays of numbers, because there may be millions of points.
+    points, lengths = array("d"), array("q")
     for number, line in _lines(path):
         words = line.split()
         try:
-            points.append((float(words[1]), float(words[2]), float(words[3])))
+            points.extend((float(words[1]), float(words[2]), float(words[3])))
         except (ValueError, IndexError) as error:
             raise _no(path, number, line, "a point: id, x, y, z, colour, error and track") from error
         lengths.append(max(0, len(words) - 8) // 2)
-    return np.array(points, dtype=np.float64).reshape(-1, 3), np.array(lengths, dtype=np.int64)
+    return np.array(points).reshape(-1, 3), np.array(lengths)
 
 
 def _are_observations(words: list[str]) -> bool:
@@ -84,10 +90,14 @@ def _are_observations(words: list[str]) -> bool:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number and text of the lines that are neither empty nor comments."""
-    for number, line in enumerate(read_text(path, "export the model again").split("\n"), start=1):
-        stripped = line.strip()
+    text, start, number = read_text(path, "export the model again"), 0, 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end, number = (len(text) if end < 0 else end), number + 1
+        stripped = text[start:end].strip()
         if stripped and stripped[0] != "#":
             yield number, stripped
+        start = end + 1
 
 
 def _no(path: Path, number: int, line: str, expected: str) -> InputError:

@@ -123,11 +123,11 @@ def without_ending(path: PurePosixPath) -> PurePosixPath:
 
 
 def _with_or_without_ending(file: Path) -> Path | None:
-    if file.is_file():
+    if os.path.isfile(file):  # unlike `Path.is_file` it takes names that no file system has
         return file
     # NeRF's files leave the ending out; "r_0" must not find "r_0_depth.png".
     endings = sorted(IMAGE_SUFFIXES, key=lambda suffix: (suffix != ".png", suffix))
-    return next((f for ending in endings if (f := file.with_name(file.name + ending)).is_file()), None)
+    return next((f for ending in endings if os.path.isfile(f := file.with_name(file.name + ending))), None)
 
 
 def _listed(folder: Path, passed_over: tuple[str, ...]) -> tuple[dict[str, list[Path]], ...]:

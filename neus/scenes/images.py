@@ -9,7 +9,9 @@ import numpy as np
 from neus.errors import InputError
 from neus.files import written_whole
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".ppm"}
+IMAGE_SUFFIXES = {
+    ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".ppm", ".pgm", ".jp2", ".gif", ".avif",
+}  # fmt: skip
 
 _PNG_END, _JPEG_END = b"IEND", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
@@ -46,7 +48,7 @@ def image_files(folder: Path) -> list[Path]:
         if cv2.haveImageReader(str(file)):
             files.append(file)
         elif file.suffix.lower() in IMAGE_SUFFIXES:
-            raise InputError(f"{file}: not a readable image (damaged or empty); replace the file.")
+            raise InputError(f"{file}: not a readable image (damaged, empty, or a format that OpenCV was built without); replace the file.")
     if not files:
         raise InputError(f"{folder}: no images found; expected PNG, JPEG or any other format that OpenCV reads.")
     return files

@@ -60,8 +60,10 @@ def scene_of(
         InputError: an image or a mask that cannot be read or has another size than its image; alpha channels in some images only.
     """
     white = white_level([view.image for view in views])
-    has_alpha = background is not None and any(read_header(view.image).has_alpha for view in views)
-    alpha_is_mask = has_alpha and masks is None and _alpha_is_mask(views, source)
+    is_cut_out = background is not None and _is_cut_out(views)
+    alpha_is_mask = is_cut_out and masks is None
+    if alpha_is_mask:
+        _check_all_have_alpha(views, source)
     if masks is not None:
         code = code or mask_code(masks)
     loaded = []
@@ -83,25 +85,24 @@ def scene_of(
         camera_to_scene=torch.stack([view.camera_to_world for view in views]),
         scene_to_world=torch.eye(4, dtype=torch.float64),
         names=[view.name for view in views],
-        background=torch.tensor(background, dtype=torch.float32) if has_alpha else None,
+        background=torch.tensor(background, dtype=torch.float32) if is_cut_out else None,
         source=source,
         format=layout,
         alphas=alphas,
     )
 
 
-def _alpha_is_mask(views: Sequence[ViewFiles], source: Path) -> bool:
-    """Whether the alpha channels tell the object from what surrounds it: any of them is not opaque."""
-    without = [view.name for view in views if not read_header(view.image).has_alpha]
-    with_alpha = [view for view in views if read_header(view.image).has_alpha]
-    if all(_is_opaque(view.image) for view in with_alpha):
-        return False
-    if without:
+def _is_cut_out(views: Sequence[ViewFiles]) -> bool:
+    """Whether alpha channels tell the object from what surrounds it: any of them is not opaque."""
+    return any(read_header(view.image).has_alpha and not _is_opaque(view.image) for view in views)
+
+
+def _check_all_have_alpha(views: Sequence[ViewFiles], source: Path) -> None:
+    if without := [view.name for view in views if not read_header(view.image).has_alpha]:
         raise InputError(
-            f"{source}: {len(with_alpha)} of {len(views)} images have an alpha channel or a mask ({without[0]} has not); "
+            f"{source}: {len(views) - len(without)} of {len(views)} images have an alpha channel or a mask ({without[0]} has not); "
             "expected all or none. Give the others one, leave them out (dataset.exclude), or add a folder of masks."
         )
-    return True
 
 
 def _is_opaque(file: Path) -> bool:

@@ -72,6 +72,7 @@ def test_a_region_given_is_the_region_used(written):
     assert largest_pixel_difference(scene, read) < 0.01
 
 
+@pytest.mark.filterwarnings("ignore:.*not in it")
 def test_the_pair_file_says_which_views_are_in_use(written):
     scene, folder = written
     (folder / "cams" / "pair.txt").write_text("4\n0\n1 2 9.0\n2\n1 0 9.0\n3\n0\n5\n0\n")

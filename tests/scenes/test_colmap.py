@@ -375,7 +375,8 @@ def test_models_made_on_windows_name_images_with_backslashes(written, recwarn):
     renamed(folder, lambda name: f"cam0/{name}")
     file = text_model(folder) / "images.txt"
     file.write_text("\n".join(re.sub(r" (\d\.png)$", r" cam0\\\1", line) for line in file.read_text().split("\n")))
-    assert largest_pixel_difference(scene, read_colmap(folder)) < 0.01
+    read = read_colmap(folder)
+    assert read.names == [f"cam0/{name}" for name in scene.names] and largest_pixel_difference(scene, read) < 0.01
     assert not [w for w in recwarn.list if "another name" in str(w.message)]
 
 
@@ -393,13 +394,21 @@ def test_cut_out_images_give_the_masks_and_lie_on_the_background(written):
         assert np.array_equal(read.images[view], scene.images[view] * mask[:, :, None])
 
 
+def test_cut_out_images_beside_others_are_an_error(written):
+    scene, folder = written
+    shutil.rmtree(folder / "masks")
+    cv2.imwrite(str(folder / "images" / "2.png"), np.dstack([scene.images[2], scene.masks[2] * np.uint8(255)]))
+    with pytest.raises(InputError, match=r"1 of 6 images have an alpha channel or a mask \(0\.png has not\)"):
+        read_colmap(folder)
+
+
 def test_an_alpha_channel_that_is_opaque_everywhere_is_no_mask(written):
     scene, folder = written
     shutil.rmtree(folder / "masks")
     for view, file in enumerate(sorted((folder / "images").iterdir())):
         cv2.imwrite(str(file), np.dstack([scene.images[view][:, :, ::-1], np.full_like(scene.images[view][:, :, 0], 255)]))
     read = read_colmap(folder)
-    assert read.masks is None and read.alphas is None
+    assert read.masks is None and read.alphas is None and read.background is None
     assert all(np.array_equal(found, image) for found, image in zip(read.images, scene.images, strict=True))
 
 

@@ -55,6 +55,8 @@ def test_points_come_with_the_lengths_of_their_tracks(tmp_path):
         (read_images_text, "1 nan 0 0 0 0 0 0 1 a.png\n", "line 1 is"),
         (read_images_text, "1 1 0 0 0 0 0 - 1 a.png\n", "line 1 is .* expected seven numbers of a pose"),
         (read_cameras_text, "1 PINHOLE 40\n", "line 1 is '1 PINHOLE 40', expected a camera"),
+        (read_cameras_text, "1 PINHOLE -1 30 1 1 1 1\n", "line 1 is .* expected a camera"),
+        (read_cameras_text, "1 PINHOLE inf 30 1 1 1 1\n", "line 1 is .* expected a camera"),
         (read_cameras_text, "\none PINHOLE 40 30 1\n", "line 2 is"),
         (read_points_text, "1 2 3\n", "line 1 is '1 2 3', expected a point"),
     ],

@@ -201,6 +201,12 @@ def test_files_that_are_no_npz_are_named(tmp_path):
     path.write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(InputError, match="not a readable npz file"):
         read_camera_file(path, 1)
+    np.savez(path, world_mat_0=np.eye(4))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 99  # a version of zip that nobody has
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="not a readable npz file"):
+        read_camera_file(path, 1)
     with open(path, "wb") as file:
         np.save(file, np.eye(4))
     with pytest.raises(InputError, match="a single array"):
