@@ -1,4 +1,4 @@
-"""look for what is wrong with a scene before hours are spent on it: masks, cameras, region of interest, exposure
+"""Validate a scene: masks, poses, region of interest, exposure
 
 example: neus check data/dtu_scan65 --out check_scan65
 """
@@ -11,18 +11,17 @@ EXIT_FINDINGS = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `check`."""
-    parser.add_argument("scene", type=Path, metavar="SCENE", help="folder of the scene, as for train --data")
-    parser.add_argument("--conf", type=Path, help="conf whose section `dataset` says how the folder is read")
-    parser.add_argument(
+    data, output = parser.add_argument_group("data"), parser.add_argument_group("output")
+    data.add_argument("scene", type=Path, metavar="SCENE", help="Scene folder")
+    data.add_argument("--conf", type=Path, help="Config whose section `dataset` determines how the folder is read")
+    output.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="where check.json and check.png are written (default: check_SCENE in this folder)",
+        help="Folder for check.json and check.png (default: check_SCENE in the current folder)",
     )
-    parser.add_argument(
-        "--fast", action="store_true", help="only the part that train does: photographs are not matched"
-    )
-    parser.add_argument("--strict", action="store_true", help="exit with status 1 if anything is found")
+    data.add_argument("--fast", action="store_true", help="Part that train runs as well: images are not matched")
+    output.add_argument("--strict", action="store_true", help="Exit status 1 if anything is found")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""measure a run or a mesh: images on held-out views, the surface against whatever truth there is
+"""Evaluate a run or a mesh: images on held-out views, the surface against a ground truth
 
 example: neus evaluate runs/scan65
          neus evaluate runs/scan24 --dtu-root data/DTU
@@ -34,38 +34,37 @@ POINT_ROWS = ("median", "mean", "mean_clipped", "n_points")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `evaluate`."""
-    parser.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="run folder; not needed with --mesh")
-    parser.add_argument("--data", type=Path, help="scene folder, if it has moved, or with --mesh alone")
-    parser.add_argument(
-        "--out", type=Path, help="file for the numbers (default RUN/evaluation.json, RUN/evaluation_depth.json, ...)"
-    )
+    data = parser.add_argument_group("data")
+    data.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="Run folder; not needed with --mesh")
+    data.add_argument("--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved, or with --mesh alone")
     images = parser.add_argument_group(
-        "images", "PSNR, SSIM (LPIPS if installed) on the views that --holdout K kept back"
+        "images", "PSNR, SSIM (LPIPS if installed) on the views held out by --holdout K of train"
     )
-    images.add_argument(
-        "--images", action="store_true", help="measure images too; they are by default if nothing else is asked for"
-    )
-    images.add_argument("--scale", type=positive_number, default=1.0, help="of the size of the photographs (default 1)")
-    add_device_argument(parser)
+    images.add_argument("--images", action="store_true", help="Image metrics; the default if nothing else is asked for")
+    images.add_argument("--scale", type=positive_number, default=1.0, help="Fraction of the image size (default 1)")
     mesh = parser.add_argument_group("mesh", "distances in world units (millimetres for DTU); see docs/evaluation.md")
-    mesh.add_argument("--mesh", type=Path, metavar="FILE", help="the mesh to measure (default: the newest of RUN)")
-    mesh.add_argument("--mesh-frame", choices=("world", "scene"), default="world", help="of that mesh (default world)")
+    mesh.add_argument("--mesh", type=Path, metavar="FILE", help="Mesh to evaluate (default: the newest of RUN)")
     mesh.add_argument(
-        "--dtu-root", type=Path, metavar="DIR", help="DTU's own files: Points/stl and ObsMask in this folder"
+        "--mesh-frame", choices=("world", "scene"), default="world", help="Frame of that mesh (default world)"
     )
-    mesh.add_argument("--scan", type=whole_number(1), help="DTU's number (default: from the scene folder's name)")
+    mesh.add_argument(
+        "--dtu-root", type=Path, metavar="DIR", help="Folder of DTU's own files: Points/stl and ObsMask are in it"
+    )
+    mesh.add_argument(
+        "--scan", type=whole_number(1), help="Number of the DTU scan (default: by the scene folder's name)"
+    )
     mesh.add_argument(
         "--dilation",
         type=whole_number(0),
         default=50,
         metavar="PIXELS",
-        help="before DTU's measure the mesh is cut by the object masks, enlarged by so much at 1600 wide (default 50)",
+        help="Dilation of the object masks that clip the mesh before DTU's measure, at 1600 wide (default 50)",
     )
-    mesh.add_argument("--no-clean-up", action="store_true", help="do not cut the mesh by the masks")
-    mesh.add_argument("--icp", action="store_true", help="also show DTU's numbers after an alignment: not comparable")
-    mesh.add_argument("--truth-mesh", type=Path, metavar="FILE", help="compare with this mesh, or points")
+    mesh.add_argument("--no-clean-up", action="store_true", help="Mesh as it is, not clipped by the masks")
+    mesh.add_argument("--icp", action="store_true", help="DTU's numbers also after an alignment: not comparable")
+    mesh.add_argument("--truth-mesh", type=Path, metavar="FILE", help="Mesh or points to compare with")
     mesh.add_argument(
-        "--built-in-truth", action="store_true", help="compare with the exact surface of the built-in scene"
+        "--built-in-truth", action="store_true", help="Exact surface of the built-in scene to compare with"
     )
     mesh.add_argument(
         "--depth-maps",
@@ -73,16 +72,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=DEPTH_MAPS,
         metavar="DIR",
-        help=f"compare depths with NNNNNNNN.pfm (default: {DEPTH_MAPS}, as in BlendedMVS)",
+        help=f"Depth maps NNNNNNNN.pfm to compare with (default: {DEPTH_MAPS}, as in BlendedMVS)",
     )
     mesh.add_argument(
-        "--feature-points", type=Path, metavar="FILE", help="distance of triangulated points, .npz or .ply"
+        "--feature-points", type=Path, metavar="FILE", help="Triangulated points to compare with, .npz or .ply"
     )
     mesh.add_argument(
-        "--thresholds", type=positive_number, nargs="+", default=[], help="for F-scores and shares, world units"
+        "--thresholds",
+        type=positive_number,
+        nargs="+",
+        default=[],
+        help="Thresholds of F-scores and shares, world units",
     )
-    mesh.add_argument("--samples", type=whole_number(1), default=1_000_000, help="on each surface (default 1000000)")
-    mesh.add_argument("--seed", type=whole_number(0), default=0, help="of the samples (default 0)")
+    mesh.add_argument(
+        "--samples", type=whole_number(1), default=1_000_000, help="Number of samples on each surface (default 1000000)"
+    )
+    mesh.add_argument("--seed", type=whole_number(0), default=0, help="Random seed of the samples (default 0)")
+    parser.add_argument_group("output").add_argument(
+        "--out", type=Path, help="File for the numbers (default RUN/evaluation.json, RUN/evaluation_depth.json, ...)"
+    )
+    add_device_argument(parser.add_argument_group("device"))
 
 
 def run(options: argparse.Namespace) -> int:

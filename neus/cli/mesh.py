@@ -1,4 +1,4 @@
-"""extract the surface of a trained model as a mesh
+"""Extract the mesh of a trained model
 
 example: neus mesh runs/scan65 --resolution 512 --out scan65.ply
          neus mesh runs/scan65 --clean --target-faces 100000 --out scan65.glb
@@ -15,47 +15,48 @@ from neus.errors import InputError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `mesh`."""
     add_model_arguments(parser)
-    parser.add_argument(
+    surface = parser.add_argument_group("surface")
+    surface.add_argument(
         "--resolution",
         type=whole_number(8),
         default=512,
-        help="lattice points along each axis of the object's box (default 512)",
+        help="Lattice points along each axis of the object's box (default 512)",
     )
-    parser.add_argument("--out", type=Path, help="FILE.ply, .obj or .glb (default: RUN/meshes/mesh.ply)")
-    parser.add_argument(
-        "--frame",
-        choices=("world", "scene"),
-        default="world",
-        help="units of the data set, such as millimetres (default), or the unit sphere's",
-    )
-    parser.add_argument(
-        "--keep", choices=("all", "largest"), default="all", help="all pieces (default) or the largest alone"
-    )
-    parser.add_argument(
-        "--clean",
-        action="store_true",
-        help="drop pieces that float: those outside the hull of the masks, and those below a hundredth of the largest's area",
-    )
-    parser.add_argument(
-        "--target-faces",
-        type=whole_number(4),
-        metavar="N",
-        help="simplify to about N triangles; how far the surface moves is measured and printed",
-    )
-    parser.add_argument(
-        "--clip-to-masks",
-        type=whole_number(0),
-        metavar="PIXELS",
-        help="cut off what lies outside the object masks, grown by so many pixels; the mesh is open there",
-    )
-    parser.add_argument(
+    surface.add_argument(
         "--threshold",
         type=float,
         default=0.0,
-        help="extract sdf = -threshold, in scene units; above 0 shrinks (NeuS's --mcube_threshold)",
+        help="Level set sdf = -threshold, scene units; above 0 shrinks (NeuS's --mcube_threshold)",
     )
-    parser.add_argument(
-        "--data", type=Path, help="scene folder, for the world units of a published checkpoint and for --clip-to-masks"
+    finish = parser.add_argument_group("clean-up")
+    finish.add_argument(
+        "--clean",
+        action="store_true",
+        help="Removal of floating pieces: those outside the visual hull of the masks, and those below a hundredth of the "
+        "largest one's area",
+    )
+    finish.add_argument(
+        "--keep", choices=("all", "largest"), default="all", help="Pieces: all (default) or the largest alone"
+    )
+    finish.add_argument(
+        "--clip-to-masks",
+        type=whole_number(0),
+        metavar="PIXELS",
+        help="Clipping by the object masks, dilated by so many pixels; the mesh is open there",
+    )
+    finish.add_argument(
+        "--target-faces",
+        type=whole_number(4),
+        metavar="N",
+        help="Simplification to about N triangles; how far the surface moves is printed",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", type=Path, help="Mesh file: .ply, .obj or .glb (default: RUN/meshes/mesh.ply)")
+    output.add_argument(
+        "--frame",
+        choices=("world", "scene"),
+        default="world",
+        help="Frame and unit: world, the data set's own, such as millimetres (default), or scene, the unit sphere's",
     )
 
 

@@ -39,15 +39,19 @@ def preset_summaries() -> str:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN, --conf and --device: which model, and where it is evaluated."""
-    parser.add_argument(
+    """RUN, --conf, --data and --device: which model, where its scene is, and where it is evaluated."""
+    data = parser.add_argument_group("data")
+    data.add_argument(
         "run_folder",
         type=Path,
         metavar="RUN",
-        help="run folder (its newest checkpoint) or a .pth checkpoint, ours or published",
+        help="Run folder (its newest checkpoint) or a .pth checkpoint, ours or published",
     )
-    parser.add_argument("--conf", type=Path, help="conf of a published checkpoint; ours carry theirs")
-    add_device_argument(parser)
+    data.add_argument("--conf", type=Path, help="Config of a published checkpoint; ours carry theirs")
+    data.add_argument(
+        "--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved or for a published checkpoint"
+    )
+    add_device_argument(parser.add_argument_group("device"))
 
 
 def add_device_argument(parser: Arguments) -> None:

@@ -1,4 +1,4 @@
-"""render views of a trained model: of the data set, from one to another, from all round, or along a path in a file
+"""Render views of a trained model: of the data set, between them, around the object, or along a camera path
 
 example: neus render runs/scan65 --views 0,8 --what photo,rgb,normal --side-by-side --scale 0.5 --out views/
          neus render runs/scan65 --between 3 17 30 --frames 60 --out between.mp4
@@ -37,44 +37,58 @@ MODES = ("shell", "volume", "surface")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `render`."""
     add_model_arguments(parser)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--views", type=numbers_in_list, metavar="I,J,...", help="views of the data set")
+    cameras = parser.add_argument_group("cameras")
+    which = cameras.add_mutually_exclusive_group(required=True)
+    which.add_argument("--views", type=numbers_in_list, metavar="I,J,...", help="Views of the data set, by number")
     which.add_argument(
-        "--between", type=whole_number(0), nargs="+", metavar="I", help="from one view to another, through any between"
+        "--between",
+        type=whole_number(0),
+        nargs="+",
+        metavar="I",
+        help="Interpolation from one view to another, through others",
     )
-    which.add_argument("--orbit", type=whole_number(2), metavar="FRAMES", help="round the object, as the cameras stand")
-    which.add_argument("--spiral", type=whole_number(2), metavar="FRAMES", help="round it from low to high and back")
     which.add_argument(
-        "--path", type=Path, metavar="FILE.json", help="a camera path: ours (see --save-path) or nerfstudio's"
+        "--orbit", type=whole_number(2), metavar="FRAMES", help="Orbit around the object, as the cameras stand"
     )
-    parser.add_argument("--frames", type=whole_number(2), default=60, help="of --between (default 60)")
-    parser.add_argument(
-        "--elevation", type=float, help="of --orbit, in degrees; also below the lowest camera (default: the cameras')"
+    which.add_argument(
+        "--spiral", type=whole_number(2), metavar="FRAMES", help="Spiral around it from low to high and back"
     )
-    parser.add_argument("--fps", type=positive_number, help="frames per second (default 30, or what the --path says)")
-    parser.add_argument(
-        "--save-path", type=Path, metavar="FILE.json", help="write the cameras of the film, to be edited"
+    which.add_argument(
+        "--path", type=Path, metavar="FILE.json", help="Camera path: ours (see --save-path) or nerfstudio's"
     )
-    parser.add_argument(
+    cameras.add_argument(
+        "--frames", type=whole_number(2), default=60, help="Number of frames of --between (default 60)"
+    )
+    cameras.add_argument(
+        "--elevation",
+        type=float,
+        help="Elevation of --orbit, degrees; it may be below the lowest camera (default: the cameras')",
+    )
+    cameras.add_argument(
+        "--save-path", type=Path, metavar="FILE.json", help="File for the cameras of the video, to be edited"
+    )
+    image = parser.add_argument_group("image")
+    image.add_argument(
         "--what",
         type=words_in_list(WHAT),
         default=["rgb"],
-        help="some of photo,rgb,normal,depth,opacity (default rgb); in a film, photo is that of the nearest view",
+        help="Channels: some of photo,rgb,normal,depth,opacity (default rgb); in a video, photo is the nearest view's",
     )
-    parser.add_argument("--side-by-side", action="store_true", help="of --views: one picture for each view")
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--scale", type=positive_number, default=1.0, help="of the size of the photographs (default 1)")
-    size.add_argument("--width", type=whole_number(1), help="in pixels; the height follows")
-    parser.add_argument(
+    size = image.add_mutually_exclusive_group()
+    size.add_argument("--scale", type=positive_number, default=1.0, help="Fraction of the image size (default 1)")
+    size.add_argument("--width", type=whole_number(1), help="Width in pixels; the height follows")
+    image.add_argument(
         "--mode",
         choices=MODES,
         default="shell",
-        help="shell: trace to the surface, sample there (default; volume where the surface is not sharp); "
-        "volume: sample all of each ray; surface: one colour, hard edges",
+        help="Renderer: shell traces to the surface and samples there (default; volume where the surface is not sharp); "
+        "volume samples the whole ray; surface takes one colour, with hard edges",
     )
-    parser.add_argument("--alpha", action="store_true", help="the object alone, cut out, as PNG with alpha")
-    parser.add_argument("--out", type=Path, help="folder for pictures, or FILE.mp4 (default: RUN/render)")
-    parser.add_argument("--data", type=Path, help="scene folder, if it has moved or for a published checkpoint")
+    image.add_argument("--alpha", action="store_true", help="Object alone, cut out, as PNG with alpha")
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", type=Path, help="Folder for images, or FILE.mp4 (default: RUN/render)")
+    output.add_argument("--side-by-side", action="store_true", help="Single image for all channels of a view (--views)")
+    output.add_argument("--fps", type=positive_number, help="Frames per second (default 30, or those of the --path)")
 
 
 def run(options: argparse.Namespace) -> int:
