@@ -13,11 +13,15 @@ Nothing here prints or installs signal handlers; messages go to the logger `neus
 `import neus` takes no time.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from neus.errors import InputError, InputWarning, TrainingDiverged
 from neus.version import VERSION as __version__
+
+# Without a handler of the caller's, warnings of the logger would go to stderr.
+logging.getLogger("neus").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from neus.geometry.cameras import Camera, WorldCamera

@@ -86,7 +86,8 @@ def new_job(
         raise InputError("minutes and iterations exclude each other; give one.")
     session = Session(command, started)
     given = data if isinstance(data, Scene) else None
-    place = given.source if given else data
+    # A scene in memory that was never in a folder has no source.
+    place = data if given is None else "" if given.source == Path() else given.source
     choices: list[str] = []
     overrides = list(overrides)
     chosen = None if conf else preset_of_name(preset or "quick")
@@ -95,7 +96,7 @@ def new_job(
         config = replace(config, dataset=replace(config.dataset, data_dir=str(place)))
     if given is None and (not config.dataset.data_dir or CASE_PLACEHOLDER in config.dataset.data_dir):
         raise InputError("SCENE is missing; give the folder of a scene, such as `neus train data/dtu_scan65`.")
-    folder = RunFolder(run or free_run(Path(config.dataset.data_dir), overwrite))
+    folder = RunFolder(run or free_run(config.dataset.data_dir, overwrite))
     scene = given
     if chosen:
         if scene is None:
@@ -107,7 +108,7 @@ def new_job(
             minutes = chosen.minutes(has_masks)
         choices.append(_choice_of_preset(chosen, has_masks, minutes, iterations, config))
     if run is None:
-        choices.append(f"run folder: {folder.path}{_why_not_first(folder.path, Path(config.dataset.data_dir))}")
+        choices.append(f"run folder: {folder.path}{_why_not_first(folder.path, config.dataset.data_dir)}")
     config = _with(config, seed, holdout, iterations)
     leaves_mesh = chosen is not None or minutes is not None or iterations is not None
     return TrainJob(config, folder, False, minutes, leaves_mesh, scene, session, started, choices)
@@ -166,13 +167,14 @@ def is_masked(scene: Scene) -> bool:
     return scene.masks is not None and not all(mask.all() for mask in scene.masks)
 
 
-def free_run(data: Path, overwrite: bool = False, runs: Path = RUNS) -> Path:
-    """runs/SCENE, or the first of runs/SCENE-2, runs/SCENE-3, ... that holds no run."""
-    name = (data.parent if data.suffix == ".json" else data).resolve().name or "scene"
-    path, number = runs / name, 1
+def free_run(data: str, overwrite: bool = False) -> Path:
+    """runs/SCENE, or the first of runs/SCENE-2, runs/SCENE-3, ... that holds no run; runs/scene for a scene without folder."""
+    source = Path(data)
+    name = (source.parent if source.suffix == ".json" else source).resolve().name if data else ""
+    path, number = RUNS / (name or "scene"), 1
     while not overwrite and RunFolder(path).holds_a_run():
         number += 1
-        path = runs / f"{name}-{number}"
+        path = RUNS / f"{name or 'scene'}-{number}"
     return path
 
 
@@ -211,6 +213,6 @@ def _choice_of_preset(
     return f"config: {preset.conf(has_masks).name} ({why}), {length}; change with --preset, --minutes or --iterations"
 
 
-def _why_not_first(path: Path, data: Path) -> str:
+def _why_not_first(path: Path, data: str) -> str:
     first = free_run(data, overwrite=True)
     return "" if path == first else f" ({first} already holds a run; continue it with `neus train {first} --resume`)"
