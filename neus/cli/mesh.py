@@ -8,7 +8,7 @@ example: neus mesh runs/scan65 --resolution 512 --out scan65.ply
 import argparse
 from pathlib import Path
 
-from neus.cli.options import Progress, add_model_arguments, whole_number
+from neus.cli.options import add_model_arguments, whole_number
 from neus.errors import InputError
 
 
@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.meshing.clean import is_closed
     from neus.meshing.files import SUFFIXES, write_mesh
     from neus.meshing.of_model import surface_mesh
+    from neus.runs.console import TERMINAL
     from neus.runs.films import scene_of_run
     from neus.runs.load import load_model
     from neus.workflows.finish import Finish
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         scene = scene_of_run(options.run_folder, options.data, options.conf)
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
     finish = Finish(scene, options.clip_to_masks, options.clean, options.keep == "largest", options.target_faces)
-    with Progress("mesh", " blocks") as progress:
+    with TERMINAL.bar("mesh", " blocks") as progress:
         mesh = surface_mesh(model, options.resolution, options.threshold, progress, finish)
     write_mesh(mesh, out, model.scene_to_world if in_world else None)
     unit = "world units" if in_world else "scene units"

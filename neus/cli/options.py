@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from tqdm import tqdm
-
 from neus.errors import InputError
 from neus.runs.presets import PRESETS
 
@@ -123,28 +121,3 @@ def check_views(views: list[int], n_views: int) -> None:
     for view in views:
         if not 0 <= view < n_views:
             raise InputError(f"view {view}: the scene has views 0 to {n_views - 1}; choose one of them.")
-
-
-class Progress:
-    """A progress line fed with (done, total), for functions that report so."""
-
-    def __init__(self, description: str, unit: str) -> None:
-        # Little smoothing of the rate: single slow frames or blocks should not make the time left jump.
-        self.bar = tqdm(desc=description, unit=unit, dynamic_ncols=True, unit_scale=True, smoothing=0.1)
-
-    def start(self, done: int, total: int) -> None:
-        """Begins at `done` of `total`, of which the rate knows nothing: an earlier run did those."""
-        self.bar.reset(total)
-        self.bar.initial = self.bar.n = self.bar.last_print_n = done
-        self.bar.refresh()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Moves the line to `done` of `total`."""
-        self.bar.total = total
-        self.bar.update(done - self.bar.n)
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()

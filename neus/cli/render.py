@@ -6,15 +6,11 @@ example: neus render runs/scan65 --views 0,8 --what photo,rgb,normal --side-by-s
          neus render runs/scan65 --path camera_path.json --what rgb,depth --out path.mp4
 """
 
-from __future__ import annotations
-
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neus.cli.options import (
-    Progress,
     add_model_arguments,
     check_views,
     numbers_in_list,
@@ -26,9 +22,6 @@ from neus.errors import InputError
 
 if TYPE_CHECKING:
     from neus.geometry.cameras import Camera
-    from neus.rendering.modes import VolumeRenderer
-    from neus.rendering.shell_renderer import ShellRenderer
-    from neus.scenes.scene import Scene
 
 WHAT = ("photo", "rgb", "normal", "depth", "opacity")
 MODES = ("shell", "volume", "surface")
@@ -96,8 +89,10 @@ def run(options: argparse.Namespace) -> int:
     from neus.files import check_can_write
     from neus.rendering.modes import renderer_for
     from neus.rendering.path_files import write_camera_path
+    from neus.runs.console import TERMINAL
     from neus.runs.films import scene_of_run, write_frames
     from neus.runs.load import load_model
+    from neus.workflows.render import CameraPath, about_fallback, write_views
 
     out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "render"
     if options.views and out.suffix.lower() == ".mp4":
@@ -118,17 +113,21 @@ def run(options: argparse.Namespace) -> int:
 
     renderer = renderer_for(model, options.mode, options.alpha)
 
-    def sized(camera: Camera) -> Camera:
+    def sized(camera: "Camera") -> "Camera":
         return camera.scaled(options.width / camera.width if options.width else options.scale)
 
     if options.views:
-        _render_views(renderer, scene, options, out, sized)
+        shown = (options.alpha, options.side_by_side, TERMINAL)
+        write_views(renderer, scene, options.views, options.what, out, sized, *shown)
     else:
-        cameras, fps = _path(scene, options, sized)
+        path = CameraPath(
+            options.between or (), options.frames, options.orbit, options.spiral, options.elevation, options.path
+        )
+        cameras, fps = path.cameras(scene, sized)
+        fps = options.fps or fps
         if options.save_path:
             write_camera_path(options.save_path, cameras, scene.scene_to_world, fps)
-        with Progress("render", " frames") as progress:
-            settings = {"mode": options.mode}
+        with TERMINAL.bar("render", " frames") as progress:
             write_frames(
                 model,
                 cameras,
@@ -139,66 +138,10 @@ def run(options: argparse.Namespace) -> int:
                 fps,
                 progress.start,
                 renderer,
-                settings,
+                {"mode": options.mode},
                 options.alpha,
             )
-    _say_what_fell_back(options.mode, renderer)
+    if fallback := about_fallback(options.mode, renderer):
+        print(fallback)
     print(out)
     return 0
-
-
-def _path(scene: Scene, options: argparse.Namespace, sized: Callable[[Camera], Camera]) -> tuple[list[Camera], float]:
-    """The cameras of the film and its frames per second."""
-    from neus.rendering.path_files import DEFAULT_FPS, read_camera_path
-    from neus.rendering.paths import orbit, spiral, through
-
-    if options.path:
-        path = read_camera_path(options.path, scene.scene_to_world)
-        return [sized(camera) for camera in path.cameras], options.fps or path.fps
-    fps = options.fps or DEFAULT_FPS
-    if options.between:
-        return through([sized(scene.camera(v)) for v in options.between], options.frames), fps
-    around = [sized(scene.camera(v)) for v in range(len(scene))]
-    if options.spiral:
-        return spiral(around, options.spiral), fps
-    return orbit(around, options.orbit, elevation=options.elevation), fps
-
-
-def _say_what_fell_back(mode: str, renderer: VolumeRenderer | ShellRenderer) -> None:
-    from neus.rendering.modes import why_not_shell
-
-    if mode == "shell" and (reason := why_not_shell(renderer.fields)):
-        print(f"rendered by volume: {reason}")
-    elif mode != "volume":
-        print(f"{mode}: {renderer.tally.share_fallen_back:.1%} of the rays were left to the full sampler")
-
-
-def _render_views(
-    renderer: VolumeRenderer | ShellRenderer,
-    scene: Scene,
-    options: argparse.Namespace,
-    out: Path,
-    sized: Callable[[Camera], Camera],
-) -> None:
-    import numpy as np
-    import torch
-
-    from neus.files import written_whole
-    from neus.geometry.similarity import scale_of
-    from neus.rendering.views import render_view
-    from neus.runs.films import pictures_of
-    from neus.scenes.images import write_picture
-
-    background = torch.zeros(3) if options.alpha else None
-    for view in options.views:
-        camera = sized(scene.camera(view))
-        with Progress(f"view {view}", " rays") as progress:
-            seen = render_view(renderer, camera, background, on_progress=progress)
-        pictures = pictures_of(seen, camera, options.what, scene.images[view], is_alone=options.alpha)
-        if options.side_by_side:
-            pictures = {"_".join(pictures): np.concatenate(list(pictures.values()), axis=1)}
-        for name, picture in pictures.items():
-            write_picture(out / f"{view:03d}_{name}.png", picture)
-        if "depth" in options.what:
-            with written_whole(out / f"{view:03d}_depth.npy") as beside:
-                np.save(beside, seen.depth.numpy() * scale_of(scene.scene_to_world))
