@@ -4,7 +4,7 @@
 
     scene = neus.load_scene("data/dtu_scan65")
     run = neus.train(scene, preset="quick", minutes=5)
-    model = run.model()
+    model = neus.load_model(run.path)
     distances = model.sdf(points, frame="world")
     mesh = neus.extract_mesh(model, resolution=512)
     view = neus.render(model, neus.Camera.look_at(eye=(0, -900, 300), target=(0, 0, 0)))
