@@ -4,7 +4,7 @@
 
     scene = neus.load_scene("data/dtu_scan65")
     run = neus.train(scene, preset="quick", minutes=5)
-    model = run.model()
+    model = neus.load_model(run.path)
     distances = model.sdf(points, frame="world")
     mesh = neus.extract_mesh(model, resolution=512)
     view = neus.render(model, neus.Camera.look_at(eye=(0, -900, 300), target=(0, 0, 0)))
@@ -13,11 +13,15 @@ Nothing here prints or installs signal handlers; messages go to the logger `neus
 `import neus` takes no time.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from neus.errors import InputError, InputWarning, TrainingDiverged
 from neus.version import VERSION as __version__
+
+# Without a handler of the caller's, warnings of the logger would go to stderr.
+logging.getLogger("neus").addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from neus.geometry.cameras import Camera, WorldCamera

@@ -100,6 +100,14 @@ def trained_run(tmp_path_factory, tiny_config) -> Path:
 
 
 @pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The current folder is empty, and meshes are coarse."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr("neus.workflows.train.MESH_RESOLUTION", 24)
+
+
+@pytest.fixture
 def neus_command(capfd):
     """Runs a command line in this process: (exit status, lines of stdout, lines of stderr without progress)."""
 

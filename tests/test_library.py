@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,15 @@ def test_the_same_seed_gives_the_same_model(scene, tmp_path, data_folder):
     runs = [neus.train(scene, conf, iterations=2, out=tmp_path / name, seed=s) for name, s in zip("abc", (0, 0, 1))]
     same, again, other = (neus.load_model(run.path).sdf(points) for run in runs)
     assert torch.equal(same, again) and not torch.equal(same, other)
+
+
+def test_a_scene_in_memory_is_trained_without_a_folder(scene, tmp_path, data_folder, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    conf = write_tiny_conf(tmp_path, data_folder)
+    run = neus.train(
+        replace(scene, source=Path(), images=[image[:, ::-1] for image in scene.images]), conf, iterations=1
+    )
+    assert run.path == Path("runs/scene") and run.facts()["scene"] == "" and (run.path / "report.html").is_file()
 
 
 def test_a_callback_may_end_the_training(scene, tmp_path, data_folder):

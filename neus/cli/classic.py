@@ -91,13 +91,13 @@ def _loaded(config: ExperimentConfig, folder: RunFolder, device: str) -> tuple:
 
 
 def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float, device: str) -> int:
-    from neus.cli.options import Progress
     from neus.meshing.files import write_mesh
     from neus.meshing.of_model import surface_mesh
+    from neus.runs.console import TERMINAL
 
     model, _, iteration = _loaded(config, folder, device)
     out = folder.path / "meshes" / f"{iteration:08d}.ply"
-    with Progress("mesh", " blocks") as progress:
+    with TERMINAL.bar("mesh", " blocks") as progress:
         mesh = surface_mesh(model, MESH_RESOLUTION, threshold, progress)
     write_mesh(mesh, out, model.scene_to_world, resolution=MESH_RESOLUTION)
     print(out)
@@ -105,9 +105,10 @@ def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float
 
 
 def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: int, device: str) -> int:
-    from neus.cli.options import Progress, check_views
+    from neus.cli.options import check_views
     from neus.rendering.modes import fastest_renderer
     from neus.rendering.paths import between
+    from neus.runs.console import TERMINAL
     from neus.runs.films import write_frames
 
     model, scene, iteration = _loaded(config, folder, device)
@@ -116,7 +117,7 @@ def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: i
         scene.camera(start).scaled(INTERPOLATION_SCALE), scene.camera(end).scaled(INTERPOLATION_SCALE), FRAMES
     )
     out = folder.path / "render" / f"{iteration:08d}_{start}_{end}.mp4"
-    with Progress("render", " frames") as progress:
+    with TERMINAL.bar("render", " frames") as progress:
         write_frames(fastest_renderer(model), cameras, ["rgb"], out, progress)
     print(out)
     return 0

@@ -1,4 +1,4 @@
-"""show two runs of one scene side by side: numbers, settings, views, curves, meshes
+"""Compare two runs of one scene side by side: numbers, settings, views, curves, meshes
 
 example: neus compare runs/scan65 runs/scan65_other --out compare.html
 """
@@ -12,20 +12,25 @@ from neus.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `compare`."""
-    parser.add_argument("run_a", type=Path, metavar="RUN_A", help="run folder")
-    parser.add_argument("run_b", type=Path, metavar="RUN_B", help="another, trained on the same photographs")
-    parser.add_argument(
-        "--out", type=Path, default=Path("compare.html"), help="page to write (default compare.html in this folder)"
+    data = parser.add_argument_group("data")
+    data.add_argument("run_a", type=Path, metavar="RUN_A", help="Run folder")
+    data.add_argument("run_b", type=Path, metavar="RUN_B", help="Another, trained on the same images")
+    data.add_argument("--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved")
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--out",
+        type=Path,
+        default=Path("compare.html"),
+        help="Page to write (default compare.html in the current folder)",
     )
-    parser.add_argument(
+    output.add_argument(
         "--seconds",
         type=positive_number,
         default=40.0,
         metavar="S",
-        help="for the pictures of each run, which get larger and more with it (default 40)",
+        help="Time for the images of each run, which get larger and more with it (default 40)",
     )
-    parser.add_argument("--data", type=Path, help="scene folder, if it has moved")
-    add_device_argument(parser)
+    add_device_argument(parser.add_argument_group("device"))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""extract the surface of a trained model as a mesh
+"""Extract the mesh of a trained model
 
 example: neus mesh runs/scan65 --resolution 512 --out scan65.ply
          neus mesh runs/scan65 --clean --target-faces 100000 --out scan65.glb
@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neus.cli.options import Progress, add_model_arguments, whole_number
+from neus.cli.options import add_model_arguments, whole_number
 from neus.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,61 +26,62 @@ AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1), "-x": (-1, 0, 0), "-y": 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `mesh`."""
     add_model_arguments(parser)
-    parser.add_argument(
+    surface = parser.add_argument_group("surface")
+    surface.add_argument(
         "--resolution",
         type=whole_number(8),
         default=512,
-        help="lattice points along each axis of the object's box (default 512)",
+        help="Lattice points along each axis of the object's box (default 512)",
     )
-    parser.add_argument("--out", type=Path, help="FILE.ply, .obj, .glb or .stl (default: RUN/meshes/mesh.ply)")
-    parser.add_argument(
-        "--frame",
-        choices=("world", "scene"),
-        default="world",
-        help="units of the data set, such as millimetres (default), or the unit sphere's",
+    surface.add_argument(
+        "--threshold",
+        type=float,
+        default=0.0,
+        help="Level set sdf = -threshold, scene units; above 0 shrinks (NeuS's --mcube_threshold)",
     )
-    parser.add_argument(
-        "--up",
-        choices=("auto", "none", *AXES),
-        default="auto",
-        help="vertical of the world for GLB files, which is turned to their +Y: found from the cameras (default), an axis "
-        "(write --up=-y for a negative one), or none to leave the axes as they are; other formats are never turned",
+    finish = parser.add_argument_group("clean-up")
+    finish.add_argument(
+        "--clean",
+        action="store_true",
+        help="Removal of floating pieces: those outside the visual hull of the masks, and those below a hundredth of the "
+        "largest one's area",
     )
-    parser.add_argument(
+    finish.add_argument(
+        "--keep", choices=("all", "largest"), default="all", help="Pieces: all (default) or the largest alone"
+    )
+    finish.add_argument(
+        "--clip-to-masks",
+        type=whole_number(0),
+        metavar="PIXELS",
+        help="Clipping by the object masks, dilated by so many pixels; the mesh is open there",
+    )
+    finish.add_argument(
+        "--target-faces",
+        type=whole_number(4),
+        metavar="N",
+        help="Simplification to about N triangles; how far the surface moves is printed",
+    )
+    finish.add_argument(
         "--bbox",
         type=float,
         nargs=6,
         metavar=("X0", "Y0", "Z0", "X1", "Y1", "Z1"),
-        help="crop to the box between two corners, in world units, before anything else; the mesh is open there",
+        help="Box between two corners in world units to which the mesh is cropped first; the mesh is open there",
     )
-    parser.add_argument(
-        "--keep", choices=("all", "largest"), default="all", help="all pieces (default) or the largest alone"
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", type=Path, help="Mesh file: .ply, .obj, .glb or .stl (default: RUN/meshes/mesh.ply)")
+    output.add_argument(
+        "--frame",
+        choices=("world", "scene"),
+        default="world",
+        help="Frame and unit: world, the data set's own, such as millimetres (default), or scene, the unit sphere's",
     )
-    parser.add_argument(
-        "--clean",
-        action="store_true",
-        help="drop pieces that float: those outside the hull of the masks, and those below a hundredth of the largest's area",
-    )
-    parser.add_argument(
-        "--target-faces",
-        type=whole_number(4),
-        metavar="N",
-        help="simplify to about N triangles; how far the surface moves is measured and printed",
-    )
-    parser.add_argument(
-        "--clip-to-masks",
-        type=whole_number(0),
-        metavar="PIXELS",
-        help="cut off what lies outside the object masks, grown by so many pixels; the mesh is open there",
-    )
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=0.0,
-        help="extract sdf = -threshold, in scene units; above 0 shrinks (NeuS's --mcube_threshold)",
-    )
-    parser.add_argument(
-        "--data", type=Path, help="scene folder, for the world units of a published checkpoint and for --clip-to-masks"
+    output.add_argument(
+        "--up",
+        choices=("auto", "none", *AXES),
+        default="auto",
+        help="Vertical of the world for GLB files, which is turned to their +Y: found from the cameras (default), an axis "
+        "(write --up=-y for a negative one), or none to leave the axes as they are; other formats are never turned",
     )
 
 
@@ -94,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.meshing.files import SUFFIXES, write_mesh
     from neus.meshing.measures import is_closed
     from neus.meshing.of_model import surface_mesh
+    from neus.runs.console import TERMINAL
     from neus.runs.films import scene_of_run
     from neus.runs.load import load_model
     from neus.workflows.finish import Finish
@@ -116,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
         scene = scene_of_run(options.run_folder, options.data, options.conf)
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
     finish = Finish(scene, options.clip_to_masks, options.clean, options.keep == "largest", options.target_faces)
-    with Progress("mesh", " blocks") as progress:
+    with TERMINAL.bar("mesh", " blocks") as progress:
         mesh = surface_mesh(
             model,
             options.resolution,

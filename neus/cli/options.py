@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from tqdm import tqdm
-
 from neus.errors import InputError
 from neus.runs.presets import PRESETS
 
@@ -39,15 +37,19 @@ def preset_summaries() -> str:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN, --conf and --device: which model, and where it is evaluated."""
-    parser.add_argument(
+    """RUN, --conf, --data and --device: which model, where its scene is, and where it is evaluated."""
+    data = parser.add_argument_group("data")
+    data.add_argument(
         "run_folder",
         type=Path,
         metavar="RUN",
-        help="run folder (its newest checkpoint) or a .pth checkpoint, ours or published",
+        help="Run folder (its newest checkpoint) or a .pth checkpoint, ours or published",
     )
-    parser.add_argument("--conf", type=Path, help="conf of a published checkpoint; ours carry theirs")
-    add_device_argument(parser)
+    data.add_argument("--conf", type=Path, help="Config of a published checkpoint; ours carry theirs")
+    data.add_argument(
+        "--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved or for a published checkpoint"
+    )
+    add_device_argument(parser.add_argument_group("device"))
 
 
 def add_device_argument(parser: Arguments) -> None:
@@ -119,28 +121,3 @@ def check_views(views: list[int], n_views: int) -> None:
     for view in views:
         if not 0 <= view < n_views:
             raise InputError(f"view {view}: the scene has views 0 to {n_views - 1}; choose one of them.")
-
-
-class Progress:
-    """A progress line fed with (done, total), for functions that report so."""
-
-    def __init__(self, description: str, unit: str) -> None:
-        # Little smoothing of the rate: single slow frames or blocks should not make the time left jump.
-        self.bar = tqdm(desc=description, unit=unit, dynamic_ncols=True, unit_scale=True, smoothing=0.1)
-
-    def start(self, done: int, total: int) -> None:
-        """Begins at `done` of `total`, of which the rate knows nothing: an earlier run did those."""
-        self.bar.reset(total)
-        self.bar.initial = self.bar.n = self.bar.last_print_n = done
-        self.bar.refresh()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Moves the line to `done` of `total`."""
-        self.bar.total = total
-        self.bar.update(done - self.bar.n)
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()

@@ -1,4 +1,4 @@
-"""render views of a trained model: of the data set, from one to another, from all round, or along a path in a file
+"""Render views of a trained model: of the data set, between them, around the object, or along a camera path
 
 example: neus render runs/scan65 --views 0,8 --what photo,rgb,normal --side-by-side --scale 0.5 --out views/
          neus render runs/scan65 --between 3 17 30 --frames 60 --out between.mp4
@@ -6,15 +6,11 @@ example: neus render runs/scan65 --views 0,8 --what photo,rgb,normal --side-by-s
          neus render runs/scan65 --path camera_path.json --what rgb,depth --out path.mp4
 """
 
-from __future__ import annotations
-
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neus.cli.options import (
-    Progress,
     add_model_arguments,
     check_views,
     numbers_in_list,
@@ -26,9 +22,6 @@ from neus.errors import InputError
 
 if TYPE_CHECKING:
     from neus.geometry.cameras import Camera
-    from neus.rendering.modes import VolumeRenderer
-    from neus.rendering.shell_renderer import ShellRenderer
-    from neus.scenes.scene import Scene
 
 WHAT = ("photo", "rgb", "normal", "depth", "opacity")
 MODES = ("shell", "volume", "surface")
@@ -37,44 +30,58 @@ MODES = ("shell", "volume", "surface")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `render`."""
     add_model_arguments(parser)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--views", type=numbers_in_list, metavar="I,J,...", help="views of the data set")
+    cameras = parser.add_argument_group("cameras")
+    which = cameras.add_mutually_exclusive_group(required=True)
+    which.add_argument("--views", type=numbers_in_list, metavar="I,J,...", help="Views of the data set, by number")
     which.add_argument(
-        "--between", type=whole_number(0), nargs="+", metavar="I", help="from one view to another, through any between"
+        "--between",
+        type=whole_number(0),
+        nargs="+",
+        metavar="I",
+        help="Interpolation from one view to another, through others",
     )
-    which.add_argument("--orbit", type=whole_number(2), metavar="FRAMES", help="round the object, as the cameras stand")
-    which.add_argument("--spiral", type=whole_number(2), metavar="FRAMES", help="round it from low to high and back")
     which.add_argument(
-        "--path", type=Path, metavar="FILE.json", help="a camera path: ours (see --save-path) or nerfstudio's"
+        "--orbit", type=whole_number(2), metavar="FRAMES", help="Orbit around the object, as the cameras stand"
     )
-    parser.add_argument("--frames", type=whole_number(2), default=60, help="of --between (default 60)")
-    parser.add_argument(
-        "--elevation", type=float, help="of --orbit, in degrees; also below the lowest camera (default: the cameras')"
+    which.add_argument(
+        "--spiral", type=whole_number(2), metavar="FRAMES", help="Spiral around it from low to high and back"
     )
-    parser.add_argument("--fps", type=positive_number, help="frames per second (default 30, or what the --path says)")
-    parser.add_argument(
-        "--save-path", type=Path, metavar="FILE.json", help="write the cameras of the film, to be edited"
+    which.add_argument(
+        "--path", type=Path, metavar="FILE.json", help="Camera path: ours (see --save-path) or nerfstudio's"
     )
-    parser.add_argument(
+    cameras.add_argument(
+        "--frames", type=whole_number(2), default=60, help="Number of frames of --between (default 60)"
+    )
+    cameras.add_argument(
+        "--elevation",
+        type=float,
+        help="Elevation of --orbit, degrees; it may be below the lowest camera (default: the cameras')",
+    )
+    cameras.add_argument(
+        "--save-path", type=Path, metavar="FILE.json", help="File for the cameras of the video, to be edited"
+    )
+    image = parser.add_argument_group("image")
+    image.add_argument(
         "--what",
         type=words_in_list(WHAT),
         default=["rgb"],
-        help="some of photo,rgb,normal,depth,opacity (default rgb); in a film, photo is that of the nearest view",
+        help="Channels: some of photo,rgb,normal,depth,opacity (default rgb); in a video, photo is the nearest view's",
     )
-    parser.add_argument("--side-by-side", action="store_true", help="of --views: one picture for each view")
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--scale", type=positive_number, default=1.0, help="of the size of the photographs (default 1)")
-    size.add_argument("--width", type=whole_number(1), help="in pixels; the height follows")
-    parser.add_argument(
+    size = image.add_mutually_exclusive_group()
+    size.add_argument("--scale", type=positive_number, default=1.0, help="Fraction of the image size (default 1)")
+    size.add_argument("--width", type=whole_number(1), help="Width in pixels; the height follows")
+    image.add_argument(
         "--mode",
         choices=MODES,
         default="shell",
-        help="shell: trace to the surface, sample there (default; volume where the surface is not sharp); "
-        "volume: sample all of each ray; surface: one colour, hard edges",
+        help="Renderer: shell traces to the surface and samples there (default; volume where the surface is not sharp); "
+        "volume samples the whole ray; surface takes one colour, with hard edges",
     )
-    parser.add_argument("--alpha", action="store_true", help="the object alone, cut out, as PNG with alpha")
-    parser.add_argument("--out", type=Path, help="folder for pictures, or FILE.mp4 (default: RUN/render)")
-    parser.add_argument("--data", type=Path, help="scene folder, if it has moved or for a published checkpoint")
+    image.add_argument("--alpha", action="store_true", help="Object alone, cut out, as PNG with alpha")
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", type=Path, help="Folder for images, or FILE.mp4 (default: RUN/render)")
+    output.add_argument("--side-by-side", action="store_true", help="Single image for all channels of a view (--views)")
+    output.add_argument("--fps", type=positive_number, help="Frames per second (default 30, or those of the --path)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -82,8 +89,10 @@ def run(options: argparse.Namespace) -> int:
     from neus.files import check_can_write
     from neus.rendering.modes import renderer_for
     from neus.rendering.path_files import write_camera_path
+    from neus.runs.console import TERMINAL
     from neus.runs.films import scene_of_run, write_frames
     from neus.runs.load import load_model
+    from neus.workflows.render import CameraPath, about_fallback, write_views
 
     out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "render"
     if options.views and out.suffix.lower() == ".mp4":
@@ -104,17 +113,21 @@ def run(options: argparse.Namespace) -> int:
 
     renderer = renderer_for(model, options.mode, options.alpha)
 
-    def sized(camera: Camera) -> Camera:
+    def sized(camera: "Camera") -> "Camera":
         return camera.scaled(options.width / camera.width if options.width else options.scale)
 
     if options.views:
-        _render_views(renderer, scene, options, out, sized)
+        shown = (options.alpha, options.side_by_side, TERMINAL)
+        write_views(renderer, scene, options.views, options.what, out, sized, *shown)
     else:
-        cameras, fps = _path(scene, options, sized)
+        path = CameraPath(
+            options.between or (), options.frames, options.orbit, options.spiral, options.elevation, options.path
+        )
+        cameras, fps = path.cameras(scene, sized)
+        fps = options.fps or fps
         if options.save_path:
             write_camera_path(options.save_path, cameras, scene.scene_to_world, fps)
-        with Progress("render", " frames") as progress:
-            settings = {"mode": options.mode}
+        with TERMINAL.bar("render", " frames") as progress:
             write_frames(
                 model,
                 cameras,
@@ -125,66 +138,10 @@ def run(options: argparse.Namespace) -> int:
                 fps,
                 progress.start,
                 renderer,
-                settings,
+                {"mode": options.mode},
                 options.alpha,
             )
-    _say_what_fell_back(options.mode, renderer)
+    if fallback := about_fallback(options.mode, renderer):
+        print(fallback)
     print(out)
     return 0
-
-
-def _path(scene: Scene, options: argparse.Namespace, sized: Callable[[Camera], Camera]) -> tuple[list[Camera], float]:
-    """The cameras of the film and its frames per second."""
-    from neus.rendering.path_files import DEFAULT_FPS, read_camera_path
-    from neus.rendering.paths import orbit, spiral, through
-
-    if options.path:
-        path = read_camera_path(options.path, scene.scene_to_world)
-        return [sized(camera) for camera in path.cameras], options.fps or path.fps
-    fps = options.fps or DEFAULT_FPS
-    if options.between:
-        return through([sized(scene.camera(v)) for v in options.between], options.frames), fps
-    around = [sized(scene.camera(v)) for v in range(len(scene))]
-    if options.spiral:
-        return spiral(around, options.spiral), fps
-    return orbit(around, options.orbit, elevation=options.elevation), fps
-
-
-def _say_what_fell_back(mode: str, renderer: VolumeRenderer | ShellRenderer) -> None:
-    from neus.rendering.modes import why_not_shell
-
-    if mode == "shell" and (reason := why_not_shell(renderer.fields)):
-        print(f"rendered by volume: {reason}")
-    elif mode != "volume":
-        print(f"{mode}: {renderer.tally.share_fallen_back:.1%} of the rays were left to the full sampler")
-
-
-def _render_views(
-    renderer: VolumeRenderer | ShellRenderer,
-    scene: Scene,
-    options: argparse.Namespace,
-    out: Path,
-    sized: Callable[[Camera], Camera],
-) -> None:
-    import numpy as np
-    import torch
-
-    from neus.files import written_whole
-    from neus.geometry.similarity import scale_of
-    from neus.rendering.views import render_view
-    from neus.runs.films import pictures_of
-    from neus.scenes.images import write_picture
-
-    background = torch.zeros(3) if options.alpha else None
-    for view in options.views:
-        camera = sized(scene.camera(view))
-        with Progress(f"view {view}", " rays") as progress:
-            seen = render_view(renderer, camera, background, on_progress=progress)
-        pictures = pictures_of(seen, camera, options.what, scene.images[view], is_alone=options.alpha)
-        if options.side_by_side:
-            pictures = {"_".join(pictures): np.concatenate(list(pictures.values()), axis=1)}
-        for name, picture in pictures.items():
-            write_picture(out / f"{view:03d}_{name}.png", picture)
-        if "depth" in options.what:
-            with written_whole(out / f"{view:03d}_depth.npy") as beside:
-                np.save(beside, seen.depth.numpy() * scale_of(scene.scene_to_world))

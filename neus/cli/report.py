@@ -1,4 +1,4 @@
-"""make the report of a run again: settings, times, curves, views, mesh, on one page
+"""Write the report of a run again: settings, times, curves, views, mesh, on one page
 
 example: neus report runs/scan65
 """
@@ -11,16 +11,17 @@ from neus.cli.options import add_device_argument, positive_number
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `report`."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="run folder")
-    parser.add_argument(
+    data = parser.add_argument_group("data")
+    data.add_argument("run_folder", type=Path, metavar="RUN", help="Run folder")
+    data.add_argument("--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved")
+    parser.add_argument_group("output").add_argument(
         "--seconds",
         type=positive_number,
         default=40.0,
         metavar="S",
-        help="for the pictures, which get larger and more with it (default 40)",
+        help="Time for the images, which get larger and more with it (default 40)",
     )
-    parser.add_argument("--data", type=Path, help="scene folder, if it has moved")
-    add_device_argument(parser)
+    add_device_argument(parser.add_argument_group("device"))
 
 
 def run(options: argparse.Namespace) -> int:

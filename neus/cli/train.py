@@ -21,7 +21,7 @@ from neus.cli.options import (
 from neus.errors import InputError
 
 if TYPE_CHECKING:
-    from neus.workflows.train import TrainJob
+    from neus.workflows.jobs import TrainJob
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _job(options: argparse.Namespace) -> "TrainJob":
-    from neus.workflows.train import new_job, resumed_job
+    from neus.workflows.jobs import new_job, resumed_job
 
     scene, folder = options.scene, options.run_folder
     if options.resume and folder is None:

@@ -8,9 +8,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-# The library logs to `neus` and installs no handler that prints.
 LOG = logging.getLogger("neus")
-LOG.addHandler(logging.NullHandler())
 
 
 class Bar(Protocol):

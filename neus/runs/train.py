@@ -71,7 +71,7 @@ def train(
     config = suited_to_scene(config, scene)
     model = new_model(config, scene, device)
     time_budget = plan.new_budget(config.train.end_iter) if plan else None
-    trainer = Trainer(model, scene.subset(training_views), config.train, time_budget=time_budget)
+    trainer = Trainer(model, scene.subset(training_views), config.train, console.message, time_budget=time_budget)
     facts = {
         "scene": str(Path(config.dataset.data_dir).resolve()) if config.dataset.data_dir else "",
         "format": scene.format,
@@ -95,7 +95,8 @@ def train(
     checkpoints = CheckpointHook(run.checkpoints, lambda path: trainer.save(path, extra), every_seconds)
     writer = MetricsWriter(run.path, trainer.iteration)
     progress = (TimeProgressHook if plan else ProgressHook)(trainer) if console.is_interactive else None
-    trainer.on_message = progress.message if progress else console.message
+    if progress:
+        trainer.on_message = progress.message
     trainer.on_recovery = checkpoints.forget_after
     hooks = [*([progress] if progress else []), MetricsHook(writer), checkpoints]
     # The plan first: it may move the end, on which all others must agree.

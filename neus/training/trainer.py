@@ -1,6 +1,7 @@
 """The loop around the training step: schedule, hooks, recovery from numbers that are not finite, its whole state."""
 
 import copy
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from neus.training.warm_up import warm_up_kernels
 ITERATIONS_BETWEEN_GOOD_STATES = 100
 MAX_RECOVERIES = 3
 RECOVERY_FACTOR = 0.5
+LOG = logging.getLogger("neus")
 
 
 class NotFinite(ArithmeticError):
@@ -58,7 +60,7 @@ class Trainer:
         model: Model,
         scene: Scene,
         config: TrainConfig,
-        on_message: Callable[[str], None] = print,
+        on_message: Callable[[str], None] = LOG.info,
         on_recovery: Callable[[int], None] = lambda iteration: None,
         time_budget: TimeBudget | None = None,
     ) -> None:

@@ -23,7 +23,8 @@ from neus.runs.presets import shipped_conf
 from neus.scenes.images import write_picture
 from neus.scenes.scene import Scene
 from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, world_sdf, write_synthetic
-from neus.workflows.train import new_job, run_job
+from neus.workflows.jobs import new_job
+from neus.workflows.train import run_job
 
 # Marks a folder that an earlier demo made; any other is left alone.
 MARKER = "made_by_demo.txt"

@@ -34,27 +34,9 @@ def extract_mesh(
     Raises:
         InputError: no surface, another frame, or a model that does not know its world.
     """
-    return finished_mesh(model, Finish(clean=clean, target_faces=target_faces), resolution, frame, 0.0, on_progress)
-
-
-def finished_mesh(
-    model: Model,
-    finish: Finish,
-    resolution: int = RESOLUTION,
-    frame: str = "world",
-    threshold: float = 0.0,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Trimesh:
-    """As `extract_mesh`, with all that can be done to a shape; `finish.moved` says afterwards how far simplifying moved it.
-
-    Args:
-        model, resolution, frame, on_progress: as there.
-        finish: what is done to the extracted shape.
-        threshold: the surface is sdf = -threshold, scene units.
-    """
     if frame not in ("world", "scene"):
         raise InputError(f"frame {frame!r}: expected world or scene.")
     # Asked for first: extraction may take minutes.
     scene_to_world = model.known_world() if frame == "world" else None
-    mesh = surface_mesh(model, resolution, threshold, on_progress, finish)
+    mesh = surface_mesh(model, resolution, 0.0, on_progress, Finish(clean=clean, target_faces=target_faces))
     return mesh if scene_to_world is None else in_world(mesh, scene_to_world)

@@ -1,3 +1,4 @@
+import argparse
 import os
 import subprocess
 import sys
@@ -31,6 +32,31 @@ def test_every_verb_explains_itself_with_an_example(neus_command, verb):
     status, out, _ = neus_command(verb, "--help")
     assert status == 0
     assert any(f"neus {verb}" in line and "example" in line for line in out)
+
+
+def parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each verb, and under "neus" that of all."""
+    parser = main_module.build_parser()
+    (verbs,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return {"neus": parser, **verbs.choices}
+
+
+@pytest.mark.parametrize("verb", parsers())
+def test_every_help_text_begins_with_a_capital_letter_and_options_stand_in_groups(verb):
+    parser = parsers()[verb]
+    helps = {"/".join(a.option_strings) or a.dest: a.help for a in parser._actions if a.dest != "verb"}
+    assert [name for name, text in helps.items() if not text or not text[0].isupper() and text[0] != "`"] == []
+    assert parser.description[0].isupper()
+    if verb != "neus":
+        titles = [group.title for group in parser._action_groups if group._group_actions]
+        assert len(titles) >= 3, titles  # argparse's own group holds --help
+
+
+def test_the_summaries_of_the_verbs_begin_with_a_capital_letter(neus_command):
+    _, out, _ = neus_command("--help")
+    (start,) = (number for number, line in enumerate(out) if line.strip() == "VERB")
+    verbs = [line.split(maxsplit=1) for line in out[start + 1 :] if line.startswith("    ") and line[4] != " "]
+    assert len(verbs) == len(parsers()) - 1 and all(summary[0].isupper() for _, summary in verbs)
 
 
 def test_without_arguments_the_workflow_and_the_presets_are_shown(neus_command):

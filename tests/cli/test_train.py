@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ import trimesh
 from neus.errors import InputError
 from neus.runs.presets import PRESETS, Preset
 from neus.runs.run_folder import RunFolder
-from neus.scenes.readers import read_scene
 from neus.training import checkpoint
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
 from neus.training.metrics import read_metrics
@@ -110,19 +108,6 @@ def test_the_run_to_resume_may_stand_in_place_of_the_scene(train, run, neus_comm
     assert RunFolder(run).latest_checkpoint().name == "ckpt_000003.pth"
 
 
-@pytest.fixture
-def without_masks(scene_folder, tmp_path):
-    return shutil.copytree(scene_folder, tmp_path / "bare", ignore=shutil.ignore_patterns("mask"))
-
-
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    """The current folder is empty, and meshes are coarse."""
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr(workflow, "MESH_RESOLUTION", 24)
-
-
 def test_a_scene_is_all_that_training_needs(neus_command, elsewhere, scene_folder, tiny_conf, monkeypatch):
     tiny = Preset(str(tiny_conf), str(tiny_conf), None, None, "")
     monkeypatch.setitem(PRESETS, "quick", tiny)
@@ -137,54 +122,12 @@ def test_a_scene_is_all_that_training_needs(neus_command, elsewhere, scene_folde
     assert status == 0 and out[-1] == "runs/cup-2"
 
 
-def test_without_masks_the_preset_is_the_one_without(elsewhere, without_masks):
-    job = workflow.new_job(without_masks, time.monotonic())
-    assert job.config.train.mask_weight == 0.0 and job.config.model.neus_renderer.n_outside == 8
-    assert job.minutes == 10.0 and job.leaves_mesh
-    assert job.choices[0].startswith("config: quick_womask.conf (the scene has no masks), 10 minutes")
-
-
-@pytest.mark.parametrize(
-    ("options", "minutes", "end_iter"),
-    [
-        ({}, 5.0, 4000),
-        ({"preset": "best"}, 60.0, 40000),
-        ({"preset": "paper"}, None, 300_000),
-        ({"minutes": 2.0}, 2.0, 4000),
-        ({"iterations": 100}, None, 100),
-        ({"overrides": ["train.end_iter=70"]}, None, 70),
-    ],
-    ids=str,
-)
-def test_a_preset_has_a_budget_of_its_own_unless_one_is_given(elsewhere, scene_folder, options, minutes, end_iter):
-    job = workflow.new_job(scene_folder, time.monotonic(), **options)
-    assert (job.minutes, job.config.train.end_iter) == (minutes, end_iter)
-
-
-def test_a_config_is_taken_as_it_is(elsewhere, scene_folder, tiny_conf):
-    job = workflow.new_job(scene_folder, time.monotonic(), conf=tiny_conf)
-    assert (job.minutes, job.config.train.end_iter, job.leaves_mesh) == (None, 6, False)
-    assert job.choices == [f"run folder: {job.folder.path}"]
-
-
-def test_masks_that_are_all_white_are_no_masks(scene_folder):
-    scene = read_scene(scene_folder)
-    assert workflow.is_masked(scene)
-    white = replace(scene, masks=[np.ones_like(mask) for mask in scene.masks])
-    assert not workflow.is_masked(white) and not workflow.is_masked(replace(scene, masks=None))
-
-
-def test_a_run_folder_that_is_taken_is_passed_over_and_said(elsewhere, scene_folder):
-    for name in ("cup", "cup-2"):
-        checkpoints = Path("runs") / name / "checkpoints"
-        checkpoints.mkdir(parents=True)
-        (checkpoints / "ckpt_000001.pth").touch()
-    job = workflow.new_job(scene_folder, time.monotonic())
-    assert job.folder.path == Path("runs/cup-3")
-    assert job.choices[-1].startswith(
-        "run folder: runs/cup-3 (runs/cup already holds a run; continue it with `neus train"
+def test_resuming_a_scene_points_to_its_run(neus_command, elsewhere, scene_folder):
+    (Path("runs") / "cup" / "checkpoints").mkdir(parents=True)
+    (Path("runs") / "cup" / "checkpoints" / "ckpt_000001.pth").touch()
+    assert_one_line(
+        neus_command("train", scene_folder, "--resume"), "is not a run folder; resume with `neus train runs/cup"
     )
-    assert workflow.new_job(scene_folder, time.monotonic(), overwrite=True).folder.path == Path("runs/cup")
 
 
 def test_preset_and_config_exclude_each_other(neus_command, scene_folder, tiny_conf):

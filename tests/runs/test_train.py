@@ -1,3 +1,4 @@
+import logging
 import signal
 import threading
 from dataclasses import replace
@@ -11,7 +12,7 @@ from neus.errors import InputError
 from neus.runs.console import TERMINAL
 from neus.runs.run_folder import RunFolder
 from neus.runs.train import train
-from neus.training.checkpoint import read_checkpoint
+from neus.training.checkpoint import published_checkpoint, read_checkpoint
 
 
 @pytest.fixture
@@ -100,3 +101,14 @@ def test_a_bad_start_writes_nothing(tiny_config, run):
     with pytest.raises(InputError):
         train(nowhere, run, device="cpu")
     assert not run.path.exists()
+
+
+def test_training_prints_nothing_where_nobody_watches(tiny_config, run, capfd, caplog):
+    caplog.set_level(logging.INFO, "neus")
+    train(tiny_config, run, device="cpu")
+    path = run.latest_checkpoint()
+    torch.save(published_checkpoint(read_checkpoint(path)), path)
+    longer = replace(tiny_config, train=replace(tiny_config.train, end_iter=7))
+    train(longer, run, resume=True, device="cpu", extra_hooks=[lambda trainer, terms: trainer.stop()])
+    assert capfd.readouterr() == ("", "")
+    assert "a checkpoint of the published NeuS" in caplog.text and "stopped after iteration 7" in caplog.text
