@@ -33,9 +33,8 @@ from neus.geometry.cameras import Camera
 from neus.geometry.similarity import scale_of, transform_points
 from neus.kernels.dispatch import runs_compiled
 from neus.rendering.fused import fused_sdf
-from neus.rendering.marched import MarchedRenderer
 from neus.rendering.model import Model
-from neus.rendering.modes import fastest_renderer, renderer_for
+from neus.rendering.modes import renderer_for
 from neus.rendering.views import render_view
 from neus.runs.build import build_model, model_for_scene, placed
 from neus.runs.config import read_config
@@ -178,8 +177,8 @@ def view_times(hash_model: Model, scene: Scene) -> dict[str, Any]:
         with torch.no_grad():
             model.sharpness.variance.fill_(FINISHED_VARIANCE)
     found = {
-        "hash, marched": view_time(MarchedRenderer(hash_model), scene),
-        "hash, shell": view_time(renderer_for(hash_model), scene),
+        "hash, volume": view_time(renderer_for(hash_model, "volume"), scene),
+        "hash, shell": view_time(renderer_for(hash_model, "shell"), scene),
     }
     for precision in PRECISIONS:
         with products_in(precision, DEVICE):
@@ -212,7 +211,7 @@ def trained(folder: Path, points: Path | None, seconds: float, **changes: Any) -
     started = time.monotonic()
     trainer.time_budget = TimeBudget(seconds, config.train.end_iter)
     trainer.run([])
-    took, renderer = time.monotonic() - started, fastest_renderer(trainer.model)
+    took, renderer = time.monotonic() - started, renderer_for(trainer.model)
     scores: list[tuple[float, float]] = []
     for view in held_out:
         image, truth = render_view(renderer, scene.camera(view)).rgb.clamp(0.0, 1.0), scene.image(view)

@@ -106,7 +106,7 @@ def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float
 
 def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: int, device: str) -> int:
     from neus.cli.options import check_views
-    from neus.rendering.modes import fastest_renderer
+    from neus.rendering.modes import renderer_for
     from neus.rendering.paths import between
     from neus.runs.console import TERMINAL
     from neus.runs.films import write_frames
@@ -118,6 +118,6 @@ def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: i
     )
     out = folder.path / "render" / f"{iteration:08d}_{start}_{end}.mp4"
     with TERMINAL.bar("render", " frames") as progress:
-        write_frames(fastest_renderer(model), cameras, ["rgb"], out, progress)
+        write_frames(renderer_for(model), cameras, ["rgb"], out, progress)
     print(out)
     return 0

@@ -19,12 +19,12 @@ from neus.geometry.rays import intersect_sphere
 from neus.geometry.similarity import scale_of, transform_points
 from neus.rendering.density import DENSITIES
 from neus.rendering.renderer import (
+    Behind,
     Fields,
     RenderedRays,
     RendererConfig,
-    backdrop_colors,
+    render_behind,
     render_rays,
-    render_sections,
 )
 from neus.rendering.sampling import Randomness
 from neus.rendering.slope import slope_of
@@ -203,24 +203,10 @@ class Model(nn.Module):
             forward,
         )
 
-    def render_sections(
-        self,
-        origins: Tensor,
-        directions: Tensor,
-        edges: Tensor,
-        cos_anneal: float | Tensor = 1.0,
-        negligible: float = 0.0,
-        generator: Randomness | None = None,
-    ) -> RenderedRays:
-        """Volume rendering of rays already cut into sections; arguments and result as in `render_sections`."""
-        backdrop = self.backdrop(origins, directions, generator)
-        return render_sections(self.fields(), origins, directions, edges, backdrop, cos_anneal, negligible)
-
-    def backdrop(self, origins: Tensor, directions: Tensor, generator: Randomness | None = None) -> Tensor | None:
-        """(3,) or (N, 3) RGB behind the unit sphere: of the background network, else the model's constant; None is black."""
-        if self.config.neus_renderer.n_outside > 0:
-            return backdrop_colors(self.nerf, origins, directions, self.config.neus_renderer, generator)
-        return None if self.background is None else self.background.to(origins)
+    def behind(self, origins: Tensor, directions: Tensor, generator: Randomness | None = None) -> Behind:
+        """What rays (N, 3), (N, 3) see behind the unit sphere: see `render_behind`; the model's constant colour is behind everything."""
+        config, fill = self.config.neus_renderer, None if self.background is None else self.background.to(origins)
+        return render_behind(self.nerf if config.n_outside > 0 else None, origins, directions, config, fill, generator)
 
     def set_active_levels(self, n_levels: int) -> None:
         """Coarse to fine: of a hash surface only the coarsest `n_levels` take part; other surfaces have no levels."""

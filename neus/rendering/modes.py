@@ -7,15 +7,13 @@ from torch import Tensor
 
 from neus.kernels.dispatch import runs_compiled
 from neus.rendering.fused import fused_kernels, why_not_fused
-from neus.rendering.marched import MarchedRenderer
 from neus.rendering.model import Model
 from neus.rendering.renderer import RenderedPixels
-from neus.rendering.shading import FieldShading, FusedShading, Shading, void
+from neus.rendering.shading import FieldShading, FusedShading, Shading
 from neus.rendering.shell import ShellConfig
 from neus.rendering.shell_renderer import ShellRenderer, Tally, why_not_shell
-from neus.rendering.views import Renderer
 
-__all__ = ["VolumeRenderer", "fastest_renderer", "renderer_for", "why_not_shell"]
+__all__ = ["VolumeRenderer", "renderer_for", "why_not_shell"]
 
 # Points evaluated at a time: on a CPU few enough to stay in its caches, on a GPU enough to fill it.
 MAX_POINTS_CPU, MAX_POINTS_GPU = 2**15, 2**18
@@ -44,43 +42,32 @@ class VolumeRenderer:
 
 
 def renderer_for(
-    model: Model, mode: str = "shell", alone: bool = False, config: ShellConfig | None = None
+    model: Model, mode: str = "auto", alone: bool = False, config: ShellConfig | None = None
 ) -> VolumeRenderer | ShellRenderer:
     """What renders a trained model, for as long as it does not change.
 
     Args:
         model: MLP or hash model.
-        mode: `shell`, `volume` or `surface`; `shell` becomes `volume` where `why_not_shell` gives a reason.
+        mode: `shell`, `volume` or `surface`; `shell` becomes `volume` where `why_not_shell` gives a reason. `auto` is what is fastest
+            without showing it: the shell, or the volume where only that has a kernel for the model's device.
         alone: the surface without background network, on black, cut off at the unit sphere if it has such a network.
         config: of the shell.
     """
     fields, renderer = model.fields(), model.config.neus_renderer
     if alone and fields.background is not None:
-        fields = replace(fields, background=void)
+        fields, renderer = replace(fields, background=None), replace(renderer, near_far="sphere")
     background = None if alone else model.background
+    is_fused = renderer.near_far == "sphere" and not why_not_fused(model) and runs_compiled("fused_step", model.device)
+    # There is no kernel for a GPU yet that walks the shell; torch does it there.
+    is_walked = is_fused and hasattr(fused_kernels(model), "walk")
+    shows_volume = mode == "volume" or (mode in ("auto", "shell") and bool(why_not_shell(fields)))
+    shows_volume |= mode == "auto" and is_fused and not is_walked
     shading: Shading
-    if _is_walked(model):
-        shading = FusedShading(model, alone)
+    if is_walked or (is_fused and shows_volume):
+        shading = FusedShading(model, fields)
     else:
         max_points = MAX_POINTS_CPU if model.device.type == "cpu" else MAX_POINTS_GPU
         shading = FieldShading(fields, renderer, max_points)
-    if mode == "volume" or (mode == "shell" and why_not_shell(fields)):
+    if shows_volume:
         return VolumeRenderer(model, shading, background)
     return ShellRenderer(shading, fields, renderer, mode, config, background)
-
-
-def fastest_renderer(model: Model) -> Renderer | Model:
-    """What renders a trained model fastest without showing it, for as long as it does not change.
-
-    Hash models by their shell, or marched while their surface is still too blurred for it; others by themselves.
-    """
-    if why_not_fused(model) or not runs_compiled("fused_step", model.device):
-        return model
-    is_shell = _is_walked(model) and not why_not_shell(model.fields())
-    return renderer_for(model) if is_shell else MarchedRenderer(model)
-
-
-def _is_walked(model: Model) -> bool:
-    """Whether a kernel walks the shell of a hash model where it is; there is none for a GPU yet, whose torch does it."""
-    is_fused = not why_not_fused(model) and runs_compiled("fused_step", model.device)
-    return is_fused and hasattr(fused_kernels(model), "walk")

@@ -29,6 +29,9 @@ class RendererConfig:
         up_sample_steps: rounds in which `n_importance` samples are placed.
         perturb: jitter of the even samples while training, in steps.
         density: `logistic` (NeuS), `laplace` (VolSDF) or `occupancy` (UNISURF).
+        near_far: where rays sample the surface. `neus`: one unit on either side of their point nearest to the centre, with
+            the background network at all samples beyond radius 1, those before the unit sphere as well. `sphere`: from where they
+            enter the unit sphere to where they leave it, with the background behind it alone; marched training needs that.
     """
 
     n_samples: int = at_least(2, default=64)
@@ -37,6 +40,7 @@ class RendererConfig:
     up_sample_steps: int = at_least(1, default=4)
     perturb: float = at_least(0.0, default=1.0)
     density: str = one_of(tuple(DENSITIES), default="logistic")
+    near_far: str = one_of(("neus", "sphere"), default="neus")
 
 
 @dataclass(frozen=True)
@@ -126,17 +130,55 @@ def render_rays(
     Returns:
         `RenderedRays`, differentiable in the parameters of the fields.
     """
+    if config.near_far == "sphere":
+        t = _t_within_sphere(fields, origins, directions, config, perturb, generator)
+        behind = render_behind(fields.background, origins, directions, config, background, generator if perturb else None)
+        intervals, longest = (t[:, :-1], t[:, 1:] - t[:, :-1]), trusted_length(fields.sharpness)
+        return _shaded(fields, origins, directions, intervals, None, 0.0, behind, cos_anneal, forward, longest=longest)
     near, far = near_far_around_center(origins, directions)
     jitter = config.perturb if perturb else 0.0
     t = even_t(near, far, config.n_samples, generator, jitter)
     t_outside = None
     if config.n_outside > 0 and fields.background is not None:
-        t_outside = outside_t(far, config.n_outside, config.n_samples, generator, jitter)
+        t_outside = background_t(origins, directions, config, generator, jitter)
     if config.n_importance > 0:
         t = upsampled_t(fields.surface.sdf, origins, directions, t, config.n_importance, config.up_sample_steps)
     last_delta = 2.0 / config.n_samples
-    sections = t, deltas_from_t(t, last_delta)
-    return _shaded(fields, origins, directions, sections, t_outside, last_delta, background, cos_anneal, forward)
+    intervals = t, deltas_from_t(t, last_delta)
+    behind = Behind(background, None)
+    return _shaded(fields, origins, directions, intervals, t_outside, last_delta, behind, cos_anneal, forward)
+
+
+def surface_interval(origins: Tensor, directions: Tensor, within_sphere: bool) -> tuple[Tensor, Tensor]:
+    """Where rays (N, 3), (N, 3) sample the surface, near and far (N,): not before the camera; a ray with far <= near meets nothing.
+
+    Args:
+        within_sphere: from where the unit sphere is entered to where it is left; otherwise NeuS's near and far.
+    """
+    if within_sphere:
+        enters, leaves, hits = intersect_sphere(origins, directions)
+        return enters, torch.where(hits, leaves, enters)
+    near, far = near_far_around_center(origins, directions)
+    return near.clamp_min(0.0), far
+
+
+def _t_within_sphere(
+    fields: Fields,
+    origins: Tensor,
+    directions: Tensor,
+    config: RendererConfig,
+    perturb: bool,
+    generator: Randomness | None,
+) -> Tensor:
+    """Interval ends (N, S) between entering and leaving the unit sphere; all alike for rays that miss it."""
+    near, far = surface_interval(origins, directions, within_sphere=True)
+    # Jittered on a stretch of length 2, as NeuS's are, then brought to the ray's own.
+    jitter = config.perturb if perturb else 0.0
+    steps = even_t(torch.zeros_like(near), torch.full_like(near, 2.0), config.n_samples, generator, jitter).clamp(0.0, 2.0)
+    t = torch.lerp(near.unsqueeze(-1), far.unsqueeze(-1), steps / 2.0)
+    if config.n_importance > 0:
+        t = upsampled_t(fields.surface.sdf, origins, directions, t, config.n_importance, config.up_sample_steps)
+    return t
 
 
 def noise_shapes(config: RendererConfig, n_rays: int) -> list[tuple[int, int]]:
@@ -154,22 +196,23 @@ def render_sections(
     origins: Tensor,
     directions: Tensor,
     edges: Tensor,
-    backdrop: Tensor | None = None,
+    behind: "Behind | None" = None,
     cos_anneal: float | Tensor = 1.0,
     negligible: float = 0.0,
 ) -> RenderedRays:
     """What `render_rays` gives, for rays already cut into sections within the unit sphere.
 
     Args:
-        fields, origins, directions, cos_anneal: as in `render_rays`; the background field is not looked at.
+        fields, origins, directions, cos_anneal: as in `render_rays`; the background field is not evaluated.
         edges: (N, K + 1), ascending, the ends of K sections.
-        backdrop: (3,) or (N, 3) RGB behind everything; black if None.
+        behind: what is seen behind the unit sphere, from `render_behind`; black if None.
         negligible: sections of a weight up to this take part with the mean colour of the others, which they do not pull at: their
             own colour need not be known.
     """
     sections = edges[:, :-1], edges[:, 1:] - edges[:, :-1]
     longest = trusted_length(fields.sharpness)
-    return _shaded(fields, origins, directions, sections, None, 0.0, backdrop, cos_anneal, None, negligible, longest)
+    behind = Behind(None, None) if behind is None else behind
+    return _shaded(fields, origins, directions, sections, None, 0.0, behind, cos_anneal, None, negligible, longest)
 
 
 def _shaded(
@@ -179,13 +222,16 @@ def _shaded(
     sections: tuple[Tensor, Tensor],
     t_outside: Tensor | None,
     last_delta: float,
-    background: Tensor | None,
+    behind: "Behind",
     cos_anneal: float | Tensor,
     forward: Tensor | None,
     negligible: float = 0.0,
     longest: float | Tensor = math.inf,
 ) -> RenderedRays:
-    """Pixels of sections, given by starts and lengths (N, S) each; the slope at their middles is trusted no further than `longest`."""
+    """Pixels of sections, given by starts and lengths (N, S) each; the slope at their middles is trusted no further than `longest`.
+
+    Sections of no length, as rays that miss the unit sphere have, and those behind the camera are empty.
+    """
     t, deltas = sections
     t_mids = t + deltas / 2
     points = points_along(origins, directions, t_mids)
@@ -197,26 +243,32 @@ def _shaded(
     colors = fields.color(points, surface.gradients, views, surface.features)
     radii = points.detach().norm(dim=-1)
 
-    inside = torch.ones_like(radii)
+    is_met = (deltas.sum(-1, keepdim=True) > 0.0) & (t_mids > 0.0)
+    inside = is_met.to(radii)
     if t_outside is not None:
-        inside = (radii < 1.0).to(radii)
+        inside = (is_met & (radii < 1.0)).to(radii)
         all_t = torch.cat([t, t_outside], dim=-1).sort(dim=-1).values
         alphas, colors = _with_background(
             fields.background, origins, directions, all_t, last_delta, alphas, colors, inside
         )
+    else:
+        alphas = alphas * inside
 
     if negligible > 0.0:
         colors = _without_negligible(weights_from_alphas(alphas), colors, negligible)
     weights, rgb = composite_alphas(alphas, colors)
-    if background is not None:
-        rgb = rgb + background * (1.0 - weights.sum(-1, keepdim=True))
+    opacity = weights.sum(-1)
+    if behind.rgb is not None:
+        rgb = rgb + behind.rgb * (1.0 - opacity.unsqueeze(-1))
+    if behind.opacity is not None:
+        opacity = opacity + behind.opacity * (1.0 - opacity)
     front = weights[:, : t.shape[1]] * inside
     foreground = front.sum(-1)
     t_mean = (front * t_mids).sum(-1) / foreground.clamp_min(1e-6)
     along_axis = 1.0 if forward is None else (directions * forward).sum(-1)
     return RenderedRays(
         rgb=rgb,
-        opacity=weights.sum(-1),
+        opacity=opacity,
         foreground=foreground,
         t=t_mean,
         depth=t_mean * along_axis,
@@ -237,27 +289,69 @@ def _without_negligible(weights: Tensor, colors: Tensor, negligible: float) -> T
     return torch.where(is_seen, colors, mean)
 
 
-def backdrop_colors(
-    background: BackgroundField,
+class Behind(NamedTuple):
+    """What lies behind the surface's intervals: RGB, (3,) or (N, 3), None for black; and its opacity (N,), None where it is a colour."""
+
+    rgb: Tensor | None
+    opacity: Tensor | None
+
+
+def render_behind(
+    background: BackgroundField | None,
+    origins: Tensor,
+    directions: Tensor,
+    config: RendererConfig,
+    fill: Tensor | None = None,
+    generator: Randomness | None = None,
+) -> Behind:
+    """What rays (N, 3), (N, 3) see beyond the unit sphere: the background network, and one colour where there is none or behind it.
+
+    Args:
+        background: density and colour on the inverted sphere (NeRF++ sec. 4); None, or `n_outside` = 0, is without.
+        config: `n_outside` samples.
+        fill: (3,) or (N, 3) RGB behind everything; black if None.
+        generator: of the samples' jitter, for training; None is without.
+    """
+    if background is None or config.n_outside == 0:
+        return Behind(fill, None)
+    t = background_t(origins, directions, config, generator, 0.0 if generator is None else config.perturb)
+    edges = torch.cat([t, t[:, -1:] + 2.0 / config.n_samples], dim=-1)
+    rgb, transmittance = composite_background(background, origins, directions, edges)
+    return Behind(rgb if fill is None else rgb + transmittance.unsqueeze(-1) * fill.to(rgb), 1.0 - transmittance)
+
+
+def background_t(
     origins: Tensor,
     directions: Tensor,
     config: RendererConfig,
     generator: Randomness | None = None,
+    jitter: float = 0.0,
 ) -> Tensor:
-    """(N, 3) RGB of what lies beyond the unit sphere along rays (N, 3), (N, 3): NeRF++ sec. 4.
+    """(N, B) distances at which the background of rays is sampled: beyond where the surface is, and never behind the camera.
 
-    Args:
-        background: density and colour on the inverted sphere.
-        config: `n_outside` samples.
-        generator: of the samples' jitter, for training; None is without.
+    Rays that head away from the unit sphere begin at the camera, and their inverse distances count from its own distance.
     """
-    _, leaves, _ = intersect_sphere(origins, directions)
-    jitter = 0.0 if generator is None else config.perturb
-    t = outside_t(leaves, config.n_outside, config.n_samples, generator, jitter)
-    deltas = deltas_from_t(t, 2.0 / config.n_samples)
-    points = points_along(origins, directions, t + deltas / 2)
+    away = origins.norm(dim=-1).clamp_min(1.0)
+    if config.near_far == "sphere":
+        _, leaves, _ = intersect_sphere(origins, directions)
+        start = leaves.clamp_min(0.0)
+        reach = torch.maximum(start, away)
+    else:
+        _, far = near_far_around_center(origins, directions)
+        start = far.clamp_min(0.0)
+        reach = far.where(far > 0.0, away)
+    return outside_t(start, config.n_outside, config.n_samples, generator, jitter, reach)
+
+
+def composite_background(
+    background: BackgroundField, origins: Tensor, directions: Tensor, edges: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(N, 3) colours and (N,) transmittances of a background field between edges (N, B + 1) of rays (N, 3), (N, 3)."""
+    deltas = edges[:, 1:] - edges[:, :-1]
+    points = points_along(origins, directions, edges[:, :-1] + deltas / 2)
     density, colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
-    return composite_alphas(-torch.expm1(-density * deltas), colors)[1]
+    weights, rgb = composite_alphas(-torch.expm1(-density * deltas), colors)
+    return rgb, 1.0 - weights.sum(-1)
 
 
 def _with_background(
@@ -272,9 +366,10 @@ def _with_background(
 ) -> tuple[Tensor, Tensor]:
     """Alphas (N, S + B) and colours (N, S + B, 3): the surface's inside the unit sphere, the background's elsewhere."""
     deltas = deltas_from_t(all_t, last_delta)
-    points = points_along(origins, directions, all_t + deltas / 2)
+    t_mids = all_t + deltas / 2
+    points = points_along(origins, directions, t_mids)
     density, behind_colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
-    behind_alphas = -torch.expm1(-density * deltas)
+    behind_alphas = -torch.expm1(-density * deltas) * (t_mids > 0.0)
     n, is_in = alphas.shape[1], inside.unsqueeze(-1)
     alphas = alphas * inside + behind_alphas[:, :n] * (1.0 - inside)
     colors = colors * is_in + behind_colors[:, :n] * (1.0 - is_in)

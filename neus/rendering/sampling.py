@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from neus.errors import InputError
 from neus.geometry.intervals import sample_sections
 from neus.kernels.transfer import sent
 from neus.rendering.density import LogisticDensity
@@ -54,7 +55,12 @@ def even_t(
 
 
 def outside_t(
-    far: Tensor, n_outside: int, n_samples: int, generator: Randomness | None = None, jitter: float = 0.0
+    far: Tensor,
+    n_outside: int,
+    n_samples: int,
+    generator: Randomness | None = None,
+    jitter: float = 0.0,
+    reach: Tensor | None = None,
 ) -> Tensor:
     """Distances beyond `far`, evenly spaced in inverse distance, stratified if `jitter` > 0 (NeRF++ sec. 4).
 
@@ -62,6 +68,8 @@ def outside_t(
         far: (N,), where the unit sphere is left.
         n_outside: number of distances.
         n_samples: of the foreground; 1 / n_samples keeps a gap to its last section.
+        reach: (N,) above zero, the distance at `far` whose inverse is even: t = reach / u - reach + far for even u in (0, 1);
+            `far` itself if None, which must be above zero then.
 
     Returns:
         (N, n_outside), ascending.
@@ -73,7 +81,8 @@ def outside_t(
         lower = torch.cat([inverse[:, :1], middles], dim=-1)
         upper = torch.cat([middles, inverse[:, -1:]], dim=-1)
         inverse = lower + (upper - lower) * _uniform(inverse.shape, far, generator)
-    return far.unsqueeze(-1) / inverse.flip(-1) + 1.0 / n_samples
+    reach = far if reach is None else reach
+    return reach.unsqueeze(-1) / inverse.flip(-1) + (far - reach).unsqueeze(-1) + 1.0 / n_samples
 
 
 @torch.no_grad()
@@ -94,7 +103,12 @@ def upsampled_t(
 
     Returns:
         (N, S + n_importance), ascending, without gradient.
+
+    Raises:
+        InputError: the rounds cannot be alike.
     """
+    if n_importance % n_rounds:
+        raise InputError(f"n_importance = {n_importance} does not divide by up_sample_steps = {n_rounds}; choose a multiple.")
     distances = _sdf_along(sdf, origins, directions, t)
     for i in range(n_rounds):
         sharpness = FIRST_UPSAMPLING_SHARPNESS * 2.0**i

@@ -5,12 +5,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from neus.geometry.rays import intersect_sphere
 from neus.rendering.density import Density
 from neus.rendering.fused import FusedModel, fused_pixels, fused_sdf
 from neus.rendering.fused_shell import FusedShell
 from neus.rendering.model import Model
-from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig, render_rays
+from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig, render_behind, render_rays, surface_interval
 from neus.rendering.sampling import even_t, points_along, upsampled_t
 from neus.rendering.shell import ShellConfig, ShellPlaces, shell_places
 
@@ -30,9 +29,6 @@ class Shaded(NamedTuple):
 
 class Shading(Protocol):
     """What a renderer asks of a scene: distances, the mean colour of places, and pixels by the full sampler."""
-
-    within_sphere: bool  # else rays are looked at for one unit on either side of their middle
-    has_caps: bool  # whether the background network has been trained before the sphere and right behind it
 
     def sdf(self, points: Tensor) -> Tensor:
         """(M,) signed distances at points (M, 3)."""
@@ -66,7 +62,6 @@ class FieldShading:
 
     def __init__(self, fields: Fields, config: RendererConfig, max_points: int) -> None:
         self.fields, self.config, self.max_points = fields, config, max_points
-        self.within_sphere = self.has_caps = fields.background is not None and config.n_outside > 0
 
     def sdf(self, points: Tensor) -> Tensor:
         """See `Shading`."""
@@ -113,18 +108,14 @@ class FieldShading:
         return RenderedPixels(*(torch.cat(values) for values in zip(*parts)))
 
 
-def void(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """A background field that is not there: for pictures of the foreground alone, cut off at the unit sphere."""
-    return torch.zeros_like(points[..., 0]), torch.zeros_like(directions)
-
-
 class FusedShading:
-    """A hash model, by its fused kernel; rays are looked at within the unit sphere, as the quick presets train them."""
+    """A hash model whose surface is sampled within the unit sphere (`near_far = sphere`), by its fused kernel.
 
-    within_sphere, has_caps = True, False
+    `fields` are the model's; without their background for pictures of the surface alone.
+    """
 
-    def __init__(self, model: Model, alone: bool = False) -> None:
-        self.model, self.view, self.alone = model, FusedModel.of(model), alone
+    def __init__(self, model: Model, fields: Fields) -> None:
+        self.model, self.fields, self.view = model, fields, FusedModel.of(model)
         self.shell = FusedShell(model, self.view)
 
     def sdf(self, points: Tensor) -> Tensor:
@@ -151,7 +142,7 @@ class FusedShading:
         return Shaded(rgb, t.mean(1), normals)
 
     def full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
-        """See `Shading`: the samples of `render_rays`, from where rays enter the unit sphere to where they leave it."""
+        """See `Shading`: the samples of `render_rays`."""
         parts = [
             self._full(o, d, background) for o, d in zip(origins.split(RAYS_SAMPLED), directions.split(RAYS_SAMPLED))
         ]
@@ -159,13 +150,18 @@ class FusedShading:
 
     def _full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
         config = self.model.config.neus_renderer
-        enters, leaves, _ = intersect_sphere(origins, directions)
-        t = even_t(enters, leaves, config.n_samples)
+        near, far = surface_interval(origins, directions, within_sphere=True)
+        t = even_t(near, far, config.n_samples)
         if config.n_importance > 0:
             t = upsampled_t(self.sdf, origins, directions, t, config.n_importance, config.up_sample_steps)
-        has_network = config.n_outside > 0 and not self.alone
-        backdrop = self.model.backdrop(origins, directions) if has_network else background
-        backdrop = (torch.zeros(3) if backdrop is None else backdrop).to(origins).expand(len(origins), 3)
-        rgb, opacity, mean_t, normals = fused_pixels(self.model, self.view, origins, directions, t, backdrop)
-        whole = torch.ones_like(opacity) if has_network else opacity
-        return RenderedPixels(rgb, whole, opacity, mean_t, mean_t, normals)
+        behind = render_behind(self.fields.background, origins, directions, config, background)
+        rgb_behind = origins.new_zeros(3) if behind.rgb is None else behind.rgb.to(origins)
+        rgb_behind = rgb_behind.expand(len(origins), 3)
+        met = (far > near).nonzero().squeeze(-1)
+        rgb, foreground, mean_t, normals = rgb_behind.clone(), *(origins.new_zeros(len(near), *d) for d in ((), (), (3,)))
+        if len(met) > 0:
+            found = fused_pixels(self.model, self.view, origins[met], directions[met], t[met], rgb_behind[met])
+            for whole, part in zip((rgb, foreground, mean_t, normals), found, strict=True):
+                whole[met] = part
+        opacity = foreground if behind.opacity is None else foreground + behind.opacity * (1.0 - foreground)
+        return RenderedPixels(rgb, opacity, foreground, mean_t, mean_t, normals)

@@ -7,16 +7,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neus.geometry.contraction import inverted_sphere
 from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import LogisticDensity
-from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig
-from neus.rendering.sampling import outside_t, points_along
-from neus.rendering.shading import CONE_RAYS, Shading, void
+from neus.rendering.renderer import (
+    Fields,
+    RenderedPixels,
+    RendererConfig,
+    background_t,
+    composite_background,
+    surface_interval,
+)
+from neus.rendering.shading import CONE_RAYS, Shading
 from neus.rendering.shell import ShellConfig
 from neus.rendering.slope import slope_of
 from neus.rendering.sphere_tracing import conservative_starts, trace
-from neus.rendering.weights import composite_alphas
 
 # Sections before the unit sphere, and as many behind it, of rays whose samples NeuS places beyond it.
 N_CAP = 16
@@ -89,7 +93,7 @@ class ShellRenderer:
         self.mode, self.config, self.tally = mode, config or ShellConfig(), Tally()
         self.sharpness = float(fields.sharpness.detach())
         self.lipschitz = lipschitz or slope_of(fields)
-        self.has_network = fields.background not in (None, void) and renderer.n_outside > 0
+        self.has_network = fields.background is not None and renderer.n_outside > 0
         self.device = fields.sharpness.device
         self.rays_at_a_time = RAYS_TRACED
 
@@ -122,11 +126,9 @@ class ShellRenderer:
 
     def _near_far(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """The stretch that the full sampler looks at, as far as it lies before the camera."""
-        if not self.shading.within_sphere:
-            near, far = near_far_around_center(origins, directions)
-            return near.clamp_min(0.0), far
-        enters, leaves, hits = intersect_sphere(origins, directions)
-        return enters, torch.where(hits, leaves, enters - 1.0)
+        # With a background network the surface ends at the sphere, whatever samples it.
+        near, far = surface_interval(origins, directions, self.has_network or self.renderer.near_far == "sphere")
+        return near, torch.where(far > near, far, near - 1.0)
 
     def _in_shell(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
         rays = origins, directions, near, far
@@ -173,7 +175,7 @@ class ShellRenderer:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Colours, opacity of the surface, and the light that passes even the background network."""
         light = 1.0 - foreground
-        caps = Caps.of(origins, directions, self.renderer, self.shading.has_caps)
+        caps = Caps.of(origins, directions, self.renderer)
         shows = (is_clear & (light > NOTHING_PASSES)).nonzero().squeeze(-1)
         if len(shows) > 0:
             behind, passing = self._looked_through(origins, directions, shows, caps.behind[shows])
@@ -190,14 +192,10 @@ class ShellRenderer:
         self, origins: Tensor, directions: Tensor, rays: Tensor, edges: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(A, 3) colours and (A,) transmittances of the background network between edges (A, B + 1) of rays (A,)."""
-        parts = []
-        for some, t in zip(rays.split(NETWORK_RAYS), edges.split(NETWORK_RAYS)):
-            deltas = t[:, 1:] - t[:, :-1]
-            points = points_along(origins[some], directions[some], t[:, :-1] + deltas / 2)
-            views = directions[some].unsqueeze(1).expand_as(points)
-            density, colors = self.fields.background(inverted_sphere(points), views)
-            weights, rgb = composite_alphas(-torch.expm1(-density * deltas), colors)
-            parts.append((rgb, 1.0 - weights.sum(-1)))
+        parts = [
+            composite_background(self.fields.background, origins[some], directions[some], t)
+            for some, t in zip(rays.split(NETWORK_RAYS), edges.split(NETWORK_RAYS))
+        ]
         return tuple(torch.cat(values) for values in zip(*parts))
 
 
@@ -218,18 +216,16 @@ class Caps(NamedTuple):
     behind: Tensor
 
     @classmethod
-    def of(cls, origins: Tensor, directions: Tensor, config: RendererConfig, has_caps: bool) -> "Caps":
-        """Of rays (N, 3): as in `render_rays`, whose samples reach beyond the sphere where they do not pass its centre.
-
-        Without caps as in `backdrop_colors`, whose samples begin where rays leave the sphere.
-        """
+    def of(cls, origins: Tensor, directions: Tensor, config: RendererConfig) -> "Caps":
+        """Of rays (N, 3): as in `render_rays`, whose samples reach beyond the sphere on either side unless `near_far` is `sphere`."""
+        has_caps = config.near_far == "neus"
         enters, leaves, _ = intersect_sphere(origins, directions)
         near, far = near_far_around_center(origins, directions)
-        share = torch.linspace(0.0, 1.0, N_CAP + 1).to(near)
-        front = torch.lerp(near.clamp_min(0.0).unsqueeze(-1), enters.unsqueeze(-1), share)
-        t = outside_t(far if has_caps else leaves, config.n_outside, config.n_samples)
+        fraction = torch.linspace(0.0, 1.0, N_CAP + 1).to(near)
+        front = torch.lerp(near.clamp_min(0.0).unsqueeze(-1), enters.unsqueeze(-1), fraction)
+        t = background_t(origins, directions, config)
         end = t[:, -1:] + 2.0 / config.n_samples
-        cap = torch.lerp(leaves.unsqueeze(-1), far.unsqueeze(-1), share)
+        cap = torch.lerp(leaves.clamp_min(0.0).unsqueeze(-1), far.clamp_min(0.0).unsqueeze(-1), fraction)
         behind = torch.cat([cap, t, end] if has_caps else [t, end], dim=-1)
         return cls(front, (enters - near > THINNEST_CAP) & has_caps & (near > 0.0), behind)
 

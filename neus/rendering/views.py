@@ -67,7 +67,7 @@ def render_view(
     Where a GPU runs out of memory the rays at a time are halved, and a warning says so.
 
     Args:
-        model: the scene, or what `renderer_for` and `fastest_renderer` make of it, which is faster.
+        model: the scene, or what `renderer_for` makes of it, which is faster.
         camera: from where, and at which size.
         background: (3,) RGB behind everything; the model's own if None.
         cos_anneal: as in `render_rays`, for a model.

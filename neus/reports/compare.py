@@ -7,7 +7,7 @@ import numpy as np
 
 from neus.errors import InputError
 from neus.files import written_whole
-from neus.rendering.modes import fastest_renderer
+from neus.rendering.modes import renderer_for
 from neus.reports.contact_sheet import SheetView, sheet_of
 from neus.reports.error_map import color_error, error_picture
 from neus.reports.gathered import RunGathered
@@ -50,7 +50,7 @@ def write_comparison(
     masked = all(run.config.train.mask_weight > 0 for run in runs)
     views = common_views(*runs)
     width = min(run.views[0].photograph.shape[1] for run in runs)
-    sheets = [sheet_of(fastest_renderer(model), scene, views, width, masked) for model, scene in zip(models, scenes)]
+    sheets = [sheet_of(renderer_for(model), scene, views, width, masked) for model, scene in zip(models, scenes)]
     names = short_names(folders)
     sections = [
         table([_psnr_row(*sheets), *comparison_rows(*runs)], ("", f"A: {names[0]}", f"B: {names[1]}")),

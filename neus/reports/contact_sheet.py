@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neus.evaluation.images import psnr
 from neus.rendering.model import Model
-from neus.rendering.modes import fastest_renderer
+from neus.rendering.modes import renderer_for
 from neus.rendering.views import Renderer, normal_picture, render_view, rgb_picture
 from neus.reports.error_map import color_error, error_picture
 from neus.scenes.scene import Scene
@@ -70,7 +70,7 @@ def fitting_sheet(
         seconds: measured on a small picture first.
         masked: whether the model was trained within the masks only.
     """
-    renderer = fastest_renderer(model)
+    renderer = renderer_for(model)
     first = scene.camera(candidates[0])
     probe = first.scaled(min(PROBE_WIDTH / first.width, 1.0))
     render_view(renderer, probe)  # the first time compiles

@@ -8,7 +8,7 @@ from neus.geometry.cameras import Camera
 from neus.geometry.cup import object_sdf
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.rendering.model import Model, in_chunks
-from neus.rendering.modes import fastest_renderer
+from neus.rendering.modes import renderer_for
 from neus.rendering.sphere_tracing import trace
 from neus.rendering.views import normal_picture, render_view, rgb_picture
 from neus.scenes.scene import Scene
@@ -24,7 +24,7 @@ LABEL_HEIGHT = 28
 
 def comparison_picture(model: Model, scene: Scene) -> np.ndarray:
     """(H, W, 3) uint8 RGB: for each view its image, render, normals, and the surface coloured by its true error."""
-    rows, renderer = [], fastest_renderer(model)
+    rows, renderer = [], renderer_for(model)
     for view in PICTURE_VIEWS:
         camera = scene.camera(view)
         seen = render_view(renderer, camera)

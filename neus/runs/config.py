@@ -5,7 +5,7 @@ import math
 import re
 import types
 import typing
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,9 +94,18 @@ def _tree_of(path: Path) -> ConfigTree:
 
 def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
     """The checked conf in a plain dictionary; `source` is named in errors. Inverse of `config_as_dict`."""
-    config = section_from_dict(ExperimentConfig, content, source, ())
+    config = _with_near_far(section_from_dict(ExperimentConfig, content, source, ()), content)
     _check_together(config, source)
     return config
+
+
+def _with_near_far(config: ExperimentConfig, content: dict[str, Any]) -> ExperimentConfig:
+    """Marched training samples within the unit sphere: so do configs and checkpoints that do not say, as earlier ones."""
+    given = content.get("model", {}).get("neus_renderer", {})
+    if config.train.march.n_sections == 0 or any(key.strip('"') == "near_far" for key in given):
+        return config
+    renderer = replace(config.model.neus_renderer, near_far="sphere")
+    return replace(config, model=replace(config.model, neus_renderer=renderer))
 
 
 def config_text(config: ExperimentConfig) -> str:
@@ -262,6 +271,11 @@ def _check_training(train: TrainConfig, model: ModelConfig, source: str) -> None
         )
     if march.n_sections == 0:
         return
+    if model.neus_renderer.near_far != "sphere":
+        raise InputError(
+            f"{source}: model.neus_renderer.near_far = {model.neus_renderer.near_far}: marched training (train.march.n_sections = "
+            f"{march.n_sections}) samples within the unit sphere; expected sphere."
+        )
     if march.inside_share + march.near_share > 1.0:
         raise InputError(
             f"{source}: train.march.inside_share = {march.inside_share} and near_share = {march.near_share}, expected at most 1 together."

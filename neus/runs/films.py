@@ -12,7 +12,7 @@ from neus.errors import InputError
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
 from neus.rendering.model import Model
-from neus.rendering.modes import fastest_renderer
+from neus.rendering.modes import renderer_for
 from neus.rendering.views import (
     RenderedView,
     Renderer,
@@ -141,7 +141,7 @@ def write_frames(
     )
     missing = folder.missing()
     # Made before the clock of the progress line starts: it takes as long as a few frames.
-    renderer = renderer or (fastest_renderer(model) if missing else model)
+    renderer = renderer or (renderer_for(model) if missing else model)
     if on_start:
         on_start(len(cameras) - len(missing), len(cameras))
     for done, (number, frame) in enumerate(

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
 
 from neus.fields.hash_sdf import HashSdf
 from neus.kernels.fused_step.arguments import (
@@ -29,7 +30,7 @@ from neus.rendering.fused import (
 from neus.rendering.model import Model
 from neus.rendering.sampling import Randomness
 from neus.training.losses import ANCHOR_WIDTH, CURVATURE_EDGE, CURVATURE_STEP, OPACITY_MARGIN, TINY, steps_beside
-from neus.training.pixels import RayBatch
+from neus.training.pixels import RayBatch, rays_of
 from neus.training.step import LossWeights, StepTerms
 
 # The kernels' names of `PRECISIONS`.
@@ -53,20 +54,31 @@ def fused_training_step(
     Args:
         model, batch, weights, cos_anneal, edges, generator, first_shape: as in `training_step`; edges within the unit sphere.
             On a GPU rays with a mask below zero are left out, as if they were not in the batch.
+            Rays that miss the sphere, whose edges are all alike, teach the background network alone.
         precision: of products, one of `PRECISIONS`; kernels for a CPU know float32 alone.
 
     Returns:
         The terms, without gradient, and what the samples showed of the surface.
     """
     kernels = fused_kernels(model)
-    n, n_sections = len(edges), edges.shape[1] - 1
     model.color_network.zero_grad()
     model.nerf.zero_grad()
+    all_behind = model.behind(batch.origins, batch.directions, generator).rgb
+    behind = all_behind
+    masks = batch.masks if weights.mask > 0.0 else edges.new_ones(len(edges))
+    meets = edges[:, -1] > edges[:, 0]
+    missed = _missed(behind, batch, masks, meets, weights.huber)
+    if takes_tensors(kernels):  # a GPU would have to tell how many there are
+        met, masks = None, masks.where(meets, -1.0)
+    else:
+        met = meets.nonzero().squeeze(-1)
+        behind = behind[met] if behind is not None and behind.dim() > 1 else behind
+        batch, edges, masks = rays_of(batch, met), edges[met], masks[met]
+    n, n_sections = len(edges), edges.shape[1] - 1
     bias = color_bias(model, batch.directions)
-    backdrop = model.backdrop(batch.origins, batch.directions, generator)
     sharpness = model.sharpness()
-    masks = batch.masks if weights.mask > 0.0 else edges.new_ones(n)
     counts = _counts(masks, n_sections)
+    counts["color"] = counts["color"] + missed.n_rays
     scales = scales_of(
         kernels,
         sharpness,
@@ -89,17 +101,21 @@ def fused_training_step(
         view.color_grid,
         view.surface,
         view.color,
-        handed_to(kernels, _rays(batch, edges, masks, bias, backdrop, first_shape, beside)),
+        handed_to(kernels, _rays(batch, edges, masks, bias, behind, first_shape, beside)),
         scales,
         *handed_to(kernels, _kept_gradients(surface)),
         **({"precision": IN_KERNELS[precision]} if takes_tensors(kernels) else {}),
     )
     bias.backward(torch.as_tensor(pixels.grad_color_bias))
-    if backdrop is not None and backdrop.requires_grad:
-        backdrop.backward(torch.as_tensor(pixels.grad_backdrop))
+    if all_behind is not None and all_behind.requires_grad:
+        of_met = torch.as_tensor(pixels.grad_backdrop)
+        of_met = of_met if met is None else torch.zeros_like(all_behind).index_copy_(0, met, of_met)
+        torch.autograd.backward([all_behind, missed.color], [of_met, (1.0 / counts["color"]).to(missed.color)])
     put_gradients(model, gradients)
     model.sharpness.variance.grad = None
-    sums = torch.as_tensor(gradients.sums)
+    sums = torch.as_tensor(gradients.sums).clone()
+    sums[SUM_COLOR] += missed.color.detach()
+    sums[SUM_SQUARE] += missed.square
     sharpness.backward(sums[SUM_SHARPNESS].to(sharpness))
     takes_part = masks >= 0.0
     noted = (torch.as_tensor(x) for x in (samples.points, samples.sdf, samples.normals))
@@ -108,6 +124,23 @@ def fused_training_step(
     seen = SurfaceNotes(*noted, counts_of if takes_tensors(kernels) else None)
     top = (torch.as_tensor(pixels.weight_max) * takes_part).sum()
     return _terms(sums, top, weights, counts), seen
+
+
+class _Missed(NamedTuple):
+    """Of rays that miss the unit sphere: the summed colour term of what is behind, differentiable; summed squares; how many."""
+
+    color: Tensor
+    square: Tensor
+    n_rays: Tensor
+
+
+def _missed(behind: Tensor | None, batch: RayBatch, masks: Tensor, meets: Tensor, huber: float) -> _Missed:
+    if behind is None or not behind.requires_grad:  # nothing that could be taught
+        return _Missed(*meets.new_zeros(3, dtype=batch.colors.dtype))
+    counts = (~meets & (masks >= 0.0)).to(batch.colors)
+    color = (smooth_l1_loss(behind, batch.colors, reduction="none", beta=huber).sum(-1) * counts).sum()
+    square = ((behind.detach() - batch.colors).square().sum(-1) * counts).sum()
+    return _Missed(color, square, counts.sum())
 
 
 def _counts(masks: Tensor, n_sections: int) -> dict[str, Tensor]:
@@ -137,12 +170,12 @@ def _rays(
     edges: Tensor,
     masks: Tensor,
     bias: Tensor,
-    backdrop: Tensor | None,
+    behind: Tensor | None,
     first_shape: Tensor | None,
     beside: Tensor,
 ) -> Rays:
-    if backdrop is None:
-        backdrop = edges.new_zeros(3)
+    if behind is None:
+        behind = edges.new_zeros(3)
     if first_shape is None:
         first_shape = edges.new_zeros(2, 2, 2)
     tensors = (
@@ -152,7 +185,7 @@ def _rays(
         batch.colors,
         masks,
         bias,
-        backdrop.expand(len(edges), 3),
+        behind.expand(len(edges), 3),
         first_shape,
         beside,
     )

@@ -33,6 +33,12 @@ class RayBatch:
         return RayBatch(origins, directions, sent(self.colors, device), masks)
 
 
+def rays_of(batch: RayBatch, kept: Tensor) -> RayBatch:
+    """Some rays of a batch, by their numbers (M,) or by which are kept (N,) bool."""
+    masks = None if batch.masks is None else batch.masks[kept]
+    return RayBatch(batch.origins[kept], batch.directions[kept], batch.colors[kept], masks)
+
+
 def rays_at(scene: Scene, view: int, x: Tensor, y: Tensor) -> RayBatch:
     """The rays through the centres of pixels (x, y), integers (N,), of one view."""
     pixels = torch.stack([x, y], dim=-1).double() + 0.5

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from neus.kernels.trilinear.reference import trilinear
 from neus.rendering.model import Model
-from neus.rendering.renderer import RenderedRays
+from neus.rendering.renderer import Behind, RenderedRays, render_sections
 from neus.rendering.sampling import Randomness, points_along
 from neus.rendering.weights import NEGLIGIBLE_WEIGHT
 from neus.training.losses import (
@@ -20,7 +20,7 @@ from neus.training.losses import (
     psnr_of,
     steps_beside,
 )
-from neus.training.pixels import RayBatch
+from neus.training.pixels import RayBatch, rays_of
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,33 @@ def training_step(
         weights: lambda and beta.
         cos_anneal: 0 at the start of annealing, 1 at its end.
         generator: source of the jitter of the samples.
-        edges: (N, K + 1), ends of the sections that the rays are cut into; None places them as NeuS does.
+        edges: (N, K + 1), ends of the sections that the rays are cut into; None places them as NeuS does. Rays that miss the unit
+            sphere, whose edges are all alike, teach the background network alone.
         first_shape: (P, P, P) signed distances at linspace(-1, 1, P), which `weights.anchor` pulls towards; NaN where unknown.
     """
-    rays = batch.origins, batch.directions
+    every, missed = batch, None
     if edges is None:
-        rendered = model.render(*rays, perturb=True, cos_anneal=cos_anneal, generator=generator)
+        rendered = model.render(
+            batch.origins, batch.directions, perturb=True, cos_anneal=cos_anneal, generator=generator
+        )
     else:
-        rendered = model.render_sections(*rays, edges, cos_anneal, NEGLIGIBLE_WEIGHT, generator)
+        behind = model.behind(batch.origins, batch.directions, generator)
+        meets = edges[:, -1] > edges[:, 0]
+        if behind.opacity is not None:
+            missed = behind.rgb[~meets]
+            behind = Behind(behind.rgb[meets], behind.opacity[meets])
+        batch, edges = rays_of(batch, meets), edges[meets]
+        rendered = render_sections(
+            model.fields(), batch.origins, batch.directions, edges, behind, cos_anneal, NEGLIGIBLE_WEIGHT
+        )
 
     use_masks = weights.mask > 0.0
     mask = batch.masks if use_masks else torch.ones_like(rendered.opacity)
-    color = color_loss(rendered.rgb, batch.colors, mask, weights.huber)
+    rgb, colors, counted = rendered.rgb, batch.colors, mask
+    if missed is not None:
+        rgb, colors = torch.cat([rgb, missed]), torch.cat([colors, every.colors[~meets]])
+        counted = torch.cat([mask, mask.new_ones(len(missed))])
+    color = color_loss(rgb, colors, counted, weights.huber)
     eikonal = eikonal_loss(rendered.gradients, rendered.radii)
     silhouette = mask_loss(rendered.opacity, mask) if use_masks else torch.zeros_like(color)
     anchor = torch.zeros_like(color)
@@ -107,8 +122,8 @@ def training_step(
         mask=silhouette,
         anchor=anchor,
         curvature=curvature,
-        psnr=psnr_of(rendered.rgb.detach(), batch.colors, mask),
-        weight_max=rendered.weights.detach().amax(-1).mean(),
+        psnr=psnr_of(rgb.detach(), colors, counted),
+        weight_max=rendered.weights.detach().amax(-1).sum() / max(len(rendered.weights), 1),
     )
 
 

@@ -24,7 +24,7 @@ from neus.training.cuda_graphs import batch_of, drawn, parts_of, put_gradients, 
 from neus.training.first_shape import fit_distances
 from neus.training.fused import fused_training_step
 from neus.training.patches import PatchSampler
-from neus.training.pixels import RayBatch, ViewOrder, random_rays
+from neus.training.pixels import RayBatch, ViewOrder, random_rays, rays_of
 from neus.training.schedules import section_schedule
 from neus.training.step import LossWeights, StepTerms, training_step
 
@@ -176,7 +176,7 @@ class MarchedSteps:
             if self.is_fused and takes_tensors(fused_kernels(self.model)):
                 batch = replace(batch, masks=batch.masks.where(kept, -1.0))
             else:
-                batch, edges = _some_rays(batch, kept), edges[kept]
+                batch, edges = rays_of(batch, kept), edges[kept]
         weights = self._weights(progress)
         if self.is_fused:
             terms, seen = self._fused_step(batch, weights, cos_anneal, edges, generator)
@@ -262,10 +262,6 @@ def _teaches(batch: RayBatch, edges: Tensor, clearance: Tensor) -> Tensor:
     """(N,) whether rays have something to teach: those in the masks, if they meet the sphere, and those near the surface."""
     meets_sphere = edges[:, -1] > edges[:, 0]
     return meets_sphere & ((batch.masks > 0.0) | (clearance < NOWHERE_NEAR))
-
-
-def _some_rays(batch: RayBatch, kept: Tensor) -> RayBatch:
-    return RayBatch(*(part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks)))
 
 
 def steps_for(model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> Steps:

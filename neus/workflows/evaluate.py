@@ -13,7 +13,7 @@ from neus.evaluation.images import find_lpips, image_scores, mask_at, photograph
 from neus.evaluation.of_mesh import JudgedMesh, against_dtu
 from neus.evaluation.surface import SurfaceScores, surface_scores
 from neus.rendering.model import Model
-from neus.rendering.modes import fastest_renderer
+from neus.rendering.modes import renderer_for
 from neus.rendering.views import render_view
 from neus.runs.films import scene_of_run
 from neus.runs.load import load_model
@@ -85,7 +85,7 @@ def evaluate_images(
         raise InputError(
             f"scale {scale:g}: a view would have {smallest[0]} pixels, SSIM needs {SSIM_WINDOW} each way; use a larger scale."
         )
-    renderer, (lpips, about_lpips) = fastest_renderer(model), find_lpips()
+    renderer, (lpips, about_lpips) = renderer_for(model), find_lpips()
     n_rays, done, measured = sum(c.width * c.height for c in cameras), 0, []
     for view, camera in zip(views, cameras):
         seen = render_view(

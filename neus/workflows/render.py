@@ -13,7 +13,7 @@ from neus.files import written_whole
 from neus.geometry.cameras import Camera, WorldCamera
 from neus.geometry.similarity import scale_of
 from neus.rendering.model import Model
-from neus.rendering.modes import VolumeRenderer, fastest_renderer, renderer_for, why_not_shell
+from neus.rendering.modes import VolumeRenderer, renderer_for, why_not_shell
 from neus.rendering.path_files import DEFAULT_FPS, read_camera_path
 from neus.rendering.paths import orbit, spiral, through
 from neus.rendering.shell_renderer import ShellRenderer
@@ -49,7 +49,7 @@ def render(
     """
     if mode not in MODES:
         raise InputError(f"mode {mode!r}: expected one of {', '.join(MODES)}.")
-    renderer = fastest_renderer(model) if mode == "auto" else renderer_for(model, mode)
+    renderer = renderer_for(model, mode)
     if isinstance(camera, Camera):
         return render_view(renderer, camera, background, on_progress=on_progress)
     scene_to_world = model.known_world()

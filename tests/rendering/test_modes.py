@@ -3,27 +3,52 @@ from dataclasses import replace
 import pytest
 import torch
 
+from neus.fields.color_network import ColorNetworkConfig
+from neus.fields.hash_grid import HashGridConfig
+from neus.fields.hash_sdf import HashSdfConfig
 from neus.geometry.rays import intersect_sphere
 from neus.rendering import modes, shading
 from neus.rendering.density import LogisticDensity
-from neus.rendering.marched import MarchedRenderer
-from neus.rendering.modes import VolumeRenderer, fastest_renderer, renderer_for
+from neus.rendering.model import Model, ModelConfig
+from neus.rendering.modes import VolumeRenderer, renderer_for
+from neus.rendering.renderer import RendererConfig
 from neus.rendering.shading import FieldShading, FusedShading
 from neus.rendering.shell import ShellConfig, shell_places
 from neus.rendering.shell_renderer import ShellRenderer
-from tests.rendering.test_marched import model, rays  # noqa: F401  fixtures
 
 BACKGROUND = torch.tensor([0.2, 0.4, 0.6])
+GRID = HashGridConfig(n_levels=3, base_resolution=4, finest_resolution=16, log2_table_size=12)
 
 
 @pytest.fixture
-def sharp(model):  # noqa: F811
+def model():
+    torch.manual_seed(0)
+    color = ColorNetworkConfig(d_feature=7, d_hidden=16, n_layers=2, weight_norm=False)
+    return Model(
+        ModelConfig(
+            surface="hash",
+            hash_sdf=HashSdfConfig(grid=GRID, d_hidden=64, d_out=8, bias=0.5),
+            rendering_network=color,
+            neus_renderer=RendererConfig(n_outside=0, n_samples=128, n_importance=128, near_far="sphere"),
+        )
+    )
+
+
+@pytest.fixture
+def rays():
+    x, y = torch.meshgrid(torch.linspace(-0.9, 0.9, 13), torch.linspace(-0.9, 0.9, 13), indexing="ij")
+    origins = torch.stack([x.flatten(), y.flatten(), torch.full((169,), -2.0)], dim=-1)
+    return origins, torch.tensor([[0.0, 0.0, 1.0]]).expand(169, 3)
+
+
+@pytest.fixture
+def sharp(model):
     with torch.no_grad():
         model.sharpness.variance.fill_(0.65)
     return model
 
 
-def test_a_hash_model_looks_the_same_by_shell_and_by_volume(sharp, rays):  # noqa: F811
+def test_a_hash_model_looks_the_same_by_shell_and_by_volume(sharp, rays):
     volume, shell = (renderer_for(sharp, mode) for mode in ("volume", "shell"))
     assert isinstance(shell, ShellRenderer) and isinstance(shell.shading, FusedShading)
     plain, seen = (r.render(*rays, BACKGROUND) for r in (volume, shell))
@@ -35,30 +60,30 @@ def test_a_hash_model_looks_the_same_by_shell_and_by_volume(sharp, rays):  # noq
     assert ratio > 8.0
 
 
-def test_fused_volume_rendering_is_that_of_torch(sharp, rays):  # noqa: F811
+def test_fused_volume_rendering_is_that_of_torch(sharp, rays):
     with torch.no_grad():
         plain = sharp.render(*rays, BACKGROUND)
     seen = renderer_for(sharp, "volume").render(*rays, BACKGROUND)
     assert -10 * torch.log10((plain.rgb - seen.rgb).square().mean()) > 40.0
 
 
-def test_the_mean_of_places_is_that_of_the_fields_however_far_apart_they_are(sharp, rays):  # noqa: F811
+def test_the_mean_of_places_is_that_of_the_fields_however_far_apart_they_are(sharp, rays):
     t = torch.tensor([1.4, 1.5, 2.4, 2.5]).expand(len(rays[0]), 4).contiguous()
-    fused = FusedShading(sharp).mean(*rays, t)
+    fused = FusedShading(sharp, sharp.fields()).mean(*rays, t)
     with torch.no_grad():
         plain = FieldShading(sharp.fields(), sharp.config.neus_renderer, 2**12).mean(*rays, t)
     for a, b in zip(fused, plain, strict=True):
         assert torch.allclose(a, b, atol=2e-4)
 
 
-def test_shell_is_volume_where_the_surface_is_blurred(model, rays):  # noqa: F811
+def test_shell_is_volume_where_the_surface_is_blurred(model, rays):
     with torch.no_grad():
         model.sharpness.variance.fill_(0.3)
     assert isinstance(renderer_for(model, "shell"), VolumeRenderer)
     assert isinstance(renderer_for(model, "surface"), ShellRenderer)
 
 
-def test_models_that_are_not_fused_are_rendered_by_torch(sharp, rays, monkeypatch):  # noqa: F811
+def test_models_that_are_not_fused_are_rendered_by_torch(sharp, rays, monkeypatch):
     fused = renderer_for(sharp).render(*rays, BACKGROUND)
     monkeypatch.setenv("NEUS_KERNELS", "reference")
     renderer = renderer_for(sharp)
@@ -67,7 +92,7 @@ def test_models_that_are_not_fused_are_rendered_by_torch(sharp, rays, monkeypatc
     assert -10 * torch.log10((fused.rgb - seen.rgb).square().mean()) > 40.0
 
 
-def test_a_models_own_background_is_used_unless_another_is_given_or_it_is_seen_alone(sharp, rays):  # noqa: F811
+def test_a_models_own_background_is_used_unless_another_is_given_or_it_is_seen_alone(sharp, rays):
     sharp.background = BACKGROUND
     corner = rays[0][:1], rays[1][:1]
     for mode in ("shell", "volume"):
@@ -75,7 +100,7 @@ def test_a_models_own_background_is_used_unless_another_is_given_or_it_is_seen_a
         assert renderer_for(sharp, mode, alone=True).render(*corner).rgb.max() < 5e-3
 
 
-def test_chunks_do_not_show(sharp, rays, monkeypatch):  # noqa: F811
+def test_chunks_do_not_show(sharp, rays, monkeypatch):
     whole = renderer_for(sharp).render(*rays, BACKGROUND)
     monkeypatch.setattr(modes, "MAX_POINTS_CPU", 64)
     monkeypatch.setattr(shading, "RAYS_SAMPLED", 7)
@@ -84,28 +109,66 @@ def test_chunks_do_not_show(sharp, rays, monkeypatch):  # noqa: F811
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_a_background_network_is_behind_a_hash_model_as_in_its_training(sharp, rays):  # noqa: F811
+def test_a_background_network_is_behind_a_hash_model_as_in_its_training(sharp, rays):
     sharp.config = replace(sharp.config, neus_renderer=replace(sharp.config.neus_renderer, n_outside=8))
     volume, shell = (renderer_for(sharp, mode).render(*rays) for mode in ("volume", "shell"))
     assert -10 * torch.log10((volume.rgb - shell.rgb).square().mean()) > 40.0
 
 
-def test_the_fastest_renderer_is_the_shell_where_it_is_thin_and_the_model_where_nothing_is_fused(sharp, monkeypatch):  # noqa: F811
-    assert isinstance(fastest_renderer(sharp), ShellRenderer)
+def test_the_renderer_chosen_is_the_shell_where_it_is_thin_and_the_full_sampler_elsewhere(sharp, monkeypatch):
+    assert isinstance(renderer_for(sharp), ShellRenderer)
+    monkeypatch.setenv("NEUS_KERNELS", "reference")
+    assert isinstance(renderer_for(sharp), ShellRenderer) and isinstance(renderer_for(sharp).shading, FieldShading)
+    monkeypatch.delenv("NEUS_KERNELS")
     with torch.no_grad():
         sharp.sharpness.variance.fill_(0.3)
-    assert isinstance(fastest_renderer(sharp), MarchedRenderer)
-    config = sharp.config
-    sharp.config = replace(config, surface="mlp")
-    assert fastest_renderer(sharp) is sharp
-    sharp.config = config
-    monkeypatch.setenv("NEUS_KERNELS", "reference")
-    assert fastest_renderer(sharp) is sharp
+    assert isinstance(renderer_for(sharp), VolumeRenderer)
 
 
-def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):  # noqa: F811
+def with_network(model, near_far):
+    """The model with a background network that is bright and dense enough to be seen, as random ones are not."""
+    renderer = replace(model.config.neus_renderer, n_outside=8, near_far=near_far)
+    model.config = replace(model.config, neus_renderer=renderer)
+    with torch.no_grad():
+        for parameter in model.nerf.parameters():
+            parameter.mul_(3.0)
+    return model
+
+
+@pytest.mark.parametrize("near_far", ["neus", "sphere"])
+def test_one_model_has_one_picture_whoever_draws_it(sharp, rays, near_far, monkeypatch):
+    """Shell, volume, the model itself, and the same without compiled kernels: the config alone says what a ray is."""
+    model, pictures = with_network(sharp, near_far), {}
+    directions = torch.nn.functional.normalize(rays[1] + 0.3 * torch.randn(169, 3), dim=-1)
+    for kernels in ("", "reference"):
+        monkeypatch.setenv("NEUS_KERNELS", kernels)
+        for mode in ("shell", "volume"):
+            pictures[kernels, mode] = renderer_for(model, mode).render(rays[0], directions, BACKGROUND)
+    with torch.no_grad():
+        plain = model.render(rays[0], directions, BACKGROUND)
+    misses = (intersect_sphere(rays[0], directions)[2]).logical_not()
+    assert 20 < misses.sum() < 150
+    for name, seen in pictures.items():
+        assert -10 * torch.log10((plain.rgb - seen.rgb).square().mean()) > 40.0, name
+        assert (plain.opacity - seen.opacity).abs().mean() < 0.01, name
+
+
+@pytest.mark.parametrize("near_far", ["neus", "sphere"])
+def test_rays_that_head_away_show_the_background_and_never_what_is_behind_the_camera(sharp, rays, near_far):
+    model = with_network(sharp, near_far)
+    directions = -torch.nn.functional.normalize(rays[1] + 0.2 * torch.randn(169, 3), dim=-1)
+    with torch.no_grad():
+        seen = [model.render(rays[0], directions, BACKGROUND)]
+    seen += [renderer_for(model, mode).render(rays[0], directions, BACKGROUND) for mode in ("shell", "volume", "surface")]
+    for pixels in seen:
+        assert (pixels.foreground == 0.0).all() and pixels.rgb.isfinite().all()
+        assert -1e-4 <= pixels.rgb.min() and pixels.rgb.max() <= 1.0 + 1e-4  # rounding of weights
+        assert -10 * torch.log10((pixels.rgb - seen[0].rgb).square().mean()) > 40.0
+
+
+def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):
     """The walk in tiles is `walk_shells`, ray by ray: the same starts, looks, quantiles and doubts."""
-    shell, sharpness, config = FusedShading(sharp).shell, float(sharp.sharpness().detach()), ShellConfig()
+    shell, sharpness, config = FusedShading(sharp, sharp.fields()).shell, float(sharp.sharpness().detach()), ShellConfig()
     generator = torch.Generator().manual_seed(0)
     origins = rays[0].repeat(4, 1) + 0.05 * torch.rand(676, 3, generator=generator)
     directions = rays[1].repeat(4, 1)
@@ -113,7 +176,7 @@ def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):  # noqa: F811
     near, far = enters, torch.where(hits, leaves, enters - 1.0)
     given = origins, directions, near, far, sharpness, LogisticDensity()
     start = shell.starts(origins, directions, near, far, 1.2, config.half_width / sharpness)
-    plain = shell_places(FusedShading(sharp).sdf, *given, 1.2, config, start=start)
+    plain = shell_places(FusedShading(sharp, sharp.fields()).sdf, *given, 1.2, config, start=start)
     tiled = shell.places(*given, 1.2, config)
     assert 100 < plain.met.sum() < 600 and plain.is_unclear.any() and not plain.is_unclear.all()
     assert torch.equal(tiled.met, plain.met) and torch.equal(tiled.is_unclear, plain.is_unclear)

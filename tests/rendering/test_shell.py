@@ -6,7 +6,7 @@ import torch
 from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import LaplaceDensity, LogisticDensity
 from neus.rendering.renderer import RendererConfig, render_rays
-from neus.rendering.shading import FieldShading, void
+from neus.rendering.shading import FieldShading
 from neus.rendering.shell import ShellConfig, walk_shells
 from neus.rendering.shell_renderer import ShellRenderer, why_not_shell
 from neus.rendering.slope import slope_of
@@ -160,9 +160,9 @@ def test_the_background_network_shows_as_by_volume_rendering_and_where_light_pas
 
 def test_the_foreground_alone_leaves_the_background_out_and_ends_at_the_sphere():
     rays = view_of_mug()
-    alone = fields_of(Mug(), waves, void, sharpness=1000.0)
-    seen = renderer_of(alone, WITH_NETWORK, lipschitz=1.0).render(*rays, torch.zeros(3))
-    volume = render_rays(alone, *rays, WITH_NETWORK)
+    alone, config = fields_of(Mug(), waves, sharpness=1000.0), replace(WITH_NETWORK, near_far="sphere")
+    seen = renderer_of(alone, config, lipschitz=1.0).render(*rays, torch.zeros(3))
+    volume = render_rays(alone, *rays, config)
     assert psnr(seen.rgb, volume.rgb) > 40.0 and torch.equal(seen.opacity, seen.foreground)
     assert 0.2 < seen.foreground.mean() < 0.8
 
