@@ -13,6 +13,7 @@ from neus.errors import InputError
 
 if TYPE_CHECKING:
     from neus.runs.config import ExperimentConfig
+    from neus.runs.run import Run
     from neus.runs.run_folder import RunFolder
 
 # As in NeuS: the resolution of validate_mesh, and frames one way of an interpolation.
@@ -46,10 +47,10 @@ def main(arguments: list[str]) -> int:
     if options.mode == "train":
         return _train(config, folder, options, device)
     if options.mode == "validate_mesh":
-        return _validate_mesh(config, folder, options.mcube_threshold, device)
+        return _validate_mesh(_opened(config, folder, options), options.mcube_threshold, device)
     parts = options.mode.split("_")
     if parts[0] == "interpolate" and len(parts) == 3 and all(p.isdigit() for p in parts[1:]):
-        return _interpolate(config, folder, int(parts[1]), int(parts[2]), device)
+        return _interpolate(_opened(config, folder, options), int(parts[1]), int(parts[2]), device)
     raise InputError(
         f"--mode {options.mode}: expected train, validate_mesh or interpolate_I_J, such as interpolate_0_12."
     )
@@ -77,26 +78,21 @@ def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namesp
     return EXIT_INTERRUPTED if trainer.stopped else 0
 
 
-def _loaded(config: ExperimentConfig, folder: RunFolder, device: str) -> tuple:
-    from neus.runs.load import new_model
-    from neus.scenes.readers import read_scene
-    from neus.training.checkpoint import load_parameters, read_checkpoint
+def _opened(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace) -> Run:
+    from neus.runs.run import Run
 
-    path = folder.latest_checkpoint()
-    content = read_checkpoint(path)
-    scene = read_scene(Path(config.dataset.data_dir), config.dataset)
-    model = new_model(config, scene, device)
-    load_parameters(model, content, path)
-    return model.eval(), scene, int(content["iter_step"])
+    # The conf says where the scene is; the shape of our own models is in their checkpoints, fitted to the scene's images.
+    return Run(folder.path, Path(config.dataset.data_dir), options.conf)
 
 
-def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float, device: str) -> int:
+def _validate_mesh(run: Run, threshold: float, device: str) -> int:
     from neus.meshing.files import write_mesh
     from neus.meshing.of_model import surface_mesh
     from neus.runs.console import TERMINAL
 
-    model, _, iteration = _loaded(config, folder, device)
-    out = folder.path / "meshes" / f"{iteration:08d}.ply"
+    model, _ = run.model_and_scene(device)
+    iteration = int(run.content["iter_step"])
+    out = run.path / "meshes" / f"{iteration:08d}.ply"
     with TERMINAL.bar("mesh", " blocks") as progress:
         mesh = surface_mesh(model, MESH_RESOLUTION, threshold, progress)
     write_mesh(mesh, out, model.scene_to_world, resolution=MESH_RESOLUTION)
@@ -104,20 +100,20 @@ def _validate_mesh(config: ExperimentConfig, folder: RunFolder, threshold: float
     return 0
 
 
-def _interpolate(config: ExperimentConfig, folder: RunFolder, start: int, end: int, device: str) -> int:
+def _interpolate(run: Run, start: int, end: int, device: str) -> int:
     from neus.cli.options import check_views
-    from neus.rendering.modes import renderer_for
     from neus.rendering.paths import between
     from neus.runs.console import TERMINAL
     from neus.runs.films import write_frames
 
-    model, scene, iteration = _loaded(config, folder, device)
+    model, scene = run.model_and_scene(device)
+    iteration = int(run.content["iter_step"])
     check_views([start, end], len(scene))
     cameras = between(
         scene.camera(start).scaled(INTERPOLATION_SCALE), scene.camera(end).scaled(INTERPOLATION_SCALE), FRAMES
     )
-    out = folder.path / "render" / f"{iteration:08d}_{start}_{end}.mp4"
+    out = run.path / "render" / f"{iteration:08d}_{start}_{end}.mp4"
     with TERMINAL.bar("render", " frames") as progress:
-        write_frames(renderer_for(model), cameras, ["rgb"], out, progress)
+        write_frames(model, cameras, ["rgb"], out, progress)
     print(out)
     return 0

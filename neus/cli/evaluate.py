@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neus.cli.options import add_device_argument, positive_number, whole_number
+from neus.cli.options import add_device_argument, add_set_argument, positive_number, whole_number
 from neus.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,10 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="Run folder; not needed with --mesh")
     data.add_argument("--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved, or with --mesh alone")
+    data.add_argument("--conf", type=Path, help="Config whose section `dataset` says how the scene of --mesh is read")
+    add_set_argument(data)
     images = parser.add_argument_group(
         "images", "PSNR, SSIM (LPIPS if installed) on the views held out by --holdout K of train"
     )
     images.add_argument("--images", action="store_true", help="Image metrics; the default if nothing else is asked for")
+    images.add_argument(
+        "--split", choices=("test", "val"), help="Split of a Blender scene to measure, in place of the held-out views"
+    )
     images.add_argument("--scale", type=positive_number, default=1.0, help="Fraction of the image size (default 1)")
     mesh = parser.add_argument_group("mesh", "distances in world units (millimetres for DTU); see docs/evaluation.md")
     mesh.add_argument("--mesh", type=Path, metavar="FILE", help="Mesh to evaluate (default: the newest of RUN)")
@@ -122,10 +127,11 @@ def _measurements(options: argparse.Namespace) -> "Iterator[tuple[Measurement, b
         raise InputError("--mesh: nothing to compare it with; give --dtu-root, --truth-mesh, --depth-maps or the like.")
     is_alone = n_asked + wants_images == 1
     if wants_images:
-        yield measure_images(options.run_folder, options.data, options.scale, options.device, TERMINAL), is_alone
+        where = (options.run_folder, options.data, options.scale, options.device, TERMINAL)
+        yield measure_images(*where, options.split, options.overrides), is_alone
     if n_asked:
         mesh = (options.run_folder, options.mesh, options.data, options.mesh_frame)
-        for measurement in measure_mesh(*mesh, truths, TERMINAL):
+        for measurement in measure_mesh(*mesh, truths, TERMINAL, options.conf, options.overrides):
             yield measurement, is_alone
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from neus.runs.run import Run
     from neus.scenes.scene import Scene
 
 
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Box between two corners in world units to which the mesh is cropped first; the mesh is open there",
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--out", type=Path, help="Mesh file: .ply, .obj, .glb or .stl (default: RUN/meshes/mesh.ply)")
+    output.add_argument("--out", type=Path, help="Mesh file: .ply, .obj, .glb or .stl (default: RUN/mesh.ply)")
     output.add_argument(
         "--frame",
         choices=("world", "scene"),
@@ -96,26 +97,24 @@ def run(options: argparse.Namespace) -> int:
     from neus.meshing.measures import is_closed
     from neus.meshing.of_model import surface_mesh
     from neus.runs.console import TERMINAL
-    from neus.runs.films import scene_of_run
-    from neus.runs.load import load_model
+    from neus.runs.run import Run
     from neus.workflows.finish import Finish
 
-    out = (
-        options.out
-        or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "meshes" / "mesh.ply"
-    )
+    run = Run(options.run_folder, options.data, options.conf, options.overrides)
+    out = options.out or run.path / "mesh.ply"
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {out}: unknown mesh format; name the file {', '.join(SUFFIXES)}.")
     box = None if options.bbox is None else np.reshape(options.bbox, (2, 3))
     if box is not None and not (box[0] < box[1]).all():
         raise InputError(f"--bbox {' '.join(f'{x:g}' for x in options.bbox)}: expected the lower corner, then the upper one.")
     check_can_write(out)
-    model = load_model(options.run_folder, options.conf, options.device)
+    model = run.model(options.device)
     scene = None
     in_world = options.frame == "world"
     needs_masks = options.clip_to_masks is not None or options.clean
-    if needs_masks or options.data is not None or ((in_world or box is not None) and model.scene_to_world is None):
-        scene = scene_of_run(options.run_folder, options.data, options.conf)
+    if needs_masks or ((in_world or box is not None) and model.scene_to_world is None):
+        scene = run.scene()
+    if scene is not None and model.scene_to_world is None:
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
     finish = Finish(scene, options.clip_to_masks, options.clean, options.keep == "largest", options.target_faces)
     with TERMINAL.bar("mesh", " blocks") as progress:
@@ -126,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
             progress,
             lambda mesh: finish(mesh if box is None else cropped(mesh, box, model.scene_to_world)),
         )
-    up = _up(options, out, scene, model.scene_to_world if in_world else None)
+    up = _up(options.up, out, scene, run, model.scene_to_world if in_world else None)
     origin = write_mesh(mesh, out, model.scene_to_world if in_world else None, up, options.resolution)
     if origin is not None:
         where = "kept as its node's translation" if out.suffix.lower() == ".glb" else "which STL cannot hold: add it yourself"
@@ -143,20 +142,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _up(
-    options: argparse.Namespace, out: Path, scene: "Scene | None", to_frame: "Tensor | None"
+    asked: str, out: Path, scene: "Scene | None", run: "Run", to_frame: "Tensor | None"
 ) -> "np.ndarray | None":
     """(3,) the vertical in the frame that is written, or None where none is asked for or known."""
     import numpy as np
 
     from neus.rendering.paths import common_up
-    from neus.runs.films import scene_of_run
 
-    if out.suffix.lower() != ".glb" or options.up == "none":
+    if out.suffix.lower() != ".glb" or asked == "none":
         return None
-    if options.up != "auto":
-        return np.asarray(AXES[options.up], np.float64)
+    if asked != "auto":
+        return np.asarray(AXES[asked], np.float64)
     try:
-        scene = scene or scene_of_run(options.run_folder, options.data, options.conf)
+        scene = scene or run.scene()
     except InputError as error:
         print(f"the vertical is not known, so the axes stay as they are ({error}); give --up")
         return None

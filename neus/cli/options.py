@@ -46,6 +46,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="Run folder (its newest checkpoint) or a .pth checkpoint, ours or published",
     )
     data.add_argument("--conf", type=Path, help="Config of a published checkpoint; ours carry theirs")
+    add_set_argument(data)
     data.add_argument(
         "--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved or for a published checkpoint"
     )

@@ -90,11 +90,12 @@ def run(options: argparse.Namespace) -> int:
     from neus.rendering.modes import renderer_for
     from neus.rendering.path_files import write_camera_path
     from neus.runs.console import TERMINAL
-    from neus.runs.films import scene_of_run, write_frames
-    from neus.runs.load import load_model
+    from neus.runs.films import write_frames
+    from neus.runs.run import Run
     from neus.workflows.render import CameraPath, about_fallback, write_views
 
-    out = options.out or (options.run_folder if options.run_folder.is_dir() else options.run_folder.parent) / "render"
+    run = Run(options.run_folder, options.data, options.conf, options.overrides)
+    out = options.out or run.path / "render"
     if options.views and out.suffix.lower() == ".mp4":
         raise InputError(
             f"--out {out}: single views are written to a folder; give one, or use --between, --orbit, --spiral or --path."
@@ -106,9 +107,7 @@ def run(options: argparse.Namespace) -> int:
     if options.alpha and out.suffix.lower() == ".mp4":
         raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or leave --alpha away.")
     check_can_write(out if out.suffix else out / "frame.png")
-    model = load_model(options.run_folder, options.conf, options.device)
-    scene = scene_of_run(options.run_folder, options.data, options.conf)
-    model.scene_to_world = scene.scene_to_world
+    model, scene = run.model_and_scene(options.device)
     check_views(options.views or options.between or [], len(scene))
 
     renderer = renderer_for(model, options.mode, options.alpha)

@@ -12,12 +12,11 @@ from neus.reports.contact_sheet import SheetView, sheet_of
 from neus.reports.error_map import color_error, error_picture
 from neus.reports.gathered import RunGathered
 from neus.reports.page import duration, figure, page, paragraph, section, sheet, table
-from neus.reports.report import gathered, mesh_of_run, onlooker
+from neus.reports.report import gathered, mesh_to_show, onlooker
 from neus.reports.report_sections import curve_charts, error_scale, figures_of, mesh_rows
 from neus.reports.six_sides import six_sides, upright_extent
 from neus.runs.config import config_as_dict
-from neus.runs.films import scene_of_run
-from neus.runs.load import load_model
+from neus.runs.run import Run
 from neus.runs.run_folder import RunFolder
 from neus.scenes.scene import Scene
 
@@ -43,10 +42,10 @@ def write_comparison(
     for folder in folders:
         RunFolder(folder).latest_checkpoint()
         RunFolder(folder).facts()
-    scenes = [scene_of_run(folder, data) for folder in folders]
+    opened = [Run(folder, data) for folder in folders]
+    models, scenes = zip(*(run.model_and_scene(device) for run in opened))
     check_same_photographs(folders, scenes)
-    models = [load_model(folder, device=device) for folder in folders]
-    runs = [gathered(folder, model, scene, seconds) for folder, model, scene in zip(folders, models, scenes)]
+    runs = [gathered(run, model, scene, seconds) for run, model, scene in zip(opened, models, scenes)]
     masked = all(run.config.train.mask_weight > 0 for run in runs)
     views = common_views(*runs)
     width = min(run.views[0].photograph.shape[1] for run in runs)
@@ -166,7 +165,7 @@ def _meshes(runs: list[RunGathered], scenes: list[Scene], models: list, seconds:
             for name, run in zip("AB", runs)
         ]
         return parts
-    meshes = [mesh_of_run(run.folder, model, seconds)[0] for run, model in zip(runs, models)]
+    meshes = [mesh_to_show(run.folder, model, seconds)[0] for run, model in zip(runs, models)]
     seen_from = onlooker(scenes[0])
     corners = np.concatenate([upright_extent(mesh, *seen_from) for mesh in meshes])
     return [

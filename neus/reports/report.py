@@ -25,9 +25,8 @@ from neus.reports.page import duration, page
 from neus.reports.report_sections import report_sections
 from neus.reports.six_sides import six_sides
 from neus.runs.console import QUIET, Console
-from neus.runs.films import scene_of_run
-from neus.runs.load import load_model
-from neus.runs.run_folder import RunFolder, read_evaluation
+from neus.runs.run import Run
+from neus.runs.run_folder import RunFolder, mesh_of_run, read_evaluation
 from neus.runs.session import Session, read_sessions
 from neus.scenes.scene import Scene
 from neus.training.checkpoint import iteration_of
@@ -60,8 +59,7 @@ def write_report(
     """
     RunFolder(folder).latest_checkpoint()
     RunFolder(folder).facts()
-    scene = scene_of_run(folder, data)
-    return _write(gathered(folder, load_model(folder, device=device), scene, seconds))
+    return _write(gathered(Run(folder, data), *Run(folder, data).model_and_scene(device), seconds))
 
 
 def report_after_training(
@@ -81,29 +79,29 @@ def report_after_training(
         if seconds is None:
             share = SHARE_AFTER_TRAINING * sum(session.record["seconds"].values())
             seconds = min(max(share, LEAST_AFTER_TRAINING), MOST_AFTER_TRAINING)
-        scene = session.scene or scene_of_run(folder)
-        return _write(gathered(folder, model.eval(), scene, seconds))
+        run = Run(folder)
+        return _write(gathered(run, model.eval(), session.scene or run.scene(), seconds))
     except Exception as error:  # noqa: BLE001 the training is finished and saved: a page must not take that away
         said = " ".join(str(error).split()) or type(error).__name__
         console.warn(f"no {FILE} is written ({said}); the run is whole. Try `neus report {folder}`.")
         return None
 
 
-def gathered(folder: Path, model: Model, scene: Scene, seconds: float) -> RunGathered:
+def gathered(run: Run, model: Model, scene: Scene, seconds: float) -> RunGathered:
     """Everything that the report of a run shows.
 
     Args:
-        folder: the run's.
+        run: the run.
         model: its newest, in evaluation mode.
         scene: all views.
         seconds: for rendering the views and extracting a mesh, if there is none.
     """
-    started, run = time.monotonic(), RunFolder(folder)
-    facts, config, checkpoint = run.facts(), run.config(), run.latest_checkpoint()
+    started, folder = time.monotonic(), run.path
+    facts, config, checkpoint = run.folder.facts(), run.folder.config(), run.checkpoint
     known = (facts["scene"], config.dataset.data_dir, scene.source or "", Path(folder).resolve())
-    candidates = facts["held_out_views"] or list(range(len(scene)))
+    candidates = run.held_out(scene) if facts["held_out_views"] else list(range(len(scene)))
     views = fitting_sheet(model, scene, candidates, VIEWS_SHARE * seconds, config.train.mask_weight > 0)
-    mesh, no_mesh = mesh_of_run(folder, model, MESH_SHARE * seconds)
+    mesh, no_mesh = mesh_to_show(folder, model, MESH_SHARE * seconds)
     shown = None if mesh is None else shown_mesh(mesh, scene, without_folders(no_mesh, *known) or "mesh.ply")
     metrics = folder / "metrics.jsonl"
     return RunGathered(
@@ -135,14 +133,17 @@ def _without_folders(content: Any, known: Sequence[Path | str]) -> Any:
     return content
 
 
-def mesh_of_run(folder: Path, model: Model, seconds: float) -> tuple[trimesh.Trimesh | None, str]:
-    """RUN/mesh.ply, or else a quick mesh of the model if that fits in the time; and what there is to say of it.
+def mesh_to_show(folder: Path, model: Model, seconds: float) -> tuple[trimesh.Trimesh | None, str]:
+    """The newest mesh of a run, or else a quick mesh of the model if that fits in the time; and what there is to say of it.
 
     Returns:
-        The mesh in world units or None, and a remark: empty for RUN/mesh.ply.
+        The mesh in world units or None, and a remark: empty for a mesh of the run.
     """
-    path = folder / "mesh.ply"
-    if path.is_file():
+    try:
+        path = mesh_of_run(folder)
+    except InputError:
+        path = None
+    if path is not None:
         mesh = trimesh.load(path, process=False)
         if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces):
             return mesh, ""

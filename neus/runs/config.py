@@ -5,6 +5,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,6 +107,16 @@ def _with_near_far(config: ExperimentConfig, content: dict[str, Any]) -> Experim
         return config
     renderer = replace(config.model.neus_renderer, near_far="sphere")
     return replace(config, model=replace(config.model, neus_renderer=renderer))
+
+
+def overridden(config: ExperimentConfig, overrides: Sequence[str]) -> ExperimentConfig:
+    """The config changed by `section.key=value` each, as given to `--set`. Raises as `read_config`."""
+    tree = ConfigFactory.from_dict(config_as_dict(config))
+    for override in overrides:
+        change = _parsed_override(override)
+        section_from_dict(ExperimentConfig, change.as_plain_ordered_dict(), f"--set {override}", ())
+        tree = ConfigTree.merge_configs(tree, change)
+    return config_from_dict(tree.as_plain_ordered_dict(), "--set") if overrides else config
 
 
 def config_text(config: ExperimentConfig) -> str:

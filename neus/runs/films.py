@@ -8,7 +8,6 @@ import imageio_ffmpeg
 import numpy as np
 import torch
 
-from neus.errors import InputError
 from neus.files import written_whole
 from neus.geometry.cameras import Camera
 from neus.rendering.model import Model
@@ -22,37 +21,10 @@ from neus.rendering.views import (
     render_view,
     rgb_picture,
 )
-from neus.runs.config import read_config
 from neus.runs.frames import FrameFolder, settings_of
-from neus.runs.run_folder import RunFolder
-from neus.scenes.readers import DatasetConfig, read_scene
 from neus.scenes.scene import Scene
 
 FRAMES_PER_SECOND = 30
-
-
-def scene_of_run(source: Path, data: Path | None = None, conf: Path | None = None) -> Scene:
-    """The scene that a run was trained on, all its views.
-
-    Args:
-        source: run folder, ours or published, or a checkpoint.
-        data: the scene's folder, if it has moved or is not known.
-        conf: says how the scene is read (camera files, background), and where it is if nothing else does.
-
-    Raises:
-        InputError: not found.
-    """
-    run = RunFolder(source)
-    recorded = [source / "config.conf", source / "recording" / "config.conf"]
-    known = [path for path in ([conf] if conf else recorded) if path.is_file()]
-    config = read_config(known[0]).dataset if known else DatasetConfig()
-    if data is None and (source / "run.json").is_file():
-        data = Path(run.facts()["scene"])
-        if not data.exists():
-            raise InputError(f"{data}: the scene of this run is no longer there; give its new place with --data.")
-    if data is None and (not config.data_dir or not Path(config.data_dir).exists()):
-        raise InputError(f"{source}: does not say where its scene is; give --data SCENE_FOLDER.")
-    return read_scene(data or Path(config.data_dir), config)
 
 
 def pictures_of(

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from neus.errors import InputError
 from neus.rendering.model import Model
-from neus.runs.build import build_model, model_for_scene, pick_device, placed, take_scene_facts
-from neus.runs.config import ExperimentConfig, config_from_dict, read_config, section_from_dict
-from neus.runs.run_folder import RunFolder
+from neus.runs.build import model_for_scene, pick_device, placed
+from neus.runs.config import ExperimentConfig, section_from_dict
+from neus.runs.run import Run
 from neus.scenes.readers import DatasetConfig, read_scene
 from neus.scenes.scene import Scene
-from neus.training.checkpoint import load_parameters, read_checkpoint
 
 
 def load_scene(folder: str | Path, **settings: object) -> Scene:
@@ -30,7 +28,7 @@ def load_model(source: str | Path, conf: str | Path | None = None, device: str =
 
     Args:
         source: a checkpoint, or a run folder, whose newest one is taken.
-        conf: the conf it was trained with; ours carry it, published checkpoints need it.
+        conf: of a published checkpoint, which does not know its own; ours carry theirs.
         device: as `--device`.
 
     Returns:
@@ -40,33 +38,7 @@ def load_model(source: str | Path, conf: str | Path | None = None, device: str =
     Raises:
         InputError: missing, truncated, or made with another conf (the first tensor that differs is named).
     """
-    path = Path(source)
-    run = RunFolder(path) if path.is_dir() else None
-    path = run.latest_checkpoint() if run else path
-    content = read_checkpoint(path)
-    own = content.get("neus")
-    if conf is not None:
-        config = read_config(Path(conf))
-    elif own:
-        config = config_from_dict(own["config"], str(path))
-    elif run and (run.path / "recording" / "config.conf").is_file():
-        config = read_config(run.path / "recording" / "config.conf")
-    else:
-        raise InputError(
-            f"{path}: a checkpoint of the published NeuS does not know its conf; give it (conf=..., or --conf)."
-        )
-    model = _model_of(config, own)
-    load_parameters(model, content, path)
-    return placed(model, pick_device(device)).eval()
-
-
-def _model_of(config: ExperimentConfig, own: dict | None) -> Model:
-    model = build_model(config.model, config.train.seed)
-    if own:
-        take_scene_facts(model, own["scene"])
-    elif config.train.use_white_bkgd:
-        model.background = model.sharpness.variance.new_ones(3)
-    return model
+    return Run(source, conf=conf).model(device)
 
 
 def new_model(config: ExperimentConfig, scene: Scene, device: str) -> Model:

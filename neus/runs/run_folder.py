@@ -77,13 +77,12 @@ class RunFolder:
             raise InputError(f"{self.path}: is a file, expected a folder to write the run to.")
         if resume:
             self.latest_checkpoint()
-        elif self.holds_a_run():
-            if not overwrite:
-                raise InputError(
-                    f"{self.path}: already holds a run; go on with --resume (--is_continue), replace it with --overwrite, "
-                    "or choose another folder."
-                )
-        if not resume and (overwrite or (self.path / "run.json").is_file()):
+        elif self.holds_a_run() and not overwrite:
+            raise InputError(
+                f"{self.path}: already holds a run; continue it with --resume (--is_continue), replace it with --overwrite, "
+                "or choose another folder."
+            )
+        elif overwrite:
             self._remove_run()
         text = config_text(config)
         with written_whole(self.path / "config.conf") as beside:
@@ -117,6 +116,13 @@ class RunFolder:
             ) from error
 
     def _remove_run(self) -> None:
+        """Removes what a run wrote here, where one did: a project of somebody else's may have folders of the same names."""
+        if not (self.holds_a_run() or (self.path / "run.json").is_file()):
+            if foreign := [name for name in (*OWN_FOLDERS, *OWN_FILES) if (self.path / name).exists()]:
+                raise InputError(
+                    f"{self.path}: --overwrite would remove {foreign[0]}, but no run was trained there; choose another folder."
+                )
+            return
         for name in OWN_FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in OWN_FILES:

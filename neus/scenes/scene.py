@@ -11,7 +11,8 @@ from torch import Tensor
 
 from neus.errors import InputError, MaskWarning
 from neus.geometry.cameras import Camera
-from neus.geometry.similarity import is_similarity, scale_of
+from neus.geometry.poses import invert
+from neus.geometry.similarity import is_similarity, scale_of, transform_poses
 
 # NeuS extracts its mesh in a box slightly larger than the unit sphere.
 BOX_HALF_SIDE = 1.01
@@ -66,6 +67,19 @@ class Scene:
     def mask(self, view: int) -> Tensor | None:
         """(H, W) bool mask of one view, or None."""
         return None if self.masks is None else torch.from_numpy(self.masks[view])
+
+    def in_frame(self, scene_to_world: Tensor, box: Tensor) -> "Scene":
+        """The same cameras in the world, seen from another scene frame: that of a model, say.
+
+        Args:
+            scene_to_world: (4, 4) float64 similarity of that frame.
+            box: (2, 3) float64, in its units.
+        """
+        if torch.equal(scene_to_world, self.scene_to_world):
+            return replace(self, box=box)
+        to_frame = invert(scene_to_world) @ self.scene_to_world
+        poses = transform_poses(to_frame, self.camera_to_scene)
+        return replace(self, camera_to_scene=poses, scene_to_world=scene_to_world, box=box)
 
     def subset(self, views: list[int]) -> "Scene":
         """The same scene with only some of its views."""

@@ -15,9 +15,7 @@ from neus.evaluation.surface import SurfaceScores, surface_scores
 from neus.rendering.model import Model
 from neus.rendering.modes import renderer_for
 from neus.rendering.views import render_view
-from neus.runs.films import scene_of_run
-from neus.runs.load import load_model
-from neus.runs.run_folder import RunFolder
+from neus.runs.run import Run
 from neus.scenes.scene import Scene
 
 # In the order in which they are reported.
@@ -33,6 +31,8 @@ def evaluate_run(
     scale: float = 1.0,
     device: str = "auto",
     on_progress: Callable[[int, int], None] | None = None,
+    split: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
     """`evaluate_images` of a run on the views that were held out of its training.
 
@@ -42,18 +42,21 @@ def evaluate_run(
         scale: as a fraction of the image size.
         device: as `--device`.
         on_progress: called with (rays done, rays in all).
+        split: `test` or `val` measures that split of a Blender scene, as published tables do, in place of held-out views.
+        overrides: `dataset.key=value` each, for how the scene is read.
 
     Raises:
-        InputError: no run, no scene, or no held-out views.
+        InputError: no run, no scene, no held-out views, or held-out views that the scene has no more.
     """
-    run = RunFolder(folder)
-    checkpoint = run.latest_checkpoint()
-    held_out = run.facts()["held_out_views"]
-    if not held_out:
-        raise InputError(f"{folder}: no view was held out, so there is nothing to measure on; train with --holdout 8.")
-    model, scene = load_model(folder, device=device), scene_of_run(folder, data)
-    result = evaluate_images(model, scene, held_out, scale, on_progress)
-    return {"checkpoint": checkpoint.name, **result}
+    run = Run(folder, data, overrides=overrides)
+    if split is not None:
+        model, scene = run.model(device), run.split(split)
+        views = list(range(len(scene)))
+    else:
+        model, scene = run.model_and_scene(device)
+        views = run.held_out(scene)
+    result = evaluate_images(model, scene, views, scale, on_progress)
+    return {"checkpoint": run.checkpoint.name, **({} if split is None else {"split": split}), **result}
 
 
 def evaluate_images(

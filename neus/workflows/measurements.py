@@ -15,8 +15,9 @@ from neus.evaluation.of_mesh import (
     against_truth,
     judged_mesh,
 )
+from neus.runs.config import read_config
 from neus.runs.console import QUIET, Console
-from neus.runs.films import scene_of_run
+from neus.runs.run import Run
 from neus.runs.run_folder import mesh_of_run
 from neus.scenes.readers import read_scene
 from neus.workflows.evaluate import evaluate_run
@@ -87,17 +88,31 @@ class Truths:
 
 
 def measure_images(
-    run: Path, data: Path | None = None, scale: float = 1.0, device: str = "auto", console: Console = QUIET
+    run: Path,
+    data: Path | None = None,
+    scale: float = 1.0,
+    device: str = "auto",
+    console: Console = QUIET,
+    split: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> Measurement:
-    """The image metrics of a run on its held-out views; arguments as in `evaluate_run`."""
+    """The image metrics of a run on its held-out views or on a split; arguments as in `evaluate_run`."""
     with console.bar("evaluate", " rays") as progress:
-        result = evaluate_run(run, data, scale, device, progress)
-    rows = [(f"{result['n_held_out']} held-out views", result["checkpoint"]), *result["mean"].items()]
-    return Measurement("", result, rows + [("lpips", result["lpips"])] * ("lpips" not in result["mean"]))
+        result = evaluate_run(run, data, scale, device, progress, split, overrides)
+    kind = "held-out" if split is None else split
+    rows = [(f"{result['n_held_out']} {kind} views", result["checkpoint"]), *result["mean"].items()]
+    return Measurement("" if split is None else f"_{split}", result, rows + [("lpips", result["lpips"])] * ("lpips" not in result["mean"]))
 
 
 def measure_mesh(
-    run: Path | None, mesh: Path | None, data: Path | None, frame: str, truths: Truths, console: Console = QUIET
+    run: Path | None,
+    mesh: Path | None,
+    data: Path | None,
+    frame: str,
+    truths: Truths,
+    console: Console = QUIET,
+    conf: Path | None = None,
+    overrides: Sequence[str] = (),
 ) -> Iterator[Measurement]:
     """A mesh compared with each truth.
 
@@ -108,15 +123,16 @@ def measure_mesh(
         frame: of the mesh, `world` or `scene`.
         truths: what it is compared with.
         console: where progress goes.
+        conf, overrides: how the scene in `data` is read, if no run says it: a config, and `dataset.key=value` each.
 
     Raises:
         InputError: files that are missing or damaged, or a comparison that needs a scene.
     """
     scene = None
     if run is not None:
-        scene = scene_of_run(run, data)
+        scene = Run(run, data, conf, overrides).scene()
     elif data is not None:
-        scene = read_scene(data)
+        scene = read_scene(data, read_config(conf, list(overrides)).dataset)
     judged = judged_mesh(mesh or mesh_of_run(run), scene, frame)
     if truths.dtu_root is not None:
         yield _dtu(judged, truths)

@@ -64,7 +64,7 @@ def test_train_is_the_mode_if_none_is_given(exp_runner):
 
 def test_an_old_run_is_not_written_over(exp_runner):
     exp_runner()
-    assert_one_line(exp_runner(), "already holds a run; go on with")
+    assert_one_line(exp_runner(), "already holds a run; continue it with")
 
 
 def test_wrong_commands_are_explained(exp_runner, neus_command, neus_folder):

@@ -7,7 +7,7 @@ import pytest
 
 import neus
 from neus.rendering.views import render_view
-from neus.runs.films import scene_of_run
+from neus.runs.run import Run
 from tests.cli.test_train import assert_one_line
 
 
@@ -27,7 +27,7 @@ def test_held_out_views_are_measured_and_the_numbers_lie_where_the_last_line_say
     assert (result["checkpoint"], result["n_held_out"]) == ("ckpt_000006.pth", 2)
     assert {"psnr", "ssim", "psnr_masked", "ssim_masked", "mask_error"} <= set(result["mean"])
     assert result["mean"]["psnr"] == pytest.approx(np.mean([view["psnr"] for view in result["views"]]), abs=1e-5)
-    model, scene = neus.load_model(trained_run), scene_of_run(trained_run)
+    model, scene = neus.load_model(trained_run), Run(trained_run).scene()
     seen = render_view(model, scene.camera(2)).rgb.numpy()
     error = np.square(seen - scene.images[2] / 255.0).mean()
     assert result["views"][1]["psnr"] == pytest.approx(-10 * math.log10(error), abs=1e-3)

@@ -5,7 +5,7 @@ import pytest
 import neus
 from neus.geometry.similarity import scale_of
 from neus.rendering.views import render_view, rgb_picture
-from neus.runs import films as experiment_views
+from neus.runs.run import Run
 from tests.cli.test_train import assert_one_line
 
 
@@ -32,7 +32,7 @@ def test_views_are_written_one_picture_each_and_the_folder_is_the_last_line(rend
     names = {f"{view:03d}_{what}.png" for view in (0, 3) for what in ("rgb", "normal", "depth", "opacity")}
     assert {p.name for p in (tmp_path / "views").iterdir()} == names | {"000_depth.npy", "003_depth.npy"}
     model = neus.load_model(trained_run)
-    scene = experiment_views.scene_of_run(trained_run)
+    scene = Run(trained_run).scene()
     seen = render_view(model, scene.camera(3))
     assert np.array_equal(cv2.imread(str(tmp_path / "views" / "003_rgb.png"))[..., ::-1], rgb_picture(seen))
     depth = np.load(tmp_path / "views" / "003_depth.npy")
@@ -75,14 +75,13 @@ def test_wrong_input_is_explained(render, tmp_path, trained_run):
     assert_one_line(
         render("--orbit", 4, "--out", tmp_path / "a.avi"), "a.avi: expected a folder or a file ending in .mp4"
     )
-    assert_one_line(render("--views", "0", source=tmp_path / "none"), "none: no such checkpoint")
+    assert_one_line(render("--views", "0", source=tmp_path / "none"), "none: no such run folder or checkpoint")
     assert_one_line(render("--views", "0", "--data", tmp_path / "none"), "none: no such folder")
-    checkpoint = trained_run / "checkpoints" / "ckpt_000006.pth"
-    assert_one_line(render("--views", "0", source=checkpoint), "give --data SCENE_FOLDER")
 
 
-def test_a_checkpoint_with_its_scene_is_enough(render, trained_run, scene_folder, tmp_path):
+def test_a_checkpoint_knows_its_scene_and_another_place_can_be_given(render, trained_run, scene_folder, tmp_path):
     checkpoint = trained_run / "checkpoints" / "ckpt_000003.pth"
+    assert render("--views", "2", "--out", tmp_path / "known", source=checkpoint)[0] == 0
     assert render("--views", "2", "--data", scene_folder, "--out", tmp_path, source=checkpoint)[0] == 0
 
 
@@ -124,7 +123,7 @@ def test_photographs_stand_beside_the_renders(render, trained_run, tmp_path):
     options = ("--what", "photo,rgb", "--side-by-side", "--out", tmp_path)
     assert render("--views", "2", *options)[0] == 0
     picture = cv2.imread(str(tmp_path / "002_photo_rgb.png"))[..., ::-1]
-    scene = experiment_views.scene_of_run(trained_run)
+    scene = Run(trained_run).scene()
     assert picture.shape == (24, 64, 3) and np.array_equal(picture[:, :32], scene.images[2])
     assert render("--between", 1, 3, 1, "--frames", 3, "--what", "photo,depth", "--out", tmp_path / "f")[0] == 0
     first = cv2.imread(str(tmp_path / "f" / "0000.png"))[..., ::-1]

@@ -126,12 +126,12 @@ def test_the_renderer_chosen_is_the_shell_where_it_is_thin_and_the_full_sampler_
 
 
 def with_network(model, near_far):
-    """The model with a background network that is bright and dense enough to be seen, as random ones are not."""
+    """The model with a background network that is dense enough to be seen, as random ones are not."""
     renderer = replace(model.config.neus_renderer, n_outside=8, near_far=near_far)
     model.config = replace(model.config, neus_renderer=renderer)
     with torch.no_grad():
         for parameter in model.nerf.parameters():
-            parameter.mul_(3.0)
+            parameter.mul_(1.5)
     return model
 
 

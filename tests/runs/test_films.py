@@ -8,23 +8,21 @@ from neus.errors import InputError
 from neus.geometry.cameras import Camera
 from neus.rendering.views import RenderedView
 from neus.runs import films as views
-from neus.runs.films import pictures_of, scene_of_run, write_video
+from neus.runs.films import pictures_of, write_video
+from neus.runs.run import Run
 
 
 def test_a_run_knows_its_scene(trained_run, scene_folder):
-    scene = scene_of_run(trained_run)
+    scene = Run(trained_run).scene()
     assert len(scene) == 4 and scene.source == scene_folder.resolve()
-    assert len(scene_of_run(trained_run, scene_folder)) == 4
+    assert len(Run(trained_run, scene_folder).scene()) == 4
 
 
 def test_what_is_not_there_is_asked_for(trained_run, tmp_path):
-    with pytest.raises(InputError, match="give --data SCENE_FOLDER"):
-        scene_of_run(trained_run / "checkpoints" / "ckpt_000006.pth")
-    assert len(scene_of_run(trained_run / "checkpoints" / "ckpt_000006.pth", conf=trained_run / "config.conf")) == 4
-    with pytest.raises(InputError, match="does not say where its scene is; give --data"):
-        scene_of_run(tmp_path)
+    with pytest.raises(InputError, match="no checkpoint yet"):
+        Run(tmp_path).scene()
     with pytest.raises(InputError, match="none: no such folder"):
-        scene_of_run(trained_run, tmp_path / "none")
+        Run(trained_run, tmp_path / "none").scene()
 
 
 def test_pictures_by_name():

@@ -9,9 +9,10 @@ from neus.errors import InputError
 from neus.rendering.paths import orbit
 from neus.rendering.views import depth_picture, render_view
 from neus.runs import films as views
-from neus.runs.films import fitted, nearest_view, scene_of_run, write_frames
+from neus.runs.films import fitted, nearest_view, write_frames
 from neus.runs.frames import FrameFolder, settings_of
 from neus.runs.load import load_model
+from neus.runs.run import Run
 
 PICTURE = np.full((4, 6, 3), 7, np.uint8)
 
@@ -68,7 +69,7 @@ def test_removing_leaves_a_folder_with_other_things_in_it(tmp_path):
 @pytest.fixture(scope="module")
 def film(trained_run):
     """A model, its scene, and a small orbit of five frames."""
-    scene = scene_of_run(trained_run)
+    scene = Run(trained_run).scene()
     cameras = orbit([scene.camera(v).scaled(0.5) for v in range(len(scene))], 5)
     return load_model(trained_run), scene, cameras
 

@@ -68,8 +68,8 @@ def test_a_published_run_folder_gives_its_recorded_conf(trained_run, tiny_config
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("nowhere", "nowhere: no such checkpoint"),
-        ("nowhere.pth", "nowhere.pth: no such checkpoint"),
+        ("nowhere", "nowhere: no such run folder or checkpoint"),
+        ("nowhere.pth", "nowhere.pth: no such run folder or checkpoint"),
         ("", "no checkpoint yet"),
     ],
 )

@@ -39,7 +39,7 @@ def test_another_run_is_not_written_over(run, tiny_config):
     prepared(run, tiny_config)
     prepared(run, tiny_config)  # nothing was trained yet, so nothing is lost
     (run.checkpoints / "ckpt_000010.pth").touch()
-    with pytest.raises(InputError, match=r"already holds a run; go on with --resume.*replace it with --overwrite"):
+    with pytest.raises(InputError, match=r"already holds a run; continue it with --resume.*replace it with --overwrite"):
         prepared(run, tiny_config)
 
 
@@ -48,6 +48,25 @@ def test_folders_of_others_are_left_alone_where_no_run_was(run, tiny_config):
     (run.path / "logs" / "mine").touch()
     prepared(run, tiny_config)
     assert (run.path / "logs" / "mine").exists()
+
+
+def test_overwrite_leaves_a_folder_alone_that_never_was_a_run(run, tiny_config):
+    for name in ("logs/mine.txt", "checkpoints/mine.txt", "render/mine.txt", "evaluation_paper.json", "config.conf"):
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).write_text("mine")
+    before = sorted(path.relative_to(run.path) for path in run.path.rglob("*"))
+    with pytest.raises(InputError, match="--overwrite would remove .*no run was trained there"):
+        prepared(run, tiny_config, overwrite=True)
+    assert sorted(path.relative_to(run.path) for path in run.path.rglob("*")) == before
+    assert (run.path / "config.conf").read_text() == "mine"
+
+
+def test_without_overwrite_nothing_is_removed_where_a_run_was_begun(run, tiny_config):
+    prepared(run, tiny_config)
+    (run.path / "render").mkdir()
+    (run.path / "render" / "mine.png").touch()
+    prepared(run, tiny_config)
+    assert (run.path / "render" / "mine.png").exists()
 
 
 def test_a_folder_with_checkpoints_alone_holds_a_run(run, tiny_config):
