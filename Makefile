@@ -4,7 +4,7 @@
 #   make test-triton  runs the GPU kernels under Triton's interpreter (downloads another 290 MB)
 #   make lint         runs the linter
 # On Linux PyPI's torch is the CUDA build, gigabytes of downloads. For the CPU build, some 200 MB:
-#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#   make demo TORCH_INDEX=URL    (the index of CPU builds that PyTorch's "get started" page names)
 PYTHON ?= python3
 TORCH_INDEX ?=
 VENV := .venv
@@ -25,7 +25,7 @@ test-slow: $(VENV)/installed
 
 test-triton: $(VENV)/installed
 	$(BIN)/python -m pip install -q "triton>=3.2"
-	$(BIN)/python -m pytest tests/kernels tests/training/test_fused.py tests/training/test_steps.py
+	$(BIN)/python -m pytest tests/kernels tests/training/test_fused.py tests/training/test_strategies.py
 
 lint: $(VENV)/installed
 	$(BIN)/python -m ruff check .

@@ -24,7 +24,9 @@ from neus.training.config import TrainConfig
 
 # The word in old confs that stands for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
-_INCLUDE = re.compile(r'^\s*include\s+(?:required\s*\(\s*)?(?:file\s*\(\s*)?"([^"]+)"', re.MULTILINE)
+_INCLUDE = re.compile(r'(?<![\w."])include\s+(?:required\s*\(\s*)?(?:(file|url|package|classpath)\s*\(\s*)?"([^"]+)"')
+_COMMENT = re.compile(r"^\s*(?:#|//).*$", re.MULTILINE)
+_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 T = TypeVar("T")
 
 
@@ -81,6 +83,7 @@ def _tree_of(path: Path) -> ConfigTree:
         raise InputError(f"{path}: no such conf file. {hint}")
     try:
         text = read_text(path)
+        _check_closed(text, str(path))
         _check_includes(path, text, (path.resolve(),))
         tree = ConfigFactory.parse_string(text, basedir=str(path.parent.resolve()))
     except (ConfigException, ParseBaseException, UnicodeDecodeError, OSError, AttributeError, TypeError) as error:
@@ -126,17 +129,27 @@ def config_text(config: ExperimentConfig) -> str:
 
 def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
     """InputError for an included conf that is not there, which pyhocon would pass over, or that includes itself."""
-    for name in _INCLUDE.findall(text):
+    for kind, name in _INCLUDE.findall(_COMMENT.sub("", text)):
+        if kind not in ("", "file") or "://" in name:
+            raise InputError(f'{path}: include {kind or ""} "{name}": only files are included; save it beside {path.name}.')
         included = (path.parent / name).resolve()
         if included in within:
             raise InputError(f'{path}: include "{name}" leads back to itself; remove one of the includes.')
-        if "://" in name or "*" in name or "?" in name:
+        if "*" in name or "?" in name:
             continue
         if not included.is_file():
             raise InputError(
                 f'{path}: include "{name}": no such file; the name is taken from the folder of {path.name}.'
             )
-        _check_includes(included, included.read_text(encoding="utf-8"), (*within, included))
+        inner = read_text(included)
+        _check_closed(inner, str(included))
+        _check_includes(included, inner, (*within, included))
+
+
+def _check_closed(text: str, source: str) -> None:
+    """InputError for `${...}`, which would be replaced by the environment: what a conf means must not depend on whose machine it is on."""
+    if "${" in _QUOTED.sub("", _COMMENT.sub("", text)):
+        raise InputError(f"{source}: ${{...}} is not replaced in confs; write the value, or put it in quotes if it is meant so.")
 
 
 def _with_case(value: Any, case: str) -> Any:
@@ -152,6 +165,7 @@ def _parsed_override(text: str) -> ConfigTree:
     key, equals, value = text.partition("=")
     if not equals or not key.strip() or not value.strip():
         raise InputError(f"--set {text}: expected section.key=value, for example --set train.end_iter=2000.")
+    _check_closed(value, f"--set {text}")
     try:
         return ConfigFactory.parse_string(f"{key.strip()} = {value.strip()}")
     except (ConfigException, ParseBaseException) as error:

@@ -5,9 +5,11 @@ hold its networks under its parameter names; one key of our own, `neus`, holds t
 `rgb_from_bgr` turns their last layers round at the door, and back again for export.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,13 @@ PARTS = {
     "variance_network_fine": "sharpness",
     "color_network_fine": "color_network",
 }
+_NUMPY_SCALARS = [
+    np.dtype,
+    np.core.multiarray.scalar if hasattr(np, "core") and not hasattr(np, "_core") else np._core.multiarray.scalar,
+    *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"},
+]
+# The type that torch's loader names in its refusal.
+_REFUSED = re.compile(r"Unsupported (?:global: GLOBAL|operand|class) ([\w.]+)")
 
 
 def checkpoint_name(iteration: int) -> str:
@@ -74,12 +83,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; give a .pth file, or a run folder with checkpoints/ in it.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # Scalars of numpy are plain numbers, which other programs put beside their tensors.
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the unpickler raise nearly anything
+        if refused := _REFUSED.search(str(error)):
+            raise InputError(
+                f"{path}: holds a {refused[1]}, which could run code when it is loaded; expected tensors, numbers and text alone. "
+                "Save its networks again as state dictionaries."
+            ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path}: not a readable checkpoint, truncated or of another kind ({reason[:80]}); use an older one."
         ) from error
+    content = _with_known_names(content)
     missing = [key for key in [*PARTS, "iter_step"] if not isinstance(content, dict) or key not in content]
     if missing:
         raise InputError(
@@ -94,6 +111,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: checkpoint format {content['neus'].get('format')}, expected {FORMAT}; update the project."
         )
     return content
+
+
+def _with_known_names(content: Any) -> Any:
+    """The same with the names of parameters that this program has: of several GPUs, and of torch's newer weight normalisation."""
+    if not isinstance(content, dict):
+        return content
+    known = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+
+    def named(name: str) -> str:
+        name = name.removeprefix("module.")
+        return next((name.replace(new, old) for new, old in known.items() if name.endswith(new)), name)
+
+    return content | {
+        part: {named(name): value for name, value in content[part].items()}
+        for part in PARTS
+        if isinstance(content.get(part), dict)
+    }
 
 
 def load_parameters(model: Model, content: dict[str, Any], path: Path) -> None:

@@ -1,4 +1,5 @@
 import math
+import socket
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 
@@ -87,6 +88,36 @@ def test_case_takes_the_place_of_its_name_everywhere_even_in_included_confs():
     assert config.dataset.data_dir == "./public_data/scan65/"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'include "http://127.0.0.1:{port}/a.conf"',
+        'include url("http://127.0.0.1:{port}/a.conf")',
+        'train {{ include "http://127.0.0.1:{port}/a.conf" }}',
+        'include required(url("http://127.0.0.1:{port}/a.conf"))',
+        'include package("neus:confs/quick.conf")',
+    ],
+)
+def test_nothing_but_files_is_included_and_no_server_is_asked(conf, text):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        with pytest.raises(InputError, match="only files are included"):
+            read_config(conf(text.format(port=server.getsockname()[1])))
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_the_environment_is_no_part_of_a_conf(conf, monkeypatch):
+    monkeypatch.setenv("SOME_PLACE", "secret")
+    for text in ("dataset.data_dir = ${SOME_PLACE}", "dataset.data_dir = ${?SOME_PLACE}"):
+        with pytest.raises(InputError, match="is not replaced in confs"):
+            read_config(conf(text))
+    with pytest.raises(InputError, match="is not replaced in confs"):
+        read_config(conf(""), ["dataset.data_dir=${SOME_PLACE}"])
+    quoted = read_config(conf('# ${SOME_PLACE}\ndataset.data_dir = "a/${SOME_PLACE}"'))
+    assert quoted.dataset.data_dir == "a/${SOME_PLACE}"
+
+
 def test_includes_are_found_beside_the_conf_and_may_be_absolute(conf, tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "inner.conf").write_text("train.end_iter = 7\ntrain.batch_size = 9\n")
@@ -168,7 +199,7 @@ def test_overrides_win_and_later_ones_most(conf):
         ("train.march.n_sections = 12", "takes model.surface = hash, found mlp; set train.march.n_sections = 0, or"),
         ("train { end_iter = 5", "malformed conf"),
         ("just words", "malformed conf"),
-        ("train.end_iter = ${nowhere}", "malformed conf (Cannot resolve variable ${nowhere}"),
+        ("train.end_iter = ${nowhere}", "${...} is not replaced in confs"),
         ("[1, 2]", "a list, expected sections"),
         ('include "nowhere.conf"', 'include "nowhere.conf": no such file'),
         ('include "a.conf"', "leads back to itself"),

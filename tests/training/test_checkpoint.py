@@ -1,6 +1,8 @@
 import errno
+import fractions
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -137,6 +139,32 @@ def test_a_damaged_checkpoint_is_an_error_of_one_line_or_harmless(saved, positio
         read_checkpoint(saved)
     except InputError as error:
         assert str(saved) in str(error) and "\n" not in str(error)
+
+
+def test_scalars_of_numpy_and_names_of_other_programs_are_read(saved, model):
+    content = torch.load(saved, weights_only=True)
+    plain = read_checkpoint(saved)
+    new = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+    for part in checkpoint.PARTS:
+        named = {}
+        for name, value in content[part].items():
+            stem, _, last = name.rpartition(".")
+            named["module." + (f"{stem}.{new[last]}" if last in new else name)] = value
+        content[part] = named
+    content |= {"iter_step": np.int64(7), "psnr": np.float32(20.5), "dtype": np.dtype("float16")}
+    torch.save(content, saved)
+    read = read_checkpoint(saved)
+    assert read["iter_step"] == 7 and read["psnr"] == 20.5
+    for part in checkpoint.PARTS:
+        assert read[part].keys() == plain[part].keys()
+    load_parameters(model, read, saved)
+
+
+def test_a_type_that_is_refused_is_named(saved):
+    content = torch.load(saved, weights_only=True)
+    torch.save(content | {"step": fractions.Fraction(1, 2)}, saved)
+    with pytest.raises(InputError, match=r"holds a fractions\.Fraction, which could run code when it is loaded"):
+        read_checkpoint(saved)
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
