@@ -67,6 +67,7 @@ def fused_training_step(
     behind = all_behind
     masks = batch.masks if weights.mask > 0.0 else edges.new_ones(len(edges))
     meets = edges[:, -1] > edges[:, 0]
+    beside = steps_beside(len(edges), edges.device) if weights.curvature > 0.0 else edges.new_zeros(0, 3)
     missed = _missed(behind, batch, masks, meets, weights.huber)
     if takes_tensors(kernels):  # a GPU would have to tell how many there are
         met, masks = None, masks.where(meets, -1.0)
@@ -74,7 +75,8 @@ def fused_training_step(
         met = meets.nonzero().squeeze(-1)
         behind = behind[met] if behind is not None and behind.dim() > 1 else behind
         batch, edges, masks = rays_of(batch, met), edges[met], masks[met]
-    n, n_sections = len(edges), edges.shape[1] - 1
+        beside = beside[met] if len(beside) else beside
+    n_sections = edges.shape[1] - 1
     bias = color_bias(model, batch.directions)
     sharpness = model.sharpness()
     counts = _counts(masks, n_sections)
@@ -95,7 +97,6 @@ def fused_training_step(
         curvature_edge=CURVATURE_EDGE,
     )
     view, surface = FusedModel.of(model), model.sdf_network
-    beside = steps_beside(n, edges.device) if weights.curvature > 0.0 else edges.new_zeros(0, 3)
     pixels, samples, gradients = kernels.train_rays(
         view.grid,
         view.color_grid,

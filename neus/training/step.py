@@ -81,7 +81,7 @@ def training_step(
             sphere, whose edges are all alike, teach the background network alone.
         first_shape: (P, P, P) signed distances at linspace(-1, 1, P), which `weights.anchor` pulls towards; NaN where unknown.
     """
-    every, missed = batch, None
+    every, missed, beside = batch, None, steps_beside(len(batch.origins), batch.origins.device)
     if edges is None:
         rendered = model.render(
             batch.origins, batch.directions, perturb=True, cos_anneal=cos_anneal, generator=generator
@@ -92,7 +92,7 @@ def training_step(
         if behind.opacity is not None:
             missed = behind.rgb[~meets]
             behind = Behind(behind.rgb[meets], behind.opacity[meets])
-        batch, edges = rays_of(batch, meets), edges[meets]
+        batch, edges, beside = rays_of(batch, meets), edges[meets], beside[meets]
         rendered = render_sections(
             model.fields(), batch.origins, batch.directions, edges, behind, cos_anneal, NEGLIGIBLE_WEIGHT
         )
@@ -112,7 +112,7 @@ def training_step(
         anchor = anchor_loss(rendered.sdf, trilinear(first_shape, points.reshape(-1, 3)).view_as(rendered.sdf))
     curvature = torch.zeros_like(color)
     if weights.curvature > 0.0:
-        curvature = _curvature(model, batch, rendered)
+        curvature = _curvature(model, batch, rendered, beside)
     geometry = weights.eikonal * eikonal + weights.anchor * anchor + weights.curvature * curvature
 
     return StepTerms(
@@ -127,11 +127,10 @@ def training_step(
     )
 
 
-def _curvature(model: Model, batch: RayBatch, rendered: RenderedRays) -> Tensor:
-    """How the gradient changes a step beside the sample of each ray that is nearest to the surface."""
+def _curvature(model: Model, batch: RayBatch, rendered: RenderedRays, steps: Tensor) -> Tensor:
+    """How the gradient changes a step (N, 3) beside the sample of each ray that is nearest to the surface."""
     distance, nearest = rendered.sdf.detach().abs().min(dim=-1)
     rows = torch.arange(len(nearest), device=nearest.device)
     points = batch.origins + rendered.t_mids[rows, nearest].unsqueeze(-1) * batch.directions
-    beside = points + steps_beside(len(points), points.device).to(points)
-    gradients = model.sdf_network.evaluate(beside).gradients
+    gradients = model.sdf_network.evaluate(points + steps.to(points)).gradients
     return curvature_loss(rendered.gradients[rows, nearest], gradients, distance < CURVATURE_STEP)
