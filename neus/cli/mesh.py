@@ -115,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     in_world = options.frame == "world"
     needs_masks = options.clip_to_masks is not None or options.clean
     if needs_masks or options.data is not None or ((in_world or box is not None) and model.scene_to_world is None):
-        scene = scene_of_run(options.run_folder, options.data, options.conf)
+        scene = scene_of_run(options.run_folder, options.data, options.conf, lazy=True)
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
     finish = Finish(scene, options.clip_to_masks, options.clean, options.keep == "largest", options.target_faces)
     with TERMINAL.bar("mesh", " blocks") as progress:
@@ -156,7 +156,7 @@ def _up(
     if options.up != "auto":
         return np.asarray(AXES[options.up], np.float64)
     try:
-        scene = scene or scene_of_run(options.run_folder, options.data, options.conf)
+        scene = scene or scene_of_run(options.run_folder, options.data, options.conf, lazy=True)
     except InputError as error:
         print(f"the vertical is not known, so the axes stay as they are ({error}); give --up")
         return None

@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or leave --alpha away.")
     check_can_write(out if out.suffix else out / "frame.png")
     model = load_model(options.run_folder, options.conf, options.device)
-    scene = scene_of_run(options.run_folder, options.data, options.conf)
+    scene = scene_of_run(options.run_folder, options.data, options.conf, lazy=True)
     model.scene_to_world = scene.scene_to_world
     check_views(options.views or options.between or [], len(scene))
 

@@ -43,7 +43,7 @@ def write_comparison(
     for folder in folders:
         RunFolder(folder).latest_checkpoint()
         RunFolder(folder).facts()
-    scenes = [scene_of_run(folder, data) for folder in folders]
+    scenes = [scene_of_run(folder, data, lazy=True) for folder in folders]
     check_same_photographs(folders, scenes)
     models = [load_model(folder, device=device) for folder in folders]
     runs = [gathered(folder, model, scene, seconds) for folder, model, scene in zip(folders, models, scenes)]

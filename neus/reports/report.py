@@ -60,7 +60,7 @@ def write_report(
     """
     RunFolder(folder).latest_checkpoint()
     RunFolder(folder).facts()
-    scene = scene_of_run(folder, data)
+    scene = scene_of_run(folder, data, lazy=True)
     return _write(gathered(folder, load_model(folder, device=device), scene, seconds))
 
 
@@ -81,7 +81,7 @@ def report_after_training(
         if seconds is None:
             share = SHARE_AFTER_TRAINING * sum(session.record["seconds"].values())
             seconds = min(max(share, LEAST_AFTER_TRAINING), MOST_AFTER_TRAINING)
-        scene = session.scene or scene_of_run(folder)
+        scene = session.scene or scene_of_run(folder, lazy=True)
         return _write(gathered(folder, model.eval(), scene, seconds))
     except Exception as error:  # noqa: BLE001 the training is finished and saved: a page must not take that away
         said = " ".join(str(error).split()) or type(error).__name__

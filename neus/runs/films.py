@@ -31,13 +31,16 @@ from neus.scenes.scene import Scene
 FRAMES_PER_SECOND = 30
 
 
-def scene_of_run(source: Path, data: Path | None = None, conf: Path | None = None) -> Scene:
+def scene_of_run(
+    source: Path, data: Path | None = None, conf: Path | None = None, lazy: bool = False
+) -> Scene:
     """The scene that a run was trained on, all its views.
 
     Args:
         source: run folder, ours or published, or a checkpoint.
         data: the scene's folder, if it has moved or is not known.
         conf: says how the scene is read (camera files, background), and where it is if nothing else does.
+        lazy: as for `read_scene`.
 
     Raises:
         InputError: not found.
@@ -52,7 +55,7 @@ def scene_of_run(source: Path, data: Path | None = None, conf: Path | None = Non
             raise InputError(f"{data}: the scene of this run is no longer there; give its new place with --data.")
     if data is None and (not config.data_dir or not Path(config.data_dir).exists()):
         raise InputError(f"{source}: does not say where its scene is; give --data SCENE_FOLDER.")
-    return read_scene(data or Path(config.data_dir), config)
+    return read_scene(data or Path(config.data_dir), config, lazy)
 
 
 def pictures_of(

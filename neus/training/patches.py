@@ -62,9 +62,8 @@ class PatchSampler:
             )
         self.has_masks = scene.masks is not None
         self._steps = torch.arange(patch)
-        sizes = [image.shape[:2] for image in scene.images]
-        self._heights, self._widths = torch.tensor(sizes).unbind(-1)
-        self._view_starts = torch.tensor([0, *(height * width for height, width in sizes)]).cumsum(0)
+        self._widths, self._heights = torch.tensor(scene.sizes).unbind(-1)
+        self._view_starts = torch.tensor([0, *(width * height for width, height in scene.sizes)]).cumsum(0)
         self._pixels = _packed_pixels(scene)
         # float64, and rounded at the very end: rays of large photographs stay right to float32's last digits.
         self._pixels_to_scene = scene.camera_to_scene[:, :3, :3] @ torch.linalg.inv(scene.intrinsics)
@@ -149,7 +148,7 @@ def _packed_pixels(scene: Scene) -> Tensor:
 
 
 def _all_pixels(scene: Scene) -> Tensor:
-    return _runs(np.ones(image.shape[:2], bool) for image in scene.images)
+    return _runs(np.ones((height, width), bool) for width, height in scene.sizes)
 
 
 def _inside(scene: Scene) -> Tensor:

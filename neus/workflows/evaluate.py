@@ -51,7 +51,7 @@ def evaluate_run(
     held_out = run.facts()["held_out_views"]
     if not held_out:
         raise InputError(f"{folder}: no view was held out, so there is nothing to measure on; train with --holdout 8.")
-    model, scene = load_model(folder, device=device), scene_of_run(folder, data)
+    model, scene = load_model(folder, device=device), scene_of_run(folder, data, lazy=True)
     result = evaluate_images(model, scene, held_out, scale, on_progress)
     return {"checkpoint": checkpoint.name, **result}
 

@@ -114,9 +114,9 @@ def measure_mesh(
     """
     scene = None
     if run is not None:
-        scene = scene_of_run(run, data)
+        scene = scene_of_run(run, data, lazy=True)
     elif data is not None:
-        scene = read_scene(data)
+        scene = read_scene(data, lazy=True)
     judged = judged_mesh(mesh or mesh_of_run(run), scene, frame)
     if truths.dtu_root is not None:
         yield _dtu(judged, truths)
