@@ -160,3 +160,24 @@ def packed_pixels(
         stop.set()  # views that wait for a thread are not read any more
         raise
     return store
+
+
+def packed_store(
+    images: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None, alphas: Sequence[np.ndarray] | None
+) -> tuple[PackedPixels, list[int]]:
+    """A store whose fourth byte is the alpha, or else the mask if there is one, and the places of these V views in it.
+
+    The store that the arrays lie in where there is one, without a copy; else a new one.
+    """
+    fourth = masks if alphas is None else alphas
+    if isinstance(images, Layer) and isinstance(images.store, PackedPixels):
+        kind = "alpha" if images.store.has_alphas else "mask"
+        is_shared = isinstance(fourth, Layer) and (fourth.store, fourth.kind) == (images.store, kind)
+        if masks is None or (is_shared and list(fourth.views) == list(images.views)):
+            return images.store, list(images.views)
+
+    def read(view: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        return tuple(None if layer is None else layer[view] for layer in (images, masks, alphas))
+
+    sizes = [size_at(images, view) for view in range(len(images))]
+    return packed_pixels(sizes, read, masks is not None and alphas is None, alphas is not None), list(range(len(sizes)))
