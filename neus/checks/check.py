@@ -186,7 +186,7 @@ def summary_lines(scene: Scene, result: SceneCheck) -> list[str]:
 def facts_lines(scene: Scene, result: SceneCheck) -> list[str]:
     """The measures in a few lines."""
     shape, facts = result.shape, result.facts
-    sizes = sorted({(image.shape[1], image.shape[0]) for image in scene.images})
+    sizes = sorted(set(scene.sizes))
     size = f"{sizes[0][0]}x{sizes[0][1]}" + (f" to {sizes[-1][0]}x{sizes[-1][1]}" if len(sizes) > 1 else "")
     lines = [f"views: {len(scene)} of {size} pixels, format {scene.format}", region_line(scene)]
     if scene.masks is not None:
@@ -222,8 +222,8 @@ def check_record(scene: Scene, result: SceneCheck) -> dict[str, Any]:
     facts, shape, photos = result.facts, result.shape, result.photos
     views = {
         "name": scene.names,
-        "width": [image.shape[1] for image in scene.images],
-        "height": [image.shape[0] for image in scene.images],
+        "width": [width for width, _ in scene.sizes],
+        "height": [height for _, height in scene.sizes],
         "mask_share": facts.mask_share,
         "mask_outside_sphere": facts.mask_outside,
         "sphere_share": facts.sphere_share,

@@ -41,8 +41,9 @@ def view_facts(scene: Scene) -> ViewFacts:
     mask_share, sphere_share, mask_outside = (np.full(n, np.nan) for _ in range(3))
     for view in range(n):
         has_mask = scene.masks is not None
-        mask = scene.masks[view] if has_mask else np.zeros(scene.images[view].shape[:2], bool)
-        small, shrunk = reduced(scene.camera(view), mask, SIDE)
+        camera = scene.camera(view)
+        mask = scene.masks[view] if has_mask else np.zeros((camera.height, camera.width), bool)
+        small, shrunk = reduced(camera, mask, SIDE)
         pixels = pixel_centers(small.width, small.height).reshape(-1, 2).to(small.intrinsics)
         rays = rays_from_pixels(pixels, small.intrinsics, small.camera_to_scene)
         meets = intersect_sphere(*rays)[2].reshape(small.height, small.width).numpy()

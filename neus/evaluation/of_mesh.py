@@ -109,8 +109,8 @@ def cut_by_masks(judged: JudgedMesh, dilation_px: int) -> tuple[trimesh.Trimesh,
         raise InputError(f"{scene.source}: the scene has no masks to clean the mesh by; give --no-clean-up.")
     mesh = in_world(judged.mesh, invert(scene.scene_to_world))
     told = []
-    for width in sorted({mask.shape[1] for mask in scene.masks}):
-        views = [v for v, mask in enumerate(scene.masks) if mask.shape[1] == width]
+    for width in sorted({width for width, _ in scene.sizes}):
+        views = [view for view, size in enumerate(scene.sizes) if size[0] == width]
         pixels = round(dilation_px * width / FULL_WIDTH)
         mesh = clip_to_masks(mesh, [scene.camera(v) for v in views], [scene.masks[v] for v in views], pixels)
         told.append(f"{pixels} px in {len(views)} views {width} wide")

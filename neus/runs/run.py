@@ -116,7 +116,7 @@ class Run:
         return model, scene
 
     def scene(self) -> Scene:
-        """The scene with all its views as it is on disk now, in the frame of the model.
+        """The scene with all its views as it is on disk now, in the frame of the model; images are read when they are indexed.
 
         Raises:
             InputError: it is not where it was, or something is wrong in it.
@@ -125,8 +125,8 @@ class Run:
         dataset = self.config.dataset
         place = self._place()
         if frame is None:
-            return read_scene(place, dataset)
-        return read_scene(place, _in_known_region(dataset, place, frame[0])).in_frame(*frame)
+            return read_scene(place, dataset, lazy=True)
+        return read_scene(place, _in_known_region(dataset, place, frame[0]), lazy=True).in_frame(*frame)
 
     def split(self, name: str) -> Scene:
         """Another split of the scene (`test`, `val`) in the frame of the model."""

@@ -24,7 +24,7 @@ from neus.scenes.masks import MaskCode, outlines
 from neus.scenes.region import placed, region_from_depths
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
-from neus.scenes.view_files import ViewFiles, scene_of
+from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 
 # JPEG leaves a few grey levels in what was black.
 BLACK = 12
@@ -40,6 +40,7 @@ def read_blendedmvs(
     allow_inside: bool = False,
     selection: Selection = ALL_VIEWS,
     mask_meaning: str = "auto",
+    loading: Loading = ALL_AT_ONCE,
 ) -> Scene:
     """The scene in a raw BlendedMVS or MVSNet folder; its world is that of the camera files.
 
@@ -52,6 +53,7 @@ def read_blendedmvs(
         allow_inside: accept cameras inside the unit sphere.
         selection: of the views.
         mask_meaning: one of `masks.MEANINGS`.
+        loading: how the pixels are read.
 
     Raises:
         InputError: anything missing, damaged or contradictory, with its name.
@@ -82,6 +84,7 @@ def read_blendedmvs(
         folder,
         "blendedmvs",
         code=MaskCode(threshold=BLACK / 255),
+        loading=loading,
     )
     nearest = [depths for _, _, depths in cameras]
     scene = placed(

@@ -21,7 +21,7 @@ from neus.scenes.region_from_masks import region_from_masks
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.transforms_file import Frame, read_transforms, sphere_of, transforms_path
-from neus.scenes.view_files import ViewFiles, scene_of
+from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 
 # OpenGL cameras look along -z with y up; here they look along +z with y down.
 OPENGL_FROM_OPENCV = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
@@ -38,6 +38,7 @@ def read_blender(
     allow_inside: bool = False,
     selection: Selection = ALL_VIEWS,
     mask_meaning: str = "auto",
+    loading: Loading = ALL_AT_ONCE,
 ) -> Scene:
     """The scene that a `transforms.json` describes; its world is that of the file.
 
@@ -52,6 +53,7 @@ def read_blender(
         allow_inside: accept cameras inside the unit sphere.
         selection: of the views.
         mask_meaning: one of `masks.MEANINGS`.
+        loading: how the pixels are read.
 
     Raises:
         InputError: anything missing, damaged or contradictory, with its name.
@@ -70,7 +72,7 @@ def read_blender(
         ViewFiles(name, file, frame.intrinsics(read_header(file).size), pose @ OPENGL_FROM_OPENCV, *frame.lens())
         for name, file, frame, pose in zip(names, files, frames, poses, strict=True)
     ]
-    scene = scene_of(views, masks, path, "blender", background)
+    scene = scene_of(views, masks, path, "blender", background, loading=loading)
     sphere = (center, scale) if (center, scale) != (None, None) else sphere_of(transforms, path) or (None, None)
     return checked(placed(scene, *sphere, lambda s: _found_region(s, path, transforms)), allow_inside)
 

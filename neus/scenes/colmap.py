@@ -26,7 +26,7 @@ from neus.scenes.masks import masks_of, outlines
 from neus.scenes.region import Region, placed, region_from_axes, region_from_points
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
-from neus.scenes.view_files import ViewFiles, scene_of
+from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 
 # Where a model's parameters hold OpenCV's k1, k2, p1, p2, k3, k4, k5, k6.
 DISTORTIONS = {
@@ -48,6 +48,7 @@ def read_colmap(
     selection: Selection = ALL_VIEWS,
     mask_meaning: str = "auto",
     images: str = "",
+    loading: Loading = ALL_AT_ONCE,
 ) -> Scene:
     """The scene of a COLMAP reconstruction, lens distortion taken out; its world is that of the model.
 
@@ -61,6 +62,7 @@ def read_colmap(
         selection: of the views.
         mask_meaning: one of `masks.MEANINGS`.
         images: the folder of the images, relative to `folder`; empty for images/ or image/.
+        loading: how the pixels are read.
 
     Raises:
         InputError: anything missing, damaged or contradictory, with its name.
@@ -85,7 +87,7 @@ def read_colmap(
     names = [image.name for image, _ in present]
     masks_folder = _existing(folder, ("masks", "mask"))
     masks = None if masks_folder is None else outlines(masks_of(masks_folder, names), names, mask_meaning, masks_folder)
-    scene = scene_of([_view(*view) for view in present], masks, folder, "colmap", background)
+    scene = scene_of([_view(*view) for view in present], masks, folder, "colmap", background, loading=loading)
     return checked(placed(scene, center, radius, lambda s: _found_region(s, model.points)), allow_inside)
 
 

@@ -24,7 +24,7 @@ from neus.scenes.lenses import HALF_PIXEL
 from neus.scenes.masks import masks_of, outlines
 from neus.scenes.scene import BOX_HALF_SIDE, Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
-from neus.scenes.view_files import ViewFiles, scene_of
+from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 from neus.scenes.view_order import in_order_of_cameras
 
 CAMERA_FILE, CAMERA_FILE_OF_IDR = "cameras_sphere.npz", "cameras.npz"
@@ -38,6 +38,7 @@ def read_idr(
     background: Sequence[float] = (1.0, 1.0, 1.0),
     selection: Selection = ALL_VIEWS,
     mask_meaning: str = "auto",
+    loading: Loading = ALL_AT_ONCE,
 ) -> Scene:
     """The scene in a folder laid out as for IDR and NeuS.
 
@@ -49,6 +50,7 @@ def read_idr(
         background: (3,) RGB in [0, 1], on which images with alpha are laid where there is no folder of masks.
         selection: of the views.
         mask_meaning: one of `masks.MEANINGS`.
+        loading: how the pixels are read.
 
     Raises:
         InputError: anything missing, damaged or contradictory, with its name.
@@ -70,7 +72,7 @@ def read_idr(
     if masks is not None:
         masks = outlines([masks[v] for v in chosen], [view.name for view in ordered], _given(mask_meaning), folder)
     scene = replace(
-        scene_of(ordered, masks, folder, "idr", None if masks is not None else background),
+        scene_of(ordered, masks, folder, "idr", None if masks is not None else background, loading=loading),
         scene_to_world=torch.from_numpy(cameras["scale_mat"][0]),
         box=_object_box(camera_file(folder, object_cameras), cameras["scale_mat"][0]),
     )

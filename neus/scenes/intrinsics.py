@@ -51,8 +51,7 @@ def fields_of_view(intrinsics: Tensor, width: int, height: int) -> Tensor:
 
 def size_factors(scene: Scene) -> np.ndarray:
     """(V, 2) how many times as large, across and down, an image with its principal point in the middle would be."""
-    sizes = np.array([image.shape[1::-1] for image in scene.images], np.float64)
-    return 2.0 * scene.intrinsics[:, :2, 2].numpy() / sizes
+    return 2.0 * scene.intrinsics[:, :2, 2].numpy() / np.array(scene.sizes, np.float64)
 
 
 def common_factor(scene: Scene, views: tuple[int, ...]) -> float | None:
@@ -73,8 +72,8 @@ def intrinsics_fault(scene: Scene) -> IntrinsicsFault | None:
     shares = size_factors(scene) / 2
     angles = np.degrees(
         [
-            fields_of_view(intrinsics, image.shape[1], image.shape[0]).numpy()
-            for intrinsics, image in zip(scene.intrinsics, scene.images, strict=True)
+            fields_of_view(intrinsics, *size).numpy()
+            for intrinsics, size in zip(scene.intrinsics, scene.sizes, strict=True)
         ]
     )
     is_off = ((shares < MIDDLE[0]) | (shares > MIDDLE[1])).any(axis=-1)
@@ -92,7 +91,7 @@ def intrinsics_fault(scene: Scene) -> IntrinsicsFault | None:
 
 def scaled_fault(scene: Scene, views: tuple[int, ...], factor: float) -> IntrinsicsFault:
     """The fault of intrinsics for images `factor` times as large as those of the scene."""
-    height, width = scene.images[views[0]].shape[:2]
+    width, height = scene.sizes[views[0]]
     meant = (round(factor * width), round(factor * height))
     found = (
         f"the intrinsics are for images {factor:.4g} times as large: {meant[0]}x{meant[1]} pixels, where the images have "

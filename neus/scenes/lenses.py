@@ -1,5 +1,9 @@
 """From the camera that a file describes to the pinhole camera of its image: another size, a distorting lens."""
 
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import torch
@@ -11,6 +15,9 @@ from neus.scenes.lens_models import OPENCV, maps_from, pinhole_within
 # OpenCV, MVSNet and NeuS count pixel centres at integers, this project at +0.5: the same rays need the principal point
 # moved by this much.
 HALF_PIXEL = 0.5
+_TO_CENTERS = np.array([[0.0, 0.0, HALF_PIXEL], [0.0, 0.0, HALF_PIXEL], [0.0, 0.0, 0.0]])
+# Each takes 8 bytes a pixel for its maps.
+CAMERAS_KEPT = 2
 # Photographs are made smaller by hand, which rounds their sides; more than this is another crop, not another size.
 MAX_ROUNDING = 1.0
 
@@ -42,40 +49,76 @@ def intrinsics_at_size(intrinsics: Tensor, described: tuple[int, int], found: tu
     return torch.diag(torch.tensor([stretch_x, stretch_y, 1.0])).to(intrinsics) @ intrinsics
 
 
-def undistorted(
-    image: np.ndarray,
-    mask: np.ndarray | None,
-    intrinsics: Tensor,
-    coefficients: tuple[float, ...],
-    model: str = OPENCV,
-) -> tuple[np.ndarray, np.ndarray | None, Tensor]:
-    """The image that a pinhole camera of the same pose and size would have taken, its mask and its intrinsics.
-
-    The new intrinsics are those of OpenCV by which each new pixel lies in the old image: no black borders.
+def pinhole_intrinsics(
+    intrinsics: Tensor, coefficients: Sequence[float], size: tuple[int, int], model: str = OPENCV
+) -> Tensor:
+    """(3, 3) K of the pinhole camera of the same pose and size whose every pixel lies in the image of the lens: no black borders.
 
     Args:
-        image, mask: (H, W, 3) uint8 and (H, W) bool or None.
-        intrinsics: (3, 3) float64 K, pixel centres at +0.5.
-        coefficients: k1, k2, p1, p2, k3, k4, k5, k6 as OpenCV defines them, none or all zero giving back what was given; or the
+        intrinsics: (3, 3) float64 K of the lens, pixel centres at +0.5.
+        coefficients: k1, k2, p1, p2, k3, k4, k5, k6 as OpenCV defines them, none or all zero giving back the same K; or the
             parameters of another model.
+        size: width and height.
         model: OPENCV, or COLMAP's name of another one (`lens_models`).
-
-    Returns:
-        image, mask and (3, 3) intrinsics, pixel centres at +0.5.
     """
-    if model == OPENCV and not np.any(coefficients):
-        return image, mask, intrinsics
-    size = (image.shape[1], image.shape[0])
-    to_centers = np.zeros((3, 3))
-    to_centers[:2, 2] = HALF_PIXEL
-    lens = intrinsics.double().numpy() - to_centers
+    if _is_pinhole(coefficients, model):
+        return intrinsics
+    pinhole = _pinhole(_key(intrinsics), tuple(map(float, coefficients)), size, model)
+    return torch.from_numpy(pinhole + _TO_CENTERS)
+
+
+def undistorted(pixels: np.ndarray, intrinsics: Tensor, coefficients: Sequence[float], model: str = OPENCV) -> np.ndarray:
+    """What the camera of `pinhole_intrinsics` would have taken.
+
+    The maps of the last few cameras are kept, since most scenes have one for all images.
+
+    Args:
+        pixels: (H, W, C) uint8, interpolated linearly, or (H, W) bool, of which the nearest is taken.
+        intrinsics, coefficients, model: of the lens, as for `pinhole_intrinsics`.
+    """
+    if _is_pinhole(coefficients, model):
+        return pixels
+    size = (pixels.shape[1], pixels.shape[0])
+    columns, rows = _maps_of(_key(intrinsics), tuple(map(float, coefficients)), size, model)()
+    if pixels.dtype == bool:
+        return cv2.remap(pixels.astype(np.uint8), columns, rows, cv2.INTER_NEAREST) > 0
+    return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _is_pinhole(coefficients: Sequence[float], model: str) -> bool:
+    return model == OPENCV and not np.any(coefficients)
+
+
+def _key(intrinsics: Tensor) -> tuple[float, ...]:
+    return tuple(intrinsics.double().reshape(-1).tolist())
+
+
+@lru_cache(maxsize=1024)
+def _pinhole(key: tuple[float, ...], coefficients: tuple[float, ...], size: tuple[int, int], model: str) -> np.ndarray:
+    """(3, 3) K for pixel centres at integers."""
+    lens = np.reshape(key, (3, 3)) - _TO_CENTERS
     if model == OPENCV:
-        pinhole, _ = cv2.getOptimalNewCameraMatrix(lens, np.array(coefficients), size, 0.0)
-        columns, rows = cv2.initUndistortRectifyMap(lens, np.array(coefficients), None, pinhole, size, cv2.CV_32FC1)
-    else:
-        pinhole = pinhole_within(model, coefficients, lens, size)
-        columns, rows = maps_from(model, coefficients, lens, pinhole, size)
-    image = cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if mask is not None:
-        mask = cv2.remap(mask.astype(np.uint8), columns, rows, cv2.INTER_NEAREST) > 0
-    return image, mask, torch.from_numpy(pinhole + to_centers)
+        return cv2.getOptimalNewCameraMatrix(lens, np.array(coefficients), size, 0.0)[0]
+    return pinhole_within(model, coefficients, lens, size)
+
+
+@lru_cache(maxsize=CAMERAS_KEPT)
+def _maps_of(
+    key: tuple[float, ...], coefficients: tuple[float, ...], size: tuple[int, int], model: str
+) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """Gives the columns and rows of the lens's image, (H, W) float32 each, computed by the first thread that asks."""
+    lock, maps = threading.Lock(), []
+
+    def computed() -> tuple[np.ndarray, np.ndarray]:
+        with lock:
+            if not maps:
+                lens, pinhole = np.reshape(key, (3, 3)) - _TO_CENTERS, _pinhole(key, coefficients, size, model)
+                if model == OPENCV:
+                    distortion = np.array(coefficients)
+                    found = cv2.initUndistortRectifyMap(lens, distortion, None, pinhole, size, cv2.CV_32FC1)
+                else:
+                    found = maps_from(model, coefficients, lens, pinhole, size)
+                maps.append(found)
+        return maps[0]
+
+    return computed

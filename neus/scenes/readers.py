@@ -19,6 +19,7 @@ from neus.scenes.masks import MEANINGS
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import Selection
 from neus.scenes.transforms_file import SPLITS
+from neus.scenes.view_files import Loading
 from neus.settings import at_least, one_of
 
 BUILT_IN = ("auto", "idr", "blendedmvs", "blender", "colmap")
@@ -65,12 +66,20 @@ class DatasetConfig:
     holdout: int = at_least(0, default=0)
 
 
-def read_scene(folder: Path, config: DatasetConfig | None = None) -> Scene:
+def read_scene(
+    folder: Path,
+    config: DatasetConfig | None = None,
+    lazy: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Scene:
     """The scene in a folder of any known layout.
 
     Args:
         folder: IDR/NeuS, raw BlendedMVS, Blender or COLMAP.
         config: camera files, background, region of interest.
+        lazy: each image and mask is read when it is indexed, for work that needs cameras, or few views; what the masks show is then
+            not checked. A region of interest that is found from masks still reads those.
+        on_progress: receives the number of views that are read, and of how many; called from several threads, one at a time.
 
     Raises:
         InputError: no such folder, no known layout, or what the reader finds wrong.
@@ -89,6 +98,7 @@ def read_scene(folder: Path, config: DatasetConfig | None = None) -> Scene:
         "allow_inside": not config.camera_outside_sphere,
         "selection": Selection(config.views, config.exclude),
         "mask_meaning": config.mask_meaning,
+        "loading": Loading(lazy, on_progress),
     }
     if layout == "idr":
         if config.center:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from neus.errors import InputError, MaskWarning
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.similarity import is_similarity, scale_of, transform_poses
+from neus.scenes.pixel_store import Size, is_in_memory, selected, size_at
 
 # NeuS extracts its mesh in a box slightly larger than the unit sphere.
 BOX_HALF_SIDE = 1.01
@@ -23,6 +25,9 @@ SHARES = 3.0
 @dataclass(frozen=True)
 class Scene:
     """Posed images of one object, which lies inside the unit sphere of the scene frame.
+
+    Images, masks and alphas are lists of arrays, or read when they are indexed (`pixel_store.Layer`); everything else, sizes and
+    cameras too, is known without a pixel being read.
 
     Attributes:
         images: V arrays (H, W, 3) uint8 RGB; sizes may differ.
@@ -38,8 +43,8 @@ class Scene:
         alphas: V arrays (H, W) uint8 where the images tell how much of each pixel the object covers, 255 for all of it; or None.
     """
 
-    images: list[np.ndarray]
-    masks: list[np.ndarray] | None
+    images: Sequence[np.ndarray]
+    masks: Sequence[np.ndarray] | None
     intrinsics: Tensor
     camera_to_scene: Tensor
     scene_to_world: Tensor
@@ -50,15 +55,19 @@ class Scene:
     background: Tensor | None = None
     source: Path = Path()
     format: str = ""
-    alphas: list[np.ndarray] | None = None
+    alphas: Sequence[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def camera(self, view: int) -> Camera:
         """The camera of one view."""
-        height, width = self.images[view].shape[:2]
-        return Camera(self.intrinsics[view], self.camera_to_scene[view], width, height)
+        return Camera(self.intrinsics[view], self.camera_to_scene[view], *size_at(self.images, view))
+
+    @property
+    def sizes(self) -> list[Size]:
+        """V (width, height) in pixels."""
+        return [size_at(self.images, view) for view in range(len(self))]
 
     def image(self, view: int) -> Tensor:
         """(H, W, 3) float32 RGB in [0, 1] of one view."""
@@ -85,9 +94,9 @@ class Scene:
         """The same scene with only some of its views."""
         return replace(
             self,
-            images=[self.images[v] for v in views],
-            masks=None if self.masks is None else [self.masks[v] for v in views],
-            alphas=None if self.alphas is None else [self.alphas[v] for v in views],
+            images=selected(self.images, views),
+            masks=None if self.masks is None else selected(self.masks, views),
+            alphas=None if self.alphas is None else selected(self.alphas, views),
             intrinsics=self.intrinsics[views],
             camera_to_scene=self.camera_to_scene[views],
             names=[self.names[v] for v in views],
@@ -110,7 +119,7 @@ def split_views(n_views: int, holdout: int) -> tuple[list[int], list[int]]:
 
 
 def checked(scene: Scene, allow_inside: bool = False) -> Scene:
-    """The scene itself, once it is known to make sense.
+    """The scene itself, once it is known to make sense; masks that are read when they are indexed are not read for it.
 
     Args:
         scene: as a reader made it.
@@ -121,7 +130,7 @@ def checked(scene: Scene, allow_inside: bool = False) -> Scene:
         InputError: counts or sizes that differ, numbers that are not finite, a scene_to_world that is no similarity,
             masks without a single object pixel, a camera inside the unit sphere or one that cannot see it.
     """
-    if not scene.images:
+    if len(scene) == 0:
         raise InputError(f"{scene.source}: no images found; expected at least one readable image.")
     check_cameras(scene)
     if scene.masks is not None:
@@ -186,12 +195,15 @@ def _check_masks(scene: Scene) -> None:
             f"{scene.source}: {len(scene.masks)} masks but {len(scene.images)} images; "
             "give one mask for each image, or remove the masks."
         )
-    for view, (image, mask) in enumerate(zip(scene.images, scene.masks, strict=True)):
-        if image.shape[:2] != mask.shape:
+    for view, (width, height) in enumerate(scene.sizes):
+        found = size_at(scene.masks, view)
+        if found != (width, height):
             raise InputError(
-                f"{scene.source}: mask of view {view} ({scene.names[view]}) is {mask.shape[1]}x{mask.shape[0]} pixels "
-                f"but its image {image.shape[1]}x{image.shape[0]}; export the mask at the size of the image."
+                f"{scene.source}: mask of view {view} ({scene.names[view]}) is {found[0]}x{found[1]} pixels "
+                f"but its image {width}x{height}; export the mask at the size of the image."
             )
+    if not is_in_memory(scene.masks):
+        return
     shares = [float(mask.mean()) for mask in scene.masks]
     if max(shares) == 0.0:
         raise InputError(

@@ -1,7 +1,8 @@
 """From the files of views to a scene: every reader ends here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,14 @@ from neus.errors import InputError
 from neus.scenes.headers import read_header
 from neus.scenes.images import read_rgb, read_rgba, stored_pixels
 from neus.scenes.lens_models import OPENCV
-from neus.scenes.lenses import undistorted
+from neus.scenes.lenses import pinhole_intrinsics, undistorted
 from neus.scenes.masks import MaskCode, mask_code, read_mask
 from neus.scenes.pixel_range import white_level
+from neus.scenes.pixel_store import Layer, packed_pixels
 from neus.scenes.scene import Scene
+
+# Views read on demand that are kept, since an image is often asked for again at once.
+RECENT = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,114 @@ class ViewFiles:
     coefficients: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class Loading:
+    """How the pixels of a scene are read.
+
+    Attributes:
+        lazy: each image and mask when it is asked for; else all at once.
+        on_progress: receives the number of views that are read, and of how many.
+    """
+
+    lazy: bool = False
+    on_progress: Callable[[int, int], None] | None = None
+
+
+ALL_AT_ONCE = Loading()
+
+
+class FilePixels:
+    """The pixels of views in files, decoded and freed from lens distortion when they are asked for.
+
+    Args:
+        views: V views.
+        masks: V mask files, or None.
+        background: (3,) RGB in [0, 1] laid under images with an alpha channel; None leaves alpha channels out.
+        has_alphas: whether the images' alpha channels are the masks.
+        code: what the numbers in the masks mean; None finds out.
+
+    Attributes:
+        sizes: V (width, height), by the headers of the images.
+        intrinsics: (V, 3, 3) float64 of the images without distortion.
+    """
+
+    in_memory = False
+
+    def __init__(
+        self,
+        views: Sequence[ViewFiles],
+        masks: Sequence[Path] | None = None,
+        background: Sequence[float] | None = None,
+        has_alphas: bool = False,
+        code: MaskCode | None = None,
+    ) -> None:
+        self.views, self.masks, self.background, self.has_alphas, self._code = views, masks, background, has_alphas, code
+        self.has_masks = has_alphas or masks is not None
+        self.sizes = [read_header(view.image).size for view in views]
+        self.intrinsics = torch.stack(
+            [
+                pinhole_intrinsics(view.intrinsics, view.coefficients, size, view.model)
+                for view, size in zip(views, self.sizes, strict=True)
+            ]
+        )
+        self._recent_colors = lru_cache(RECENT)(self._colors)
+        self._recent_masks = lru_cache(RECENT)(self._file_mask)
+
+    def image(self, view: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return self._recent_colors(view)[0]
+
+    def alpha(self, view: int) -> np.ndarray:
+        """(H, W) uint8."""
+        return self._recent_colors(view)[1]
+
+    def mask(self, view: int) -> np.ndarray:
+        """(H, W) bool."""
+        return self.alpha(view) > 127 if self.has_alphas else self._recent_masks(view)
+
+    def read(self, view: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Image, mask and alpha of one view, None where there is none; nothing is kept."""
+        image, alpha = self._colors(view)
+        if self.has_alphas:
+            return image, alpha > 127, alpha
+        return image, None if self.masks is None else self._file_mask(view), None
+
+    @cached_property
+    def white(self) -> float | None:
+        """The number that stands for white in all images, as of `white_level`."""
+        return white_level([view.image for view in self.views])
+
+    @cached_property
+    def code(self) -> MaskCode | None:
+        """What the numbers in the masks mean, None without masks."""
+        return None if self.masks is None else self._code or mask_code(self.masks)
+
+    def _colors(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        view = self.views[index]
+        if self.background is None:
+            layers = read_rgb(view.image, self.white)
+        else:
+            image, alpha = read_rgba(view.image, self.background, self.white)
+            layers = np.dstack([image, alpha]) if self.has_alphas else image
+        if (layers.shape[1], layers.shape[0]) != self.sizes[index]:
+            raise InputError(
+                f"{view.image}: decodes to {layers.shape[1]}x{layers.shape[0]} pixels but its header says "
+                f"{'x'.join(map(str, self.sizes[index]))}; the file is damaged, copy it again."
+            )
+        layers = undistorted(layers, view.intrinsics, view.coefficients, view.model)
+        return layers[:, :, :3], layers[:, :, 3] if self.has_alphas else None
+
+    def _file_mask(self, index: int) -> np.ndarray:
+        view, (width, height) = self.views[index], self.sizes[index]
+        mask = read_mask(self.masks[index], self.code)
+        if mask.shape != (height, width):
+            raise InputError(
+                f"{self.masks[index]}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels but its image {width}x{height}; "
+                "export the mask at the size of the image."
+            )
+        return undistorted(mask, view.intrinsics, view.coefficients, view.model)
+
+
 def scene_of(
     views: Sequence[ViewFiles],
     masks: Sequence[Path] | None,
@@ -46,6 +159,7 @@ def scene_of(
     layout: str,
     background: Sequence[float] | None = None,
     code: MaskCode | None = None,
+    loading: Loading = ALL_AT_ONCE,
 ) -> Scene:
     """The scene of posed images, lens distortion taken out; its frame is the world.
 
@@ -55,40 +169,30 @@ def scene_of(
         source, layout: for `Scene.source` and `Scene.format`.
         background: (3,) RGB in [0, 1] laid under images with an alpha channel; None leaves alpha channels out.
         code: what the numbers in the masks mean; None finds out.
+        loading: how the pixels are read.
 
     Raises:
         InputError: an image or a mask that cannot be read or has another size than its image; alpha channels in some images only.
     """
-    white = white_level([view.image for view in views])
     is_cut_out = background is not None and _is_cut_out(views)
-    alpha_is_mask = is_cut_out and masks is None
-    if alpha_is_mask:
+    has_alphas = is_cut_out and masks is None
+    if has_alphas:
         _check_all_have_alpha(views, source)
-    if masks is not None:
-        code = code or mask_code(masks)
-    loaded = []
-    for index, view in enumerate(views):
-        image, alpha = (read_rgb(view.image, white), None) if background is None else read_rgba(view.image, background, white)
-        mask = None if masks is None else _checked(read_mask(masks[index], code), masks[index], image)
-        layers = np.dstack([image, alpha]) if alpha_is_mask else image
-        layers, mask, intrinsics = undistorted(layers, mask, view.intrinsics, view.coefficients, view.model)
-        loaded.append((layers, mask, intrinsics))
-    alphas = [np.ascontiguousarray(layers[:, :, 3]) for layers, _, _ in loaded] if alpha_is_mask else None
-    if masks is not None:
-        outlines = [mask for _, mask, _ in loaded]
-    else:
-        outlines = None if alphas is None else [alpha > 127 for alpha in alphas]
+    files = store = FilePixels(views, masks, background, has_alphas, code)
+    if not loading.lazy:
+        _ = files.white, files.code  # found, and warned of, before several threads read
+        store = packed_pixels(files.sizes, files.read, files.has_masks, has_alphas, loading.on_progress)
     return Scene(
-        images=[np.ascontiguousarray(layers[:, :, :3]) for layers, _, _ in loaded],
-        masks=outlines,
-        intrinsics=torch.stack([intrinsics for _, _, intrinsics in loaded]),
+        images=Layer(store, "image"),
+        masks=Layer(store, "mask") if store.has_masks else None,
+        intrinsics=files.intrinsics,
         camera_to_scene=torch.stack([view.camera_to_world for view in views]),
         scene_to_world=torch.eye(4, dtype=torch.float64),
         names=[view.name for view in views],
         background=torch.tensor(background, dtype=torch.float32) if is_cut_out else None,
         source=source,
         format=layout,
-        alphas=alphas,
+        alphas=Layer(store, "alpha") if has_alphas else None,
     )
 
 
@@ -108,12 +212,3 @@ def _check_all_have_alpha(views: Sequence[ViewFiles], source: Path) -> None:
 def _is_opaque(file: Path) -> bool:
     pixels = stored_pixels(file)
     return bool(pixels[:, :, 3].min() == np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else False
-
-
-def _checked(mask: np.ndarray, file: Path, image: np.ndarray) -> np.ndarray:
-    if mask.shape != image.shape[:2]:
-        raise InputError(
-            f"{file}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels but its image {image.shape[1]}x{image.shape[0]}; "
-            "export the mask at the size of the image."
-        )
-    return mask

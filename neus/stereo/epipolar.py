@@ -43,7 +43,7 @@ def sampson_distances(matrix: NDArray, pixels: NDArray) -> NDArray:
 
 def tolerance(scene: Scene, first: int, second: int) -> float:
     """Distance from its epipolar line, in pixels, within which a match of two views agrees with their cameras."""
-    longest = max(max(scene.images[view].shape[:2]) for view in (first, second))
+    longest = max(max(scene.sizes[view]) for view in (first, second))
     return max(TOLERANCE * longest, LEAST_TOLERANCE)
 
 

@@ -32,7 +32,7 @@ _NUMPY_SCALARS = [
     *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"},
 ]
 # The type that torch's loader names in its refusal.
-_REFUSED = re.compile(r"Unsupported (?:global: GLOBAL|operand|class) ([\w.]+)")
+_REFUSED = re.compile(r"Unsupported (?:global: GLOBAL|class) ([\w.]+)")
 
 
 def checkpoint_name(iteration: int) -> str:

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from neus.errors import InputError
 from neus.geometry.cameras import Camera
+from neus.scenes.pixel_store import packed_store
 from neus.scenes.scene import Scene
 from neus.training.pixels import RayBatch
 
@@ -29,8 +30,8 @@ class PatchSampler:
     any pixel leaves its share to the others, in proportion. Without masks all pixels of all views are alike. Where images have
     an alpha channel the masks of rays are it: on outlines a pixel shows object and background.
 
-    The only state is the generator's. Memory: 4 bytes for each pixel, and 16 for each row of pixels of a kind (49 views
-    of 1600x1200: 376 MB and a few).
+    The only state is the generator's. Memory: 16 bytes for each row of pixels of a kind; pixels that lie packed in memory, as readers
+    leave them, are shared with the scene, others take 4 bytes each.
 
     Args:
         scene: photographs of any sizes.
@@ -62,10 +63,13 @@ class PatchSampler:
             )
         self.has_masks = scene.masks is not None
         self._steps = torch.arange(patch)
-        sizes = [image.shape[:2] for image in scene.images]
-        self._heights, self._widths = torch.tensor(sizes).unbind(-1)
-        self._view_starts = torch.tensor([0, *(height * width for height, width in sizes)]).cumsum(0)
-        self._pixels = _packed_pixels(scene)
+        self._widths, self._heights = torch.tensor(scene.sizes).unbind(-1)
+        self._view_starts = torch.tensor([0, *(width * height for width, height in scene.sizes)]).cumsum(0)
+        store, views = packed_store(scene.images, scene.masks, scene.alphas)
+        # One number for each pixel, so that one read fetches its colour and mask.
+        self._pixels = torch.from_numpy(store.packed).view(torch.int32).squeeze(-1)
+        self._pixel_starts = torch.from_numpy(store.starts[views])
+        self._full = 255.0 if store.has_alphas else 1.0
         # float64, and rounded at the very end: rays of large photographs stay right to float32's last digits.
         self._pixels_to_scene = scene.camera_to_scene[:, :3, :3] @ torch.linalg.inv(scene.intrinsics)
         self._centers = scene.camera_to_scene[:, :3, 3].float()
@@ -97,12 +101,12 @@ class PatchSampler:
         # Photographs smaller than a patch repeat their last row or column.
         x = torch.minimum(x.unsqueeze(-1) + self._steps, (self._widths[view] - 1).unsqueeze(-1))
         y = torch.minimum(y.unsqueeze(-1) + self._steps, (self._heights[view] - 1).unsqueeze(-1))
-        rows = self._view_starts[view].unsqueeze(-1) + y * self._widths[view].unsqueeze(-1)
+        rows = self._pixel_starts[view].unsqueeze(-1) + y * self._widths[view].unsqueeze(-1)
         indices = (rows.unsqueeze(-1) + x.unsqueeze(-2)).reshape(-1)[:n_rays]
         bytes_of = self._pixels[indices].view(torch.uint8).view(-1, 4)
         directions = self._directions(view, y, x).reshape(-1, 3)[:n_rays]
         origins = self._centers[view].repeat_interleave(len(self._steps) ** 2, dim=0)[:n_rays]
-        masks = bytes_of[:, 3].float() / 255.0 if self.has_masks else None
+        masks = bytes_of[:, 3].float() / self._full if self.has_masks else None
         return RayBatch(origins, directions, bytes_of[:, :3].float() / 255.0, masks)
 
     def _corners(self, n_patches: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,23 +137,8 @@ class PatchSampler:
         return (directions / torch.linalg.vector_norm(directions, dim=-1, keepdim=True)).float()
 
 
-def _packed_pixels(scene: Scene) -> Tensor:
-    """(P,) int32 over the pixels of all views: the bytes red, green, blue and mask or alpha, so that one read fetches all."""
-    n_pixels = sum(image.shape[0] * image.shape[1] for image in scene.images)
-    packed, start = np.zeros((n_pixels, 4), np.uint8), 0
-    for view, image in enumerate(scene.images):
-        end = start + image.shape[0] * image.shape[1]
-        packed[start:end, :3] = image.reshape(-1, 3)
-        if scene.alphas is not None:
-            packed[start:end, 3] = scene.alphas[view].reshape(-1)
-        elif scene.masks is not None:
-            packed[start:end, 3] = 255 * scene.masks[view].reshape(-1)
-        start = end
-    return torch.from_numpy(packed).view(torch.int32).squeeze(-1)
-
-
 def _all_pixels(scene: Scene) -> Tensor:
-    return _runs(np.ones(image.shape[:2], bool) for image in scene.images)
+    return _runs(np.ones((height, width), bool) for width, height in scene.sizes)
 
 
 def _inside(scene: Scene) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from neus.geometry.rays import rays_from_pixels
 from neus.kernels.transfer import sent
+from neus.scenes.pixel_store import size_at
 from neus.scenes.scene import Scene
 
 
@@ -52,7 +53,7 @@ def rays_at(scene: Scene, view: int, x: Tensor, y: Tensor) -> RayBatch:
 
 def random_rays(scene: Scene, view: int, n_rays: int, generator: Generator) -> RayBatch:
     """`n_rays` rays of one view, uniform over its pixels with replacement, as NeuS draws them."""
-    height, width = scene.images[view].shape[:2]
+    width, height = size_at(scene.images, view)
     x = torch.randint(width, (n_rays,), generator=generator)
     y = torch.randint(height, (n_rays,), generator=generator)
     return rays_at(scene, view, x, y)

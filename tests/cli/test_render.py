@@ -130,6 +130,17 @@ def test_photographs_stand_beside_the_renders(render, trained_run, tmp_path):
     assert np.array_equal(first[:, :32], scene.images[1])
 
 
+def test_an_orbit_decodes_no_image(render, tmp_path, monkeypatch):
+    def refused(path, *rest):
+        raise AssertionError(f"{path} was decoded")
+
+    for name in ("read_rgb", "read_rgba", "read_mask"):
+        monkeypatch.setattr(f"neus.scenes.view_files.{name}", refused)
+    assert render("--orbit", 2, "--scale", 0.5, "--out", tmp_path)[0] == 0
+    with pytest.raises(AssertionError, match="was decoded"):
+        render("--views", "2", "--what", "photo", "--out", tmp_path / "views")
+
+
 def test_one_view_is_no_way(render):
     assert_one_line(render("--between", 1), "--between: found one view, expected two or more")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from neus.errors import InputError
-from neus.scenes.lenses import intrinsics_at_size, undistorted
+from neus.scenes.lenses import intrinsics_at_size, pinhole_intrinsics, undistorted
 from tests.scenes.layouts import smooth_colors
 
 K = torch.tensor([[90.0, 0.0, 61.0], [0.0, 92.0, 44.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
@@ -35,9 +35,9 @@ def test_a_camera_without_pixels_is_refused():
 
 
 def test_without_distortion_nothing_is_touched():
-    image, mask = np.zeros((90, 120, 3), np.uint8), np.ones((90, 120), bool)
-    found = undistorted(image, mask, K, np.zeros(4))
-    assert found[0] is image and found[1] is mask and found[2] is K
+    image = np.zeros((90, 120, 3), np.uint8)
+    assert undistorted(image, K, np.zeros(4)) is image
+    assert pinhole_intrinsics(K, np.zeros(4), (120, 90)) is K
 
 
 @pytest.mark.parametrize("coefficients", [[-0.2, 0.05, 0.0, 0.0], [0.1, 0.0, 0.003, -0.002], [-0.1, 0.02, 0, 0, 0.01]])
@@ -46,7 +46,8 @@ def test_the_pinhole_image_shows_each_ray_in_the_colour_the_lens_gave_it(coeffic
     height, width = 90, 120
     y, x = np.mgrid[:height, :width] + 0.5
     image = smooth_colors(np.stack([x, y], axis=-1), width, height)
-    pinhole_image, mask, pinhole = undistorted(image, np.ones((height, width), bool), K, coefficients)
+    pinhole_image, pinhole = undistorted(image, K, coefficients), pinhole_intrinsics(K, coefficients, (width, height))
+    mask = undistorted(np.ones((height, width), bool), K, coefficients)
     assert mask.dtype == bool and mask.all()
     # Independently: each pixel's ray through OpenCV's lens.
     pixels = torch.from_numpy(np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3))
@@ -64,6 +65,16 @@ def test_a_mask_bends_like_its_image():
     y, x = np.mgrid[:90, :120]
     mask = (x - 70) ** 2 + (y - 30) ** 2 < 20**2
     image = np.repeat(mask[:, :, None], 3, axis=2).astype(np.uint8) * 255
-    bent_image, bent_mask, _ = undistorted(image, mask, K, np.array([-0.2, 0.05, 0.0, 0.0]))
+    bent_image, bent_mask = (undistorted(pixels, K, np.array([-0.2, 0.05, 0.0, 0.0])) for pixels in (image, mask))
     assert ((bent_image[:, :, 0] > 127) == bent_mask).mean() > 0.99
     assert (bent_mask != mask).sum() > 50
+
+
+def test_the_maps_of_a_camera_are_computed_once_for_all_its_images(monkeypatch):
+    calls, compute = [], cv2.initUndistortRectifyMap
+    monkeypatch.setattr(cv2, "initUndistortRectifyMap", lambda *a: calls.append(1) or compute(*a))
+    coefficients = (-0.19, 0.03, 0.0, 0.0)  # of no other test
+    for _ in range(3):
+        undistorted(np.zeros((90, 120, 3), np.uint8), K, coefficients)
+        undistorted(np.zeros((90, 120), bool), K, coefficients)
+    assert len(calls) == 1

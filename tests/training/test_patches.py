@@ -7,9 +7,10 @@ import torch
 from neus.errors import InputError
 from neus.geometry.cameras import project
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
+from neus.scenes.readers import read_scene
 from neus.training.patches import PatchSampler
 from neus.training.pixels import rays_at
-from tests.scenes.layouts import ring_scene
+from tests.scenes.layouts import ring_scene, write_blender, write_idr
 
 
 @pytest.fixture
@@ -191,3 +192,28 @@ def test_any_number_of_rays_can_be_drawn(scene):
 def test_impossible_settings_are_refused(scene, wrong):
     with pytest.raises(InputError, match="expected"):
         PatchSampler(scene, **wrong)
+
+
+def test_pixels_of_a_scene_in_memory_are_shared_also_by_a_part_of_its_views(scene, tmp_path):
+    for write in (write_idr, write_blender):
+        whole = read_scene(write(scene, tmp_path / write.__name__))
+        part = whole.subset([2, 0])
+        shared, alone = PatchSampler(part), PatchSampler(unpacked(part))
+        for view, image in enumerate(whole.images):
+            assert np.shares_memory(image, shared._pixels.numpy()), view
+        assert not np.shares_memory(whole.images[0], alone._pixels.numpy())
+        for one, other in zip(vars(shared.draw(640, seeded())).values(), vars(alone.draw(640, seeded())).values(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_other_masks_than_those_in_memory_are_drawn(scene, tmp_path):
+    read = read_scene(write_blender(scene, tmp_path / "scene"))
+    for changed in (replace(read, masks=[~mask for mask in read.masks], alphas=None), replace(read, alphas=None), read):
+        batch, plain = PatchSampler(changed).draw(640, seeded()), PatchSampler(unpacked(changed)).draw(640, seeded())
+        assert torch.equal(batch.masks, plain.masks) and torch.equal(batch.colors, plain.colors)
+
+
+def unpacked(scene):
+    """The same scene with arrays of its own."""
+    layers = {name: getattr(scene, name) for name in ("images", "masks", "alphas")}
+    return replace(scene, **{name: None if layer is None else [a.copy() for a in layer] for name, layer in layers.items()})
