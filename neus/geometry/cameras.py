@@ -28,12 +28,15 @@ class Camera:
         intrinsics: (3, 3) K, pixels, for pixel centres at +0.5.
         camera_to_scene: (4, 4), x right, y down, z forward.
         width, height: image size in pixels.
+        turn: clockwise quarter turns, 0 to 3, by which the image is shown upright; that of a phone held upright is often stored on
+            its side (EXIF orientation).
     """
 
     intrinsics: Tensor
     camera_to_scene: Tensor
     width: int
     height: int
+    turn: int = 0
 
     @property
     def center(self) -> Tensor:

@@ -21,6 +21,9 @@ BAND_DEGREES = 20.0
 CENTER_PULL = 1e-6
 # The cameras' horizontal axes tell the vertical if they spread in a plane: their least variance, and its share.
 MIN_SPREAD, MAX_FLATNESS = 0.01, 0.1
+# A mean of unit vectors shorter than this says nothing; and images lie on their side if their left sides spread (one minus the
+# length of the mean) less than this share of what their upper sides do. In level images they never spread less.
+LEAST_MEAN_UP, ROLLED_SHARE = 0.05, 0.5
 
 
 def between(start: Camera, end: Camera, n_frames: int, there_and_back: bool = True) -> list[Camera]:
@@ -87,7 +90,11 @@ def through(cameras: list[Camera], n_frames: int) -> list[Camera]:
 
 
 def orbit(
-    cameras: list[Camera], n_frames: int, arc_only: bool | None = None, elevation: float | None = None
+    cameras: list[Camera],
+    n_frames: int,
+    arc_only: bool | None = None,
+    elevation: float | None = None,
+    up: Tensor | None = None,
 ) -> list[Camera]:
     """Cameras on a circle around the object, like the given ones, looking at what those look at; made to be looped.
 
@@ -101,26 +108,29 @@ def orbit(
         arc_only: True swings to and fro over the arc that the cameras cover, False goes all the way round, None
             decides: a swing if they cover less than FULL_COVERAGE_DEGREES, as for DTU, whose cameras see one side.
         elevation: degrees above the horizontal plane through the target, -90 to 90; None is the cameras' median.
+        up: (3,) the unit vertical; None is `common_up`.
     """
     _check_count(n_frames)
-    ring = _ring_of(cameras)
+    ring = _ring_of(cameras, up)
     progress = torch.arange(n_frames, dtype=torch.float64) / n_frames
     asked = ring.elevations.median() if elevation is None else torch.tensor(math.radians(elevation)).double()
     elevations = asked.expand(n_frames)
     return _cameras_on_ring(cameras, ring, ring.azimuths(progress, 1, arc_only), elevations, elevation is None)
 
 
-def spiral(cameras: list[Camera], n_frames: int, turns: int = 3, arc_only: bool | None = None) -> list[Camera]:
+def spiral(
+    cameras: list[Camera], n_frames: int, turns: int = 3, arc_only: bool | None = None, up: Tensor | None = None
+) -> list[Camera]:
     """Cameras that go round the object and meanwhile from the low views' elevation to the high ones' and back.
 
     Low and high are the tenth and ninetieth percentile of the cameras' elevations; all else is as on an `orbit`.
 
     Args:
-        cameras, n_frames, arc_only: as of `orbit`; the film can be looped.
+        cameras, n_frames, arc_only, up: as of `orbit`; the film can be looped.
         turns: rounds, or swings to and fro.
     """
     _check_count(n_frames)
-    ring = _ring_of(cameras)
+    ring = _ring_of(cameras, up)
     progress = torch.arange(n_frames, dtype=torch.float64) / n_frames
     low, high = torch.quantile(ring.elevations, torch.tensor([0.1, 0.9], dtype=torch.float64))
     elevations = low + (high - low) * (0.5 - 0.5 * torch.cos(2 * math.pi * progress))
@@ -155,10 +165,10 @@ class _Ring:
         return self.start + (0.5 - 0.5 * torch.cos(angles)) * self.arc if arc_only else self.start + angles
 
 
-def _ring_of(cameras: list[Camera]) -> _Ring:
+def _ring_of(cameras: list[Camera], up: Tensor | None) -> _Ring:
     if not cameras:
         raise InputError("camera orbit: no cameras given, expected at least one view of the scene.")
-    target, up = common_target(cameras), common_up(cameras)
+    target, up = common_target(cameras), common_up(cameras) if up is None else up
     centers = torch.stack([camera.center for camera in cameras])
     offsets = centers - target
     radii, heights = offsets.norm(dim=-1), offsets @ up
@@ -188,6 +198,7 @@ def _cameras_on_ring(
             first,
             intrinsics=intrinsics,
             camera_to_scene=look_at(ring.target + radius * direction, ring.target, ring.up),
+            turn=0,
         )
         for direction in directions
     ]
@@ -210,11 +221,28 @@ def common_up(cameras: list[Camera]) -> Tensor:
     the vertical is the direction in which they vary least. Where they do not say (all from one side, or cameras
     rolled), it is the normal of the plane through the camera centres, if that is near the images' mean up; else
     that mean itself.
+
+    Images are first made upright by `Camera.turn`. A camera held on its side may not have noted so: where the images'
+    left sides agree on one direction far better than their upper sides, these are upwards, as of a phone whose
+    upright photographs are stored on their side. Nothing tells such a camera turned left from one turned right.
     """
     rotations = torch.stack([camera.camera_to_scene[:3, :3] for camera in cameras])
-    mean_up = torch.nn.functional.normalize(-rotations[:, :, 1].mean(dim=0), dim=0)
+    sides = torch.stack([-rotations[:, :, 1], -rotations[:, :, 0], rotations[:, :, 1], rotations[:, :, 0]], dim=1)
+    turns = torch.tensor([camera.turn for camera in cameras])
+    views = torch.arange(len(cameras))
+    ups, lefts = sides[views, turns % 4], sides[views, (turns + 1) % 4]
+    spread, spread_aside = (1.0 - side.mean(dim=0).norm() for side in (ups, lefts))
+    if spread > MIN_SPREAD and spread_aside < ROLLED_SHARE * spread:
+        ups, lefts = lefts, -ups
     centers = torch.stack([camera.center for camera in cameras])
-    for vectors in (rotations[:, :, 0], (centers - centers.mean(dim=0)) / centers.std().clamp_min(1e-12)):
+    mean_up = ups.mean(dim=0)
+    if mean_up.norm() < LEAST_MEAN_UP:
+        # Seen from above or below with all sides up in turn: cameras stand above what they see more often.
+        mean_up = -rotations[:, :, 2].mean(dim=0)
+    if mean_up.norm() < LEAST_MEAN_UP:
+        mean_up = ups[0]
+    mean_up = torch.nn.functional.normalize(mean_up, dim=0)
+    for vectors in (lefts, (centers - centers.mean(dim=0)) / centers.std().clamp_min(1e-12)):
         variances, axes = torch.linalg.eigh(vectors.T @ vectors / len(cameras))
         is_flat = variances[1] > MIN_SPREAD and variances[0] < MAX_FLATNESS * variances[1]
         up = axes[:, 0] * torch.sign(axes[:, 0] @ mean_up)

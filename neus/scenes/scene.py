@@ -41,6 +41,7 @@ class Scene:
         source: the folder the scene was read from.
         format: the name of the reader.
         alphas: V arrays (H, W) uint8 where the images tell how much of each pixel the object covers, 255 for all of it; or None.
+        turns: V clockwise quarter turns by which images are shown upright (`Camera.turn`), noted in their files; empty for none.
     """
 
     images: Sequence[np.ndarray]
@@ -56,13 +57,15 @@ class Scene:
     source: Path = Path()
     format: str = ""
     alphas: Sequence[np.ndarray] | None = None
+    turns: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def camera(self, view: int) -> Camera:
         """The camera of one view."""
-        return Camera(self.intrinsics[view], self.camera_to_scene[view], *size_at(self.images, view))
+        turn = self.turns[view] if self.turns else 0
+        return Camera(self.intrinsics[view], self.camera_to_scene[view], *size_at(self.images, view), turn)
 
     @property
     def sizes(self) -> list[Size]:
@@ -99,6 +102,7 @@ class Scene:
             alphas=None if self.alphas is None else selected(self.alphas, views),
             intrinsics=self.intrinsics[views],
             camera_to_scene=self.camera_to_scene[views],
+            turns=tuple(self.turns[view] for view in views) if self.turns else (),
             names=[self.names[v] for v in views],
         )
 

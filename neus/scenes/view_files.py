@@ -193,6 +193,7 @@ def scene_of(
         source=source,
         format=layout,
         alphas=Layer(store, "alpha") if has_alphas else None,
+        turns=tuple(read_header(view.image).turn for view in views),
     )
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,48 @@ def test_cameras_held_upright_and_sideways_leave_the_vertical_to_their_ring():
     for camera in cameras[::3]:
         camera.camera_to_scene[:3, :3] = camera.camera_to_scene[:3, :3] @ quarter
     torch.testing.assert_close(common_up(cameras), UP)
+
+
+def rolled(camera, quarter_turns):
+    """The camera held on its side: `quarter_turns` clockwise of its raster make it upright."""
+    roll = rotation_from_vector(vector(0.0, 0.0, quarter_turns * math.pi / 2))
+    pose = camera.camera_to_scene.clone()
+    pose[:3, :3] = pose[:3, :3] @ roll
+    return replace(camera, camera_to_scene=pose)
+
+
+@pytest.mark.parametrize("arc", [100.0, 180.0, 360.0])
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_cameras_held_on_their_side_have_the_vertical_that_their_files_note(arc, turn):
+    cameras = [replace(rolled(camera, turn), turn=turn) for camera in ring(n=24, elevation=20.0, arc=arc)]
+    torch.testing.assert_close(common_up(cameras), UP)
+
+
+@pytest.mark.parametrize("arc", [100.0, 180.0, 360.0])
+@pytest.mark.parametrize("turn", [1, 3])
+def test_cameras_held_on_their_side_without_a_note_have_the_right_vertical_but_for_its_sign(arc, turn):
+    up = common_up([rolled(camera, turn) for camera in ring(n=24, elevation=20.0, arc=arc)])
+    torch.testing.assert_close(up, UP if turn == 1 else -UP)
+
+
+@pytest.mark.parametrize("elevation", [0.0, 45.0, 90.0, -90.0])
+def test_the_vertical_is_a_unit_vector_whatever_the_cameras_do(elevation):
+    cameras = [rolled(camera, 1.1 * i) for i, camera in enumerate(ring(n=24, elevation=elevation))]
+    assert float(common_up(cameras).norm()) == pytest.approx(1.0)
+
+
+def test_straight_from_above_with_all_sides_up_in_turn_the_cameras_are_above():
+    straight_down = torch.tensor([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]], dtype=torch.float64)
+    cameras = []
+    for i, camera in enumerate(ring(n=24)):
+        camera.camera_to_scene[:3, :3], camera.camera_to_scene[:3, 3] = straight_down, vector(0.0, 0.0, 3.0)
+        cameras.append(rolled(camera, i / 6))
+    torch.testing.assert_close(common_up(cameras), UP)
+
+
+def test_an_orbit_around_photographs_stored_on_their_side_is_upright():
+    frames = orbit([replace(rolled(camera, 1), turn=1) for camera in ring()], 12)
+    assert all(frame.turn == 0 and -frame.camera_to_scene[2, 1] > 0.8 for frame in frames)
 
 
 def test_cameras_all_in_one_place_have_their_images_vertical():

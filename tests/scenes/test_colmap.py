@@ -10,12 +10,14 @@ import numpy as np
 import pycolmap
 import pytest
 import torch
+from PIL import Image
 
 from neus.errors import InputError, InputWarning
 from neus.geometry.cameras import project
 from neus.geometry.poses import invert
 from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.geometry.similarity import transform_points
+from neus.rendering.paths import common_up
 from neus.scenes.colmap import read_colmap
 from neus.scenes.selection import Selection
 from tests.scenes.layouts import (
@@ -25,6 +27,7 @@ from tests.scenes.layouts import (
     largest_pixel_difference,
     ring_scene,
     smooth_colors,
+    world_points,
     world_to_cameras,
     write_colmap,
 )
@@ -443,3 +446,20 @@ def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
     said = r"view 0 \(0\.png\).*shares of the image.*first row by its width 40 and the second by its height 30"
     with pytest.raises(InputError, match=said):
         read_colmap(folder)
+
+
+def test_the_vertical_of_images_held_on_their_side_is_the_one_their_files_note(tmp_path):
+    """The stored raster stays as it is, as COLMAP took it; what the camera noted says which side is up."""
+    scene = replace(ring_scene([(40, 40)] * 6), masks=None)
+    level = common_up([scene.camera(view) for view in range(6)])
+    on_side = torch.tensor([[0.0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float64)
+    turned = replace(scene, camera_to_scene=scene.camera_to_scene @ on_side)
+    folder = write_colmap(turned, tmp_path / "scene", points=world_points(scene, 60))
+    for file in (folder / "images").iterdir():
+        image = Image.open(file)
+        exif = image.getexif()
+        exif[0x0112] = 6  # shown upright after a quarter turn clockwise
+        image.save(file, exif=exif)
+    noted = read_colmap(folder)
+    assert noted.turns == (1,) * 6 and noted.subset([2, 4]).camera(1).turn == 1
+    assert float(common_up([noted.camera(view) for view in range(6)]) @ level) > 0.99
