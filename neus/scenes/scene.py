@@ -40,6 +40,7 @@ class Scene:
         source: the folder the scene was read from.
         format: the name of the reader.
         alphas: V arrays (H, W) uint8 where the images tell how much of each pixel the object covers, 255 for all of it; or None.
+        downscale: how many times as large the files of the images are.
     """
 
     images: Sequence[np.ndarray]
@@ -55,6 +56,7 @@ class Scene:
     source: Path = Path()
     format: str = ""
     alphas: Sequence[np.ndarray] | None = None
+    downscale: int = 1
 
     def __len__(self) -> int:
         return len(self.images)
