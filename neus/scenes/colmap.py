@@ -7,6 +7,7 @@ SCENE/sparse/0/          (or sparse/, or SCENE itself) cameras, images and, opti
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from neus.errors import InputError, InputWarning, warn_of
 from neus.geometry.poses import invert
 from neus.scenes.colmap_model import ModelImage, read_model
+from neus.scenes.downscale import downscale_factor
 from neus.scenes.find_files import find_images
 from neus.scenes.headers import read_header
 from neus.scenes.images import IMAGE_SUFFIXES
@@ -87,7 +89,10 @@ def read_colmap(
     names = [image.name for image, _ in present]
     masks_folder = _existing(folder, ("masks", "mask"))
     masks = None if masks_folder is None else outlines(masks_of(masks_folder, names), names, mask_meaning, masks_folder)
-    scene = scene_of([_view(*view) for view in present], masks, folder, "colmap", background, loading=loading)
+    views = [_view(*view) for view in present]
+    if not images:
+        views, loading = _smaller_copies(views, present, images_folder, loading)
+    scene = scene_of(views, masks, folder, "colmap", background, loading=loading)
     return checked(placed(scene, center, radius, lambda s: _found_region(s, model.points)), allow_inside)
 
 
@@ -108,6 +113,26 @@ def _view(image: ModelImage, file: Path) -> ViewFiles:
     described = torch.from_numpy(np.array(camera.calibration_matrix()))
     intrinsics = intrinsics_at_size(described, (camera.width, camera.height), read_header(file).size, str(file))
     return ViewFiles(image.name, file, intrinsics, invert(image.world_to_camera), *lens)
+
+
+def _smaller_copies(
+    views: list[ViewFiles], present: list[tuple[ModelImage, Path]], images_folder: Path, loading: Loading
+) -> tuple[list[ViewFiles], Loading]:
+    """The views with the files of images_2/, images_4/ or images_8/ beside images/, where it holds all of the asked size."""
+    sizes = [read_header(view.image).size for view in views]
+    factor = downscale_factor(loading.downscale, sizes)
+    folder = images_folder.with_name(f"{images_folder.name}_{factor}")
+    files = [folder / view.image.relative_to(images_folder) for view in views]
+    if factor == 1 or not all(file.is_file() for file in files):
+        return views, loading
+    for file, size in zip(files, sizes, strict=True):
+        if any(abs(found - side / factor) > 1.0 for found, side in zip(read_header(file).size, size, strict=True)):
+            return views, loading  # something else by that name
+    copies = [
+        replace(_view(image, file), original_size=size)
+        for (image, _), file, size in zip(present, files, sizes, strict=True)
+    ]
+    return copies, replace(loading, downscale=1)
 
 
 def _lens(camera: pycolmap.Camera, where: str) -> tuple[str, tuple[float, ...]]:

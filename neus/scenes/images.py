@@ -13,8 +13,14 @@ IMAGE_SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".ppm", ".pgm", ".jp2", ".gif", ".avif",
 }  # fmt: skip
 
-_PNG_END, _JPEG_END = b"IEND", b"\xff\xd9"
+_PNG_END, _JPEG_START, _JPEG_END = b"IEND", b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
+_REDUCED = {
+    1: cv2.IMREAD_UNCHANGED,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 # Full intensity by type of number; floating-point images lie in [0, 1].
 STORED_WHITE = {"uint8": 255.0, "uint16": 65535.0}
 
@@ -54,7 +60,7 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_pixels(path: Path, white: float | None = None) -> np.ndarray:
+def read_pixels(path: Path, white: float | None = None, reduction: int = 1) -> np.ndarray:
     """The pixels of an image file: (H, W, C) uint8, C = 1, 3 (RGB) or 4 (RGBA).
 
     The EXIF orientation is not applied, since poses belong to the stored raster.
@@ -63,22 +69,24 @@ def read_pixels(path: Path, white: float | None = None) -> np.ndarray:
         path: an image file.
         white: the value that stands for full intensity (`white_level`), or None for that of the stored type: 255, 65535, or
             1 for floating-point numbers.
+        reduction: 1, or 2, 4 or 8 to decode a JPEG at one over this of its size, which divides both sides; others ignore it.
 
     Raises:
         InputError: missing, truncated, or not an image.
     """
-    return _eight_bit(stored_pixels(path), white)
+    return _eight_bit(stored_pixels(path, reduction), white)
 
 
-def stored_pixels(path: Path) -> np.ndarray:
-    """(H, W, C) the numbers of an image file in the type they are stored in, C = 1, 3 (RGB) or 4. Raises as `read_pixels`."""
+def stored_pixels(path: Path, reduction: int = 1) -> np.ndarray:
+    """(H, W, C) the numbers of an image file in the type they are stored in, C = 1, 3 (RGB) or 4. `reduction`, errors: `read_pixels`."""
     if not path.is_file():
         raise InputError(f"{path}: no such image; check the path in the scene's files.")
     data = path.read_bytes()
     if not data or not _is_complete(data):
         raise InputError(f"{path}: the image is truncated ({len(data)} bytes); copy or download it again.")
+    form = _REDUCED[reduction] if data[:2] == _JPEG_START else cv2.IMREAD_UNCHANGED
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), form | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:  # raised, rather than None returned, for formats left out of this build and for absurd sizes
         pixels = None
     if pixels is None or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
@@ -86,23 +94,25 @@ def stored_pixels(path: Path) -> np.ndarray:
     return _rgb_from_opencv(pixels)
 
 
-def read_rgb(path: Path, white: float | None = None) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image file; an alpha channel is left out, grey becomes RGB. Raises as `read_pixels`."""
-    return _three_channels(read_pixels(path, white))
+def read_rgb(path: Path, white: float | None = None, reduction: int = 1) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image file; an alpha channel is left out, grey becomes RGB. Arguments, errors: `read_pixels`."""
+    return _three_channels(read_pixels(path, white, reduction))
 
 
-def read_rgba(path: Path, background: np.ndarray, white: float | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+def read_rgba(
+    path: Path, background: np.ndarray, white: float | None = None, reduction: int = 1
+) -> tuple[np.ndarray, np.ndarray | None]:
     """An image laid over a background by its alpha, and the alpha.
 
     Args:
         path: an image file.
         background: (3,) RGB in [0, 1].
-        white: as for `read_pixels`.
+        white, reduction: as for `read_pixels`.
 
     Returns:
         (H, W, 3) uint8 RGB, and (H, W) uint8 or None if the file has no alpha channel.
     """
-    pixels = read_pixels(path, white)
+    pixels = read_pixels(path, white, reduction)
     if pixels.shape[2] != 4:
         return _three_channels(pixels), None
     alpha = pixels[:, :, 3:].astype(np.float32) / 255.0
@@ -127,7 +137,7 @@ def _is_complete(data: bytes) -> bool:
     # it (a phone appends a film clip to its JPEG).
     if data[:4] == b"\x89PNG":
         return _PNG_END in data
-    if data[:2] == b"\xff\xd8":
+    if data[:2] == _JPEG_START:
         return data.find(_JPEG_END, _jpeg_scan_start(data)) >= 0
     return True
 

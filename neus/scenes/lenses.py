@@ -67,7 +67,13 @@ def pinhole_intrinsics(
     return torch.from_numpy(pinhole + _TO_CENTERS)
 
 
-def undistorted(pixels: np.ndarray, intrinsics: Tensor, coefficients: Sequence[float], model: str = OPENCV) -> np.ndarray:
+def undistorted(
+    pixels: np.ndarray,
+    intrinsics: Tensor,
+    coefficients: Sequence[float],
+    model: str = OPENCV,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
     """What the camera of `pinhole_intrinsics` would have taken.
 
     The maps of the last few cameras are kept, since most scenes have one for all images.
@@ -75,11 +81,13 @@ def undistorted(pixels: np.ndarray, intrinsics: Tensor, coefficients: Sequence[f
     Args:
         pixels: (H, W, C) uint8, interpolated linearly, or (H, W) bool, of which the nearest is taken.
         intrinsics, coefficients, model: of the lens, as for `pinhole_intrinsics`.
+        size: width and height of the image that these belong to, if the pixels were resized since; the result then belongs to the
+            pinhole camera of that image, resized as they are.
     """
     if _is_pinhole(coefficients, model):
         return pixels
-    size = (pixels.shape[1], pixels.shape[0])
-    columns, rows = _maps_of(_key(intrinsics), tuple(map(float, coefficients)), size, model)()
+    found = (pixels.shape[1], pixels.shape[0])
+    columns, rows = _maps_of(_key(intrinsics), tuple(map(float, coefficients)), size or found, model, found)()
     if pixels.dtype == bool:
         return cv2.remap(pixels.astype(np.uint8), columns, rows, cv2.INTER_NEAREST) > 0
     return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -104,7 +112,7 @@ def _pinhole(key: tuple[float, ...], coefficients: tuple[float, ...], size: tupl
 
 @lru_cache(maxsize=CAMERAS_KEPT)
 def _maps_of(
-    key: tuple[float, ...], coefficients: tuple[float, ...], size: tuple[int, int], model: str
+    key: tuple[float, ...], coefficients: tuple[float, ...], size: tuple[int, int], model: str, found: tuple[int, int]
 ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     """Gives the columns and rows of the lens's image, (H, W) float32 each, computed by the first thread that asks."""
     lock, maps = threading.Lock(), []
@@ -112,13 +120,14 @@ def _maps_of(
     def computed() -> tuple[np.ndarray, np.ndarray]:
         with lock:
             if not maps:
-                lens, pinhole = np.reshape(key, (3, 3)) - _TO_CENTERS, _pinhole(key, coefficients, size, model)
+                shrink = np.diag([found[0] / size[0], found[1] / size[1], 1.0])
+                pinhole = shrink @ (_pinhole(key, coefficients, size, model) + _TO_CENTERS) - _TO_CENTERS
+                lens = shrink @ np.reshape(key, (3, 3)) - _TO_CENTERS
                 if model == OPENCV:
                     distortion = np.array(coefficients)
-                    found = cv2.initUndistortRectifyMap(lens, distortion, None, pinhole, size, cv2.CV_32FC1)
+                    maps.append(cv2.initUndistortRectifyMap(lens, distortion, None, pinhole, found, cv2.CV_32FC1))
                 else:
-                    found = maps_from(model, coefficients, lens, pinhole, size)
-                maps.append(found)
+                    maps.append(maps_from(model, coefficients, lens, pinhole, found))
         return maps[0]
 
     return computed

@@ -14,6 +14,7 @@ from neus.scenes.blendedmvs import mvs_folders, read_blendedmvs
 from neus.scenes.blender import read_blender
 from neus.scenes.colmap import read_colmap
 from neus.scenes.colmap_model import model_places
+from neus.scenes.downscale import AUTO
 from neus.scenes.idr import camera_file, read_idr
 from neus.scenes.masks import MEANINGS
 from neus.scenes.scene import Scene, checked
@@ -44,6 +45,8 @@ class DatasetConfig:
         exclude: none of these views, by name or number.
         mask_meaning: `object` for outlines, `ignore` for masks that show something else, `auto` to find out.
         images: folder of the images of a COLMAP scene, empty for images/ or image/.
+        downscale: images and masks are made smaller by this whole number while they are read; `auto` halves them until the longer side
+            is at most 1600 pixels, 1 keeps the full size.
         center: of the region of interest in world units, three numbers, or empty to find it.
         radius: of the region of interest in world units, or 0 to find it.
         holdout: every so many-th view is kept out of training; 0 keeps none out.
@@ -61,6 +64,7 @@ class DatasetConfig:
     exclude: tuple[str | int, ...] = ()
     mask_meaning: str = one_of(MEANINGS, default="auto")
     images: str = ""
+    downscale: str | int = AUTO
     center: tuple[float, ...] = ()
     radius: float = at_least(0.0, default=0.0)
     holdout: int = at_least(0, default=0)
@@ -98,7 +102,7 @@ def read_scene(
         "allow_inside": not config.camera_outside_sphere,
         "selection": Selection(config.views, config.exclude),
         "mask_meaning": config.mask_meaning,
-        "loading": Loading(lazy, on_progress),
+        "loading": Loading(lazy, config.downscale, on_progress),
     }
     if layout == "idr":
         if config.center:

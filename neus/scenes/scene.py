@@ -42,6 +42,7 @@ class Scene:
         format: the name of the reader.
         alphas: V arrays (H, W) uint8 where the images tell how much of each pixel the object covers, 255 for all of it; or None.
         turns: V clockwise quarter turns by which images are shown upright (`Camera.turn`), noted in their files; empty for none.
+        downscale: how many times as large the files of the images are.
     """
 
     images: Sequence[np.ndarray]
@@ -58,6 +59,7 @@ class Scene:
     format: str = ""
     alphas: Sequence[np.ndarray] | None = None
     turns: tuple[int, ...] = ()
+    downscale: int = 1
 
     def __len__(self) -> int:
         return len(self.images)

@@ -10,13 +10,21 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
+from neus.scenes.downscale import (
+    AUTO,
+    downscale_factor,
+    downscaled_size,
+    jpeg_reduction,
+    resized_intrinsics,
+    resized_pixels,
+)
 from neus.scenes.headers import read_header
 from neus.scenes.images import read_rgb, read_rgba, stored_pixels
 from neus.scenes.lens_models import OPENCV
 from neus.scenes.lenses import pinhole_intrinsics, undistorted
 from neus.scenes.masks import MaskCode, mask_code, read_mask
 from neus.scenes.pixel_range import white_level
-from neus.scenes.pixel_store import Layer, packed_pixels
+from neus.scenes.pixel_store import Layer, Size, packed_pixels
 from neus.scenes.scene import Scene
 
 # Views read on demand that are kept, since an image is often asked for again at once.
@@ -34,6 +42,7 @@ class ViewFiles:
         camera_to_world: (4, 4) float64 rigid, x right, y down, z forward.
         model: of its lens, OPENCV or one of `lens_models`.
         coefficients: as OpenCV orders them, k1, k2, p1, p2, k3, k4, k5, k6, empty for none; or those of another model.
+        original_size: width and height of the image that the file is a smaller copy of, which its mask may have; None if it is none.
     """
 
     name: str
@@ -42,6 +51,7 @@ class ViewFiles:
     camera_to_world: Tensor
     model: str = OPENCV
     coefficients: tuple[float, ...] = ()
+    original_size: Size | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +60,12 @@ class Loading:
 
     Attributes:
         lazy: each image and mask when it is asked for; else all at once.
+        downscale: images and masks are made smaller by this whole number; `auto` finds it (`downscale_factor`).
         on_progress: receives the number of views that are read, and of how many.
     """
 
     lazy: bool = False
+    downscale: str | int = AUTO
     on_progress: Callable[[int, int], None] | None = None
 
 
@@ -69,10 +81,12 @@ class FilePixels:
         background: (3,) RGB in [0, 1] laid under images with an alpha channel; None leaves alpha channels out.
         has_alphas: whether the images' alpha channels are the masks.
         code: what the numbers in the masks mean; None finds out.
+        downscale: as for `downscale_factor`.
 
     Attributes:
-        sizes: V (width, height), by the headers of the images.
-        intrinsics: (V, 3, 3) float64 of the images without distortion.
+        factor: by which images and masks are made smaller.
+        sizes: V (width, height) then, by the headers of the images.
+        intrinsics: (V, 3, 3) float64 of these images, without distortion.
     """
 
     in_memory = False
@@ -84,16 +98,20 @@ class FilePixels:
         background: Sequence[float] | None = None,
         has_alphas: bool = False,
         code: MaskCode | None = None,
+        downscale: str | int = AUTO,
     ) -> None:
-        self.views, self.masks, self.background, self.has_alphas, self._code = views, masks, background, has_alphas, code
-        self.has_masks = has_alphas or masks is not None
-        self.sizes = [read_header(view.image).size for view in views]
-        self.intrinsics = torch.stack(
-            [
-                pinhole_intrinsics(view.intrinsics, view.coefficients, size, view.model)
-                for view, size in zip(views, self.sizes, strict=True)
-            ]
+        self.views, self.masks, self.background, self.has_alphas, self._code = (
+            views,
+            masks,
+            background,
+            has_alphas,
+            code,
         )
+        self.has_masks = has_alphas or masks is not None
+        self.stored_sizes = [read_header(view.image).size for view in views]
+        self.factor = downscale_factor(downscale, self.stored_sizes)
+        self.sizes = [downscaled_size(size, self.factor) for size in self.stored_sizes]
+        self.intrinsics = torch.stack([self._intrinsics(view) for view in range(len(views))])
         self._recent_colors = lru_cache(RECENT)(self._colors)
         self._recent_masks = lru_cache(RECENT)(self._file_mask)
 
@@ -126,30 +144,40 @@ class FilePixels:
         """What the numbers in the masks mean, None without masks."""
         return None if self.masks is None else self._code or mask_code(self.masks)
 
+    def _intrinsics(self, index: int) -> Tensor:
+        view, stored = self.views[index], self.stored_sizes[index]
+        pinhole = pinhole_intrinsics(view.intrinsics, view.coefficients, stored, view.model)
+        return resized_intrinsics(pinhole, stored, self.sizes[index])
+
     def _colors(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
-        view = self.views[index]
+        view, stored = self.views[index], self.stored_sizes[index]
+        reduction = jpeg_reduction(stored, self.factor)
         if self.background is None:
-            layers = read_rgb(view.image, self.white)
+            layers = read_rgb(view.image, self.white, reduction)
         else:
-            image, alpha = read_rgba(view.image, self.background, self.white)
+            image, alpha = read_rgba(view.image, self.background, self.white, reduction)
             layers = np.dstack([image, alpha]) if self.has_alphas else image
-        if (layers.shape[1], layers.shape[0]) != self.sizes[index]:
+        found = (layers.shape[1], layers.shape[0])
+        if found not in (stored, downscaled_size(stored, reduction)):
             raise InputError(
-                f"{view.image}: decodes to {layers.shape[1]}x{layers.shape[0]} pixels but its header says "
-                f"{'x'.join(map(str, self.sizes[index]))}; the file is damaged, copy it again."
+                f"{view.image}: it decodes to {found[0]}x{found[1]} pixels but its header says {stored[0]}x{stored[1]}; "
+                "the file is damaged, copy it again."
             )
-        layers = undistorted(layers, view.intrinsics, view.coefficients, view.model)
+        layers = resized_pixels(layers, self.sizes[index])
+        layers = undistorted(layers, view.intrinsics, view.coefficients, view.model, stored)
         return layers[:, :, :3], layers[:, :, 3] if self.has_alphas else None
 
     def _file_mask(self, index: int) -> np.ndarray:
-        view, (width, height) = self.views[index], self.sizes[index]
+        view, stored = self.views[index], self.stored_sizes[index]
         mask = read_mask(self.masks[index], self.code)
-        if mask.shape != (height, width):
+        if mask.shape[::-1] not in (stored, view.original_size):
+            width, height = view.original_size or stored
             raise InputError(
                 f"{self.masks[index]}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels but its image {width}x{height}; "
                 "export the mask at the size of the image."
             )
-        return undistorted(mask, view.intrinsics, view.coefficients, view.model)
+        mask = resized_pixels(mask, self.sizes[index])
+        return undistorted(mask, view.intrinsics, view.coefficients, view.model, stored)
 
 
 def scene_of(
@@ -178,7 +206,7 @@ def scene_of(
     has_alphas = is_cut_out and masks is None
     if has_alphas:
         _check_all_have_alpha(views, source)
-    files = store = FilePixels(views, masks, background, has_alphas, code)
+    files = store = FilePixels(views, masks, background, has_alphas, code, loading.downscale)
     if not loading.lazy:
         _ = files.white, files.code  # found, and warned of, before several threads read
         store = packed_pixels(files.sizes, files.read, files.has_masks, has_alphas, loading.on_progress)
@@ -194,6 +222,7 @@ def scene_of(
         format=layout,
         alphas=Layer(store, "alpha") if has_alphas else None,
         turns=tuple(read_header(view.image).turn for view in views),
+        downscale=files.factor,
     )
 
 

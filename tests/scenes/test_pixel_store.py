@@ -93,7 +93,11 @@ def test_packed_pixels_hold_what_was_put_into_them_without_a_copy(has_alphas):
     generator = np.random.default_rng(0)
     store = PackedPixels(SIZES, has_masks=True, has_alphas=has_alphas)
     views = [
-        (generator.integers(0, 256, (h, w, 3), np.uint8), generator.random((h, w)) > 0.5, generator.integers(0, 256, (h, w), np.uint8))
+        (
+            generator.integers(0, 256, (h, w, 3), np.uint8),
+            generator.random((h, w)) > 0.5,
+            generator.integers(0, 256, (h, w), np.uint8),
+        )
         for w, h in SIZES
     ]
     for view, pixels in enumerate(views):

@@ -202,7 +202,9 @@ def test_pixels_of_a_scene_in_memory_are_shared_also_by_a_part_of_its_views(scen
         for view, image in enumerate(whole.images):
             assert np.shares_memory(image, shared._pixels.numpy()), view
         assert not np.shares_memory(whole.images[0], alone._pixels.numpy())
-        for one, other in zip(vars(shared.draw(640, seeded())).values(), vars(alone.draw(640, seeded())).values(), strict=True):
+        for one, other in zip(
+            vars(shared.draw(640, seeded())).values(), vars(alone.draw(640, seeded())).values(), strict=True
+        ):
             assert torch.equal(one, other)
 
 
@@ -216,4 +218,6 @@ def test_other_masks_than_those_in_memory_are_drawn(scene, tmp_path):
 def unpacked(scene):
     """The same scene with arrays of its own."""
     layers = {name: getattr(scene, name) for name in ("images", "masks", "alphas")}
-    return replace(scene, **{name: None if layer is None else [a.copy() for a in layer] for name, layer in layers.items()})
+    return replace(
+        scene, **{name: None if layer is None else [a.copy() for a in layer] for name, layer in layers.items()}
+    )
