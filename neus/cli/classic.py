@@ -84,7 +84,7 @@ def _loaded(config: ExperimentConfig, folder: RunFolder, device: str) -> tuple:
 
     path = folder.latest_checkpoint()
     content = read_checkpoint(path)
-    scene = read_scene(Path(config.dataset.data_dir), config.dataset)
+    scene = read_scene(Path(config.dataset.data_dir), config.dataset, lazy=True)
     model = new_model(config, scene, device)
     load_parameters(model, content, path)
     return model.eval(), scene, int(content["iter_step"])

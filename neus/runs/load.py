@@ -6,10 +6,14 @@ from neus.errors import InputError
 from neus.rendering.model import Model
 from neus.runs.build import build_model, model_for_scene, pick_device, placed, take_scene_facts
 from neus.runs.config import ExperimentConfig, config_from_dict, read_config, section_from_dict
+from neus.runs.console import Console
 from neus.runs.run_folder import RunFolder
 from neus.scenes.readers import DatasetConfig, read_scene
 from neus.scenes.scene import Scene
 from neus.training.checkpoint import load_parameters, read_checkpoint
+
+# Small scenes are read sooner than a progress bar could be of use.
+SECONDS_WITHOUT_BAR = 2.0
 
 
 def load_scene(folder: str | Path, **settings: object) -> Scene:
@@ -23,6 +27,12 @@ def load_scene(folder: str | Path, **settings: object) -> Scene:
         InputError: no such folder, no known layout, or something wrong in it, named.
     """
     return read_scene(Path(folder), section_from_dict(DatasetConfig, settings, "load_scene", ("dataset",)))
+
+
+def read_scene_on(console: Console, folder: Path, config: DatasetConfig) -> Scene:
+    """`read_scene` of all pixels, with one line on what is read and a progress bar where that takes a while."""
+    with console.bar("reading", " images", delay=SECONDS_WITHOUT_BAR) as progress:
+        return read_scene(folder, config, on_progress=progress, on_start=console.message)
 
 
 def load_model(source: str | Path, conf: str | Path | None = None, device: str = "cpu") -> Model:
