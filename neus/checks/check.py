@@ -73,19 +73,26 @@ class Attempts:
             return otherwise
 
 
-def read_for_check(folder: Path, dataset: DatasetConfig) -> tuple[Scene, list[str]]:
+def read_for_check(
+    folder: Path,
+    dataset: DatasetConfig,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_start: Callable[[str], None] | None = None,
+) -> tuple[Scene, list[str]]:
     """The scene, and what its reader warned of; cameras may stand anywhere, since the check names all that do not fit.
 
-    Where no region of interest can be found, it is the sphere that fits into the images. Raises as `read_scene`.
+    Where no region of interest can be found, it is the sphere that fits into the images. Errors and
+    what is called meanwhile: as for `read_scene`.
     """
     anywhere = replace(dataset, camera_outside_sphere=False)
     notes = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
         try:
-            scene = read_scene(Path(folder), anywhere)
+            scene = read_scene(Path(folder), anywhere, False, on_progress, on_start)
         except RegionError as error:
-            world = read_scene(Path(folder), replace(anywhere, center=(0.0, 0.0, 0.0), radius=1.0))
+            anywhere = replace(anywhere, center=(0.0, 0.0, 0.0), radius=1.0)
+            world = read_scene(Path(folder), anywhere, False, on_progress)
             try:
                 scene = framed(world, region_from_axes(world))
             except InputError:

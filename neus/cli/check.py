@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
     from neus.files import check_can_write
     from neus.reports.check_picture import write_check
     from neus.runs.config import read_config
+    from neus.runs.console import TERMINAL
+    from neus.runs.load import SECONDS_WITHOUT_BAR
 
     for override in options.overrides:
         if not override.strip().startswith("dataset"):
@@ -58,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
         check_can_write(options.write_conf)
     overrides = options.overrides
     dataset = (read_config(options.conf, overrides) if options.conf else read_config(None, overrides)).dataset
-    scene, notes = read_for_check(options.scene, dataset)
+    with TERMINAL.bar("reading", " images", delay=SECONDS_WITHOUT_BAR) as progress:
+        scene, notes = read_for_check(options.scene, dataset, progress, TERMINAL.message)
     result = check_scene(scene, options.fast, notes)
     print("\n".join(summary_lines(scene, result)))
     if options.write_conf:

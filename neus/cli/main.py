@@ -84,6 +84,13 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        print(
+            f"error: not enough memory{reason}; read smaller images (--set dataset.downscale=2), or close other programs.",
+            file=sys.stderr,
+        )
+        return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

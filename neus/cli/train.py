@@ -85,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _job(options: argparse.Namespace) -> "TrainJob":
+    from neus.runs.console import TERMINAL
     from neus.workflows.jobs import new_job, resumed_job
 
     scene, folder = options.scene, options.run_folder
@@ -105,7 +106,8 @@ def _job(options: argparse.Namespace) -> "TrainJob":
         "command": options.command,
     }
     if not options.resume:
-        return new_job(data, options.started, preset=options.preset, run=folder, overwrite=options.overwrite, **shared)
+        own = {"preset": options.preset, "run": folder, "overwrite": options.overwrite, "console": TERMINAL}
+        return new_job(data, options.started, **own, **shared)
     if options.preset is not None:
         raise InputError(f"--preset {options.preset}: a resumed run keeps its config; leave it out, or give --conf.")
     return resumed_job(folder, options.started, data=data, **shared)

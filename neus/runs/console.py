@@ -41,8 +41,8 @@ class Console:
         LOG.warning(text)
 
     @contextmanager
-    def bar(self, description: str, unit: str) -> Iterator[Bar]:
-        """A progress bar for the time of the block."""
+    def bar(self, description: str, unit: str, delay: float = 0.0) -> Iterator[Bar]:
+        """A progress bar for the time of the block, shown once that has taken `delay` seconds."""
         yield _NoBar()
 
 
@@ -60,10 +60,11 @@ class Terminal(Console):
         print(f"warning: {text}", file=sys.stderr)
 
     @contextmanager
-    def bar(self, description: str, unit: str) -> Iterator[Bar]:
-        """A progress bar for the time of the block."""
+    def bar(self, description: str, unit: str, delay: float = 0.0) -> Iterator[Bar]:
+        """A progress bar for the time of the block, shown once that has taken `delay` seconds."""
         # Little smoothing of the rate: single slow frames or blocks should not make the time left jump.
-        with tqdm(desc=description, unit=unit, dynamic_ncols=True, unit_scale=True, smoothing=0.1) as line:
+        style = {"dynamic_ncols": True, "unit_scale": True, "smoothing": 0.1}
+        with tqdm(desc=description, unit=unit, delay=delay, **style) as line:
             yield _TerminalBar(line)
 
 

@@ -5,9 +5,13 @@ from pathlib import Path
 from neus.rendering.model import Model
 from neus.runs.build import model_for_scene, pick_device, placed
 from neus.runs.config import ExperimentConfig, section_from_dict
+from neus.runs.console import Console
 from neus.runs.run import Run
 from neus.scenes.readers import DatasetConfig, read_scene
 from neus.scenes.scene import Scene
+
+# Small scenes are read sooner than a progress bar could be of use.
+SECONDS_WITHOUT_BAR = 2.0
 
 
 def load_scene(folder: str | Path, **settings: object) -> Scene:
@@ -21,6 +25,12 @@ def load_scene(folder: str | Path, **settings: object) -> Scene:
         InputError: no such folder, no known layout, or something wrong in it, named.
     """
     return read_scene(Path(folder), section_from_dict(DatasetConfig, settings, "load_scene", ("dataset",)))
+
+
+def read_scene_on(console: Console, folder: Path, config: DatasetConfig) -> Scene:
+    """`read_scene` of all pixels, with one line on what is read and a progress bar where that takes a while."""
+    with console.bar("reading", " images", delay=SECONDS_WITHOUT_BAR) as progress:
+        return read_scene(folder, config, on_progress=progress, on_start=console.message)
 
 
 def load_model(source: str | Path, conf: str | Path | None = None, device: str = "cpu") -> Model:

@@ -16,11 +16,10 @@ from neus.errors import InputError
 from neus.runs.build import scene_facts, suited_to_scene
 from neus.runs.config import ExperimentConfig, config_as_dict
 from neus.runs.console import QUIET, Console
-from neus.runs.load import new_model
+from neus.runs.load import new_model, read_scene_on
 from neus.runs.run_folder import RunFolder
 from neus.runs.session import FAILED, FINISHED, STOPPED, Session, device_name
 from neus.runs.time_plan import SECONDS_BETWEEN_CHECKPOINTS, TimePlan
-from neus.scenes.readers import read_scene
 from neus.scenes.scene import Scene, split_views
 from neus.training.checkpoint import read_checkpoint
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
@@ -64,7 +63,9 @@ def train(
     """
     session = session or Session()
     with session.stage("reading the scene"), session.noting_warnings():
-        scene = session.scene = scene or read_scene(Path(config.dataset.data_dir), config.dataset)
+        scene = session.scene = scene or read_scene_on(
+            console, Path(config.dataset.data_dir), config.dataset
+        )
         if not resume:
             warn_of_findings(scene)
     training_views, held_out = split_views(len(scene), config.dataset.holdout)

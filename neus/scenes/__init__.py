@@ -2,7 +2,7 @@
 
 __all__ = [
     "blendedmvs", "blender", "colmap", "colmap_model", "colmap_text", "downscale", "find_files", "headers",
-    "idr", "images", "intrinsics", "lens_models", "lenses", "masks", "pfm", "pixel_range", "pixel_store",
-    "readers", "region", "region_from_masks", "scene", "selection", "synthetic", "transforms_file",
-    "view_files", "view_order",
+    "idr", "images", "intrinsics", "lens_models", "lenses", "masks", "memory", "pfm", "pixel_range",
+    "pixel_store", "readers", "region", "region_from_masks", "scene", "selection", "synthetic",
+    "transforms_file", "view_files", "view_order",
 ]  # fmt: skip

@@ -75,6 +75,7 @@ def read_scene(
     config: DatasetConfig | None = None,
     lazy: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
+    on_start: Callable[[str], None] | None = None,
 ) -> Scene:
     """The scene in a folder of any known layout.
 
@@ -84,9 +85,10 @@ def read_scene(
         lazy: each image and mask is read when it is indexed, for work that needs cameras, or few views; what the masks show is then
             not checked. A region of interest that is found from masks still reads those.
         on_progress: receives the number of views that are read, and of how many; called from several threads, one at a time.
+        on_start: receives one line on the images and the memory they take before they are read, if that is 100 MB or more; not if `lazy`.
 
     Raises:
-        InputError: no such folder, no known layout, or what the reader finds wrong.
+        InputError: no such folder, no known layout, not enough memory, or what the reader finds wrong.
     """
     config, folder = config or DatasetConfig(), Path(folder)
     layout = layout_of(folder, config) if config.format == "auto" else config.format
@@ -102,7 +104,7 @@ def read_scene(
         "allow_inside": not config.camera_outside_sphere,
         "selection": Selection(config.views, config.exclude),
         "mask_meaning": config.mask_meaning,
-        "loading": Loading(lazy, config.downscale, on_progress),
+        "loading": Loading(lazy, config.downscale, on_start, on_progress),
     }
     if layout == "idr":
         if config.center:

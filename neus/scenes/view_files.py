@@ -23,6 +23,7 @@ from neus.scenes.images import read_rgb, read_rgba, stored_pixels
 from neus.scenes.lens_models import OPENCV
 from neus.scenes.lenses import pinhole_intrinsics, undistorted
 from neus.scenes.masks import MaskCode, mask_code, read_mask
+from neus.scenes.memory import check_memory
 from neus.scenes.pixel_range import white_level
 from neus.scenes.pixel_store import Layer, Size, packed_pixels
 from neus.scenes.scene import Scene
@@ -61,11 +62,14 @@ class Loading:
     Attributes:
         lazy: each image and mask when it is asked for; else all at once.
         downscale: images and masks are made smaller by this whole number; `auto` finds it (`downscale_factor`).
+        on_start: receives one line on the images and the memory they take before they are read, if that is 100 MB or more; not if they
+            are read when asked for.
         on_progress: receives the number of views that are read, and of how many.
     """
 
     lazy: bool = False
     downscale: str | int = AUTO
+    on_start: Callable[[str], None] | None = None
     on_progress: Callable[[int, int], None] | None = None
 
 
@@ -200,7 +204,8 @@ def scene_of(
         loading: how the pixels are read.
 
     Raises:
-        InputError: an image or a mask that cannot be read or has another size than its image; alpha channels in some images only.
+        InputError: an image or a mask that cannot be read or has another size than its image; alpha channels in some images only; not
+            enough memory.
     """
     is_cut_out = background is not None and _is_cut_out(views)
     has_alphas = is_cut_out and masks is None
@@ -208,6 +213,9 @@ def scene_of(
         _check_all_have_alpha(views, source)
     files = store = FilePixels(views, masks, background, has_alphas, code, loading.downscale)
     if not loading.lazy:
+        line = check_memory(source, files.stored_sizes, files.factor, has_alphas)
+        if loading.on_start and line:
+            loading.on_start(line)
         _ = files.white, files.code  # found, and warned of, before several threads read
         store = packed_pixels(files.sizes, files.read, files.has_masks, has_alphas, loading.on_progress)
     return Scene(

@@ -14,7 +14,7 @@ from neus.stereo.depth_fusion import carved, with_silhouettes
 from neus.stereo.lattice_distances import distances_from_values
 from neus.stereo.photo_carving import air_carved, photo_carved
 from neus.stereo.plane_sweep import small_masks, sweep_depths
-from neus.stereo.visual_hull import BALL_RADIUS, hull_values
+from neus.stereo.visual_hull import BALL_RADIUS, MOST_VIEWS, hull_values, spread_views
 
 # Without masks the sweep goes on behind the sphere, this many times as far as the camera's distance from it: what lies
 # there shows that the space before it is empty.
@@ -68,7 +68,7 @@ def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[floa
     maps = sweep_depths(swept, _spans(swept, values), on_progress)
     fused, is_seen = carved(values, maps)
     if scene.masks is not None:
-        masks = small_masks(scene)
+        masks = small_masks(scene.subset(spread_views(scene, MOST_VIEWS)))
         fused = with_silhouettes(values, fused, masks)
         fused = with_silhouettes(fused, photo_carved(fused, is_seen, swept), masks)
     else:

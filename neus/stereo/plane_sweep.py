@@ -84,20 +84,28 @@ def sweep_depths(scene: Scene, spans: np.ndarray, on_progress: Callable[[float],
 
 def small_masks(scene: Scene) -> list[DepthMap]:
     """The masks at the size of the sweep, 1 on the object and 0 elsewhere in place of depths."""
-    views = [_view(scene, view, (0.0, 0.0)) for view in range(len(scene))]
-    return [DepthMap(view.matrix, view.allowed.astype(np.float32)) for view in views]
+    cameras = [_small(scene, view) for view in range(len(scene))]
+    return [DepthMap(projection(c), _allowed(scene, v, c).astype(np.float32)) for v, c in enumerate(cameras)]
 
 
 def _view(scene: Scene, index: int, span: tuple[float, float]) -> _View:
-    camera = scene.camera(index)
-    small = camera.scaled(min(1.0, LONGEST_SIDE / max(camera.width, camera.height)))
-    size = (small.width, small.height)
+    small = _small(scene, index)
     grey = cv2.cvtColor(scene.images[index], cv2.COLOR_RGB2GRAY)
-    grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    allowed = np.ones(grey.shape, dtype=bool)
-    if scene.masks is not None:
-        allowed = cv2.resize(scene.masks[index].astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127
-    return _View(small, projection(small), grey, allowed, span)
+    grey = cv2.resize(grey, (small.width, small.height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return _View(small, projection(small), grey, _allowed(scene, index, small), span)
+
+
+def _small(scene: Scene, index: int) -> Camera:
+    camera = scene.camera(index)
+    return camera.scaled(min(1.0, LONGEST_SIDE / max(camera.width, camera.height)))
+
+
+def _allowed(scene: Scene, index: int, small: Camera) -> np.ndarray:
+    """(H, W) bool at the size of the smaller camera: the mask, or all True."""
+    if scene.masks is None:
+        return np.ones((small.height, small.width), dtype=bool)
+    mask, size = scene.masks[index].astype(np.uint8) * 255, (small.width, small.height)
+    return cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > 127
 
 
 def _angles(scene: Scene) -> np.ndarray:

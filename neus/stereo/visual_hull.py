@@ -16,6 +16,8 @@ MASK_SLACK = 1.5
 LONGEST_SIDE = 1024
 # Share of the masks that may be wrong, and share of the views that must have a place in their frame to speak for it.
 WRONG_SHARE, SEEN_SHARE = 0.02, 0.1
+# More views than these, from all around, hardly cut anything away.
+MOST_VIEWS = 100
 # Vertices further outside of the ball than so many steps have their distance to it alone: no surface comes there.
 AROUND_BALL = 3
 
@@ -27,9 +29,11 @@ def hull_values(scene: Scene, resolution: int) -> np.ndarray:
     is its signed distance to the outline of the mask that puts it furthest outside, times its depth over the focal
     length: a distance in scene units close to the surface, elsewhere at most the distance. A share of the masks may be
     wrong, and those that have the vertex outside of their frame say nothing. Well outside of the ball its distance counts alone.
+    Of many views at most 100 count, from all around.
     """
     axis = np.linspace(-1.0, 1.0, resolution, dtype=np.float32)
-    views = [_outline(scene, view) for view in range(len(scene)) if scene.masks is None or scene.masks[view].any()]
+    scene = scene.subset([v for v in range(len(scene)) if scene.masks is None or scene.masks[v].any()])
+    views = [_outline(scene, view) for view in spread_views(scene, MOST_VIEWS)]
     values = np.empty((resolution,) * 3, dtype=np.float32)
 
     def fill(index: int) -> None:
@@ -37,6 +41,23 @@ def hull_values(scene: Scene, resolution: int) -> np.ndarray:
 
     run_tasks(fill, [(index,) for index in range(resolution)])
     return values
+
+
+def spread_views(scene: Scene, most: int) -> list[int]:
+    """At most so many views, in the scene's order, whose cameras are far from each other: each next one farthest from those chosen.
+
+    All views if there are no more.
+    """
+    if len(scene) <= most:
+        return list(range(len(scene)))
+    centers = scene.camera_to_scene[:, :3, 3].numpy()
+    chosen = [0]
+    distances = np.linalg.norm(centers - centers[0], axis=-1)
+    while len(chosen) < most:
+        chosen.append(int(distances.argmax()))
+        distances = np.minimum(distances, np.linalg.norm(centers - centers[chosen[-1]], axis=-1))
+        distances[chosen] = -1.0  # several cameras may stand in one place
+    return sorted(chosen)
 
 
 def _outline(scene: Scene, view: int) -> tuple[np.ndarray, np.ndarray, float]:

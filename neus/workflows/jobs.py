@@ -6,10 +6,11 @@ from pathlib import Path
 
 from neus.errors import InputError
 from neus.runs.config import CASE_PLACEHOLDER, ExperimentConfig, read_config
+from neus.runs.console import QUIET, Console
+from neus.runs.load import read_scene_on
 from neus.runs.presets import Preset, preset_of_name
 from neus.runs.run_folder import RunFolder
 from neus.runs.session import FINISHED, Session, read_sessions
-from neus.scenes.readers import read_scene
 from neus.scenes.scene import Scene
 from neus.training.config import with_iterations
 
@@ -59,6 +60,7 @@ def new_job(
     iterations: int | None = None,
     overwrite: bool = False,
     command: str = "",
+    console: Console = QUIET,
 ) -> TrainJob:
     """A new training, with what is not given chosen by the scene.
 
@@ -76,6 +78,7 @@ def new_job(
         minutes, iterations: how long; at most one.
         overwrite: the run folder may hold an earlier run.
         command: for the record.
+        console: where the progress of reading goes.
 
     Raises:
         InputError: no scene, an unknown preset or key, both or neither of what excludes each other.
@@ -101,7 +104,7 @@ def new_job(
     if chosen:
         if scene is None:
             with session.stage("reading the scene"), session.noting_warnings():
-                scene = read_scene(Path(config.dataset.data_dir), config.dataset)
+                scene = read_scene_on(console, Path(config.dataset.data_dir), config.dataset)
         has_masks = is_masked(scene)
         config = replace(read_config(chosen.conf(has_masks), overrides), dataset=config.dataset)
         if minutes is None and iterations is None and not _sets_iterations(overrides):

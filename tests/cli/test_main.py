@@ -158,6 +158,16 @@ def test_errors_of_opencv_are_one_line(neus_command, monkeypatch):
     assert err[0].startswith("error: OpenCV failed on the images: ") and "!_src.empty()" in err[0]
 
 
+def test_too_little_memory_is_one_line_with_a_remedy(neus_command, monkeypatch):
+    def run():
+        raise MemoryError("Unable to allocate 48.0 GiB")
+
+    run_instead(monkeypatch, run)
+    status, out, err = neus_command("evaluate", "x")
+    assert status == 2 and not out and len(err) == 1
+    assert "Unable to allocate 48.0 GiB" in err[0] and "dataset.downscale=2" in err[0]
+
+
 def test_warnings_about_input_are_one_line_and_others_are_not_shown(neus_command, monkeypatch):
     def warn():
         warnings.warn("scene: masks are white", InputWarning, stacklevel=1)

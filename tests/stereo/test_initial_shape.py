@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,12 @@ from neus.errors import InputError
 from neus.geometry.poses import look_at
 from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.scenes.scene import Scene
+from neus.stereo import visual_hull
 from neus.stereo.depth_fusion import carved, with_silhouettes
 from neus.stereo.initial_shape import initial_distances
 from neus.stereo.lattice_distances import distances_from_values
 from neus.stereo.plane_sweep import DepthMap
-from neus.stereo.visual_hull import hull_values
+from neus.stereo.visual_hull import hull_values, spread_views
 
 RESOLUTION = 48
 # An open tray, whose inside no silhouette shows, with a thin post on one of its corners: lower and upper corners.
@@ -103,6 +105,21 @@ def test_two_wrong_masks_in_a_hundred_do_not_cut_the_hull(scene, truth):
     doubled = scene.subset(views)
     doubled.masks[0] = np.roll(doubled.masks[0], 40, axis=1)
     assert (torch.from_numpy(hull_values(doubled, RESOLUTION))[truth < 0] < 0).all()
+
+
+def test_a_limited_number_of_views_from_all_around_makes_the_hull_of_many(scene, monkeypatch):
+    assert spread_views(scene, 28) == list(range(28))
+    angles = torch.linspace(0, 2 * math.pi, 1001).double()[:-1]
+    poses = torch.eye(4).double().repeat(1000, 1, 1)
+    poses[:, 0, 3], poses[:, 1, 3] = angles.cos(), angles.sin()
+    many = spread_views(replace(scene, images=scene.images[:1] * 1000, camera_to_scene=poses), 8)
+    assert torch.diff(torch.tensor(many)).min() >= 125 // 2 and len(many) == 8
+    again = scene.subset([view for view in range(28) for _ in range(2)])  # each camera twice
+    monkeypatch.setattr(visual_hull, "MOST_VIEWS", 28)
+    seen, outline = [], visual_hull._outline
+    monkeypatch.setattr(visual_hull, "_outline", lambda s, view: seen.append(view) or outline(s, view))
+    hull = hull_values(again, 16)
+    assert len(seen) == 28 and np.array_equal(hull, hull_values(scene, 16))
 
 
 def test_photographs_open_the_yard(distances):
