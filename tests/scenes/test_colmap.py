@@ -18,16 +18,8 @@ from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.geometry.similarity import transform_points
 from neus.scenes.colmap import read_colmap
 from neus.scenes.selection import Selection
-from tests.scenes.layouts import (
-    OBJECT_RADIUS,
-    WORLD,
-    colmap_camera,
-    largest_pixel_difference,
-    ring_scene,
-    smooth_colors,
-    world_to_cameras,
-    write_colmap,
-)
+from neus.scenes.writers import colmap_camera, world_to_cameras, write_colmap
+from tests.scenes.layouts import OBJECT_RADIUS, WORLD, largest_pixel_difference, ring_scene, smooth_colors
 
 ROOT = Path(__file__).parents[2]
 SIZES = [(40, 30), (32, 24), (30, 40), (40, 30), (40, 30), (32, 24)]
