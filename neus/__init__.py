@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from neus.rendering.model import Model, ModelConfig
     from neus.rendering.views import RenderedView
     from neus.runs.load import load_model, load_scene
+    from neus.scenes.arrays import scene_from_arrays
     from neus.scenes.readers import register_reader
     from neus.scenes.scene import Scene
+    from neus.scenes.writers import save_scene
     from neus.workflows.evaluate import evaluate_dtu, evaluate_images, evaluate_mesh
     from neus.workflows.mesh import extract_mesh
     from neus.workflows.render import render
@@ -50,6 +52,8 @@ _PLACES = {
     "load_scene": "neus.runs.load",
     "register_reader": "neus.scenes.readers",
     "render": "neus.workflows.render",
+    "save_scene": "neus.scenes.writers",
+    "scene_from_arrays": "neus.scenes.arrays",
     "train": "neus.workflows.train",
 }
 
@@ -72,6 +76,8 @@ __all__ = [
     "load_scene",
     "register_reader",
     "render",
+    "save_scene",
+    "scene_from_arrays",
     "train",
 ]
 

@@ -8,8 +8,9 @@ import trimesh
 
 import neus
 from neus.geometry.similarity import transform_points
+from neus.scenes.writers import write_colmap, write_idr
 from neus.training.metrics import read_metrics
-from tests.scenes.layouts import write_blendedmvs, write_blender, write_colmap, write_idr
+from tests.scenes.layouts import write_blendedmvs, write_blender
 
 WRITERS = {"idr": write_idr, "blendedmvs": write_blendedmvs, "blender": write_blender, "colmap": write_colmap}
 FEW = ["--set", "train.batch_size=64", "--set", "train.learning_rate=5e-3", "--set", "train.mask_weight=1.0"]

@@ -42,7 +42,7 @@ def downscale_factor(asked: str | int, sizes: Sequence[Size]) -> int:
     return int(asked)
 
 
-def downscaled_size(size: Size, factor: int) -> Size:
+def downscaled_size(size: Size, factor: float) -> Size:
     """Width and height over the factor, rounded, at least one pixel."""
     return max(1, round(size[0] / factor)), max(1, round(size[1] / factor))
 

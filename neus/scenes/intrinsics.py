@@ -91,7 +91,7 @@ def intrinsics_fault(scene: Scene) -> IntrinsicsFault | None:
 
 def scaled_fault(scene: Scene, views: tuple[int, ...], factor: float) -> IntrinsicsFault:
     """The fault of intrinsics for images `factor` times as large as those of the scene."""
-    width, height = (scene.downscale * side for side in scene.sizes[views[0]])
+    width, height = (round(scene.downscale * side) for side in scene.sizes[views[0]])
     meant = (round(factor * width), round(factor * height))
     found = (
         f"the intrinsics are for images {factor:.4g} times as large: {meant[0]}x{meant[1]} pixels, where the images have "

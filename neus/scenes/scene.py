@@ -14,7 +14,8 @@ from neus.errors import InputError, MaskWarning
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.similarity import is_similarity, scale_of, transform_poses
-from neus.scenes.pixel_store import Size, is_in_memory, selected, size_at
+from neus.scenes.downscale import downscaled_size, resized_intrinsics, resized_pixels
+from neus.scenes.pixel_store import Layer, Size, is_in_memory, packed_pixels, selected, size_at
 
 # NeuS extracts its mesh in a box slightly larger than the unit sphere.
 BOX_HALF_SIDE = 1.01
@@ -59,7 +60,7 @@ class Scene:
     format: str = ""
     alphas: Sequence[np.ndarray] | None = None
     turns: tuple[int, ...] = ()
-    downscale: int = 1
+    downscale: float = 1.0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -106,6 +107,34 @@ class Scene:
             camera_to_scene=self.camera_to_scene[views],
             turns=tuple(self.turns[view] for view in views) if self.turns else (),
             names=[self.names[v] for v in views],
+        )
+
+    def resized(self, factor: float) -> "Scene":
+        """The scene with images and masks at a part of their size, averaged over areas, and cameras to match.
+
+        Args:
+            factor: above 0 and at most 1, such as 0.5 for half the width and height; both are rounded.
+
+        Raises:
+            InputError: another factor.
+        """
+        if not 0.0 < factor <= 1.0:
+            raise InputError(f"resized by {factor:g}: expected above 0 and at most 1, such as 0.5 for half the size.")
+        sizes = [downscaled_size(size, 1.0 / factor) for size in self.sizes]
+        layers = self.images, self.masks, self.alphas
+
+        def read(view: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+            return tuple(None if layer is None else resized_pixels(layer[view], sizes[view]) for layer in layers)
+
+        store = packed_pixels(sizes, read, self.masks is not None, self.alphas is not None)
+        intrinsics = [resized_intrinsics(k, *both) for k, *both in zip(self.intrinsics, self.sizes, sizes, strict=True)]
+        return replace(
+            self,
+            images=Layer(store, "image"),
+            masks=None if self.masks is None else Layer(store, "mask"),
+            alphas=None if self.alphas is None else Layer(store, "alpha"),
+            intrinsics=torch.stack(intrinsics),
+            downscale=self.downscale / factor,
         )
 
 

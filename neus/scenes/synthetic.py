@@ -6,21 +6,19 @@ The object of `geometry.cup`, painted and lit, stands in a painted dome and is p
 import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from neus.errors import InputError
-from neus.files import written_whole
 from neus.geometry.cameras import Camera
 from neus.geometry.cup import BOUNDING_RADIUS, SAUCER_TOP, object_sdf
 from neus.geometry.poses import invert, look_at
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.geometry.similarity import similarity, transform_points
 from neus.kernels.dispatch import kernels_for
-from neus.scenes.idr import HALF_PIXEL
 from neus.scenes.scene import Scene, checked
+from neus.scenes.writers import save_scene
 
 DOME_RADIUS = 5.0  # far enough to be no part of the object, near enough to show parallax
 WORLD_CENTER, MILLIMETRES_PER_UNIT = (25.0, -40.0, 610.0), 60.0  # a handful of an object, away from the world's origin
@@ -143,31 +141,7 @@ def write_synthetic(
     Raises:
         InputError: the folder exists and is not empty or cannot be written, or a count below one.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: already exists; expected a new folder for the scene. Remove it or name another.")
-    scene = render_scene(views, width, height, seed, antialias)
-    with written_whole(folder, is_folder=True) as beside:
-        _write_idr(scene, beside)
-    return folder
-
-
-def _write_idr(scene: Scene, folder: Path) -> None:
-    for name in ("image", "mask"):
-        (folder / name).mkdir(parents=True)
-    matrices = {}
-    scale = scene.scene_to_world.numpy()
-    for view, name in enumerate(scene.names):
-        cv2.imwrite(str(folder / "image" / name), cv2.cvtColor(scene.images[view], cv2.COLOR_RGB2BGR))
-        cv2.imwrite(str(folder / "mask" / name), 255 * scene.masks[view].astype(np.uint8))
-        intrinsics = np.eye(4)
-        intrinsics[:3, :3] = scene.intrinsics[view].numpy()
-        intrinsics[:2, 2] -= HALF_PIXEL  # NeuS counts pixel centres at integers
-        camera_to_world = scale @ scene.camera_to_scene[view].numpy()
-        camera_to_world[:3, :3] /= MILLIMETRES_PER_UNIT
-        matrices[f"world_mat_{view}"] = intrinsics @ np.linalg.inv(camera_to_world)
-        matrices[f"scale_mat_{view}"] = scale
-    np.savez(folder / "cameras_sphere.npz", **matrices)
+    return save_scene(render_scene(views, width, height, seed, antialias), folder)
 
 
 def _spiral(views: int, width: int, height: int, generator: torch.Generator) -> list[Camera]:

@@ -17,8 +17,9 @@ from neus.reports.check_picture import write_check
 from neus.runs.load import load_scene
 from neus.scenes.readers import DatasetConfig
 from neus.scenes.synthetic import render_scene
+from neus.scenes.writers import write_colmap, write_idr
 from tests.checks.alterations import brightened, found_in, reordered, rotated, smaller, swapped, turned, with_sphere
-from tests.scenes.layouts import ring_scene, write_colmap, write_idr
+from tests.scenes.layouts import ring_scene
 
 N_VIEWS, WIDTH = 25, 400  # four rows of the robot's path; half the pixels each way keep this fast
 ALTERED = 7

@@ -6,7 +6,8 @@ import pytest
 from neus.runs.config import read_config
 from neus.runs.load import load_scene
 from neus.scenes.synthetic import write_synthetic
-from tests.scenes.layouts import ring_scene, write_blender, write_colmap, write_idr
+from neus.scenes.writers import write_colmap, write_idr
+from tests.scenes.layouts import ring_scene, write_blender
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from neus.reports.report import write_report
 from neus.runs.run import Run
 from neus.runs.run_folder import RunFolder
 from neus.runs.train import train
+from neus.scenes.writers import write_colmap
 from neus.workflows.evaluate import evaluate_run
-from tests.scenes.layouts import WORLD, ring_scene, world_points, write_blender, write_colmap
+from tests.scenes.layouts import WORLD, ring_scene, world_points, write_blender
 
 
 @pytest.fixture(scope="module")

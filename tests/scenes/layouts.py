@@ -1,19 +1,18 @@
-"""Scenes on disk in every layout, written from a `Scene`: what the readers must give back."""
+"""Scenes on disk in the layouts that the package itself does not write, and what readers of any must give back."""
 
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
-import pycolmap
 import torch
 from torch import Tensor
 
-from neus.geometry.cameras import Camera, project
+from neus.geometry.cameras import project
 from neus.geometry.poses import invert, look_at
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.geometry.similarity import scale_of, similarity, transform_points
 from neus.scenes.scene import Scene
+from neus.scenes.writers import world_to_cameras, write_image
 
 # The radius of the sphere that stands for the object in `ring_scene`, scene units.
 OBJECT_RADIUS = 0.8
@@ -64,29 +63,6 @@ def largest_pixel_difference(one: Scene, other: Scene) -> float:
     return worst
 
 
-def world_to_cameras(scene: Scene) -> Tensor:
-    """(V, 4, 4) rigid: world to camera, world units."""
-    scale = scale_of(scene.scene_to_world)
-    camera_to_world = scene.scene_to_world @ scene.camera_to_scene
-    camera_to_world[:, :3, :3] /= scale
-    return invert(camera_to_world)
-
-
-def write_idr(scene: Scene, folder: Path) -> Path:
-    """image/, mask/ and cameras_sphere.npz, as IDR and NeuS read them."""
-    cameras = {}
-    for view, world_to_camera in enumerate(world_to_cameras(scene)):
-        full = torch.eye(4, dtype=torch.float64)
-        full[:3, :3] = _integer_centers(scene.intrinsics[view])
-        cameras[f"world_mat_{view}"] = (full @ world_to_camera).numpy()
-        cameras[f"scale_mat_{view}"] = scene.scene_to_world.numpy()
-        _write(folder / "image" / f"{view:03d}.png", scene.images[view])
-        if scene.masks is not None:
-            _write(folder / "mask" / f"{view:03d}.png", scene.masks[view])
-    np.savez(folder / "cameras_sphere.npz", **cameras)
-    return folder
-
-
 def write_blendedmvs(scene: Scene, folder: Path) -> Path:
     """blended_images/ (JPEG, and masked ones if there are masks) and cams/ with the depths of the object's sphere."""
     (folder / "cams").mkdir(parents=True)
@@ -101,10 +77,10 @@ def write_blendedmvs(scene: Scene, folder: Path) -> Path:
         (folder / "cams" / f"{view:08d}_cam.txt").write_text(
             f"extrinsic\n{rows}\n\nintrinsic\n{k_rows}\n\n{depths}\n", encoding="utf-8"
         )
-        _write(folder / "blended_images" / f"{view:08d}.jpg", scene.images[view])
+        write_image(folder / "blended_images" / f"{view:08d}.jpg", scene.images[view])
         if scene.masks is not None:
             masked = scene.images[view] * scene.masks[view][:, :, None]
-            _write(folder / "blended_images" / f"{view:08d}_masked.jpg", masked)
+            write_image(folder / "blended_images" / f"{view:08d}_masked.jpg", masked)
         pairs += [str(view), "1 0 100.0" if view else "1 1 100.0"]
     (folder / "cams" / "pair.txt").write_text("\n".join(pairs) + "\n", encoding="utf-8")
     return folder
@@ -116,73 +92,16 @@ def write_blender(scene: Scene, folder: Path) -> Path:
     frames = []
     for view, world_to_camera in enumerate(world_to_cameras(scene)):
         (fx, _, cx), (_, fy, cy), _ = scene.intrinsics[view].tolist()
-        height, width = scene.images[view].shape[:2]
+        width, height = scene.sizes[view]
         frame = {"file_path": f"./train/r_{view}", "transform_matrix": (invert(world_to_camera) @ flip).tolist()}
         frames.append(frame | {"fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy, "w": width, "h": height})
         alpha = scene.masks[view][:, :, None].astype(np.uint8) * 255
-        _write(folder / "train" / f"r_{view}.png", np.concatenate([scene.images[view], alpha], axis=2))
+        write_image(folder / "train" / f"r_{view}.png", np.concatenate([scene.images[view], alpha], axis=2))
     (folder / "transforms_train.json").write_text(json.dumps({"frames": frames}), encoding="utf-8")
     return folder
-
-
-def write_colmap(
-    scene: Scene, folder: Path, model: str = "PINHOLE", binary: bool = True, points: Tensor | None = None
-) -> Path:
-    """images/, masks/ and sparse/0, without distortion whatever the model; `points` (P, 3) in the world get tracks.
-
-    Models with one focal length only hold scenes whose fx equals fy.
-    """
-    reconstruction = pycolmap.Reconstruction()
-    tracks = [[] for _ in range(0 if points is None else len(points))]
-    for view, world_to_camera in enumerate(world_to_cameras(scene)):
-        camera = scene.camera(view)
-        reconstruction.add_camera_with_trivial_rig(colmap_camera(camera, model, camera_id=view + 1))
-        keypoints = np.zeros((0, 2))
-        if points is not None:
-            pixels, _ = project(transform_points(invert(scene.scene_to_world), points), camera)
-            seen = ((pixels > 0) & (pixels < torch.tensor([camera.width, camera.height]))).all(-1)
-            keypoints = pixels[seen].numpy()
-            for index, point in enumerate(seen.nonzero()[:, 0].tolist()):
-                tracks[point].append(pycolmap.TrackElement(view + 1, index))
-        image = pycolmap.Image(name=scene.names[view], keypoints=keypoints, camera_id=view + 1, image_id=view + 1)
-        reconstruction.add_image_with_trivial_frame(image, pycolmap.Rigid3d(world_to_camera[:3].numpy()))
-        _write(folder / "images" / scene.names[view], scene.images[view])
-        if scene.masks is not None:
-            _write(folder / "masks" / f"{scene.names[view]}.png", scene.masks[view])
-    for xyz, elements in zip([] if points is None else points.numpy(), tracks, strict=True):
-        if len(elements) >= 2:
-            reconstruction.add_point3D(xyz, pycolmap.Track(elements), np.array([128, 128, 128], np.uint8))
-    (folder / "sparse" / "0").mkdir(parents=True)
-    (reconstruction.write_binary if binary else reconstruction.write_text)(str(folder / "sparse" / "0"))
-    return folder
-
-
-def colmap_camera(
-    camera: Camera, model: str, camera_id: int, distortion: tuple[float, ...] | None = None
-) -> pycolmap.Camera:
-    """COLMAP's camera of a view; without `distortion` all its coefficients are zero."""
-    (fx, _, cx), (_, fy, cy), _ = camera.intrinsics.tolist()
-    one_focal = model.startswith("SIMPLE") or model == "RADIAL"
-    assert not one_focal or fx == fy, f"{model} has one focal length, but fx = {fx} and fy = {fy}"
-    made = pycolmap.Camera.create_from_model_name(camera_id, model, fx, camera.width, camera.height)
-    known = [fx, cx, cy] if one_focal else [fx, fy, cx, cy]
-    n_left = len(made.params) - len(known)
-    made.params = known + (list(distortion) if distortion is not None else [0.0] * n_left)
-    return made
 
 
 def _integer_centers(intrinsics: Tensor) -> Tensor:
     shifted = intrinsics.clone()
     shifted[:2, 2] -= 0.5
     return shifted
-
-
-def _write(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * 255
-    elif pixels.shape[2] == 4:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA)
-    else:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    assert cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, 98] if path.suffix == ".jpg" else [])

@@ -20,16 +20,14 @@ from neus.geometry.similarity import transform_points
 from neus.rendering.paths import common_up
 from neus.scenes.colmap import read_colmap
 from neus.scenes.selection import Selection
+from neus.scenes.writers import colmap_camera, world_to_cameras, write_colmap
 from tests.scenes.layouts import (
     OBJECT_RADIUS,
     WORLD,
-    colmap_camera,
     largest_pixel_difference,
     ring_scene,
     smooth_colors,
     world_points,
-    world_to_cameras,
-    write_colmap,
 )
 
 ROOT = Path(__file__).parents[2]

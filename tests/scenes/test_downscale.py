@@ -13,7 +13,8 @@ from neus.geometry.similarity import transform_points
 from neus.scenes.downscale import downscale_factor, jpeg_reduction, resized_pixels
 from neus.scenes.images import read_rgb
 from neus.scenes.readers import DatasetConfig, read_scene
-from tests.scenes.layouts import ring_scene, world_points, write_blender, write_colmap, write_idr
+from neus.scenes.writers import write_colmap, write_idr
+from tests.scenes.layouts import ring_scene, world_points, write_blender
 
 # Sides that the factors do not divide are among them.
 SIZES = [(160, 120), (162, 121), (90, 163)]

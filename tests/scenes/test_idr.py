@@ -16,7 +16,8 @@ from neus.geometry.cameras import project
 from neus.scenes.idr import read_camera_file, read_idr
 from neus.scenes.readers import DatasetConfig, layout_of, read_scene
 from neus.scenes.selection import Selection
-from tests.scenes.layouts import largest_pixel_difference, ring_scene, world_points, write_idr
+from neus.scenes.writers import write_idr
+from tests.scenes.layouts import largest_pixel_difference, ring_scene, world_points
 
 ROOT = Path(__file__).parents[2]
 DTU = ROOT.parent / "shared/data/dtu_scan65"

@@ -5,7 +5,8 @@ from neus.errors import InputError
 from neus.scenes import memory
 from neus.scenes.memory import available_memory, check_memory, needed_memory
 from neus.scenes.readers import DatasetConfig, read_scene
-from tests.scenes.layouts import ring_scene, write_blender, write_idr
+from neus.scenes.writers import write_idr
+from tests.scenes.layouts import ring_scene, write_blender
 
 PHONE = [(4000, 3000)] * 60
 

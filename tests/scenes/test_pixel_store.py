@@ -9,7 +9,8 @@ from neus.scenes import view_files
 from neus.scenes.pixel_store import Layer, PackedPixels, packed_pixels
 from neus.scenes.readers import read_scene
 from neus.scenes.scene import checked
-from tests.scenes.layouts import ring_scene, write_blender, write_colmap, write_idr
+from neus.scenes.writers import write_colmap, write_idr
+from tests.scenes.layouts import ring_scene, write_blender
 
 SIZES = [(40, 30), (32, 24), (30, 40)]
 WRITERS = {"idr": write_idr, "blender": write_blender, "colmap": write_colmap}

@@ -11,6 +11,7 @@ from neus.geometry.similarity import similarity
 from neus.runs.config import read_config
 from neus.scenes import readers
 from neus.scenes.readers import DatasetConfig, layout_of, read_scene, read_split
+from neus.scenes.writers import write_colmap, write_idr
 from tests.scenes.layouts import (
     WORLD,
     largest_pixel_difference,
@@ -18,8 +19,6 @@ from tests.scenes.layouts import (
     world_points,
     write_blendedmvs,
     write_blender,
-    write_colmap,
-    write_idr,
 )
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from neus.errors import InputError, InputWarning
+from neus.geometry.cameras import project
 from neus.geometry.similarity import similarity
 from neus.scenes.scene import Scene, checked
 from tests.scenes.layouts import ring_scene
@@ -124,3 +125,24 @@ def test_a_camera_that_looks_away_is_named(scene):
     poses = with_entry(scene.camera_to_scene, 2, scene.camera_to_scene[2] @ backwards)
     with pytest.raises(InputError, match=r"view 2 \(2\.png\) looks 17\d degrees away"):
         checked(replace(scene, camera_to_scene=poses))
+
+
+def test_a_resized_scene_shows_the_same_in_fewer_pixels(scene):
+    scene = replace(scene, alphas=[200 * mask.astype(np.uint8) for mask in scene.masks])
+    small = scene.resized(0.5)
+    assert small.sizes == [(20, 15), (16, 12), (15, 20)] and small.downscale == 2.0
+    points = torch.tensor([[0.1, 0.2, -0.3], [0.0, -0.5, 0.4]]).double()
+    for view in range(3):
+        full, half = (project(points, s.camera(view))[0] for s in (scene, small))
+        torch.testing.assert_close(full / 2, half)
+        blocks = scene.images[view].reshape(small.sizes[view][1], 2, small.sizes[view][0], 2, 3).mean(axis=(1, 3))
+        assert abs(small.images[view] - blocks).max() <= 1.0
+        assert small.masks[view].dtype == bool and abs(small.masks[view].mean() - scene.masks[view].mean()) < 0.05
+        assert small.alphas[view].max() == 200
+    assert scene.resized(1.0).sizes == scene.sizes
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.5, -1.0, float("nan")])
+def test_scenes_do_not_grow(scene, factor):
+    with pytest.raises(InputError, match="expected above 0 and at most 1"):
+        scene.resized(factor)

@@ -10,7 +10,7 @@ from neus.geometry.similarity import similarity
 from neus.scenes.idr import read_idr
 from neus.scenes.scene import Scene
 from neus.scenes.view_order import in_order_of_cameras
-from tests.scenes.layouts import write_idr
+from neus.scenes.writers import write_idr
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from neus.errors import InputError
 from neus.geometry.cameras import project
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.scenes.readers import read_scene
+from neus.scenes.writers import write_idr
 from neus.training.patches import PatchSampler
 from neus.training.pixels import rays_at
-from tests.scenes.layouts import ring_scene, write_blender, write_idr
+from tests.scenes.layouts import ring_scene, write_blender
 
 
 @pytest.fixture
