@@ -113,6 +113,7 @@ class FilePixels:
         )
         self.has_masks = has_alphas or masks is not None
         self.stored_sizes = [read_header(view.image).size for view in views]
+        self._full_sizes = [read_header(view.original or view.image).size for view in views]
         self.factor = downscale_factor(downscale, self.stored_sizes)
         self.sizes = [downscaled_size(size, self.factor) for size in self.stored_sizes]
         self.intrinsics = torch.stack([self._intrinsics(view) for view in range(len(views))])
@@ -174,9 +175,8 @@ class FilePixels:
     def _file_mask(self, index: int) -> np.ndarray:
         view, stored = self.views[index], self.stored_sizes[index]
         mask = read_mask(self.masks[index], self.code)
-        full = read_header(view.original).size if view.original else stored
-        if mask.shape[::-1] not in (stored, full):
-            width, height = full
+        if mask.shape[::-1] not in (stored, self._full_sizes[index]):
+            width, height = self._full_sizes[index]
             raise InputError(
                 f"{self.masks[index]}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels but its image {width}x{height}; "
                 "export the mask at the size of the image."
