@@ -129,8 +129,7 @@ def _smaller_copies(
         if any(abs(found - side / factor) > 1.0 for found, side in zip(read_header(file).size, size, strict=True)):
             return views, loading  # something else by that name
     copies = [
-        replace(_view(image, file), original_size=size)
-        for (image, _), file, size in zip(present, files, sizes, strict=True)
+        replace(_view(image, file), original=original) for (image, original), file in zip(present, files, strict=True)
     ]
     return copies, replace(loading, downscale=1)
 

@@ -25,7 +25,7 @@ from neus.scenes.lenses import pinhole_intrinsics, undistorted
 from neus.scenes.masks import MaskCode, mask_code, read_mask
 from neus.scenes.memory import check_memory
 from neus.scenes.pixel_range import white_level
-from neus.scenes.pixel_store import Layer, Size, packed_pixels
+from neus.scenes.pixel_store import Layer, packed_pixels
 from neus.scenes.scene import Scene
 
 # Views read on demand that are kept, since an image is often asked for again at once.
@@ -43,7 +43,7 @@ class ViewFiles:
         camera_to_world: (4, 4) float64 rigid, x right, y down, z forward.
         model: of its lens, OPENCV or one of `lens_models`.
         coefficients: as OpenCV orders them, k1, k2, p1, p2, k3, k4, k5, k6, empty for none; or those of another model.
-        original_size: width and height of the image that the file is a smaller copy of, which its mask may have; None if it is none.
+        original: the image that the file is a smaller copy of, whose size its mask may have; None if it is none.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ViewFiles:
     camera_to_world: Tensor
     model: str = OPENCV
     coefficients: tuple[float, ...] = ()
-    original_size: Size | None = None
+    original: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ class FilePixels:
         )
         self.has_masks = has_alphas or masks is not None
         self.stored_sizes = [read_header(view.image).size for view in views]
+        self._full_sizes = [read_header(view.original or view.image).size for view in views]
         self.factor = downscale_factor(downscale, self.stored_sizes)
         self.sizes = [downscaled_size(size, self.factor) for size in self.stored_sizes]
         self.intrinsics = torch.stack([self._intrinsics(view) for view in range(len(views))])
@@ -174,8 +175,8 @@ class FilePixels:
     def _file_mask(self, index: int) -> np.ndarray:
         view, stored = self.views[index], self.stored_sizes[index]
         mask = read_mask(self.masks[index], self.code)
-        if mask.shape[::-1] not in (stored, view.original_size):
-            width, height = view.original_size or stored
+        if mask.shape[::-1] not in (stored, self._full_sizes[index]):
+            width, height = self._full_sizes[index]
             raise InputError(
                 f"{self.masks[index]}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels but its image {width}x{height}; "
                 "export the mask at the size of the image."

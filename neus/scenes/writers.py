@@ -165,7 +165,8 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
         pixels = pixels.astype(np.uint8) * 255
     else:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR)
-    if not cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    if not cv2.imwrite(str(path), pixels, options):
         raise OSError(f"{path.name} cannot be written: the disk is full, or the format is unknown")
 
 
