@@ -230,7 +230,7 @@ def scene_of(
         source=source,
         format=layout,
         alphas=Layer(store, "alpha") if has_alphas else None,
-        turns=tuple(read_header(view.image).turn for view in views),
+        turns=tuple(read_header(view.original or view.image).turn for view in views),
         downscale=files.factor,
     )
 

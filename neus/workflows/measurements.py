@@ -132,7 +132,7 @@ def measure_mesh(
     if run is not None:
         scene = Run(run, data, conf, overrides).scene()
     elif data is not None:
-        scene = read_scene(data, read_config(conf, list(overrides)).dataset)
+        scene = read_scene(data, read_config(conf, list(overrides)).dataset, lazy=True)
     judged = judged_mesh(mesh or mesh_of_run(run), scene, frame)
     if truths.dtu_root is not None:
         yield _dtu(judged, truths)
