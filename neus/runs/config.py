@@ -24,7 +24,10 @@ from neus.training.config import TrainConfig
 
 # The word in old confs that stands for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
-_INCLUDE = re.compile(r'(?<![\w."])include\s+(?:required\s*\(\s*)?(?:(file|url|package|classpath)\s*\(\s*)?"([^"]+)"')
+# As pyhocon finds them: in any case, with or without a blank.
+_INCLUDE = re.compile(
+    r'(?<![\w."])include\s*(?:required\s*\(\s*)?(?:(file|url|package|classpath)\s*\(\s*)?"([^"]+)"', re.IGNORECASE
+)
 _COMMENT = re.compile(r"^\s*(?:#|//).*$", re.MULTILINE)
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 T = TypeVar("T")
@@ -130,13 +133,11 @@ def config_text(config: ExperimentConfig) -> str:
 def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
     """InputError for an included conf that is not there, which pyhocon would pass over, or that includes itself."""
     for kind, name in _INCLUDE.findall(_COMMENT.sub("", text)):
-        if kind not in ("", "file") or "://" in name:
-            raise InputError(f'{path}: include {kind or ""} "{name}": only files are included; save it beside {path.name}.')
+        if kind.lower() not in ("", "file") or "://" in name or "*" in name or "?" in name:
+            raise InputError(f'{path}: include {kind or ""} "{name}": only files are included, each by its name; save it beside {path.name}.')
         included = (path.parent / name).resolve()
         if included in within:
             raise InputError(f'{path}: include "{name}" leads back to itself; remove one of the includes.')
-        if "*" in name or "?" in name:
-            continue
         if not included.is_file():
             raise InputError(
                 f'{path}: include "{name}": no such file; the name is taken from the folder of {path.name}.'

@@ -12,6 +12,7 @@ import json
 import math
 import platform
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,15 @@ class RunFolder:
                 f"{path}: missing or damaged ({error}); give the folder that `train --run` was given."
             ) from error
 
+    def _has_facts(self) -> bool:
+        """Whether `run.json` is one of ours: other programs have files of that name."""
+        with suppress(InputError):
+            return bool(self.facts())
+        return False
+
     def _remove_run(self) -> None:
         """Removes what a run wrote here, where one did: a project of somebody else's may have folders of the same names."""
-        if not (self.holds_a_run() or (self.path / "run.json").is_file()):
+        if not (self.holds_a_run() or self._has_facts()):
             if foreign := [name for name in (*OWN_FOLDERS, *OWN_FILES) if (self.path / name).exists()]:
                 raise InputError(
                     f"{self.path}: --overwrite would remove {foreign[0]}, but no run was trained there; choose another folder."

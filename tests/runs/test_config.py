@@ -96,6 +96,9 @@ def test_case_takes_the_place_of_its_name_everywhere_even_in_included_confs():
         'train {{ include "http://127.0.0.1:{port}/a.conf" }}',
         'include required(url("http://127.0.0.1:{port}/a.conf"))',
         'include package("neus:confs/quick.conf")',
+        'INCLUDE "http://127.0.0.1:{port}/a.conf"',
+        'include"http://127.0.0.1:{port}/a.conf"',
+        'include "b*.conf"',
     ],
 )
 def test_nothing_but_files_is_included_and_no_server_is_asked(conf, text):

@@ -50,7 +50,10 @@ def test_folders_of_others_are_left_alone_where_no_run_was(run, tiny_config):
     assert (run.path / "logs" / "mine").exists()
 
 
-def test_overwrite_leaves_a_folder_alone_that_never_was_a_run(run, tiny_config):
+@pytest.mark.parametrize("theirs", ["notes.txt", "run.json"])
+def test_overwrite_leaves_a_folder_alone_that_never_was_a_run(run, tiny_config, theirs):
+    run.path.mkdir(parents=True)
+    (run.path / theirs).write_text('{"name": "mine"}')
     for name in ("logs/mine.txt", "checkpoints/mine.txt", "render/mine.txt", "evaluation_paper.json", "config.conf"):
         (run.path / name).parent.mkdir(parents=True, exist_ok=True)
         (run.path / name).write_text("mine")
