@@ -134,7 +134,7 @@ def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
     """InputError for an included conf that is not there, which pyhocon would pass over, or that includes itself."""
     for kind, name in _INCLUDE.findall(_COMMENT.sub("", text)):
         if kind.lower() not in ("", "file") or "://" in name or "*" in name or "?" in name:
-            raise InputError(f'{path}: include {kind or ""} "{name}": only files are included, each by its name; save it beside {path.name}.')
+            raise InputError(f'{path}: include {kind or ""} "{name}": only files are included, by name; save it beside {path.name}.')
         included = (path.parent / name).resolve()
         if included in within:
             raise InputError(f'{path}: include "{name}" leads back to itself; remove one of the includes.')
