@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_model(scene, tmp_path, data_folder):
     conf = write_tiny_conf(tmp_path, data_folder)
     points = torch.rand(20, 3) - 0.5
     runs = [neus.train(scene, conf, iterations=2, out=tmp_path / name, seed=s) for name, s in zip("abc", (0, 0, 1))]
-    same, again, other = (neus.load_model(run.path).sdf(points) for run in runs)
+    same, again, other = (run.model("cpu").sdf(points) for run in runs)
     assert torch.equal(same, again) and not torch.equal(same, other)
 
 
@@ -90,13 +90,13 @@ def test_a_scene_in_memory_is_trained_without_a_folder(scene, tmp_path, data_fol
     run = neus.train(
         replace(scene, source=Path(), images=[image[:, ::-1] for image in scene.images]), conf, iterations=1
     )
-    assert run.path == Path("runs/scene") and run.facts()["scene"] == "" and (run.path / "report.html").is_file()
+    assert run.path == Path("runs/scene") and run.facts["scene"] == "" and (run.path / "report.html").is_file()
 
 
 def test_a_callback_may_end_the_training(scene, tmp_path, data_folder):
     conf = write_tiny_conf(tmp_path, data_folder)
     run = neus.train(scene, conf, out=tmp_path / "run", callbacks=[lambda trainer, terms: trainer.stop()])
-    assert run.latest_checkpoint().name == "ckpt_000001.pth"
+    assert run.checkpoint.name == "ckpt_000001.pth"
 
 
 def test_a_view_is_rendered_from_a_camera_in_the_world_in_its_units(model, scene, center):

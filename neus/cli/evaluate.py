@@ -139,7 +139,9 @@ def _path_for(options: argparse.Namespace, what: str, is_alone: bool) -> Path:
     """Where a measurement is written: --out itself if it is the only one, else beside it with `what` in its name."""
     if options.out is not None and is_alone:
         return options.out
-    out = options.out or (options.run_folder / "evaluation.json" if options.run_folder else options.mesh)
+    from neus.runs.run import Run
+
+    out = options.out or (Run(options.run_folder).path / "evaluation.json" if options.run_folder else options.mesh)
     return out.with_name(f"{out.stem}{what}.json")
 
 

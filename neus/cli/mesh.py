@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
     from neus.workflows.finish import Finish
 
     run = Run(options.run_folder, options.data, options.conf, options.overrides)
-    out = options.out or run.path / "mesh.ply"
+    out = options.out or _place(run)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {out}: unknown mesh format; name the file {', '.join(SUFFIXES)}.")
     box = None if options.bbox is None else np.reshape(options.bbox, (2, 3))
@@ -139,6 +139,15 @@ def run(options: argparse.Namespace) -> int:
     )
     print(out)
     return 0
+
+
+def _place(run: "Run") -> Path:
+    """Where the mesh of a run is looked for; that of an older checkpoint must not take its place."""
+    from neus.training.checkpoint import checkpoints_in
+
+    if run.checkpoint not in checkpoints_in(run.folder.checkpoints)[:-1]:
+        return run.path / "mesh.ply"
+    return run.path / "meshes" / f"{int(run.content['iter_step']):08d}.ply"
 
 
 def _up(

@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from neus.kernels.dispatch import runs_compiled
-from neus.rendering.fused import fused_kernels, why_not_fused
+from neus.rendering.fused import fused_kernels
 from neus.rendering.model import Model
+from neus.rendering.queries import fastest_sdf, is_fused
 from neus.rendering.renderer import RenderedPixels
 from neus.rendering.shading import FieldShading, FusedShading, Shading
 from neus.rendering.shell import ShellConfig
@@ -57,17 +57,18 @@ def renderer_for(
     if alone and fields.background is not None:
         fields, renderer = replace(fields, background=None), replace(renderer, near_far="sphere")
     background = None if alone else model.background
-    is_fused = renderer.near_far == "sphere" and not why_not_fused(model) and runs_compiled("fused_step", model.device)
+    is_whole = renderer.near_far == "sphere" and is_fused(model)
     # There is no kernel for a GPU yet that walks the shell; torch does it there.
-    is_walked = is_fused and hasattr(fused_kernels(model), "walk")
+    is_walked = is_whole and hasattr(fused_kernels(model), "walk")
     shows_volume = mode == "volume" or (mode in ("auto", "shell") and bool(why_not_shell(fields)))
-    shows_volume |= mode == "auto" and is_fused and not is_walked
+    shows_volume |= mode == "auto" and is_whole and not is_walked
     shading: Shading
-    if is_walked or (is_fused and shows_volume):
+    if is_walked or (is_whole and shows_volume):
         shading = FusedShading(model, fields)
     else:
         max_points = MAX_POINTS_CPU if model.device.type == "cpu" else MAX_POINTS_GPU
-        shading = FieldShading(fields, renderer, max_points)
+        # A hash model that is sampled as NeuS samples has no other kernel than that of its distances, of which the shell takes most.
+        shading = FieldShading(fields, renderer, max_points, fastest_sdf(model) if is_fused(model) else None)
     if shows_volume:
         return VolumeRenderer(model, shading, background)
     return ShellRenderer(shading, fields, renderer, mode, config, background)

@@ -88,7 +88,7 @@ class RenderedRays:
         sdf: (N, S'), signed distances at the middles of the S' sections of the foreground.
         gradients: (N, S', 3), raw gradients there.
         t_mids: (N, S'), distances of those middles.
-        radii: (N, S'), their distances from the scene's centre.
+        radii: (N, S'), their distances from the scene's centre; infinite on rays that miss the unit sphere where `near_far` is `sphere`.
     """
 
     rgb: Tensor
@@ -132,7 +132,9 @@ def render_rays(
     """
     if config.near_far == "sphere":
         t = _t_within_sphere(fields, origins, directions, config, perturb, generator)
-        behind = render_behind(fields.background, origins, directions, config, background, generator if perturb else None)
+        behind = render_behind(
+            fields.background, origins, directions, config, background, generator if perturb else None
+        )
         intervals, longest = (t[:, :-1], t[:, 1:] - t[:, :-1]), trusted_length(fields.sharpness)
         return _shaded(fields, origins, directions, intervals, None, 0.0, behind, cos_anneal, forward, longest=longest)
     near, far = near_far_around_center(origins, directions)
@@ -174,7 +176,9 @@ def _t_within_sphere(
     near, far = surface_interval(origins, directions, within_sphere=True)
     # Jittered on a stretch of length 2, as NeuS's are, then brought to the ray's own.
     jitter = config.perturb if perturb else 0.0
-    steps = even_t(torch.zeros_like(near), torch.full_like(near, 2.0), config.n_samples, generator, jitter).clamp(0.0, 2.0)
+    steps = even_t(torch.zeros_like(near), torch.full_like(near, 2.0), config.n_samples, generator, jitter).clamp(
+        0.0, 2.0
+    )
     t = torch.lerp(near.unsqueeze(-1), far.unsqueeze(-1), steps / 2.0)
     if config.n_importance > 0:
         t = upsampled_t(fields.surface.sdf, origins, directions, t, config.n_importance, config.up_sample_steps)
@@ -241,7 +245,8 @@ def _shaded(
     sdf_starts, sdf_ends = section_ends(surface.sdf, surface.gradients, views, trusted, cos_anneal)
     alphas = fields.density.alphas(sdf_starts, sdf_ends, deltas, fields.sharpness)
     colors = fields.color(points, surface.gradients, views, surface.features)
-    radii = points.detach().norm(dim=-1)
+    # Rays without any length have no part in the surface, nor in what a loss says of it.
+    radii = points.detach().norm(dim=-1).where(deltas.sum(-1, keepdim=True) > 0.0, torch.inf)
 
     is_met = (deltas.sum(-1, keepdim=True) > 0.0) & (t_mids > 0.0)
     inside = is_met.to(radii)

@@ -1,5 +1,6 @@
 """What fast renderers ask of a scene: of fields by torch, of hash models by their fused kernel."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -60,11 +61,17 @@ class Shading(Protocol):
 class FieldShading:
     """Any fields, by torch."""
 
-    def __init__(self, fields: Fields, config: RendererConfig, max_points: int) -> None:
+    def __init__(
+        self, fields: Fields, config: RendererConfig, max_points: int, sdf: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         self.fields, self.config, self.max_points = fields, config, max_points
+        # A faster form of `fields.surface.sdf`, where there is one.
+        self.fast_sdf = sdf
 
     def sdf(self, points: Tensor) -> Tensor:
         """See `Shading`."""
+        if self.fast_sdf is not None:
+            return self.fast_sdf(points)
         parts = points.split(self.max_points)
         return torch.cat([self.fields.surface.sdf(part) for part in parts]) if parts else points[:, 0]
 
@@ -158,7 +165,10 @@ class FusedShading:
         rgb_behind = origins.new_zeros(3) if behind.rgb is None else behind.rgb.to(origins)
         rgb_behind = rgb_behind.expand(len(origins), 3)
         met = (far > near).nonzero().squeeze(-1)
-        rgb, foreground, mean_t, normals = rgb_behind.clone(), *(origins.new_zeros(len(near), *d) for d in ((), (), (3,)))
+        rgb, foreground, mean_t, normals = (
+            rgb_behind.clone(),
+            *(origins.new_zeros(len(near), *d) for d in ((), (), (3,))),
+        )
         if len(met) > 0:
             found = fused_pixels(self.model, self.view, origins[met], directions[met], t[met], rgb_behind[met])
             for whole, part in zip((rgb, foreground, mean_t, normals), found, strict=True):

@@ -227,7 +227,7 @@ class Caps(NamedTuple):
         end = t[:, -1:] + 2.0 / config.n_samples
         cap = torch.lerp(leaves.clamp_min(0.0).unsqueeze(-1), far.clamp_min(0.0).unsqueeze(-1), fraction)
         behind = torch.cat([cap, t, end] if has_caps else [t, end], dim=-1)
-        return cls(front, (enters - near > THINNEST_CAP) & has_caps & (near > 0.0), behind)
+        return cls(front, (enters - near.clamp_min(0.0) > THINNEST_CAP) & has_caps, behind)
 
 
 def why_not_shell(fields: Fields) -> str:

@@ -18,6 +18,9 @@ from neus.scenes.readers import DatasetConfig, layout_of, read_scene, read_split
 from neus.scenes.scene import Scene
 from neus.training.checkpoint import load_parameters, read_checkpoint
 
+# Settings by which a user leaves views out.
+SELECTIONS = ("dataset.views", "dataset.exclude")
+
 
 class Run:
     """A trained run, ours or a published one, or one of its checkpoints.
@@ -86,6 +89,9 @@ class Run:
                     f"{self.checkpoint}: a checkpoint of the published NeuS does not know its conf; give it (conf=..., or --conf)."
                 )
             config = read_config(self._conf or recorded)
+        for override in self._overrides:
+            if not override.strip().startswith("dataset"):
+                raise InputError(f"--set {override}: a trained run stays as it is; expected dataset.key=value.")
         return overridden(config, self._overrides)
 
     @cached_property
@@ -116,17 +122,23 @@ class Run:
         return model, scene
 
     def scene(self) -> Scene:
-        """The scene with all its views as it is on disk now, in the frame of the model; images are read when they are indexed.
+        """The views of the run in their order, as they are on disk now, in the frame of the model; images are read when they are indexed.
+
+        Images that were added since training are left out, so that numbers, orbits and cleaning stay what they were.
 
         Raises:
-            InputError: it is not where it was, or something is wrong in it.
+            InputError: it is not where it was, something is wrong in it, or views of the run are no longer in it.
         """
         frame = self._frame()
         dataset = self.config.dataset
         place = self._place()
         if frame is None:
             return read_scene(place, dataset, lazy=True)
-        return read_scene(place, _in_known_region(dataset, place, frame[0]), lazy=True).in_frame(*frame)
+        scene = read_scene(place, _in_known_region(dataset, place, frame[0]), lazy=True).in_frame(*frame)
+        names = self.facts.get("view_names", scene.names)
+        if any(override.partition("=")[0].strip() in SELECTIONS for override in self._overrides):
+            names = [name for name in names if name in set(scene.names)]
+        return scene if names == scene.names else scene.subset(_numbers_of(names, scene))
 
     def split(self, name: str) -> Scene:
         """Another split of the scene (`test`, `val`) in the frame of the model."""
@@ -136,7 +148,7 @@ class Run:
         return read_split(self._place(), self.config.dataset, name, frame[0])
 
     def held_out(self, scene: Scene) -> list[int]:
-        """Numbers of the views that were held out of training, found by their names: others may have come or gone since.
+        """Numbers of the views that were held out of training, found by their names.
 
         Raises:
             InputError: no view was held out, or one of them is not in the scene.
@@ -176,6 +188,7 @@ class Run:
 def _in_known_region(dataset: DatasetConfig, place: Path, scene_to_world: torch.Tensor) -> DatasetConfig:
     """The same, with the region of interest that was found in training, so that none is looked for again."""
     layout = layout_of(place, dataset) if dataset.format == "auto" else dataset.format
+    dataset = replace(dataset, camera_outside_sphere=False)  # training has checked its views; an added one is not used
     if layout not in ("blender", "colmap", "blendedmvs"):
         return dataset  # the camera file says it
     return replace(dataset, center=tuple(scene_to_world[:3, 3].tolist()), radius=scale_of(scene_to_world))
@@ -185,7 +198,7 @@ def _numbers_of(names: Sequence[str], scene: Scene) -> list[int]:
     numbers = {name: view for view, name in enumerate(scene.names)}
     if missing := [name for name in names if name not in numbers]:
         raise InputError(
-            f"{scene.source}: {len(missing)} of {len(names)} held-out views are not in it ({missing[0]}); give the scene "
+            f"{scene.source}: {len(missing)} of {len(names)} views of the run are not in it ({missing[0]}); give the scene "
             "that the run was trained on."
         )
     return [numbers[name] for name in names]

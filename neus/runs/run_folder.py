@@ -10,18 +10,16 @@ RUN/validations_fine/  RUN/normals/  RUN/meshes/  RUN/render/  RUN/recording/   
 
 import json
 import math
-import platform
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from neus.errors import InputError
 from neus.files import write_json, written_whole
 from neus.runs.config import ExperimentConfig, config_text, read_config
+from neus.runs.session import versions
 from neus.training.checkpoint import checkpoints_in
 
 # What a run writes; nothing else in the folder is touched by --overwrite.
@@ -83,16 +81,16 @@ class RunFolder:
                 f"{self.path}: already holds a run; continue it with --resume (--is_continue), replace it with --overwrite, "
                 "or choose another folder."
             )
-        elif overwrite:
-            self._remove_run()
+        if not resume:
+            self._claim(overwrite)
+        # First: it marks the folder as a run's.
+        write_json(self.path / "run.json", {**facts, "versions": versions()})
         text = config_text(config)
         with written_whole(self.path / "config.conf") as beside:
             beside.write_text(text, encoding="utf-8")
         if not (self.path / "recording" / "config.conf").exists():  # how the run began, ours or a published one
             with written_whole(self.path / "recording" / "config.conf") as beside:
                 beside.write_text(text, encoding="utf-8")
-        versions = {"python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine()}
-        write_json(self.path / "run.json", {**facts, "versions": versions})
         self.checkpoints.mkdir(exist_ok=True)
 
     def config(self) -> ExperimentConfig:
@@ -122,14 +120,22 @@ class RunFolder:
             return bool(self.facts())
         return False
 
-    def _remove_run(self) -> None:
-        """Removes what a run wrote here, where one did: a project of somebody else's may have folders of the same names."""
-        if not (self.holds_a_run() or self._has_facts()):
-            if foreign := [name for name in (*OWN_FOLDERS, *OWN_FILES) if (self.path / name).exists()]:
-                raise InputError(
-                    f"{self.path}: --overwrite would remove {foreign[0]}, but no run was trained there; choose another folder."
-                )
+    def _is_run(self) -> bool:
+        """Whether a run, ours or a published one, wrote what has the names of a run's files here."""
+        return self._has_facts() or (self.holds_a_run() and (self.path / "recording" / "config.conf").is_file())
+
+    def _claim(self, overwrite: bool) -> None:
+        """Removes an earlier run if asked; a project of somebody else's, which may have files of the same names, stays as it is."""
+        if self._is_run():
+            if overwrite:
+                self._remove_run()
             return
+        names = (*OWN_FILES, *OWN_FOLDERS) if overwrite else OWN_FILES
+        if foreign := [name for name in names if (self.path / name).exists()]:
+            what = "--overwrite would remove" if overwrite else "training would replace"
+            raise InputError(f"{self.path}: {what} {foreign[0]}, but no run was trained there; choose another folder.")
+
+    def _remove_run(self) -> None:
         for name in OWN_FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in OWN_FILES:

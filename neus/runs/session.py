@@ -41,12 +41,7 @@ class Session:
             "command": command,
             "state": UNDER_WAY,
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "versions": {
-                "neus": VERSION,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
+            "versions": versions(),
             "seconds": {},
             "warnings": [],
         }
@@ -89,6 +84,17 @@ class Session:
         earlier = [line for line in read_sessions(folder) if line.get("began") != self.record["began"]]
         with written_whole(folder / FILE) as beside:
             beside.write_text("".join(json_text(r) + "\n" for r in [*earlier, self.record]), encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run depend on, by name."""
+    return {
+        "neus": VERSION,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+    }
 
 
 def read_sessions(folder: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from neus.checks.check import warn_of_findings
 from neus.checks.regions import region_line
 from neus.errors import InputError
+from neus.geometry.similarity import scale_of
 from neus.runs.build import scene_facts, suited_to_scene
 from neus.runs.config import ExperimentConfig, config_as_dict
 from neus.runs.console import QUIET, Console
@@ -68,18 +70,22 @@ def train(
         )
         if not resume:
             warn_of_findings(scene)
+    if config.dataset.data_dir:  # as it is found from any working directory
+        folder = str(Path(config.dataset.data_dir).resolve())
+        config = replace(config, dataset=replace(config.dataset, data_dir=folder))
     training_views, held_out = split_views(len(scene), config.dataset.holdout)
     config = suited_to_scene(config, scene)
     model = new_model(config, scene, device)
     time_budget = plan.new_budget(config.train.end_iter) if plan else None
     trainer = Trainer(model, scene.subset(training_views), config.train, console.message, time_budget=time_budget)
     facts = {
-        "scene": str(Path(config.dataset.data_dir).resolve()) if config.dataset.data_dir else "",
+        "scene": config.dataset.data_dir,
         "format": scene.format,
         "n_views": len(scene),
         "view_names": scene.names,
         "training_views": training_views,
         "held_out_views": held_out,
+        "region": {"center": scene.scene_to_world[:3, 3].tolist(), "radius": scale_of(scene.scene_to_world)},
         "seed": config.train.seed,
     }
     if resume:

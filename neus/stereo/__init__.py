@@ -2,5 +2,5 @@
 
 __all__ = [
     "depth_fusion", "epipolar", "initial_shape", "lattice_distances", "matches", "photo_carving",
-    "photo_consistency", "plane_sweep", "sparse_points", "visual_hull",
+    "photo_consistency", "plane_sweep", "sparse_points", "stereo_views", "visual_hull",
 ]  # fmt: skip

@@ -105,7 +105,11 @@ def training_step(
         counted = torch.cat([mask, mask.new_ones(len(missed))])
     color = color_loss(rgb, colors, counted, weights.huber)
     eikonal = eikonal_loss(rendered.gradients, rendered.radii)
-    silhouette = mask_loss(rendered.opacity, mask) if use_masks else torch.zeros_like(color)
+    silhouette = (
+        mask_loss(rendered.opacity if edges is None else rendered.foreground, mask)
+        if use_masks
+        else torch.zeros_like(color)
+    )
     anchor = torch.zeros_like(color)
     if first_shape is not None and weights.anchor > 0.0:
         points = points_along(batch.origins, batch.directions, rendered.t_mids)

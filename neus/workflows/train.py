@@ -14,6 +14,7 @@ from neus.meshing.of_model import surface_mesh
 from neus.reports.report import report_after_training
 from neus.reports.six_sides import prepare_drawing
 from neus.runs.console import QUIET, Console
+from neus.runs.run import Run
 from neus.runs.run_folder import RunFolder
 from neus.runs.session import Session
 from neus.runs.time_plan import TimePlan
@@ -55,7 +56,7 @@ def train(
     holdout: int = 0,
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
-) -> RunFolder:
+) -> Run:
     """A run trained on a scene, with its mesh and report; what is not given is chosen as by `neus train SCENE`.
 
     Args:
@@ -89,7 +90,7 @@ def train(
         iterations=iterations,
         overwrite=overwrite,
     )
-    return run_job(job, overwrite, device, callbacks).folder
+    return Run(run_job(job, overwrite, device, callbacks).folder.path)
 
 
 def run_job(

@@ -153,13 +153,43 @@ def test_one_model_has_one_picture_whoever_draws_it(sharp, rays, near_far, monke
         assert (plain.opacity - seen.opacity).abs().mean() < 0.01, name
 
 
+def test_a_camera_close_to_the_sphere_sees_what_the_background_network_has_before_it(sharp):
+    """Where NeuS's near lies behind the camera, the rest of what is before the sphere is still drawn."""
+    model = with_network(sharp, "neus")
+    sines = torch.linspace(0.85, 0.99, 40) / 1.3
+    directions = torch.stack([sines, torch.zeros(40), (1.0 - sines.square()).sqrt()], dim=-1)
+    rays = torch.tensor([[0.0, 0.0, -1.3]]).expand(40, 3), directions
+    fog = lambda p, d: (torch.full_like(p[..., 0], 2.0), 1.0 / (1.0 + torch.exp(-6.0 * p[..., [2, 0, 1]])))  # noqa: E731
+    fields = replace(model.fields(), background=fog)
+    volume, shell = (fields_pixels(fields, model.config.neus_renderer, mode, rays) for mode in ("volume", "shell"))
+    assert (volume.rgb - shell.rgb).abs().max() < 0.02
+
+
+def fields_pixels(fields, config, mode, rays):
+    shading = FieldShading(fields, config, 2**15)
+    return shading.full(*rays, None) if mode == "volume" else ShellRenderer(shading, fields, config).render(*rays)
+
+
+def test_distances_of_a_hash_model_that_is_sampled_as_neus_samples_are_those_of_its_kernel(sharp, rays, monkeypatch):
+    sharp.config = replace(sharp.config, neus_renderer=replace(sharp.config.neus_renderer, near_far="neus"))
+    renderer, plain = renderer_for(sharp), renderer_for(sharp, "volume").render(*rays, BACKGROUND)
+    monkeypatch.setattr(sharp.sdf_network, "sdf", None)
+    seen = renderer.shading.places(
+        *rays, *renderer._near_far(*rays), renderer.sharpness, sharp.density, 1.2, ShellConfig()
+    )
+    # Rays that graze come into the shell and show next to nothing.
+    assert 20 < seen.met.sum() < 150 and (seen.met != (plain.foreground > 0.01)).sum() < 9
+
+
 @pytest.mark.parametrize("near_far", ["neus", "sphere"])
 def test_rays_that_head_away_show_the_background_and_never_what_is_behind_the_camera(sharp, rays, near_far):
     model = with_network(sharp, near_far)
     directions = -torch.nn.functional.normalize(rays[1] + 0.2 * torch.randn(169, 3), dim=-1)
     with torch.no_grad():
         seen = [model.render(rays[0], directions, BACKGROUND)]
-    seen += [renderer_for(model, mode).render(rays[0], directions, BACKGROUND) for mode in ("shell", "volume", "surface")]
+    seen += [
+        renderer_for(model, mode).render(rays[0], directions, BACKGROUND) for mode in ("shell", "volume", "surface")
+    ]
     for pixels in seen:
         assert (pixels.foreground == 0.0).all() and pixels.rgb.isfinite().all()
         assert -1e-4 <= pixels.rgb.min() and pixels.rgb.max() <= 1.0 + 1e-4  # rounding of weights
@@ -168,7 +198,11 @@ def test_rays_that_head_away_show_the_background_and_never_what_is_behind_the_ca
 
 def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):
     """The walk in tiles is `walk_shells`, ray by ray: the same starts, looks, quantiles and doubts."""
-    shell, sharpness, config = FusedShading(sharp, sharp.fields()).shell, float(sharp.sharpness().detach()), ShellConfig()
+    shell, sharpness, config = (
+        FusedShading(sharp, sharp.fields()).shell,
+        float(sharp.sharpness().detach()),
+        ShellConfig(),
+    )
     generator = torch.Generator().manual_seed(0)
     origins = rays[0].repeat(4, 1) + 0.05 * torch.rand(676, 3, generator=generator)
     directions = rays[1].repeat(4, 1)

@@ -89,7 +89,7 @@ def test_an_image_that_was_added_changes_nothing_for_the_others(blender_run, tmp
     path.write_text(json.dumps(transforms | {"frames": [new, *transforms["frames"]]}))
     facts = json.loads((moved / "run.json").read_text())
     (moved / "run.json").write_text(json.dumps(facts | {"scene": str(grown)}))
-    assert len(Run(moved).scene()) == 7
+    assert Run(moved).scene().names == Run(run).scene().names
     assert facts_of(moved) == before
     report = write_report(moved, 1.0, device="cpu").read_text()
     assert "a_new" not in report
@@ -112,7 +112,7 @@ def test_a_scene_without_the_held_out_views_is_refused_in_one_line(blender_run, 
     path = fewer / "transforms_train.json"
     transforms = json.loads(read_text(path))
     path.write_text(json.dumps(transforms | {"frames": transforms["frames"][1:]}))
-    with pytest.raises(InputError, match="1 of 3 held-out views are not in it .*give the scene that the run was trained on"):
+    with pytest.raises(InputError, match="1 of 6 views of the run are not in it .*give the scene that the run was trained on"):
         evaluate_run(run, fewer, device="cpu")
 
 
@@ -142,3 +142,70 @@ def test_the_newest_mesh_is_the_runs(blender_run, tmp_path):
         (run / place).touch()
         os.utime(run / place, (number, number))
         assert Run(run).mesh_path() == run / place
+
+
+def with_a_first_image(scene, to, inside=None):
+    """The scene with one more image in front of all others, its camera where the second stands or at a point inside the object."""
+    shutil.copytree(scene, to)
+    path = to / "transforms_train.json"
+    transforms = json.loads(read_text(path))
+    shutil.copy(to / "train" / "r_1.png", to / "train" / "a_new.png")
+    frame = json.loads(json.dumps(transforms["frames"][1])) | {"file_path": "./train/a_new"}
+    if inside is not None:
+        for row, number in zip(frame["transform_matrix"], inside):
+            row[3] = number
+    path.write_text(json.dumps(transforms | {"frames": [frame, *transforms["frames"]]}))
+    return to
+
+
+def test_views_keep_their_numbers_when_an_image_is_added(blender_run, tmp_path, neus_command):
+    scene, run = blender_run
+    other = shutil.copytree(run, tmp_path / "other")
+    for name, data in (("before", scene), ("after", with_a_first_image(scene, tmp_path / "scene"))):
+        options, out = ("--data", data, "--device", "cpu"), tmp_path / name
+        assert neus_command("render", run, "--views", 1, *options, "--out", out)[0] == 0
+        assert neus_command("render", run, "--orbit", 2, *options, "--out", out)[0] == 0
+        assert neus_command("compare", run, other, *options, "--seconds", "0.5", "--out", out / "page.html")[0] == 0
+    for name in ("001_rgb.png", "0000.png", "0001.png"):
+        assert (tmp_path / "before" / name).read_bytes() == (tmp_path / "after" / name).read_bytes()
+    assert "a_new" not in (tmp_path / "after" / "page.html").read_text()
+
+
+def test_an_added_camera_may_stand_anywhere(blender_run, tmp_path):
+    scene, run = blender_run
+    inside = Run(run).scene().scene_to_world[:3, 3].tolist()
+    assert facts_of(run)[0].keys() == set(Run(run, with_a_first_image(scene, tmp_path / "s", inside)).scene().names[::2])
+
+
+def test_views_may_be_left_out_by_name(blender_run):
+    names = Run(blender_run[1]).scene().names
+    fewer = Run(blender_run[1], overrides=[f'dataset.exclude=["{names[1]}"]']).scene()
+    assert fewer.names == [names[0], *names[2:]]
+
+
+def test_only_how_the_scene_is_read_can_be_changed(blender_run):
+    with pytest.raises(InputError, match="a trained run stays as it is; expected dataset.key=value"):
+        Run(blender_run[1], overrides=["train.end_iter=3"]).model("cpu")
+
+
+def test_numbers_and_mesh_of_a_checkpoint_lie_in_its_run(blender_run, tmp_path, neus_command):
+    run = shutil.copytree(blender_run[1], tmp_path / "run")
+    newest, older = (run / "checkpoints" / f"ckpt_00000{iteration}.pth" for iteration in (2, 1))
+    shutil.copy(newest, older)
+    quick = ("--resolution", 16, "--device", "cpu")
+    assert neus_command("evaluate", older, "--device", "cpu")[1][-1] == str(run / "evaluation.json")
+    assert neus_command("mesh", newest, *quick)[1][-1] == str(run / "mesh.ply")
+    assert neus_command("mesh", older, *quick)[1][-1] == str(run / "meshes" / "00000002.ply")
+
+
+def test_a_run_is_resumed_from_another_folder(blender_run, tiny_config, tmp_path, monkeypatch, neus_command):
+    shutil.copytree(blender_run[0], tmp_path / "scene")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = trained(tiny_config, "scene", tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    status, _, err = neus_command("train", run, "--resume", "--device", "cpu")
+    assert status == 0, err
+    facts = RunFolder(run).facts()
+    assert facts["scene"] == RunFolder(run).config().dataset.data_dir == str((tmp_path / "scene").resolve())
+    assert facts["region"]["radius"] == pytest.approx(float(Run(run).scene().scene_to_world[0, 0]))

@@ -140,3 +140,31 @@ def test_a_mean_that_is_null_is_read_as_no_number(tmp_path):
     mean = read_evaluation(tmp_path, "a.pth")["mean"]
     assert math.isnan(mean["psnr"]) and mean["ssim"] == 0.5
     assert read_evaluation(tmp_path, "b.pth") is None
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["run.json", "logs/mine.txt"],
+        ["config.conf", "render/mine.txt"],
+        ["checkpoints/ckpt_000010.pth", "render/mine.txt"],
+    ],
+    ids=str,
+)
+def test_files_of_others_with_the_names_of_a_run_stay_as_they_are(run, tiny_config, names, overwrite):
+    for name in names:
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).write_text("{}")
+    with pytest.raises(InputError, match="no run was trained there|already holds a run"):
+        prepared(run, tiny_config, overwrite=overwrite)
+    assert sorted(str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()) == sorted(names)
+    assert all((run.path / name).read_text() == "{}" for name in names)
+
+
+def test_a_published_run_is_replaced_if_asked(run, tiny_config):
+    for name in ("checkpoints/ckpt_000010.pth", "recording/config.conf"):
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).touch()
+    prepared(run, tiny_config, overwrite=True)
+    assert not run.holds_a_run() and run.config() == tiny_config

@@ -186,6 +186,11 @@ def test_rays_that_miss_the_sphere_teach_the_background_alone():
 
 
 @ON_BOTH
+def test_fused_step_with_masks_holds_the_surface_alone_to_the_silhouette_before_a_background_network():
+    assert_same_step(hash_model(n_outside=4), *rays_with_sections(), WEIGHTS, 1.0)
+
+
+@ON_BOTH
 def test_gradients_of_a_step_know_nothing_of_the_step_before():
     model, found = hash_model(n_outside=4), []
     batch, edges = rays_with_sections()

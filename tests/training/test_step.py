@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from neus.runs.build import build_model
 from neus.scenes.readers import read_scene
 from neus.training.losses import color_loss, eikonal_loss, mask_loss, psnr_of
-from neus.training.pixels import random_rays
+from neus.training.pixels import RayBatch, random_rays
 from neus.training.step import LossWeights, training_step
 
 
@@ -61,3 +63,19 @@ def test_steps_along_the_gradient_lower_the_loss(model, batch):
         optimizer.step()
         losses.append(terms.total.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_rays_that_miss_the_sphere_have_no_part_in_the_surface_where_it_is_sampled_within_the_sphere(tiny_config):
+    renderer = replace(tiny_config.model.neus_renderer, n_outside=4, near_far="sphere")
+    model = build_model(replace(tiny_config.model, neus_renderer=renderer))
+    # Past the sphere by so little that their nearest points would count in the Eikonal term.
+    sines = torch.linspace(1.02, 1.15, 20) / 3.0
+    directions = torch.stack([sines, torch.zeros(20), (1.0 - sines.square()).sqrt()], dim=-1)
+    origins = torch.tensor([[0.0, 0.0, -3.0]]).expand(20, 3)
+    terms = training_step(
+        model, RayBatch(origins, directions, torch.rand(20, 3), None), LossWeights(0.3), 1.0, generator()
+    )
+    terms.total.backward()
+    assert terms.eikonal == 0.0 and terms.color > 0.0
+    assert all(p.grad is None or p.grad.abs().max() == 0.0 for p in model.sdf_network.parameters())
+    assert any(p.grad.abs().max() > 0.0 for p in model.nerf.parameters())
