@@ -1,8 +1,8 @@
-"""Time of one marched training step, fused and composed of single kernels and torch, and of its parts.
+"""Time of one grid-guided training step, fused and composed of single kernels and torch, and of its parts.
 
-    python benchmarks/fused_step.py [--conf confs/quick_wmask.conf] [--rays 2048] [--sections 16] [--repeats 15] [--threads 1 2]
+    python benchmarks/fused_step.py [--conf confs/quick_wmask.conf] [--rays 2048] [--intervals 16] [--repeats 15] [--threads 1 2]
 
-Both forms get the same rays of the built-in scene, cut into the same sections by the first shape, and compute the same gradients
+Both forms get the same rays of the built-in scene, cut into the same intervals by the initial shape, and compute the same gradients
 (`tests/training/test_fused.py`). They are timed in turn; medians, the ratio and the fused form's parts are printed as JSON, with
 rays per second of the whole iteration.
 """
@@ -46,33 +46,33 @@ def timed(seconds: dict[str, list[float]], name: str, function: Callable) -> Cal
     return noted
 
 
-def measure(trainer: Trainer, n_rays: int, n_sections: int, repeats: int) -> dict[str, float]:
+def measure(trainer: Trainer, n_rays: int, n_intervals: int, repeats: int) -> dict[str, float]:
     """Milliseconds of the parts of an iteration, medians."""
     steps, model = trainer.steps, trainer.model
     seconds: dict[str, list[float]] = {}
     run_tasks, names = cpu.run_tasks, iter(("tiles", "table gradients") * 2 * repeats)
-    draw, march = timed(seconds, "rays", steps.sampler.draw), timed(seconds, "march", steps.cache.sections)
+    draw, march = timed(seconds, "rays", steps.sampler.draw), timed(seconds, "march", steps.sdf_grid.intervals)
     weights = steps._weights(PROGRESS)
     for _ in range(repeats):
         batch = draw(n_rays, trainer.generator)
         edges, _ = march(
             batch.origins,
             batch.directions,
-            n_sections,
+            n_intervals,
             float(model.sharpness().detach()),
             0.3,
             trainer.generator,
         )
         cpu.run_tasks = lambda function, tasks: timed(seconds, next(names), run_tasks)(function, tasks)
         _, samples = timed(seconds, "fused step", fused_training_step)(
-            model, batch, weights, 1.0, edges, None, steps.first_shape
+            model, batch, weights, 1.0, edges, None, steps.initial_shape
         )
         cpu.run_tasks = run_tasks
         timed(seconds, "check", gradients_are_finite)(trainer.optimizer)
         timed(seconds, "optimizer", trainer.optimizer.step)()
-        timed(seconds, "cache refresh (every 4th)", steps.cache.refresh)(steps._sdf)
+        timed(seconds, "cache refresh (every 4th)", steps.sdf_grid.refresh)(steps._sdf)
         model.zero_grad(set_to_none=True)
-        timed(seconds, "composed step", composed)(model, batch, weights, edges, steps.first_shape)
+        timed(seconds, "composed step", composed)(model, batch, weights, edges, steps.initial_shape)
         model.zero_grad(set_to_none=True)
     return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
 
@@ -100,7 +100,7 @@ def main() -> None:
         trainer = Trainer(placed(model_for_scene(config, scene), torch.device("cpu")), scene, config.train)
         trainer.prepare()
         trainer.begin()
-        parts = measure(trainer, options.rays, options.sections, options.repeats)
+        parts = measure(trainer, options.rays, options.intervals, options.repeats)
         iteration = sum(parts[name] for name in ("rays", "march", "fused step", "check", "optimizer"))
         iteration += parts["cache refresh (every 4th)"] / 4
         print(
@@ -108,7 +108,7 @@ def main() -> None:
                 {
                     "threads": n_threads,
                     "rays": options.rays,
-                    "sections": options.sections,
+                    "sections": options.intervals,
                     "milliseconds": {name: round(value, 1) for name, value in parts.items()},
                     "composed over fused": round(parts["composed step"] / parts["fused step"], 2),
                     "rays per second": round(1e3 * options.rays / iteration),

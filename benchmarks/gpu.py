@@ -7,7 +7,7 @@ error in the table. Everything is timed with the device's own clock after a warm
 with --out, to a file. Floors are bytes moved over the bandwidth and operations over the rate that this device reaches here, measured
 first. Each scene of --scan (default: DTU scans 65 and 24 where they lie in `shared/data` beside the checkout) is trained for each of
 --seconds, every eighth view held out; --points gives, scan by scan, points known to lie on the surface (.npy or .ply, world units),
-whose mean distance from it is told.
+whose mean distance from it receives.
 """
 
 import argparse
@@ -54,7 +54,7 @@ HOLDOUT = 8
 # The whole report, seconds; what a part may take of it, and what a scan takes beside its training.
 WHOLE = 465.0
 LIMITS = {"rates": 20.0, "kernels": 50.0, "iteration": 90.0, "mlp": 60.0, "views": 40.0}
-BESIDE_TRAINING = 30.0
+DURING_TRAINING = 30.0
 # Steps are timed between two refreshes of the cache, when batches have grown and the surface is free.
 ITERATION, PROGRESS = 1, 0.7
 # About that of a finished training, s = 665: blurred surfaces have no shell.
@@ -71,8 +71,8 @@ def quick_trainer(scene: Scene) -> Trainer:
     return Trainer(placed(model_for_scene(config, scene), DEVICE), scene, config.train, quiet)
 
 
-def named(precision: str, is_recorded: bool) -> str:
-    return f"{precision}, recorded" if is_recorded else precision
+def named(precision: str, is_captured: bool) -> str:
+    return f"{precision}, recorded" if is_captured else precision
 
 
 def gradients_in(model: Model) -> list[Tensor]:
@@ -86,28 +86,28 @@ def iteration_times(trainer: Trainer) -> dict[str, Any]:
     trainer.begin()
     steps, generator = trainer.steps, torch.Generator(DEVICE).manual_seed(0)
     batch = steps.sampler.draw(config.batch_size, generator)
-    sharpness, n_sections = model.sharpness().detach(), config.march.n_sections
-    edges, _ = steps.cache.sections(batch.origins, batch.directions, n_sections, sharpness, 0.3, generator)
+    sharpness, n_intervals = model.sharpness().detach(), config.guided_sampling.n_intervals
+    edges, _ = steps.sdf_grid.intervals(batch.origins, batch.directions, n_intervals, sharpness, 0.3, generator)
     weights = steps._weights(0.1)
 
     def fused(precision: str = "float32") -> None:
-        fused_training_step(model, batch, weights, 1.0, edges, None, steps.first_shape, precision)
+        fused_training_step(model, batch, weights, 1.0, edges, None, steps.initial_shape, precision)
 
     def composed() -> None:
         model.zero_grad(set_to_none=True)
-        training_step(model, batch, weights, 1.0, None, edges, steps.first_shape).total.backward()
+        training_step(model, batch, weights, 1.0, None, edges, steps.initial_shape).total.backward()
 
     parts = {
         "rays": milliseconds(lambda: steps.sampler.draw(len(edges), generator)),
         "march": milliseconds(
-            lambda: steps.cache.sections(batch.origins, batch.directions, n_sections, sharpness, 0.3, generator)
+            lambda: steps.sdf_grid.intervals(batch.origins, batch.directions, n_intervals, sharpness, 0.3, generator)
         ),
         "composed step": milliseconds(composed, repeats=10),
         "fused step": milliseconds(fused),
         "check": milliseconds(lambda: bool(gradients_are_finite(trainer.optimizer))),
         # Together, since the optimiser passes over tables without gradient.
         "fused step and optimizer": milliseconds(lambda: (fused(), trainer.optimizer.step())),
-        "cache refresh (every 4th)": milliseconds(lambda: steps.cache.refresh(steps._sdf)),
+        "cache refresh (every 4th)": milliseconds(lambda: steps.sdf_grid.refresh(steps._sdf)),
         "2^18 distances": milliseconds(lambda: fused_sdf(model, torch.rand(2**18, 3, device=DEVICE))),
     }
     gradients, whole, rates = {}, {}, {}
@@ -115,12 +115,12 @@ def iteration_times(trainer: Trainer) -> dict[str, Any]:
         model.zero_grad(set_to_none=True)
         fused(precision)
         gradients[precision] = gradients_in(model)
-    for precision, is_recorded in product(PRECISIONS, (False, True)):
-        trainer.config = replace(config, precision=precision, cuda_graphs=is_recorded)
+    for precision, is_captured in product(PRECISIONS, (False, True)):
+        trainer.config = replace(config, precision=precision, cuda_graphs=is_captured)
         trainer.steps = steps_for(model, scene, trainer.config, trainer.generator)
-        trainer.steps.cache, trainer.steps.first_shape = steps.cache, steps.first_shape
+        trainer.steps.sdf_grid, trainer.steps.initial_shape = steps.sdf_grid, steps.initial_shape
         model.zero_grad(set_to_none=True)
-        name = named(precision, is_recorded)
+        name = named(precision, is_captured)
         with products_in(precision, DEVICE):
             whole[name] = milliseconds(lambda: trainer.steps(ITERATION, PROGRESS, 1.0))
         rates[name] = iterations_per_second(trainer)
@@ -149,22 +149,22 @@ def iterations_per_second(trainer: Trainer, n: int = 100) -> float:
 def mlp_rates(scene: Scene) -> dict[str, Any]:
     """Whole iterations of the published network, 512 rays of 128 samples: checked, stepped, by precision, recorded or not."""
     config = read_config(ROOT / "confs" / "wmask.conf")
-    sampling, found, gradients, n_waits = config.model.neus_renderer, {}, {}, 0
-    for precision, is_recorded in product(PRECISIONS, (False, True)):
-        settings = replace(config.train, batch_size=512, precision=precision, cuda_graphs=is_recorded)
+    sampling, found, gradients, n_syncs = config.model.neus_renderer, {}, {}, 0
+    for precision, is_captured in product(PRECISIONS, (False, True)):
+        settings = replace(config.train, batch_size=512, precision=precision, cuda_graphs=is_captured)
         trainer = Trainer(placed(model_for_scene(config, scene), DEVICE), scene, settings, quiet)
-        if not is_recorded:
+        if not is_captured:
             with products_in(precision, DEVICE):
                 trainer.steps(0, 0.0, 1.0)
             gradients[precision] = gradients_in(trainer.model)
-            n_waits = waits(trainer._step)
+            n_syncs = waits(trainer._step)
         ms = milliseconds(trainer._step, repeats=10)
-        found[named(precision, is_recorded)] = {"ms": ms, "iterations_per_s": 1e3 / ms}
+        found[named(precision, is_captured)] = {"ms": ms, "iterations_per_s": 1e3 / ms}
         del trainer  # a recording keeps its memory
     return {
         **found,
         "gradient_error": {name: relative_difference(gradients[name], gradients["float32"]) for name in PRECISIONS[1:]},
-        "waits_per_iteration": n_waits,
+        "waits_per_iteration": n_syncs,
         "rays": 512,
         "samples": sampling.n_samples + sampling.n_importance,
     }
@@ -189,7 +189,7 @@ def view_times(hash_model: Model, scene: Scene) -> dict[str, Any]:
 
 
 def view_time(renderer: Any, scene: Scene, repeats: int = 5) -> float:
-    """Milliseconds of a whole view of 1600x1200 pixels, from the camera to pictures on the CPU."""
+    """Milliseconds of a whole view of 1600x1200 pixels, from the camera to images on the CPU."""
     pose = scene.camera_to_scene[0]
     side = 1.2 * 1600.0
     intrinsics = torch.tensor([[side, 0.0, 800.0], [0.0, side, 600.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
@@ -198,7 +198,7 @@ def view_time(renderer: Any, scene: Scene, repeats: int = 5) -> float:
 
 
 def trained(folder: Path, points: Path | None, seconds: float, **changes: Any) -> dict[str, Any]:
-    """A scan after so many seconds of training, first shape included, compilation not: PSNR of held-out views."""
+    """A scan after so many seconds of training, initial shape included, compilation not: PSNR of held-out views."""
     scene = read_scene(folder)
     kept, held_out = split_views(len(scene), HOLDOUT)
     name = "quick_wmask" if scene.masks is not None else "quick_womask"
@@ -274,7 +274,7 @@ def main() -> int:
     for seconds in sorted(options.seconds):
         for folder, on_surface in zip(options.scan, points, strict=False):
             name = f"{folder.name}, {seconds:g} s"
-            limit = seconds + BESIDE_TRAINING
+            limit = seconds + DURING_TRAINING
             report.add(
                 name, lambda f=folder, p=on_surface, s=seconds: trained(f, p, s, **changes), limit, least=seconds
             )

@@ -10,7 +10,7 @@ from neus.kernels.hash_encode.layout import grid_layout
 
 DEVICE = torch.device("cuda")
 # Points, samples and rays of the kernels timed alone: those of some training steps, so that launches do not count.
-N_POINTS, N_RAYS, N_SECTIONS = 2**18, 2**14, 64
+N_POINTS, N_RAYS, N_INTERVALS = 2**18, 2**14, 64
 MIB = 2**20
 
 
@@ -33,11 +33,11 @@ def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
     points = torch.rand(N_POINTS, 3, generator=new, device=DEVICE) * 2.0 - 1.0
     table = torch.randn(layout.n_rows, n_features, generator=new, device=DEVICE).requires_grad_()
     encode, composite = kernels_for("hash_encode", DEVICE), kernels_for("composite", DEVICE)
-    adam, march = kernels_for("adam_rows", DEVICE), kernels_for("march", DEVICE)
+    adam, march = kernels_for("adam_rows", DEVICE), kernels_for("guided_sampling", DEVICE)
     features, jacobian = encode.encode_with_jacobian(points, table, layout, layout.n_levels)
     cotangents = torch.randn_like(features), torch.randn_like(jacobian)
-    alphas = torch.rand(N_RAYS, N_SECTIONS, generator=new, device=DEVICE)
-    values = torch.rand(N_RAYS, N_SECTIONS, 3, generator=new, device=DEVICE)
+    alphas = torch.rand(N_RAYS, N_INTERVALS, generator=new, device=DEVICE)
+    values = torch.rand(N_RAYS, N_INTERVALS, 3, generator=new, device=DEVICE)
     moments, gradient = [torch.zeros_like(table).detach() for _ in range(2)], torch.ones_like(table).detach()
     row_steps = torch.zeros(layout.n_rows, dtype=torch.int16, device=DEVICE)
     axis = torch.linspace(-1.0, 1.0, 128, device=DEVICE)
@@ -52,7 +52,7 @@ def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
         gradient.fill_(1e-3)
         adam.adam_rows(table.detach(), gradient, *moments, row_steps, 1e-3, (0.9, 0.99), 1e-15)
 
-    def pull_back() -> None:
+    def vjp() -> None:
         torch.autograd.grad([features, jacobian], table, cotangents, retain_graph=True)
 
     with torch.no_grad():
@@ -66,10 +66,10 @@ def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
             "adam on all rows": (step, 9 * table.nbytes),
         }
         found = {name: (milliseconds(call), n_bytes) for name, (call, n_bytes) in calls.items()}
-        marched = milliseconds(lambda: march.march(*rays, ends, 3 * ends, ball, 200.0, 0.2, jitter))
+        marched = milliseconds(lambda: march.guided_intervals(*rays, ends, 3 * ends, ball, 200.0, 0.2, jitter))
     # Adding to memory reads and writes it.
     found["table gradient"] = (
-        milliseconds(pull_back),
+        milliseconds(vjp),
         points.nbytes + 2 * looked_up + features.nbytes + jacobian.nbytes + table.nbytes,
     )
     table_of = {name: against_floor(ms, n_bytes, rates["copy_gb_per_s"]) for name, (ms, n_bytes) in found.items()}

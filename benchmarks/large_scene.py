@@ -1,4 +1,4 @@
-"""Reads a scene of generated photographs of 4000x3000 pixels with masks: seconds and memory for each image.
+"""Reads a scene of generated images of 4000x3000 pixels with masks: seconds and memory for each image.
 
     python benchmarks/large_scene.py [--images 60] [--downscale auto] [--threads 2] [--lazy]
 
@@ -33,14 +33,14 @@ WIDTH, HEIGHT = 4000, 3000
 DISTORTION = (-0.05, 0.01)
 
 
-def write_photographs(folder: Path, n_images: int) -> None:
+def write_images(folder: Path, n_images: int) -> None:
     """A ring of cameras around a textured ball, as COLMAP would leave it."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     mask = (x - WIDTH / 2) ** 2 + (y - HEIGHT / 2) ** 2 < (0.35 * HEIGHT) ** 2
     texture = cv2.GaussianBlur(
         np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.float32), (0, 0), 2
     )
-    picture = ((texture - texture.min()) / np.ptp(texture) * 255).astype(np.uint8)
+    rendered = ((texture - texture.min()) / np.ptp(texture) * 255).astype(np.uint8)
     model = pycolmap.Reconstruction()
     intrinsics = torch.tensor([[1.2 * WIDTH, 0, WIDTH / 2], [0, 1.2 * WIDTH, HEIGHT / 2], [0, 0, 1]]).double()
     up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
@@ -52,7 +52,7 @@ def write_photographs(folder: Path, n_images: int) -> None:
             model.add_camera_with_trivial_rig(camera)
         image = pycolmap.Image(name=f"{view:04d}.jpg", camera_id=1, image_id=view + 1)
         model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(torch.linalg.inv(pose)[:3].numpy()))
-        write_image(folder / "images" / f"{view:04d}.jpg", np.roll(picture, 37 * view, axis=1))
+        write_image(folder / "images" / f"{view:04d}.jpg", np.roll(rendered, 37 * view, axis=1))
         write_image(folder / "masks" / f"{view:04d}.jpg.png", mask)
     (folder / "sparse" / "0").mkdir(parents=True)
     model.write_binary(str(folder / "sparse" / "0"))
@@ -98,7 +98,7 @@ def main() -> None:
         print(json.dumps(reading(options.folder, config, options.lazy, options.threads), indent=1))
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_photographs(Path(folder), options.images)
+        write_images(Path(folder), options.images)
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--folder", folder], check=True)
 
 

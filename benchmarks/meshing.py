@@ -1,4 +1,4 @@
-"""Seconds, processor seconds and peak memory of meshing a model, in a process of its own for each resolution.
+"""Seconds, CPU seconds and peak memory of meshing a model, in a process of its own for each resolution.
 
     python benchmarks/meshing.py [RUN] [--resolutions 512 1024] [--repeats 1] [--threads 2] [--target-faces N]
 

@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch  # noqa: E402
 
 from neus.fields.base import SurfaceSample
-from neus.fields.mlp import in_passes  # noqa: E402
+from neus.fields.mlp import chunked  # noqa: E402
 from neus.runs.build import build_model, placed  # noqa: E402
 from neus.runs.config import read_config  # noqa: E402
 from neus.training.optimizer import build_optimizer, set_learning_rates  # noqa: E402
@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def evaluate_twice(network: torch.nn.Module, points: torch.Tensor) -> SurfaceSample:
     """Value and features from one forward pass, the gradient by autograd through a second one."""
     flat = points.reshape(-1, 3)
-    sdf, features, gradients = in_passes(lambda rows: rows_twice(network, rows), network.rows_per_pass, flat)
+    sdf, features, gradients = chunked(lambda rows: rows_twice(network, rows), network.chunk_size, flat)
     batch = points.shape[:-1]
     return SurfaceSample(sdf.reshape(batch), features.reshape(*batch, -1), gradients.reshape(*batch, 3))
 
@@ -72,7 +72,7 @@ def measure(conf: Path, n_rays: int, twice: bool, in_one_pass: bool) -> dict[str
     config = read_config(conf)
     model = placed(build_model(config.model), torch.device("cpu"))
     if in_one_pass:
-        model.sdf_network.rows_per_pass = model.color_network.rows_per_pass = None
+        model.sdf_network.chunk_size = model.color_network.chunk_size = None
     if twice:
         model.sdf_network.evaluate = lambda points: evaluate_twice(model.sdf_network, points)
     optimizer = build_optimizer(model)

@@ -1,9 +1,9 @@
 """Compares the modes of `render` on a trained run: time, evaluations, and how near shell and surface come to volume.
 
-    python benchmarks/views.py RUN [--views 0,8] [--scale 0.25] [--threads 2] [--samples 64 64] [--picture OUT.png]
+    python benchmarks/views.py RUN [--views 0,8] [--scale 0.25] [--threads 2] [--samples 64 64] [--image OUT.png]
 
 Each mode renders the same views in turn. Evaluations are of the field, colours included; PSNR is against volume, and held-out
-PSNR against the photographs. `seconds for 1600x1200` is scaled by the number of pixels.
+PSNR against the images. `seconds for 1600x1200` is scaled by the number of pixels.
 """
 
 import argparse
@@ -22,10 +22,10 @@ import torch  # noqa: E402
 from neus.evaluation.images import psnr  # noqa: E402
 from neus.rendering.model import Model  # noqa: E402
 from neus.rendering.modes import renderer_for  # noqa: E402
-from neus.rendering.views import normal_picture, render_view, rgb_picture  # noqa: E402
-from neus.runs.films import scene_of_run  # noqa: E402
+from neus.rendering.views import normal_image, render_view, rgb_image  # noqa: E402
 from neus.runs.load import load_model  # noqa: E402
-from neus.scenes.images import write_picture  # noqa: E402
+from neus.runs.videos import scene_of_run  # noqa: E402
+from neus.scenes.images import write_image  # noqa: E402
 from neus.scenes.scene import Scene  # noqa: E402
 
 MODES = ("volume", "shell", "surface")
@@ -33,7 +33,7 @@ PIXELS = 1600 * 1200
 
 
 def measure(model: Model, scene: Scene, views: list[int], scale: float) -> tuple[dict, np.ndarray]:
-    """Numbers by mode, and a picture: a row for each view, colours and then normals of each mode."""
+    """Numbers by mode, and an image: a row for each view, colours and then normals of each mode."""
     images, numbers, rows = {}, {}, {view: [] for view in views}
     for mode in MODES:
         renderer, seconds, held_out = renderer_for(model, mode), 0.0, []
@@ -45,22 +45,22 @@ def measure(model: Model, scene: Scene, views: list[int], scale: float) -> tuple
             seen = render_view(renderer, camera)
             seconds += time.perf_counter() - started
             images[mode, view] = seen.rgb.clamp(0, 1).numpy()
-            photograph = cv2.resize(scene.images[view], (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+            captured = cv2.resize(scene.images[view], (camera.width, camera.height), interpolation=cv2.INTER_AREA)
             mask = None
             if scene.masks is not None:
                 mask = cv2.resize(scene.masks[view].astype(np.uint8), (camera.width, camera.height)) > 0
-            held_out.append(psnr(images[mode, view], photograph.astype(np.float32) / 255.0, mask))
-            rows[view] += [rgb_picture(seen), normal_picture(seen, camera)]
+            held_out.append(psnr(images[mode, view], captured.astype(np.float32) / 255.0, mask))
+            rows[view] += [rgb_image(seen), normal_image(seen, camera)]
         tally = renderer.tally
         numbers[mode] = {
             "seconds": round(seconds, 2),
             "seconds for 1600x1200": round(seconds * PIXELS / tally.rays, 1),
             "evaluations per ray": round((tally.distances + tally.colors) / tally.rays, 1),
-            "fallen back": round(tally.share_fallen_back, 4),
+            "fallen back": round(tally.fallback_fraction, 4),
             "psnr to volume": round(float(np.mean([psnr(images[mode, v], images["volume", v]) for v in views])), 2)
             if mode != "volume"
             else None,
-            "psnr to photograph": round(float(np.mean(held_out)), 2),
+            "psnr to image": round(float(np.mean(held_out)), 2),
         }
     return numbers, np.concatenate([np.concatenate(rows[view], axis=1) for view in views])
 
@@ -86,10 +86,10 @@ def main() -> None:
         even, placed = options.samples
         sampler = replace(model.config.neus_renderer, n_samples=even, n_importance=placed)
         model.config = replace(model.config, neus_renderer=sampler)
-    numbers, picture = measure(model, scene, views, options.scale)
+    numbers, rendered = measure(model, scene, views, options.scale)
     print(json.dumps({"run": options.run.name, "views": views, "threads": options.threads, **numbers}, indent=2))
-    if options.picture:
-        write_picture(options.picture, picture)
+    if options.rendered:
+        write_image(options.rendered, rendered)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What many tests share: fixed seeds, a scene and a conf so small that training takes a second."""
+"""What many tests share: fixed seeds, a scene and a config so small that training takes a second."""
 
 import os
 from dataclasses import replace
@@ -70,7 +70,7 @@ def scene_folder(data_folder) -> Path:
 
 @pytest.fixture
 def tiny_conf(tmp_path, data_folder) -> Path:
-    """A conf file for case `cup`, in a folder of its own; its run folder is tmp_path/exp/cup/tiny."""
+    """A config file for case `cup`, in a folder of its own; its run folder is tmp_path/exp/cup/tiny."""
     return write_tiny_conf(tmp_path, data_folder)
 
 

@@ -82,7 +82,7 @@ def test_rendering_at_every_annealing_ratio_before_black_and_white(model, number
 
 
 def test_rays_through_pixels_in_full_resolution_coordinates(scene, numbers):
-    # NeuS counts pixel centres at integers; a photograph of half the size holds two of its pixels in each, and ours has
+    # NeuS counts pixel centres at integers; an image of half the size holds two of its pixels in each, and ours has
     # centres at +0.5.
     views = numbers["pixels"][:, 0].long()
     pixels = (numbers["pixels"][:, 1:].double() + 0.5) / 2.0
@@ -182,7 +182,7 @@ def test_colors_are_turned_from_bgr_to_rgb_in_both_color_networks(checkpoint, mo
 def test_another_conf_is_refused_by_the_name_of_the_first_tensor_that_differs(checkpoint, conf, tmp_path):
     wider = tmp_path / "wider.conf"
     wider.write_text(conf.read_text().replace("d_hidden = 64", "d_hidden = 80"))
-    with pytest.raises(neus.InputError, match=r"sdf_network_fine/lin0.bias: found \(64,\), the conf makes \(80,\)"):
+    with pytest.raises(neus.InputError, match=r"sdf_network_fine/lin0.bias: found \(64,\), the config makes \(80,\)"):
         neus.load_model(checkpoint, wider)
 
 

@@ -19,9 +19,9 @@ from neus.files import write_json, written_whole
 from neus.scenes.synthetic import write_synthetic
 from neus.training.hooks import clock_time
 
-# The built-in scene as `neus bench` photographs it.
+# The built-in scene as `neus bench` images it.
 VIEWS, WIDTH, HEIGHT = 48, 320, 240
-SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_BETWEEN_POLLS = 0.1
 # Beside the page given as `results`: what was tried, and how. The page points to it if it is there.
 HAND_WRITTEN = "experiments.md"
 
@@ -112,7 +112,7 @@ class Bench:
         # Not by `join`: an interrupt that comes as it begins to wait is seen when it has waited, and one that comes later makes
         # Python 3.11 take the thread for finished.
         while any(thread.is_alive() for thread in self._threads):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_POLLS)
 
     def all_records(self) -> list[dict[str, Any]]:
         """One record for each run, in order, also for those that have not been looked at."""

@@ -16,7 +16,7 @@ BYTES_PER_GIB = 2**30
 
 
 def machine_facts(device: torch.device) -> dict[str, Any]:
-    """Name and cores of the processor, threads used, memory in GiB, and the GPU if that is the device."""
+    """Name and cores of the CPU, threads used, memory in GiB, and the GPU if that is the device."""
     facts = {
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

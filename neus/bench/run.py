@@ -45,7 +45,7 @@ class BenchRun:
     Attributes:
         scene: name in the table.
         data: folder of the scene.
-        conf: conf file.
+        config: config file.
         overrides: as given to `--set`.
         minutes, iterations: how long to train; one of them is None.
         seed: of everything random in training.

@@ -63,10 +63,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class TableRow:
-    """All seeds of one scene, conf and length.
+    """All seeds of one scene, config and length.
 
     Attributes:
-        scene, conf, length: as in the records.
+        scene, config, length: as in the records.
         seeds: that are done.
         scores: by key of the score.
         seconds: by part of the run, and of `all` together.
@@ -94,7 +94,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def rows_from_records(records: Iterable[dict[str, Any]]) -> list[TableRow]:
-    """One row for each scene, conf and length, in the order in which they first come.
+    """One row for each scene, config and length, in the order in which they first come.
 
     Args:
         records: as in OUT/records, with `scene`, `conf`, `length`, `seed`, `status`, `reason` and `parts`.

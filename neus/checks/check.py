@@ -12,7 +12,7 @@ import numpy as np
 from neus.checks.findings import Finding
 from neus.checks.image_findings import image_findings, measure_images
 from neus.checks.intrinsic_findings import intrinsics_findings
-from neus.checks.photo_findings import PhotoMeasures, measure_photographs, photo_findings
+from neus.checks.photo_consistency_findings import ImageMeasures, measure_consistency, photo_consistency_findings
 from neus.checks.regions import region_line, region_settings
 from neus.checks.shape_findings import (
     ShapeMeasures,
@@ -50,7 +50,7 @@ class SceneCheck:
 
     facts: ViewFacts
     shape: ShapeMeasures
-    photos: PhotoMeasures | None
+    photos: ImageMeasures | None
     findings: list[Finding]
     unchecked: list[str]
     seconds: float
@@ -134,9 +134,9 @@ def check_scene(scene: Scene, fast: bool = False, notes: Sequence[str] = ()) -> 
             unchecked.append("region of interest by masks: not before the masks agree")
         findings += attempt("region of interest by masks", region_findings, scene, facts, shape, otherwise=[])
         if pairs is not None:
-            photos = attempt("order, poses, exposure", measure_photographs, scene, pairs, attempt)
+            photos = attempt("order, poses, exposure", measure_consistency, scene, pairs, attempt)
         if photos is not None:
-            more, also_unchecked = photo_findings(scene, photos, attempt)
+            more, also_unchecked = photo_consistency_findings(scene, photos, attempt)
             known = {finding.kind for finding in findings}
             findings += [finding for finding in more if finding.kind not in known]
             findings = _of_one_cause(findings, set(photos.wrong))
@@ -175,9 +175,9 @@ def warn_of_findings(scene: Scene) -> None:
 
 def _told_by_reader(finding: Finding, facts: ViewFacts) -> bool:
     """Black masks and masks all white are warned of by the reader; cameras inside it takes only where they are allowed."""
-    shares = facts.mask_share[list(finding.views)]
-    is_black = finding.kind == "masks_empty" and (shares == 0.0).all()
-    is_white = finding.kind == "masks_full" and len(shares) == len(facts.mask_share)
+    fractions = facts.mask_fraction[list(finding.views)]
+    is_black = finding.kind == "masks_empty" and (fractions == 0.0).all()
+    is_white = finding.kind == "masks_full" and len(fractions) == len(facts.mask_fraction)
     return bool(is_black or is_white or finding.kind == "camera_inside")
 
 
@@ -198,10 +198,10 @@ def facts_lines(scene: Scene, result: SceneCheck) -> list[str]:
     lines = [f"views: {len(scene)} of {size} pixels, format {scene.format}", region_line(scene)]
     if scene.masks is not None:
         inverted = ", once inverted" if any(finding.kind == "masks_inverted" for finding in result.findings) else ""
-        lines.append(f"masks: {_range(100 * facts.mask_share, '%')} of the pixels on the object{inverted}")
+        lines.append(f"masks: {_range(100 * facts.mask_fraction, '%')} of the pixels on the object{inverted}")
     lines.append(
         f"cameras: {_range(facts.distance)} from the centre of the unit sphere, {facts.largest_angle:.0f} degrees between "
-        f"the outermost; {_range(100 * facts.sphere_share, '%')} of the pixels see the sphere"
+        f"the outermost; {_range(100 * facts.sphere_fraction, '%')} of the pixels see the sphere"
     )
     if shape.silhouettes is not None and shape.hull_reach is not None:
         lines.append(
@@ -231,16 +231,16 @@ def check_record(scene: Scene, result: SceneCheck) -> dict[str, Any]:
         "name": scene.names,
         "width": [width for width, _ in scene.sizes],
         "height": [height for _, height in scene.sizes],
-        "mask_share": facts.mask_share,
+        "mask_fraction": facts.mask_fraction,
         "mask_outside_sphere": facts.mask_outside,
-        "sphere_share": facts.sphere_share,
+        "sphere_fraction": facts.sphere_fraction,
         "camera_distance": facts.distance,
         "degrees_off_center": facts.off_center,
     }
     if shape.silhouettes is not None:
         views |= {"mask_missed_by_hull": shape.silhouettes.missed, "hull_beyond_mask": shape.silhouettes.beyond}
     if photos is not None:
-        views |= {"misfit_share": photos.misfit_shares, "brightness": photos.brightness, "exposure": photos.exposures}
+        views |= {"misfit_share": photos.misfit_fractions, "brightness": photos.brightness, "exposure": photos.exposures}
         views |= {"object_points_outside_mask": photos.outside}
     return {
         "scene": str(scene.source),

@@ -9,11 +9,11 @@ from neus.stereo.matches import FEWEST, PairMatches
 
 # Darker or lighter than these a sensor says little about the gain.
 DARKEST, LIGHTEST = 0.04, 0.96
-# Share of the places that may tell otherwise in `sure_ratio`.
-SURE_SHARE = 0.1
-# `exposure_steps`: sure gains beyond this factor count, if the pairs across show this share of it. Where the robot's arm
+# Fraction of the places that may tell otherwise in `sure_ratio`.
+SURE_FRACTION = 0.1
+# `exposure_steps`: sure gains beyond this factor count, if the pairs across show this fraction of it. Where the robot's arm
 # of DTU throws its shadow they show about half of it, where images were brightened nine tenths or all.
-STEP, STEP_SHARE = 1.15, 0.75
+STEP, STEP_FRACTION = 1.15, 0.75
 # And if there are so many pairs across, whose ratios spread at most this many times as much as those of other pairs: one
 # gain for all places adds no spread (0.6 to 0.9 of it was measured), a shadow does (1.6 to 2.3).
 FEWEST_ACROSS, MOST_SPREAD = 3, 1.3
@@ -35,7 +35,7 @@ def sure_ratio(match: PairMatches) -> float | None:
     logs = _log_ratios(match)
     if logs is None:
         return None
-    low, high = np.quantile(logs, [SURE_SHARE, 1.0 - SURE_SHARE])
+    low, high = np.quantile(logs, [SURE_FRACTION, 1.0 - SURE_FRACTION])
     return float(low if low > 0 else min(high, 0.0))
 
 
@@ -115,7 +115,7 @@ def _steps_from(logs: NDArray, ends: NDArray, ratios: NDArray, spreads: NDArray)
             if crossing.sum() < FEWEST_ACROSS or crossing.all():
                 continue
             is_alike = np.median(spreads[crossing]) <= MOST_SPREAD * np.median(spreads[~crossing])
-            if is_alike and np.median(upward) >= STEP_SHARE * sign * np.median(logs[groups == group]):
+            if is_alike and np.median(upward) >= STEP_FRACTION * sign * np.median(logs[groups == group]):
                 views += np.flatnonzero(groups == group).tolist()
     return sorted(views)
 

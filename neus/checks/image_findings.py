@@ -12,7 +12,7 @@ from neus.scenes.scene import Scene
 N_PIXELS = 20_000
 # An image is dark if 99% of its pixels are below this: of 256 levels an eighth is used.
 DARK_QUANTILE, DARK = 0.99, 32
-# A pixel is saturated at this value in all channels; share of them that is too much on the object, or without masks.
+# A pixel is saturated at this value in all channels; fraction of them that is too much on the object, or without masks.
 SATURATED, SATURATED_OBJECT, SATURATED_IMAGE = 254, 0.7, 0.98
 # Images whose values from the first to the last hundredth span less than this show nothing.
 FLAT = 6
@@ -24,7 +24,7 @@ class ImageMeasures:
 
     Attributes:
         bright: value that a hundredth of the pixels exceed, 0 to 255.
-        saturated: share of pixels that are white in all channels.
+        saturated: fraction of pixels that are white in all channels.
         span: of grey values from the first to the last hundredth of the whole image, 0 to 255.
     """
 

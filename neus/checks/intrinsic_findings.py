@@ -13,7 +13,7 @@ from neus.stereo.matches import PairMatches
 
 # With intrinsics that fit this well, a principal point far from the middle is that of a crop.
 CERTAIN = 0.8
-# Other intrinsics must be better than those given by this share of the pairs, and not by a trifle of size.
+# Other intrinsics must be better than those given by this fraction of the pairs, and not by a trifle of size.
 BETTER, OTHER_SIZE = 0.25, 0.05
 
 
@@ -32,11 +32,11 @@ def intrinsics_findings(scene: Scene, pairs: list[PairMatches]) -> list[Finding]
             return []
         if factor and abs(factor - 1) > OTHER_SIZE:
             scaled = _fits(replace(scene, intrinsics=_divided(scene.intrinsics, factor)), pairs)
-            is_better = _share(scaled) >= max(FITTING, _share(given) + BETTER) or fault and scaled.mean() > given.mean()
+            is_better = _fraction(scaled) >= max(FITTING, _fraction(given) + BETTER) or fault and scaled.mean() > given.mean()
             if is_better:
                 fault = fault or scaled_fault(scene, tuple(range(len(scene))), factor)
                 return [
-                    _finding(fault, f" (so divided, {100 * _share(scaled):.0f}% of the image pairs match the cameras)")
+                    _finding(fault, f" (so divided, {100 * _fraction(scaled):.0f}% of the image pairs match the cameras)")
                 ]
     return [_finding(fault)] if fault else []
 
@@ -53,5 +53,5 @@ def _fits(scene: Scene, pairs: list[PairMatches]) -> np.ndarray:
     return np.array([pair_fit(scene, pair) for pair in pairs])
 
 
-def _share(fits: np.ndarray) -> float:
+def _fraction(fits: np.ndarray) -> float:
     return float((fits >= FITTING).mean())

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from neus.geometry.similarity import scale_of, transform_points
-from neus.scenes.region import NEAREST_CAMERA_SHARE, Region
+from neus.scenes.region import NEAREST_CAMERA_FRACTION, Region
 from neus.scenes.scene import Scene
 
 # Digits of a region's radius that are given.
@@ -26,7 +26,7 @@ def region_settings(scene: Scene, region: Region | None = None) -> dict[str, Any
 
 
 def assignments(settings: dict[str, Any]) -> str:
-    """The settings as a conf has them.
+    """The settings as a config has them.
 
     >>> assignments({"dataset.center": [1.0, 2.5, -3.0], "dataset.radius": 2.0})
     'dataset.center=[1.0, 2.5, -3.0] dataset.radius=2.0'
@@ -50,7 +50,7 @@ def region_remedy(scene: Scene, change: str, region: Region) -> tuple[str, dict[
     """
     centers = scene.camera_to_scene[:, :3, 3]
     nearest = float((centers - region.center).norm(dim=-1).min())
-    settings = region_settings(scene, Region(region.center, min(region.radius, NEAREST_CAMERA_SHARE * nearest)))
+    settings = region_settings(scene, Region(region.center, min(region.radius, NEAREST_CAMERA_FRACTION * nearest)))
     if scene.format == "idr":  # its reader takes the region from the camera file alone
         center, radius = settings["dataset.center"], settings["dataset.radius"]
         how = f"in the camera file set every scale_mat_i to scale {radius} and translation {center}"

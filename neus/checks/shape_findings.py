@@ -10,7 +10,7 @@ from neus.checks.regions import region_remedy
 from neus.checks.silhouettes import Silhouettes, compare_silhouettes, complement_agrees, disagreeing
 from neus.checks.view_facts import ViewFacts
 from neus.errors import RegionError
-from neus.scenes.region import MARGIN, NEAREST_CAMERA_SHARE, Region
+from neus.scenes.region import MARGIN, NEAREST_CAMERA_FRACTION, Region
 from neus.scenes.region_from_masks import MasksDisagree
 from neus.scenes.scene import Scene
 
@@ -18,9 +18,9 @@ from neus.scenes.scene import Scene
 FEW_VIEWS, LEAST_ANGLE = 4, 10.0
 # Fewer masks than these prove nothing about each other.
 FEWEST_MASKS = 3
-# Masks smaller than this share of the image are hardly ever meant; nor is a sphere that small in the image.
-TINY_SHARE = 0.003
-# Share of a mask that may look past the unit sphere: supports and shadows are part of some masks.
+# Masks smaller than this fraction of the image are hardly ever meant; nor is a sphere that small in the image.
+TINY_FRACTION = 0.003
+# Fraction of a mask that may look past the unit sphere: supports and shadows are part of some masks.
 OUTSIDE_SPHERE = 0.15
 # The hull is at least as large as the object: if 95% of it lie within this radius, resolution is wasted.
 SMALL_OBJECT = 0.55
@@ -81,13 +81,13 @@ def camera_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> lis
         findings.append(Finding("few_views", (), f"only {counted(len(scene), 'view')}", remedy))
     if inside := _where(facts.distance < 1.0):
         found = f"{counted(len(inside), 'camera')} inside the object's unit sphere"
-        region = Region(torch.zeros(3, dtype=torch.float64), NEAREST_CAMERA_SHARE * float(facts.distance.min()))
+        region = Region(torch.zeros(3, dtype=torch.float64), NEAREST_CAMERA_FRACTION * float(facts.distance.min()))
         if shape.silhouettes is not None:
             region = _around_hull(shape.silhouettes)
         remedy, settings = region_remedy(scene, "make the region of interest smaller", region)
         remedy += "; or, if the cameras are meant to be within, --set dataset.camera_outside_sphere=false"
         findings.append(Finding("camera_inside", inside, found, remedy, settings))
-    if blind := _where((facts.sphere_share < TINY_SHARE) & (facts.distance >= 1.0)):
+    if blind := _where((facts.sphere_fraction < TINY_FRACTION) & (facts.distance >= 1.0)):
         found = f"{counted(len(blind), 'camera')} out of sight of the object's unit sphere"
         remedy = "check that poses look along +z and that the region of interest is where the object is"
         remedy += exclusion(blind, scene.names)
@@ -102,11 +102,11 @@ def camera_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> lis
 def mask_findings(scene: Scene, facts: ViewFacts) -> list[Finding]:
     """Masks that are empty, or white all over."""
     findings = []
-    if empty := _where(facts.mask_share < TINY_SHARE):
+    if empty := _where(facts.mask_fraction < TINY_FRACTION):
         found = f"{counted(len(empty), 'mask')} empty or nearly so"
         remedy = "redo them; if the object is out of sight there, that is right" + exclusion(empty, scene.names)
         findings.append(Finding("masks_empty", empty, found, remedy))
-    if full := _where(facts.mask_share == 1.0):
+    if full := _where(facts.mask_fraction == 1.0):
         found = f"{counted(len(full), 'mask')} all white"
         remedy = "redo them; without any masks train with --conf womask.conf"
         findings.append(Finding("masks_full", full, found, remedy))
@@ -143,7 +143,7 @@ def masks_agree(shape: ShapeMeasures) -> bool:
 
 def region_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> list[Finding]:
     """A region of interest that is too small or too large for the masks, if those are consistent and not white all over."""
-    outside = np.where(facts.mask_share < 1.0, facts.mask_outside, np.nan)
+    outside = np.where(facts.mask_fraction < 1.0, facts.mask_outside, np.nan)
     if not np.isfinite(outside).any() or not masks_agree(shape):
         return []
     if np.nanmedian(outside) > OUTSIDE_SPHERE:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from neus.errors import RegionError
 from neus.geometry.cameras import projection
 from neus.scenes.region import MARGIN, Region
-from neus.scenes.region_from_masks import WRONG_SHARE, fewest_views, reduced, region_from_masks
+from neus.scenes.region_from_masks import WRONG_FRACTION, fewest_views, reduced, region_from_masks
 from neus.scenes.scene import Scene
 
 # Steps of the lattice along each side of the hull's cube, and pixels along the longer side of the reduced masks: a step
@@ -17,14 +17,14 @@ from neus.scenes.scene import Scene
 STEPS, SIDE = 64, 192
 # Of more views than this the lattice is coarser: memory and time stay bounded.
 MANY_VIEWS, STEPS_OF_MANY = 120, 40
-# Share of a mask that may lie outside of the hull of all others: borders and thin parts on a coarse lattice.
+# Fraction of a mask that may lie outside of the hull of all others: borders and thin parts on a coarse lattice.
 MISSED = 0.15
-# Share of the others' hull beyond a mask, over that of the median view: parts cut off in that mask.
+# Fraction of the others' hull beyond a mask, over that of the median view: parts cut off in that mask.
 BEYOND = 0.15
 # Of fewer views each cuts much from the hull of the others by right, and only what the hull leaves uncovered counts.
 VIEWS_FOR_BEYOND = 12
-# Masks are taken for inverted if this share of the image's border is white in the median view, and black in the complements
-# that agree with each other but for a share of the views.
+# Masks are taken for inverted if this fraction of the image's border is white in the median view, and black in the complements
+# that agree with each other but for a fraction of the views.
 WHITE_BORDER, FEW = 0.5, 0.125
 
 
@@ -36,9 +36,9 @@ class Silhouettes:
         region: ball around the visual hull, scene units, without the margin of `region_from_masks`.
         hull: (P, 3) float32 points of a lattice that lie in nearly all masks.
         step: distance of neighbouring points of that lattice.
-        missed: (V,) share of each mask that the hull of all others leaves uncovered. An object lies within the hull of
+        missed: (V,) fraction of each mask that the hull of all others leaves uncovered. An object lies within the hull of
             any of its masks, so it is zero but for errors; NaN where there is no mask.
-        beyond: (V,) share of the hull of all others that falls outside of the mask, for points in the frame; NaN likewise.
+        beyond: (V,) fraction of the hull of all others that falls outside of the mask, for points in the frame; NaN likewise.
     """
 
     region: Region
@@ -51,7 +51,7 @@ class Silhouettes:
 def compare_silhouettes(scene: Scene, steps: int | None = None) -> Silhouettes:
     """Leave-one-out comparison of every mask with the visual hull of all others, on a lattice of steps^3 points (64, or 40 for many views).
 
-    The hull may miss a share of the masks (`WRONG_SHARE`), so that a few wrong ones do not spoil it for the others.
+    The hull may miss a fraction of the masks (`WRONG_FRACTION`), so that a few wrong ones do not spoil it for the others.
 
     Raises:
         MasksDisagree: the masks have no point in common.
@@ -63,19 +63,19 @@ def compare_silhouettes(scene: Scene, steps: int | None = None) -> Silhouettes:
     points, step = _ball_lattice(region, steps)
     views = [view for view in range(len(scene)) if scene.masks[view].any()]
     outside, seen, columns, rows, masks, cells = _project_all(scene, views, points, step)
-    n_wrong, n_seen = outside.sum(axis=0, dtype=np.int32), seen.sum(axis=0, dtype=np.int32)
-    is_seen = n_seen >= fewest_views(n_seen, len(views))
-    allowed = int(WRONG_SHARE * len(views))
+    n_wrong, n_visible = outside.sum(axis=0, dtype=np.int32), seen.sum(axis=0, dtype=np.int32)
+    is_visible = n_visible >= fewest_views(n_visible, len(views))
+    allowed = int(WRONG_FRACTION * len(views))
     missed, beyond = np.full(len(scene), np.nan), np.full(len(scene), np.nan)
     for i, view in enumerate(views):
-        of_others = is_seen & (n_wrong - outside[i] <= allowed)
+        of_others = is_visible & (n_wrong - outside[i] <= allowed)
         drawn = np.zeros(masks[i].shape, np.uint8)
         shown = of_others & seen[i]
         drawn[rows[i, shown], columns[i, shown]] = 1
         drawn = cv2.dilate(drawn, np.ones((cells[i], cells[i]), np.uint8)) > 0
         missed[view] = (masks[i] & ~drawn).sum() / max(masks[i].sum(), 1)
         beyond[view] = outside[i, shown].sum() / max(shown.sum(), 1)
-    return Silhouettes(region, points[is_seen & (n_wrong <= allowed)], step, missed, beyond)
+    return Silhouettes(region, points[is_visible & (n_wrong <= allowed)], step, missed, beyond)
 
 
 def disagreeing(silhouettes: Silhouettes) -> NDArray:

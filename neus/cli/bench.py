@@ -137,7 +137,7 @@ def _check_devices(devices: list[str]) -> None:
 
 
 def command_line(options: argparse.Namespace, scenes: list[str]) -> str:
-    """The command in the words of the options, scenes and confs by name: where they lie is nobody else's business."""
+    """The command in the words of the options, scenes and configs by name: where they lie is nobody else's business."""
     length = ["--minutes", *options.minutes] if options.minutes else ["--iterations", *options.iterations]
     words = ["neus bench", *dict.fromkeys(scenes), "--conf", *(conf.name for conf in options.confs)]
     words += [f"{x:g}" if isinstance(x, float) else x for x in length]

@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints measures and findings, writes picture and numbers; prints their folder last."""
+    """Prints measures and findings, writes image and numbers; prints their folder last."""
     from neus.checks.check import check_scene, read_for_check, summary_lines
     from neus.files import check_can_write
-    from neus.reports.check_picture import write_check
+    from neus.reports.check_image import write_check
     from neus.runs.config import read_config
     from neus.runs.console import TERMINAL
     from neus.runs.load import SECONDS_WITHOUT_BAR
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     print("\n".join(summary_lines(scene, result)))
     if options.write_conf:
         _write_conf(options.write_conf, options.scene, dataset, scene, result)
-        print(f"conf: {options.write_conf}")
+        print(f"config: {options.write_conf}")
     print(write_check(scene, result, out))
     return EXIT_FINDINGS if options.strict and result.findings else 0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # As in NeuS: the resolution of validate_mesh, and frames one way of an interpolation.
 MESH_RESOLUTION, FRAMES = 512, 60
-# NeuS renders interpolations four times smaller than the photographs.
+# NeuS renders interpolations four times smaller than the images.
 INTERPOLATION_SCALE = 0.25
 
 
@@ -81,7 +81,7 @@ def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namesp
 def _opened(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace) -> Run:
     from neus.runs.run import Run
 
-    # The conf says where the scene is; the shape of our own models is in their checkpoints, fitted to the scene's images.
+    # The config says where the scene is; the shape of our own models is in their checkpoints, fitted to the scene's images.
     return Run(folder.path, Path(config.dataset.data_dir), options.conf)
 
 
@@ -104,7 +104,7 @@ def _interpolate(run: Run, start: int, end: int, device: str) -> int:
     from neus.cli.options import check_views
     from neus.rendering.paths import between
     from neus.runs.console import TERMINAL
-    from neus.runs.films import write_frames
+    from neus.runs.videos import write_frames
 
     model, scene = run.model_and_scene(device)
     iteration = int(run.content["iter_step"])

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Makes scene, model, mesh, orbit and picture; prints the Chamfer distance and, last, the path of the picture."""
+    """Makes scene, model, mesh, orbit and image; prints the Chamfer distance and, last, the path of the image."""
     from neus.runs.console import TERMINAL
     from neus.workflows.demo import run_demo
 

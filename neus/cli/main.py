@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 
-# When this process began: starting Python is work of one thread, so its age is the processor time it has used.
+# When this process began: starting Python is work of one thread, so its age is the CPU time it has used.
 PROCESS_STARTED = time.monotonic() - time.process_time()
 
 # Waiting threads sleep instead of spinning: on a machine shared with others spinning costs more than the work itself.

@@ -90,8 +90,8 @@ def run(options: argparse.Namespace) -> int:
     from neus.rendering.modes import renderer_for
     from neus.rendering.path_files import write_camera_path
     from neus.runs.console import TERMINAL
-    from neus.runs.films import write_frames
     from neus.runs.run import Run
+    from neus.runs.videos import write_frames
     from neus.workflows.render import CameraPath, about_fallback, write_views
 
     run = Run(options.run_folder, options.data, options.conf, options.overrides)

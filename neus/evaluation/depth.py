@@ -50,8 +50,8 @@ def depth_scores(depth: np.ndarray, truth: np.ndarray, counts: np.ndarray, thres
     >>> depth_scores(seen, true, true > 0, [0.5])
     {'n_pixels': 2, 'covered': 0.5, 'mean': 0.5, 'median': 0.5, 'rmse': 0.5, 'within': [0.5]}
     """
-    is_seen = np.isfinite(depth) & counts
-    errors = np.abs(depth[is_seen] - truth[is_seen])
+    is_visible = np.isfinite(depth) & counts
+    errors = np.abs(depth[is_visible] - truth[is_visible])
     n, known = int(counts.sum()), len(errors) > 0
     return {
         "n_pixels": n,

@@ -1,8 +1,8 @@
-"""How far a rendered image is from the photograph.
+"""How far a rendered image is from the image.
 
-Colours are compared as the photographs store them, in most cases sRGB: RGB in [0, 1], 255 being 1, without a change of gamma.
-Renders are clipped to that range and not rounded to 8 bits; photographs of another size are averaged over the area of each pixel.
-`photograph_at`, `mask_at` and `image_scores` are the only way from there to numbers, so all of them are alike.
+Colours are compared as the images store them, in most cases sRGB: RGB in [0, 1], 255 being 1, without a change of gamma.
+Renders are clipped to that range and not rounded to 8 bits; images of another size are averaged over the area of each pixel.
+`image_at`, `mask_at` and `image_scores` are the only way from there to numbers, so all of them are alike.
 """
 
 import importlib
@@ -65,9 +65,9 @@ def ssim(image: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> 
     return _mean(similarity.mean(axis=-1), mask)
 
 
-def photograph_at(photograph: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(height, width, 3) float32 in [0, 1] of a photograph (H, W, 3) uint8, averaged down to a size."""
-    return cv2.resize(photograph, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+def image_at(captured: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(height, width, 3) float32 in [0, 1] of an image (H, W, 3) uint8, averaged down to a size."""
+    return cv2.resize(captured, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
 
 
 def mask_at(mask: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def mask_at(mask: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def image_scores(
     rendered: ArrayLike,
-    photograph: np.ndarray,
+    captured: np.ndarray,
     mask: np.ndarray | None = None,
     lpips: Callable[[np.ndarray, np.ndarray], float] | None = None,
 ) -> dict[str, float]:
@@ -85,16 +85,16 @@ def image_scores(
 
     Args:
         rendered: (H, W, 3) RGB, an array or CPU tensor; clipped to [0, 1].
-        photograph: (H, W, 3) RGB in [0, 1], of `photograph_at`.
+        image: (H, W, 3) RGB in [0, 1], of `image_at`.
         mask: (H, W) bool, True on the object.
         lpips: of `find_lpips`.
     """
     image = np.clip(_pixels(rendered), 0.0, 1.0)
-    scores = {"psnr": psnr(image, photograph), "ssim": ssim(image, photograph)}
+    scores = {"psnr": psnr(image, captured), "ssim": ssim(image, captured)}
     if mask is not None and mask.any():
-        scores |= {"psnr_masked": psnr(image, photograph, mask), "ssim_masked": ssim(image, photograph, mask)}
+        scores |= {"psnr_masked": psnr(image, captured, mask), "ssim_masked": ssim(image, captured, mask)}
     if lpips is not None:
-        scores["lpips"] = lpips(image, photograph)
+        scores["lpips"] = lpips(image, captured)
     return scores
 
 

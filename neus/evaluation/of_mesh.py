@@ -23,7 +23,7 @@ from neus.scenes.pfm import read_pfm
 from neus.scenes.scene import Scene
 from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, WORLD_CENTER, world_sdf
 
-# The width of DTU's photographs, for which dilations are given.
+# The width of DTU's images, for which dilations are given.
 FULL_WIDTH = 1600
 # Pairs of an alignment, millimetres: far enough to be drawn in, near enough to leave out what is missing.
 ICP_REACH = 2.0
@@ -167,7 +167,7 @@ def against_depths(
     """
     scene = _needed(judged.scene, "comparing depths")
     unit = scale_of(scene.scene_to_world)
-    thresholds = list(thresholds or [unit * share for share in USUAL_THRESHOLDS])
+    thresholds = list(thresholds or [unit * fraction for fraction in USUAL_THRESHOLDS])
     maps = {view: folder / f"{Path(name).stem}.pfm" for view, name in enumerate(scene.names)}
     maps = {view: path for view, path in maps.items() if path.is_file()}
     if not maps:
@@ -205,9 +205,9 @@ def _means_of_views(views: list[dict]) -> dict[str, Any]:
 def _usual_thresholds(scene: Scene | None, truth: object) -> list[float]:
     """Parts of the unit sphere's radius; without a scene, of half the diagonal of the truth."""
     if scene is not None:
-        return [share * scale_of(scene.scene_to_world) for share in USUAL_THRESHOLDS]
+        return [fraction * scale_of(scene.scene_to_world) for fraction in USUAL_THRESHOLDS]
     points = truth.vertices if isinstance(truth, trimesh.Trimesh) else truth
-    return [share * float(np.linalg.norm(np.ptp(points, axis=0))) / 2 for share in USUAL_THRESHOLDS]
+    return [fraction * float(np.linalg.norm(np.ptp(points, axis=0))) / 2 for fraction in USUAL_THRESHOLDS]
 
 
 def _check_built_in(scene: Scene) -> None:

@@ -44,8 +44,8 @@ class SurfaceScores:
         chamfer: mean of accuracy and completeness.
         accuracy_median, completeness_median: medians of the same distances.
         thresholds: distances at which the shares below are counted.
-        precision: share of the surface within each threshold of the truth.
-        recall: share of the truth within each threshold of the surface.
+        precision: fraction of the surface within each threshold of the truth.
+        recall: fraction of the truth within each threshold of the surface.
         f_scores: harmonic mean of precision and recall.
         normal_consistency: mean |n . n'| of the normals at a point and at the nearest one of the other side, both ways; 1
             for equal surfaces. None if a side is given as points, which have no normals.
@@ -117,7 +117,7 @@ def scores_from_distances(
     >>> scores_from_distances(np.array([0.0, 2.0]), np.array([1.0, 1.0]), thresholds=[1.0]).f_scores
     (0.6666666666666666,)
     """
-    precision, recall = shares_within(to_truth, thresholds), shares_within(to_mesh, thresholds)
+    precision, recall = fractions_within(to_truth, thresholds), fractions_within(to_mesh, thresholds)
     accuracy, completeness = float(to_truth.mean()), float(to_mesh.mean())
     return SurfaceScores(
         accuracy=accuracy,
@@ -145,8 +145,8 @@ def surface_difference(
     return float((from_first.mean() + from_second.mean()) / 2), float(max(from_first.max(), from_second.max()))
 
 
-def shares_within(distances: np.ndarray, thresholds: Sequence[float]) -> tuple[float, ...]:
-    """The share of distances at most as great as each threshold."""
+def fractions_within(distances: np.ndarray, thresholds: Sequence[float]) -> tuple[float, ...]:
+    """The fraction of distances at most as great as each threshold."""
     return tuple(float((distances <= threshold).mean()) for threshold in thresholds)
 
 
@@ -181,7 +181,7 @@ def feature_scores(
         "mean_clipped": float(np.minimum(distances, clip).mean()),
         "clip": clip,
         "thresholds": list(thresholds),
-        "within": list(shares_within(distances, thresholds)),
+        "within": list(fractions_within(distances, thresholds)),
     }
 
 

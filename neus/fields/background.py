@@ -11,7 +11,7 @@ from neus.settings import at_least, between
 
 @dataclass(frozen=True)
 class NerfConfig:
-    """Conf section `model.nerf`, with NeuS's keys.
+    """Config section `model.nerf`, with NeuS's keys.
 
     Attributes:
         D: number of hidden layers.
@@ -20,7 +20,7 @@ class NerfConfig:
         W: width.
         multires: octaves of the encoding of the point.
         multires_view: octaves of the encoding of the direction.
-        output_ch: kept for old confs; without effect, since directions are always used.
+        output_ch: kept for old configs; without effect, since directions are always used.
         skips: layers after which the encoded point enters again.
         use_viewdirs: must be true.
     """

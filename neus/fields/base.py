@@ -10,7 +10,7 @@ class SurfaceSample(NamedTuple):
 
     Attributes:
         sdf: (...), scene units, negative inside.
-        features: (..., F), what the colour field is told about the point.
+        features: (..., F), what the colour field receives about the point.
         gradients: (..., 3), of the signed distance; close to unit length, not normalised.
     """
 

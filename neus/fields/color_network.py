@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width
-from neus.fields.mlp import default_linear, in_passes, layers_of
+from neus.fields.mlp import chunked, default_linear, layers_of
 from neus.settings import at_least, between, one_of
 
 COLOR_MODES = ("idr", "no_view_dir", "no_normal")
@@ -14,7 +14,7 @@ COLOR_MODES = ("idr", "no_view_dir", "no_normal")
 
 @dataclass(frozen=True)
 class ColorNetworkConfig:
-    """Conf section `model.rendering_network`, with NeuS's keys.
+    """Config section `model.rendering_network`, with NeuS's keys.
 
     Attributes:
         d_feature: features taken from the signed distance network.
@@ -43,10 +43,10 @@ class ColorNetwork(nn.Module):
     """c(x, n, v, features): IDR's rendering network (Yariv et al. 2020, eq. 8); layers `lin0` ... as published.
 
     Attributes:
-        rows_per_pass: points evaluated at a time, to suit the device's caches; None is all at once.
+        chunk_size: points evaluated at a time, to suit the device's caches; None is all at once.
     """
 
-    rows_per_pass: int | None = None
+    chunk_size: int | None = None
 
     def __init__(self, config: ColorNetworkConfig) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class ColorNetwork(nn.Module):
             features: (..., d_feature).
         """
         inputs = (points, normals, directions, features)
-        (rgb,) = in_passes(self._color_of_rows, self.rows_per_pass, *(x.reshape(-1, x.shape[-1]) for x in inputs))
+        (rgb,) = chunked(self._color_of_rows, self.chunk_size, *(x.reshape(-1, x.shape[-1]) for x in inputs))
         return rgb.reshape(*points.shape[:-1], rgb.shape[-1])
 
     def _color_of_rows(self, points: Tensor, normals: Tensor, directions: Tensor, features: Tensor) -> tuple[Tensor]:

@@ -36,7 +36,7 @@ def encode_frequencies(x: Tensor, n_octaves: int) -> Tensor:
     return torch.cat([x, waves.flatten(-3)], dim=-1)
 
 
-def pull_back_frequencies(x: Tensor, cotangents: Tensor, n_octaves: int) -> Tensor:
+def vjp_of_frequencies(x: Tensor, cotangents: Tensor, n_octaves: int) -> Tensor:
     """Gradient in x (..., D) of any function whose gradient in the encoding is `cotangents` (..., D (1 + 2 L)).
 
     The transposed Jacobian of `encode_frequencies` in closed form, itself differentiable.

@@ -26,7 +26,7 @@ def last_weight_and_bias(n_in: int, n_out: int, radius: float, inside_outside: b
 
     Args:
         n_in, n_out: widths.
-        radius: of the initial sphere (`bias` in the confs), in the network's input units.
+        radius: of the initial sphere (`bias` in the configs), in the network's input units.
         inside_outside: negative outside instead: the camera is within the object, a room.
     """
     sign = -1.0 if inside_outside else 1.0

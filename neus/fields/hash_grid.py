@@ -20,7 +20,7 @@ MAX_LOG2_TABLE_SIZE = 24
 
 @dataclass(frozen=True)
 class HashGridConfig:
-    """Conf section `model.hash_sdf.grid`.
+    """Config section `model.hash_sdf.grid`.
 
     Attributes:
         n_levels: levels, L; 0 where a grid is optional.
@@ -28,7 +28,7 @@ class HashGridConfig:
         base_resolution: cells per axis of the coarsest level, over the box [-1, 1]^3.
         finest_resolution: of the finest; those between grow geometrically.
         cells_per_pixel: where above zero, the finest level has at most so many cells, along an axis, for each pixel that a
-            photograph has across the sphere: finer ones would learn the photographs' noise.
+            image has across the sphere: finer ones would learn the images' noise.
         log2_table_size: a level whose vertices do not fit 2^this rows shares so many by hashing.
     """
 
@@ -80,6 +80,6 @@ class HashGrid(nn.Module):
         return kernels.encode(points, self.table, self.layout, int(self.n_active))
 
     def with_jacobian(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (M, L F) at points (M, 3), and their Jacobian (M, L F, 3), for `pull_back`."""
+        """Features (M, L F) at points (M, 3), and their Jacobian (M, L F, 3), for `vjp`."""
         kernels = kernels_for("hash_encode", points.device)
         return kernels.encode_with_jacobian(points, self.table, self.layout, int(self.n_active))

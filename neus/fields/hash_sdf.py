@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from neus.fields.base import SurfaceSample
 from neus.fields.hash_grid import HashGrid, HashGridConfig
-from neus.fields.mlp import in_passes
-from neus.kernels.hash_encode.reference import pull_back
+from neus.fields.mlp import chunked
+from neus.kernels.hash_encode.reference import vjp
 from neus.settings import at_least
 
 # Squareplus (a + sqrt(a^2 + b)) / 2 with this b bends at zero as Softplus of beta 100 does, and costs a root instead of an
@@ -22,11 +22,11 @@ FEATURE_WEIGHT_SPREAD = 0.1
 
 @dataclass(frozen=True)
 class HashSdfConfig:
-    """Conf section `model.hash_sdf`, used where `model.surface` is `hash`.
+    """Config section `model.hash_sdf`, used where `model.surface` is `hash`.
 
     Attributes:
         grid: levels, features, table.
-        color_grid: of a second grid that the colour network alone is told of, after the features of the distance; none with
+        color_grid: of a second grid that the colour network alone receives of, after the features of the distance; none with
             0 levels. Texture then learns at its own pace and cannot shake the surface (after PermutoSDF, Rosu and Behnke 2023).
         d_hidden: width of the hidden layer.
         d_out: 1 distance + features for the colour network.
@@ -54,10 +54,10 @@ class HashSdf(nn.Module):
     is |x| / 4.
 
     Attributes:
-        rows_per_pass: points evaluated at a time, to suit the device's caches; None is all at once.
+        chunk_size: points evaluated at a time, to suit the device's caches; None is all at once.
     """
 
-    rows_per_pass: int | None = None
+    chunk_size: int | None = None
 
     def __init__(self, config: HashSdfConfig) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class HashSdf(nn.Module):
 
     def sdf(self, points: Tensor) -> Tensor:
         """(...) signed distances at points (..., 3), without features or gradient."""
-        (sdf,) = in_passes(self._sdf_of_rows, self.rows_per_pass, points.reshape(-1, 3))
+        (sdf,) = chunked(self._sdf_of_rows, self.chunk_size, points.reshape(-1, 3))
         return sdf.reshape(points.shape[:-1])
 
     def evaluate(self, points: Tensor) -> SurfaceSample:
@@ -96,7 +96,7 @@ class HashSdf(nn.Module):
         rows = points.reshape(-1, 3)
         # The grid in one pass: its table's gradient is then written once, whatever the number of passes.
         encoded, jacobian = self.grid.with_jacobian(rows)
-        sdf, features, gradients = in_passes(self._evaluate_rows, self.rows_per_pass, rows, encoded, jacobian)
+        sdf, features, gradients = chunked(self._evaluate_rows, self.chunk_size, rows, encoded, jacobian)
         if self.color_grid is not None:
             features = torch.cat([features, self.color_grid(rows)], dim=1)
         batch = points.shape[:-1]
@@ -119,7 +119,7 @@ class HashSdf(nn.Module):
         out = self.out((before + root) / 2)
         slopes = (1.0 + before / root) / 2
         cotangent = (self.out.weight[0] * slopes) @ self.hidden.weight
-        gradients = cotangent[:, :3] + pull_back(jacobian, cotangent[:, 3:])
+        gradients = cotangent[:, :3] + vjp(jacobian, cotangent[:, 3:])
         return out[:, 0], out[:, 1:], gradients
 
 

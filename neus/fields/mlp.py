@@ -50,7 +50,7 @@ def layers_of(network: nn.Module, n_layers: int) -> list[nn.Module]:
     return [getattr(network, f"lin{i}") for i in range(n_layers)]
 
 
-def in_passes(function: Callable[..., tuple[Tensor, ...]], rows: int | None, *inputs: Tensor) -> tuple[Tensor, ...]:
+def chunked(function: Callable[..., tuple[Tensor, ...]], rows: int | None, *inputs: Tensor) -> tuple[Tensor, ...]:
     """The results of a function of tensors (M, ...), evaluated `rows` rows at a time and put together; None is all at once.
 
     They have the type of the inputs, whatever the `precision` of the products between. Differentiable as the function is. On a

@@ -32,7 +32,7 @@ def why_not_precision(precision: str, device: torch.device) -> str:
 def products_in(precision: str, device: torch.device) -> Iterator[None]:
     """Within it, networks on a device multiply in one of `PRECISIONS`, and still give their results in the type of their inputs.
 
-    Steps belong into it with their way back. Meshes, pictures and checkpoints are computed outside, in single precision.
+    Steps belong into it with their way back. Meshes, images and checkpoints are computed outside, in single precision.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")

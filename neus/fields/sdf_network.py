@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from neus.fields.base import SurfaceSample
-from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width, pull_back_frequencies
+from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width, vjp_of_frequencies
 from neus.fields.geometric_init import hidden_weight, last_weight_and_bias
-from neus.fields.mlp import default_linear, in_passes, layers_of, linear
+from neus.fields.mlp import chunked, default_linear, layers_of, linear
 from neus.settings import at_least, between
 
 # Softplus this sharp is nearly a ReLU, yet twice differentiable, as the Eikonal term needs.
@@ -18,7 +18,7 @@ SOFTPLUS_BETA = 100.0
 
 @dataclass(frozen=True)
 class SdfNetworkConfig:
-    """Conf section `model.sdf_network`, with NeuS's keys.
+    """Config section `model.sdf_network`, with NeuS's keys.
 
     Attributes:
         d_out: 1 distance + features for the colour network.
@@ -51,10 +51,10 @@ class SdfNetwork(nn.Module):
     """f(x): signed distance and features, NeuS sec. 3.1 and appendix; layers `lin0` ... as in published checkpoints.
 
     Attributes:
-        rows_per_pass: points evaluated at a time, to suit the device's caches; None is all at once.
+        chunk_size: points evaluated at a time, to suit the device's caches; None is all at once.
     """
 
-    rows_per_pass: int | None = None
+    chunk_size: int | None = None
 
     def __init__(self, config: SdfNetworkConfig) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class SdfNetwork(nn.Module):
 
     def sdf(self, points: Tensor) -> Tensor:
         """(...) signed distances at points (..., 3), without features or gradient."""
-        (sdf,) = in_passes(self._sdf_of_rows, self.rows_per_pass, points.reshape(-1, 3))
+        (sdf,) = chunked(self._sdf_of_rows, self.chunk_size, points.reshape(-1, 3))
         return sdf.reshape(points.shape[:-1])
 
     def evaluate(self, points: Tensor) -> SurfaceSample:
@@ -94,7 +94,7 @@ class SdfNetwork(nn.Module):
         Returns:
             sdf (...), features (..., d_out - 1), gradients (..., 3).
         """
-        sdf, features, gradients = in_passes(self._evaluate_rows, self.rows_per_pass, points.reshape(-1, 3))
+        sdf, features, gradients = chunked(self._evaluate_rows, self.chunk_size, points.reshape(-1, 3))
         batch = points.shape[:-1]
         return SurfaceSample(
             sdf.reshape(batch), features.reshape(*batch, features.shape[-1]), gradients.reshape(*batch, 3)
@@ -114,7 +114,7 @@ class SdfNetwork(nn.Module):
         weight = last.weight
         out = nn.functional.linear(hidden, weight, last.bias)
         # The scale of the input and that of the output cancel in the gradient.
-        return out[:, 0] / self.config.scale, out[:, 1:], self._pull_back(x, weight[0], slopes)
+        return out[:, 0] / self.config.scale, out[:, 1:], self._vjp(x, weight[0], slopes)
 
     def _hidden(self, x: Tensor, keep_slopes: bool) -> tuple[Tensor, list[Tensor]]:
         """Last hidden layer (M, d_hidden) at scaled points x (M, 3), and the slope of each activation if asked for."""
@@ -129,7 +129,7 @@ class SdfNetwork(nn.Module):
                 slopes.append(torch.sigmoid(SOFTPLUS_BETA * before))
         return hidden, slopes
 
-    def _pull_back(self, x: Tensor, cotangent: Tensor, slopes: list[Tensor]) -> Tensor:
+    def _vjp(self, x: Tensor, cotangent: Tensor, slopes: list[Tensor]) -> Tensor:
         """(M, 3): gradient in x of the output whose gradient in the last hidden layer is `cotangent` (d_hidden,)."""
         config = self.config
         encoded_cotangent = 0.0
@@ -140,4 +140,4 @@ class SdfNetwork(nn.Module):
                 n_hidden = cotangent.shape[-1] - frequency_width(config.d_in, config.multires)
                 encoded_cotangent = encoded_cotangent + cotangent[:, n_hidden:]
                 cotangent = cotangent[:, :n_hidden]
-        return pull_back_frequencies(x, cotangent + encoded_cotangent, config.multires)
+        return vjp_of_frequencies(x, cotangent + encoded_cotangent, config.multires)

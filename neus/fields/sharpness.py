@@ -14,7 +14,7 @@ SHARPNESS_RANGE = (1e-6, 1e6)
 
 @dataclass(frozen=True)
 class SharpnessConfig:
-    """Conf section `model.variance_network`.
+    """Config section `model.variance_network`.
 
     Attributes:
         init_val: initial v; the sharpness is exp(10 v), about 20 for 0.3. Beyond 1.38 either way it is held and would not learn.

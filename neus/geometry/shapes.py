@@ -152,7 +152,7 @@ def _polygon(points: Tensor, edges: list[tuple[Point, Point]]) -> Tensor:
     nearest_squared, is_inside = torch.full_like(x, math.inf), torch.zeros_like(x, dtype=torch.bool)
     # Comparisons are the slow part, so edges share those of their corners.
     is_above = {height: y >= height for edge in edges for _, height in edge}
-    # Edge by edge: no temporary is larger than the points, so large batches stay in the processor's cache.
+    # Edge by edge: no temporary is larger than the points, so large batches stay in the CPU's cache.
     for (start_x, start_y), (end_x, end_y) in edges:
         length = math.hypot(end_x - start_x, end_y - start_y)
         unit_x, unit_y = (end_x - start_x) / length, (end_y - start_y) / length

@@ -1,6 +1,3 @@
 """A field to a mesh: lattice, marching cubes, cleaning, colours, files."""
 
-__all__ = [
-    "clean", "color", "cost", "cubes", "extract", "files", "glb", "lattice", "measures", "of_model",
-    "simplify",
-]  # fmt: skip
+__all__ = ["clean", "color", "cost", "cubes", "extract", "files", "glb", "lattice", "measures", "of_model", "simplify"]

@@ -13,11 +13,11 @@ from neus.geometry.similarity import transform_points
 from neus.meshing.measures import piece_areas, piece_of_vertex
 
 # A piece smaller than this part of the largest one's area is no part of the object that anyone would miss.
-FLOATER_SHARE = 0.01
-# Masks are inexact: a piece must fall this part of the image's width beside a mask, in more than this share of the views.
-SLACK_SHARE, WRONG_SHARE = 0.01, 0.05
+FLOATER_FRACTION = 0.01
+# Masks are inexact: a piece must fall this part of the image's width beside a mask, in more than this fraction of the views.
+SLACK_FRACTION, WRONG_FRACTION = 0.01, 0.05
 # Vertices of a piece that are looked at; the piece goes if most of them lie outside.
-LOOKED_AT = 2000
+SAMPLED_FACES = 2000
 
 
 def largest_component(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
@@ -30,18 +30,18 @@ def without_floaters(
     mesh: trimesh.Trimesh,
     cameras: Sequence[Camera] = (),
     masks: Sequence[np.ndarray] = (),
-    min_share: float = FLOATER_SHARE,
+    min_fraction: float = FLOATER_FRACTION,
 ) -> trimesh.Trimesh:
     """The mesh without pieces (connected components) that hang in the air, and without bubbles inside it.
 
-    First pieces go of which most lies outside the hull of the masks, by SLACK_SHARE of the image's width in more than
-    WRONG_SHARE of all views; then those whose area is less than `min_share` of the largest that is left. What stays is
+    First pieces go of which most lies outside the visual hull, by SLACK_FRACTION of the image's width in more than
+    WRONG_FRACTION of all views; then those whose area is less than `min_fraction` of the largest that is left. What stays is
     whole: nothing is cut, a closed mesh stays closed.
 
     Args:
         mesh: in the frame of the cameras.
         cameras, masks: V views and arrays (H, W) bool of their sizes, True on the object; none judge by size alone.
-        min_share: of the area of the largest piece.
+        min_fraction: of the area of the largest piece.
 
     Raises:
         InputError: no piece lies within the masks.
@@ -49,37 +49,37 @@ def without_floaters(
     pieces = piece_of_vertex(mesh)
     areas = piece_areas(mesh, pieces)
     if len(cameras):
-        areas[_share_outside(mesh, pieces, cameras, masks) > 0.5] = 0.0
+        areas[_fraction_outside(mesh, pieces, cameras, masks) > 0.5] = 0.0
         if not areas.any():
             raise InputError(
                 f"cleaning: none of the {len(areas)} pieces of the mesh lies within the masks; "
                 "expected the mesh and the masks of the same scene. Check --data, or leave --clean out."
             )
-    return with_faces(mesh, (areas >= max(min_share * areas.max(), np.finfo(float).tiny))[pieces[mesh.faces[:, 0]]])
+    return with_faces(mesh, (areas >= max(min_fraction * areas.max(), np.finfo(float).tiny))[pieces[mesh.faces[:, 0]]])
 
 
-def _share_outside(
+def _fraction_outside(
     mesh: trimesh.Trimesh, pieces: np.ndarray, cameras: Sequence[Camera], masks: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """(p,) the share of each piece's vertices that lie outside the hull of the masks."""
+    """(p,) the fraction of each piece's vertices that lie outside the visual hull."""
     order = np.argsort(pieces, kind="stable")
     sizes = np.bincount(pieces)
     place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    stride = np.repeat(-(-sizes // LOOKED_AT), sizes)
+    stride = np.repeat(-(-sizes // SAMPLED_FACES), sizes)
     looked_at = order[place % stride == 0]
     vertices, pieces = torch.from_numpy(np.array(mesh.vertices[looked_at])), pieces[looked_at]
     n_outside = np.zeros(len(vertices), int)
     for camera, mask in zip(cameras, masks, strict=True):
         assert mask.shape == (camera.height, camera.width), "cameras and masks differ in size"
-        n_outside += ~_falls_into_mask(vertices, camera, _dilated(mask, SLACK_SHARE * camera.width))
-    is_outside = n_outside > WRONG_SHARE * len(masks)
+        n_outside += ~_falls_into_mask(vertices, camera, _dilated(mask, SLACK_FRACTION * camera.width))
+    is_outside = n_outside > WRONG_FRACTION * len(masks)
     return np.bincount(pieces, is_outside, minlength=len(sizes)) / np.bincount(pieces, minlength=len(sizes))
 
 
 def clip_to_masks(
     mesh: trimesh.Trimesh, cameras: Sequence[Camera], masks: Sequence[np.ndarray], dilation_px: int = 12
 ) -> trimesh.Trimesh:
-    """The mesh within the hull of the masks: no vertex falls outside a mask in an image that it falls into.
+    """The mesh within the visual hull: no vertex falls outside a mask in an image that it falls into.
 
     A view says nothing about what lies beside its image or behind its camera. Faces with a vertex outside are left
     out, so the mesh is open where it was cut.
@@ -162,7 +162,7 @@ def _falls_into_mask(vertices: torch.Tensor, camera: Camera, mask: np.ndarray) -
     """(n,) bool: whether each vertex falls into the mask, or not into the image at all."""
     pixels, depth = project(vertices, camera)
     x, y = np.floor(pixels.numpy()).T
-    is_seen = (depth.numpy() > 0) & (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
+    is_visible = (depth.numpy() > 0) & (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
     result = np.ones(len(vertices), bool)
-    result[is_seen] = mask[y[is_seen].astype(int), x[is_seen].astype(int)]
+    result[is_visible] = mask[y[is_visible].astype(int), x[is_visible].astype(int)]
     return result

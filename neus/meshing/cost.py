@@ -22,7 +22,7 @@ PROBE_RESOLUTION, PROBE_POINTS, PROBE_VERTICES = 64, 2**15, 2**12
 SPHERE_POINTS, SPHERE_VERTICES = 18.0, 3.7
 # Seconds of marching cubes and file for each point, measured on two cores for spheres of 128 to 384 points 0.6e-6 to 1.9e-6; as many
 # points as at the probe's resolution are not looked at in the end, so that the middle of it was too much for real scenes (8 s for 4).
-SECONDS_PER_POINT_BESIDE = 1e-6
+SECONDS_PER_POINT_OUTSIDE = 1e-6
 # Points that the bound on the slope takes at any resolution.
 FIXED_POINTS = BOUND_SAMPLES * (1 + NEWTON_STEPS)
 # How often a call is timed, unless it takes so many seconds that its first time says enough.
@@ -54,7 +54,7 @@ class MeshCost:
         area = resolution**2
         fixed = FIXED_POINTS * (self.point + self.gradient)
         of_vertices = self.vertices * (self.gradient + self.color)
-        return fixed + area * (self.points * (self.point + SECONDS_PER_POINT_BESIDE) + of_vertices)
+        return fixed + area * (self.points * (self.point + SECONDS_PER_POINT_OUTSIDE) + of_vertices)
 
     def resolution_within(self, seconds: float, finest: int) -> int:
         """The finest resolution up to `finest` that takes no longer than `seconds`, but never below COARSEST.

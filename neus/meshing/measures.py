@@ -18,7 +18,7 @@ class MeshFacts:
     Attributes:
         vertices, faces: how many.
         components: pieces that no edge connects.
-        largest_share: of the area, that the largest piece has.
+        largest_fraction: of the area, that the largest piece has.
         is_watertight: whether every edge is shared by two faces that are wound alike.
         volume: enclosed; None for an open mesh, which encloses none.
         area: of the surface.
@@ -28,7 +28,7 @@ class MeshFacts:
     vertices: int
     faces: int
     components: int
-    largest_share: float
+    largest_fraction: float
     is_watertight: bool
     volume: float | None
     area: float
@@ -54,7 +54,7 @@ def mesh_facts(mesh: trimesh.Trimesh) -> MeshFacts:
         vertices=len(mesh.vertices),
         faces=len(mesh.faces),
         components=len(areas),
-        largest_share=float(areas.max() / max(areas.sum(), 1e-300)),
+        largest_fraction=float(areas.max() / max(areas.sum(), 1e-300)),
         is_watertight=watertight,
         volume=abs(signed_volume(mesh)) if watertight else None,
         area=float(areas.sum()),

@@ -1,4 +1,4 @@
-"""Densities: the opacity of a section of a ray, from the signed distance at both of its ends.
+"""Densities: the opacity of an interval of a ray, from the signed distance at both of its ends.
 
 All families share one signature, so that nothing else in the renderer knows which is in use:
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from neus.kernels.logistic import reference as logistic
 
-# The published code adds this to both sides of the ratio of sigmoids. It is a fog of about 1e-5 per section.
+# The published code adds this to both sides of the ratio of sigmoids. It is a fog of about 1e-5 per interval.
 PUBLISHED_EPSILON = 1e-5
 
 
@@ -23,11 +23,11 @@ class Density(Protocol):
     """A family of densities around the zero level set."""
 
     def alphas(self, sdf_starts: Tensor, sdf_ends: Tensor, deltas: Tensor, sharpness: Tensor) -> Tensor:
-        """Opacity (..., S) of sections.
+        """Opacity (..., S) of intervals.
 
         Args:
             sdf_starts, sdf_ends: (..., S), scene units, positive outside.
-            deltas: (..., S), lengths of the sections.
+            deltas: (..., S), lengths of the intervals.
             sharpness: (), > 0, one over the width of the surface.
         """
         ...
@@ -37,7 +37,7 @@ class Density(Protocol):
 class LogisticDensity:
     """NeuS: alpha = max(1 - Phi(s f_end) / Phi(s f_start), 0), Phi the logistic sigmoid (eq. 13).
 
-    The products of (1 - alpha) telescope, so the opacity of a crossing does not depend on the number of sections.
+    The products of (1 - alpha) telescope, so the opacity of a crossing does not depend on the number of intervals.
 
     Attributes:
         epsilon: guard of the ratio: (Phi_start - Phi_end + eps) / (Phi_start + eps), as in the published code. Zero
@@ -75,7 +75,7 @@ class LaplaceDensity:
 
 @dataclass(frozen=True)
 class OccupancyDensity:
-    """UNISURF: alpha = sigmoid(-s f), an occupancy without regard to the section's length (Oechsle et al. 2021, eq. 4).
+    """UNISURF: alpha = sigmoid(-s f), an occupancy without regard to the interval's length (Oechsle et al. 2021, eq. 4).
 
     >>> OccupancyDensity().alphas(torch.tensor([0.0]), torch.tensor([0.0]), torch.ones(1), torch.tensor(10.0))
     tensor([0.5000])

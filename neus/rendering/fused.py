@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from neus.fields.encoding import encode_frequencies, frequency_width
 from neus.fields.hash_grid import HashGrid
 from neus.fields.hash_sdf import SQUAREPLUS_B
+from neus.kernels.async_copy import to_device_async
 from neus.kernels.dispatch import fast_kernels
-from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, Rays, Scales, SurfaceWeights
+from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid, Rays, StepConstants, SurfaceWeights
 from neus.kernels.hash_encode.layout import GridLayout
-from neus.kernels.transfer import sent
 from neus.rendering.density import PUBLISHED_EPSILON
+from neus.rendering.interval_ends import max_linear_extent
 from neus.rendering.model import Model
-from neus.rendering.sections import trusted_length
-from neus.rendering.weights import NEGLIGIBLE_WEIGHT, TRANSMITTANCE_FLOOR
+from neus.rendering.weights import TRANSMITTANCE_FLOOR, WEIGHT_THRESHOLD
 
 # Products run over so many channels at a time; others are filled up with zeros.
 WIDTH = 4
@@ -204,12 +204,12 @@ class _Points(NamedTuple):
 
 
 @torch.no_grad()
-def fused_sdf(model: Model, points: Tensor, view: FusedModel | None = None) -> Tensor:
+def fused_sdf(model: Model, points: Tensor, packed: FusedModel | None = None) -> Tensor:
     """(M,) signed distances at points (M, 3), by the fused kernel; of a model that does not change, `view` saves time."""
     kernels = fused_kernels(model)
     grid, surface = (
-        (view.grid, view.surface)
-        if view
+        (packed.grid, packed.surface)
+        if packed
         else (handed_to(kernels, part) for part in (_grid(model.sdf_network.grid), _surface(model)))
     )
     (given,) = handed_to(kernels, _Points(points.detach().to(model.device, torch.float32).contiguous()))
@@ -219,51 +219,51 @@ def fused_sdf(model: Model, points: Tensor, view: FusedModel | None = None) -> T
 @torch.no_grad()
 def fused_pixels(
     model: Model,
-    view: FusedModel,
+    packed: FusedModel,
     origins: Tensor,
     directions: Tensor,
     edges: Tensor,
-    backdrop: Tensor,
-    negligible: float = NEGLIGIBLE_WEIGHT,
+    background: Tensor,
+    weight_threshold: float = WEIGHT_THRESHOLD,
     bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What rays cut into sections see: rgb (N, 3), opacity (N,), mean t (N,), summed normals (N, 3).
+    """What rays cut into intervals see: rgb (N, 3), opacity (N,), mean t (N,), summed normals (N, 3).
 
     Args:
         model, view: the model, and its arrays.
-        origins, directions, edges, backdrop: (N, 3), (N, 3), (N, K + 1), (N, 3).
-        negligible: sections of a weight up to this have the mean colour of the others.
+        origins, directions, edges, background: (N, 3), (N, 3), (N, K + 1), (N, 3).
+        negligible: intervals of a weight up to this have the mean colour of the others.
         bias: `color_bias` of the directions, if it is known.
     """
     kernels, n, new = fused_kernels(model), len(edges), edges.new_zeros
     bias = color_bias(model, directions) if bias is None else bias
     truth = new(n, 3), new(n) + 1.0
-    tensors = (origins, directions, edges, *truth, bias, backdrop, new(2, 2, 2), new(0, 3))
+    tensors = (origins, directions, edges, *truth, bias, background, new(2, 2, 2), new(0, 3))
     rays = handed_to(kernels, Rays(*(tensor.contiguous() for tensor in tensors)))
-    scales = scales_of(kernels, model.sharpness(), cos_anneal=1.0, negligible=negligible)
-    pixels = kernels.render(view.grid, view.color_grid, view.surface, view.color, rays, scales)
+    scales = scales_of(kernels, model.sharpness(), cos_anneal=1.0, weight_threshold=weight_threshold)
+    pixels = kernels.render(packed.grid, packed.color_grid, packed.surface, packed.color, rays, scales)
     return tuple(torch.as_tensor(x) for x in (pixels.rgb, pixels.opacity, pixels.t, pixels.normals))
 
 
-def scales_of(kernels: ModuleType, sharpness: Tensor, **numbers: float | Tensor) -> Scales | Tensor:
-    """Numbers of a step in the kernel's order and precision: `Scales` for a CPU, (16,) float32 on the device for a GPU.
+def scales_of(kernels: ModuleType, sharpness: Tensor, **numbers: float | Tensor) -> StepConstants | Tensor:
+    """Numbers of a step in the kernel's order and precision: `StepConstants` for a CPU, (16,) float32 on the device for a GPU.
 
     Tensors () are on the model's device, which is not waited for. Terms that are not given are zero.
     """
-    known = dict.fromkeys(Scales._fields, 0.0) | {
+    known = dict.fromkeys(StepConstants._fields, 0.0) | {
         "sharpness": sharpness,
         "epsilon": PUBLISHED_EPSILON,
         "transmittance_floor": TRANSMITTANCE_FLOOR,
-        "negligible": NEGLIGIBLE_WEIGHT,
-        "longest": trusted_length(sharpness),
+        "negligible": WEIGHT_THRESHOLD,
+        "longest": max_linear_extent(sharpness),
     }
-    given = [(known | numbers)[name] for name in Scales._fields]
+    given = [(known | numbers)[name] for name in StepConstants._fields]
     constants = _on_device(tuple(0.0 if isinstance(x, Tensor) else x for x in given), sharpness.device)
     pairs = zip(given, constants, strict=True)
     found = torch.stack([x.detach().double() if isinstance(x, Tensor) else constant for x, constant in pairs]).float()
-    return found if takes_tensors(kernels) else Scales(*found.numpy())
+    return found if takes_tensors(kernels) else StepConstants(*found.numpy())
 
 
 @functools.lru_cache(maxsize=32)
 def _on_device(numbers: tuple[float, ...], device: torch.device) -> Tensor:
-    return sent(torch.tensor(numbers, dtype=torch.float64), device)
+    return to_device_async(torch.tensor(numbers, dtype=torch.float64), device)

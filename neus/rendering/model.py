@@ -37,7 +37,7 @@ SURFACES = ("mlp", "hash")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Conf section `model`, one subsection for each part, with NeuS's names.
+    """Config section `model`, one subsection for each part, with NeuS's names.
 
     Attributes:
         surface: `mlp` is built as `sdf_network` says, `hash` as `hash_sdf` says; the other section is without effect.

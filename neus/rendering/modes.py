@@ -1,4 +1,4 @@
-"""Which renderer makes the pictures of a trained model: all the volume, the surface's shell, or the surface."""
+"""Which renderer makes the images of a trained model: all the volume, the surface's shell, or the surface."""
 
 from dataclasses import replace
 
@@ -59,11 +59,11 @@ def renderer_for(
     background = None if alone else model.background
     is_whole = renderer.near_far == "sphere" and is_fused(model)
     # There is no kernel for a GPU yet that walks the shell; torch does it there.
-    is_walked = is_whole and hasattr(fused_kernels(model), "walk")
+    is_traced = is_whole and hasattr(fused_kernels(model), "walk")
     shows_volume = mode == "volume" or (mode in ("auto", "shell") and bool(why_not_shell(fields)))
-    shows_volume |= mode == "auto" and is_whole and not is_walked
+    shows_volume |= mode == "auto" and is_whole and not is_traced
     shading: Shading
-    if is_walked or (is_whole and shows_volume):
+    if is_traced or (is_whole and shows_volume):
         shading = FusedShading(model, fields)
     else:
         max_points = MAX_POINTS_CPU if model.device.type == "cpu" else MAX_POINTS_GPU

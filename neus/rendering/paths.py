@@ -1,4 +1,4 @@
-"""Camera paths for films: through given views, and around the object, level or on a spiral."""
+"""Camera paths for videos: through given views, and around the object, level or on a spiral."""
 
 import math
 from dataclasses import dataclass, replace
@@ -22,8 +22,8 @@ CENTER_PULL = 1e-6
 # The cameras' horizontal axes tell the vertical if they spread in a plane: their least variance, and its share.
 MIN_SPREAD, MAX_FLATNESS = 0.01, 0.1
 # A mean of unit vectors shorter than this says nothing; and images lie on their side if their left sides spread (one minus the
-# length of the mean) less than this share of what their upper sides do. In level images they never spread less.
-LEAST_MEAN_UP, ROLLED_SHARE = 0.05, 0.5
+# length of the mean) less than this fraction of what their upper sides do. In level images they never spread less.
+LEAST_MEAN_UP, ROLLED_FRACTION = 0.05, 0.5
 
 
 def between(start: Camera, end: Camera, n_frames: int, there_and_back: bool = True) -> list[Camera]:
@@ -34,7 +34,7 @@ def between(start: Camera, end: Camera, n_frames: int, there_and_back: bool = Tr
     Args:
         start, end: the two views; frames have the size of `start`.
         n_frames: each way.
-        there_and_back: append the same frames in reverse, so that the film can be played in a loop.
+        there_and_back: append the same frames in reverse, so that the video can be played in a loop.
 
     Returns:
         n_frames cameras, or twice as many.
@@ -58,7 +58,7 @@ def through(cameras: list[Camera], n_frames: int) -> list[Camera]:
 
     Rotations follow a spline, between two views slerp. Centres follow the rotations, as if the camera hung on a rod
     from what it looks at: c = p - d f, with f the forward axis, p its point nearest to the views' common target and d
-    the distance of both, p and d along monotone cubics (Fritsch and Carlson 1980). So the object stays in the picture,
+    the distance of both, p and d along monotone cubics (Fritsch and Carlson 1980). So the object stays in the image,
     and the way from one side to the other leads around it.
 
     Args:
@@ -126,7 +126,7 @@ def spiral(
     Low and high are the tenth and ninetieth percentile of the cameras' elevations; all else is as on an `orbit`.
 
     Args:
-        cameras, n_frames, arc_only, up: as of `orbit`; the film can be looped.
+        cameras, n_frames, arc_only, up: as of `orbit`; the video can be looped.
         turns: rounds, or swings to and fro.
     """
     _check_count(n_frames)
@@ -217,14 +217,14 @@ def common_target(cameras: list[Camera]) -> Tensor:
 def common_up(cameras: list[Camera]) -> Tensor:
     """(3,) the unit vertical of a set of views, upwards in most images.
 
-    Photographs are taken level: whatever their elevation, the images' horizontal axes lie in the horizontal plane, so
+    Images are taken level: whatever their elevation, the images' horizontal axes lie in the horizontal plane, so
     the vertical is the direction in which they vary least. Where they do not say (all from one side, or cameras
     rolled), it is the normal of the plane through the camera centres, if that is near the images' mean up; else
     that mean itself.
 
     Images are first made upright by `Camera.turn`. A camera held on its side may not have noted so: where the images'
     left sides agree on one direction far better than their upper sides, these are upwards, as of a phone whose
-    upright photographs are stored on their side. Nothing tells such a camera turned left from one turned right.
+    upright images are stored on their side. Nothing tells such a camera turned left from one turned right.
     """
     rotations = torch.stack([camera.camera_to_scene[:3, :3] for camera in cameras])
     sides = torch.stack([-rotations[:, :, 1], -rotations[:, :, 0], rotations[:, :, 1], rotations[:, :, 0]], dim=1)
@@ -232,7 +232,7 @@ def common_up(cameras: list[Camera]) -> Tensor:
     views = torch.arange(len(cameras))
     ups, lefts = sides[views, turns % 4], sides[views, (turns + 1) % 4]
     spread, spread_aside = (1.0 - side.mean(dim=0).norm() for side in (ups, lefts))
-    if spread > MIN_SPREAD and spread_aside < ROLLED_SHARE * spread:
+    if spread > MIN_SPREAD and spread_aside < ROLLED_FRACTION * spread:
         ups, lefts = lefts, -ups
     centers = torch.stack([camera.center for camera in cameras])
     mean_up = ups.mean(dim=0)
@@ -271,16 +271,16 @@ def _horizontal_axes(up: Tensor) -> tuple[Tensor, Tensor]:
     return ahead, torch.linalg.cross(up, ahead)
 
 
-def _radius_outside(target: Tensor, directions: Tensor, clearance: Tensor) -> Tensor:
-    """The least radius () about `target` at which all directions (n, 3) are `clearance` away from the scene's centre.
+def _radius_outside(target: Tensor, directions: Tensor, min_sdf: Tensor) -> Tensor:
+    """The least radius () about `target` at which all directions (n, 3) are `minimum distance` away from the scene's centre.
 
-    |target + r d| >= clearance, solved for the greatest root r of each direction.
+    |target + r d| >= minimum distance, solved for the greatest root r of each direction.
     """
     along = directions @ target
-    discriminant = along.square() - target.square().sum() + clearance.square()
+    discriminant = along.square() - target.square().sum() + min_sdf.square()
     return (discriminant.clamp_min(0.0).sqrt() - along).max()
 
 
 def _check_count(n_frames: int) -> None:
     if n_frames < 1:
-        raise InputError(f"camera path: {n_frames} frames, expected at least 1; give the film a length.")
+        raise InputError(f"camera path: {n_frames} frames, expected at least 1; give the video a length.")

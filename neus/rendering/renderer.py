@@ -12,15 +12,15 @@ from neus.geometry.contraction import inverted_sphere
 from neus.geometry.intervals import deltas_from_t
 from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import DENSITIES, Density
+from neus.rendering.interval_ends import max_linear_extent, sdf_at_interval_ends
 from neus.rendering.sampling import Randomness, even_t, outside_t, points_along, upsampled_t
-from neus.rendering.sections import section_ends, trusted_length
 from neus.rendering.weights import composite, composite_alphas, weights_from_alphas
 from neus.settings import at_least, one_of
 
 
 @dataclass(frozen=True)
 class RendererConfig:
-    """Conf section `model.neus_renderer`, with NeuS's keys.
+    """Config section `model.neus_renderer`, with NeuS's keys.
 
     Attributes:
         n_samples: even samples per ray.
@@ -31,7 +31,7 @@ class RendererConfig:
         density: `logistic` (NeuS), `laplace` (VolSDF) or `occupancy` (UNISURF).
         near_far: where rays sample the surface. `neus`: one unit on either side of their point nearest to the centre, with
             the background network at all samples beyond radius 1, those before the unit sphere as well. `sphere`: from where they
-            enter the unit sphere to where they leave it, with the background behind it alone; marched training needs that.
+            enter the unit sphere to where they leave it, with the background behind it alone; grid-guided training needs that.
     """
 
     n_samples: int = at_least(2, default=64)
@@ -84,8 +84,8 @@ class RenderedRays:
         t: (N,), mean distance of the surface along the ray, scene units; 0 where nothing is met.
         depth: (N,), the same along the viewing axis of the camera if that was given, else equal to `t`.
         normals: (N, 3), unit normals of the surface in the scene frame; 0 where nothing is met.
-        weights: (N, S), of all sections, those of the background network last.
-        sdf: (N, S'), signed distances at the middles of the S' sections of the foreground.
+        weights: (N, S), of all intervals, those of the background network last.
+        sdf: (N, S'), signed distances at the middles of the S' intervals of the foreground.
         gradients: (N, S', 3), raw gradients there.
         t_mids: (N, S'), distances of those middles.
         radii: (N, S'), their distances from the scene's centre; infinite on rays that miss the unit sphere where `near_far` is `sphere`.
@@ -135,7 +135,7 @@ def render_rays(
         behind = render_behind(
             fields.background, origins, directions, config, background, generator if perturb else None
         )
-        intervals, longest = (t[:, :-1], t[:, 1:] - t[:, :-1]), trusted_length(fields.sharpness)
+        intervals, longest = (t[:, :-1], t[:, 1:] - t[:, :-1]), max_linear_extent(fields.sharpness)
         return _shaded(fields, origins, directions, intervals, None, 0.0, behind, cos_anneal, forward, longest=longest)
     near, far = near_far_around_center(origins, directions)
     jitter = config.perturb if perturb else 0.0
@@ -195,54 +195,54 @@ def noise_shapes(config: RendererConfig, n_rays: int) -> list[tuple[int, int]]:
     return shapes if config.perturb > 0 else []
 
 
-def render_sections(
+def render_intervals(
     fields: Fields,
     origins: Tensor,
     directions: Tensor,
     edges: Tensor,
     behind: "Behind | None" = None,
     cos_anneal: float | Tensor = 1.0,
-    negligible: float = 0.0,
+    weight_threshold: float = 0.0,
 ) -> RenderedRays:
-    """What `render_rays` gives, for rays already cut into sections within the unit sphere.
+    """What `render_rays` gives, for rays already cut into intervals within the unit sphere.
 
     Args:
         fields, origins, directions, cos_anneal: as in `render_rays`; the background field is not evaluated.
-        edges: (N, K + 1), ascending, the ends of K sections.
+        edges: (N, K + 1), ascending, the ends of K intervals.
         behind: what is seen behind the unit sphere, from `render_behind`; black if None.
-        negligible: sections of a weight up to this take part with the mean colour of the others, which they do not pull at: their
+        weight_threshold: intervals of a weight up to this take part with the mean colour of the others, which they do not pull at: their
             own colour need not be known.
     """
-    sections = edges[:, :-1], edges[:, 1:] - edges[:, :-1]
-    longest = trusted_length(fields.sharpness)
+    intervals = edges[:, :-1], edges[:, 1:] - edges[:, :-1]
+    longest = max_linear_extent(fields.sharpness)
     behind = Behind(None, None) if behind is None else behind
-    return _shaded(fields, origins, directions, sections, None, 0.0, behind, cos_anneal, None, negligible, longest)
+    return _shaded(fields, origins, directions, intervals, None, 0.0, behind, cos_anneal, None, weight_threshold, longest)
 
 
 def _shaded(
     fields: Fields,
     origins: Tensor,
     directions: Tensor,
-    sections: tuple[Tensor, Tensor],
+    intervals: tuple[Tensor, Tensor],
     t_outside: Tensor | None,
     last_delta: float,
     behind: "Behind",
     cos_anneal: float | Tensor,
     forward: Tensor | None,
-    negligible: float = 0.0,
+    weight_threshold: float = 0.0,
     longest: float | Tensor = math.inf,
 ) -> RenderedRays:
-    """Pixels of sections, given by starts and lengths (N, S) each; the slope at their middles is trusted no further than `longest`.
+    """Pixels of intervals, given by starts and lengths (N, S) each; the slope at their middles is trusted no further than `longest`.
 
-    Sections of no length, as rays that miss the unit sphere have, and those behind the camera are empty.
+    Intervals of no length, as rays that miss the unit sphere have, and those behind the camera are empty.
     """
-    t, deltas = sections
+    t, deltas = intervals
     t_mids = t + deltas / 2
     points = points_along(origins, directions, t_mids)
     surface = fields.surface.evaluate(points)
     views = directions.unsqueeze(1).expand_as(points)
     trusted = deltas.clamp_max(longest)
-    sdf_starts, sdf_ends = section_ends(surface.sdf, surface.gradients, views, trusted, cos_anneal)
+    sdf_starts, sdf_ends = sdf_at_interval_ends(surface.sdf, surface.gradients, views, trusted, cos_anneal)
     alphas = fields.density.alphas(sdf_starts, sdf_ends, deltas, fields.sharpness)
     colors = fields.color(points, surface.gradients, views, surface.features)
     # Rays without any length have no part in the surface, nor in what a loss says of it.
@@ -259,8 +259,8 @@ def _shaded(
     else:
         alphas = alphas * inside
 
-    if negligible > 0.0:
-        colors = _without_negligible(weights_from_alphas(alphas), colors, negligible)
+    if weight_threshold > 0.0:
+        colors = _above_weight_threshold(weights_from_alphas(alphas), colors, weight_threshold)
     weights, rgb = composite_alphas(alphas, colors)
     opacity = weights.sum(-1)
     if behind.rgb is not None:
@@ -286,12 +286,12 @@ def _shaded(
     )
 
 
-def _without_negligible(weights: Tensor, colors: Tensor, negligible: float) -> Tensor:
+def _above_weight_threshold(weights: Tensor, colors: Tensor, weight_threshold: float) -> Tensor:
     """Colours (N, S, 3) in which those of small weights are the mean of the others, a constant."""
-    is_seen = (weights > negligible).unsqueeze(-1)
-    seen = (weights.unsqueeze(-1) * is_seen).detach()
+    is_visible = (weights > weight_threshold).unsqueeze(-1)
+    seen = (weights.unsqueeze(-1) * is_visible).detach()
     mean = (seen * colors).sum(1, keepdim=True).detach() / seen.sum(1, keepdim=True).clamp_min(1e-30)
-    return torch.where(is_seen, colors, mean)
+    return torch.where(is_visible, colors, mean)
 
 
 class Behind(NamedTuple):

@@ -6,8 +6,8 @@ import torch
 from torch import Generator, Tensor
 
 from neus.errors import InputError
-from neus.geometry.intervals import sample_sections
-from neus.kernels.transfer import sent
+from neus.geometry.intervals import sample_intervals
+from neus.kernels.async_copy import to_device_async
 from neus.rendering.density import LogisticDensity
 from neus.rendering.weights import weights_from_alphas
 
@@ -67,7 +67,7 @@ def outside_t(
     Args:
         far: (N,), where the unit sphere is left.
         n_outside: number of distances.
-        n_samples: of the foreground; 1 / n_samples keeps a gap to its last section.
+        n_samples: of the foreground; 1 / n_samples keeps a gap to its last interval.
         reach: (N,) above zero, the distance at `far` whose inverse is even: t = reach / u - reach + far for even u in (0, 1);
             `far` itself if None, which must be above zero then.
 
@@ -91,7 +91,7 @@ def upsampled_t(
 ) -> Tensor:
     """Distances with `n_importance` more of them near the surface, found in rounds of doubling sharpness.
 
-    NeuS sec. 3.3: each round draws from the weights that the logistic density of fixed sharpness gives the sections
+    NeuS sec. 3.3: each round draws from the weights that the logistic density of fixed sharpness gives the intervals
     so far. Distances of new points are not evaluated after the last round, so S + (R - 1) n / R evaluations are made.
 
     Args:
@@ -112,8 +112,8 @@ def upsampled_t(
     distances = _sdf_along(sdf, origins, directions, t)
     for i in range(n_rounds):
         sharpness = FIRST_UPSAMPLING_SHARPNESS * 2.0**i
-        new_t = sample_sections(
-            t, _section_weights(origins, directions, t, distances, sharpness), n_importance // n_rounds
+        new_t = sample_intervals(
+            t, _interval_weights(origins, directions, t, distances, sharpness), n_importance // n_rounds
         )
         t, order = torch.cat([t, new_t], dim=-1).sort(dim=-1)
         if i + 1 < n_rounds:
@@ -122,13 +122,13 @@ def upsampled_t(
     return t
 
 
-def _section_weights(origins: Tensor, directions: Tensor, t: Tensor, sdf: Tensor, sharpness: float) -> Tensor:
-    """(N, S - 1): weight of each section, its signed distance taken as linear with the steeper of two slopes."""
+def _interval_weights(origins: Tensor, directions: Tensor, t: Tensor, sdf: Tensor, sharpness: float) -> Tensor:
+    """(N, S - 1): weight of each interval, its signed distance taken as linear with the steeper of two slopes."""
     radii = points_along(origins, directions, t).norm(dim=-1)
     inside = (radii[:, :-1] < 1.0) | (radii[:, 1:] < 1.0)
     deltas = t[:, 1:] - t[:, :-1]
     slopes = (sdf[:, 1:] - sdf[:, :-1]) / (deltas + 1e-5)
-    # A section that already leaves the surface still belongs to it if the one before entered: robust at sharp ridges.
+    # An interval that already leaves the surface still belongs to it if the one before entered: robust at sharp ridges.
     before = torch.cat([torch.zeros_like(slopes[:, :1]), slopes[:, :-1]], dim=-1)
     slopes = torch.minimum(before, slopes).clamp(-1e3, 0.0) * inside
     middles, half_drops = (sdf[:, 1:] + sdf[:, :-1]) / 2, -slopes * deltas / 2
@@ -151,4 +151,4 @@ def _uniform(shape: tuple[int, ...], like: Tensor, generator: Randomness | None)
     # Drawn where the generator lives, so that a seed gives the same rays on every device.
     device = like.device if generator is None else generator.device
     drawn = torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
-    return sent(drawn, like.device).to(like)
+    return to_device_async(drawn, like.device).to(like)

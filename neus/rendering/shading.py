@@ -12,7 +12,7 @@ from neus.rendering.fused_shell import FusedShell
 from neus.rendering.model import Model
 from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig, render_behind, render_rays, surface_interval
 from neus.rendering.sampling import even_t, points_along, upsampled_t
-from neus.rendering.shell import ShellConfig, ShellPlaces, shell_places
+from neus.rendering.shell import ShellConfig, ShellSamples, shell_samples
 
 # Rays traced together while nothing is near: a square of 8 x 8 pixels.
 CONE_RAYS = 64
@@ -35,7 +35,7 @@ class Shading(Protocol):
         """(M,) signed distances at points (M, 3)."""
         ...
 
-    def places(
+    def sample_points(
         self,
         origins: Tensor,
         directions: Tensor,
@@ -45,8 +45,8 @@ class Shading(Protocol):
         density: Density,
         lipschitz: float,
         config: ShellConfig,
-    ) -> ShellPlaces:
-        """Where rays (N, 3) take their colours, as `shell_places` says; neighbours stand together."""
+    ) -> ShellSamples:
+        """Where rays (N, 3) take their colours, as `shell_samples` says; neighbours stand together."""
         ...
 
     def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
@@ -75,7 +75,7 @@ class FieldShading:
         parts = points.split(self.max_points)
         return torch.cat([self.fields.surface.sdf(part) for part in parts]) if parts else points[:, 0]
 
-    def places(
+    def sample_points(
         self,
         origins: Tensor,
         directions: Tensor,
@@ -85,10 +85,10 @@ class FieldShading:
         density: Density,
         lipschitz: float,
         config: ShellConfig,
-    ) -> ShellPlaces:
+    ) -> ShellSamples:
         """See `Shading`."""
         rays = origins, directions, near, far
-        return shell_places(self.sdf, *rays, sharpness, density, lipschitz, config, CONE_RAYS)
+        return shell_samples(self.sdf, *rays, sharpness, density, lipschitz, config, CONE_RAYS)
 
     def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
         """See `Shading`."""
@@ -118,7 +118,7 @@ class FieldShading:
 class FusedShading:
     """A hash model whose surface is sampled within the unit sphere (`near_far = sphere`), by its fused kernel.
 
-    `fields` are the model's; without their background for pictures of the surface alone.
+    `fields` are the model's; without their background for images of the surface alone.
     """
 
     def __init__(self, model: Model, fields: Fields) -> None:
@@ -129,7 +129,7 @@ class FusedShading:
         """See `Shading`."""
         return fused_sdf(self.model, points, self.view)
 
-    def places(
+    def sample_points(
         self,
         origins: Tensor,
         directions: Tensor,
@@ -139,9 +139,9 @@ class FusedShading:
         density: Density,
         lipschitz: float,
         config: ShellConfig,
-    ) -> ShellPlaces:
+    ) -> ShellSamples:
         """See `Shading`."""
-        return self.shell.places(origins, directions, near, far, sharpness, density, lipschitz, config)
+        return self.shell.sample_points(origins, directions, near, far, sharpness, density, lipschitz, config)
 
     def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
         """See `Shading`."""
@@ -164,14 +164,14 @@ class FusedShading:
         behind = render_behind(self.fields.background, origins, directions, config, background)
         rgb_behind = origins.new_zeros(3) if behind.rgb is None else behind.rgb.to(origins)
         rgb_behind = rgb_behind.expand(len(origins), 3)
-        met = (far > near).nonzero().squeeze(-1)
+        is_hit = (far > near).nonzero().squeeze(-1)
         rgb, foreground, mean_t, normals = (
             rgb_behind.clone(),
             *(origins.new_zeros(len(near), *d) for d in ((), (), (3,))),
         )
-        if len(met) > 0:
-            found = fused_pixels(self.model, self.view, origins[met], directions[met], t[met], rgb_behind[met])
+        if len(is_hit) > 0:
+            found = fused_pixels(self.model, self.view, origins[is_hit], directions[is_hit], t[is_hit], rgb_behind[is_hit])
             for whole, part in zip((rgb, foreground, mean_t, normals), found, strict=True):
-                whole[met] = part
+                whole[is_hit] = part
         opacity = foreground if behind.opacity is None else foreground + behind.opacity * (1.0 - foreground)
         return RenderedPixels(rgb, opacity, foreground, mean_t, mean_t, normals)

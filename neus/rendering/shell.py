@@ -1,7 +1,7 @@
 """The shell about a surface in which all weight lies: rays are traced to it, and samples spent in it alone.
 
 A crossing of the logistic density has 99.3 % of its weight where |f| < 5.6 / s, and a ray that keeps further away has an
-opacity below 0.0037, less than a step of a picture of 8 bits. So rays are traced to the shell, walked through it with signed
+opacity below 0.0037, less than a step of an image of 8 bits. So rays are traced to the shell, walked through it with signed
 distances alone, and colours are taken at the quantiles of the weight found on the way.
 """
 
@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from neus.geometry.intervals import sample_sections
+from neus.geometry.intervals import sample_intervals
 from neus.rendering.density import Density
-from neus.rendering.sphere_tracing import Sdf, conservative_starts, trace
+from neus.rendering.sphere_tracing import Sdf, cone_trace, trace
 from neus.rendering.weights import weights_from_alphas
 from neus.settings import at_least, between
 
@@ -21,7 +21,7 @@ from neus.settings import at_least, between
 MAX_SHELLS = 6
 # Steps along rays that graze are not longer than those at this cosine.
 LEAST_SLOPE = 0.3
-# Rays are traced to the shell, and this share of a step into it at most.
+# Rays are traced to the shell, and this fraction of a step into it at most.
 TRACE_TOLERANCE = 0.5
 # How much thicker the shell is, in 1 / s, when unclear rays are walked again.
 FINER_SHELL = 0.5
@@ -37,7 +37,7 @@ class ShellConfig:
         half_width: of the shell; beyond 5.6 the opacity is less than 1/255.
         step: of f between two looks at it.
         n_colors: places of a ray where colour and normal are evaluated, at quantiles of the weight.
-        max_looks: most distances noted along a ray in shells; beyond it the ray is left to the full sampler.
+        max_queries: most distances noted along a ray in shells; beyond it the ray is left to the full sampler.
         opaque: transmittance at which a ray ends.
         clear_below, clear_above: rays that let more than the one and less than the other pass are unclear. Rays through walls of
             a few 1 / s are among them: two looks may miss how deep between them it was.
@@ -49,7 +49,7 @@ class ShellConfig:
     half_width: float = at_least(1.0, default=5.6)
     step: float = at_least(0.1, default=1.2)
     n_colors: int = at_least(1, default=8)
-    max_looks: int = at_least(4, default=64)
+    max_queries: int = at_least(4, default=64)
     opaque: float = between(0.0, 1.0, default=3e-3)
     clear_below: float = between(0.0, 1.0, default=0.01)
     clear_above: float = between(0.0, 1.0, default=0.98)
@@ -58,12 +58,12 @@ class ShellConfig:
     def refined(self) -> "ShellConfig":
         """For walking unclear rays again: finer, and translucent ones are clear."""
         times = self.refinement
-        finer = {"step": self.step / times, "max_looks": self.max_looks * times, "n_colors": self.n_colors * times}
+        finer = {"step": self.step / times, "max_queries": self.max_queries * times, "n_colors": self.n_colors * times}
         return replace(self, half_width=self.half_width + FINER_SHELL, clear_below=1.0, clear_above=0.0, **finer)
 
 
 @dataclass(frozen=True)
-class ShellWalk:
+class ShellTrace:
     """What N rays met.
 
     Attributes:
@@ -71,20 +71,20 @@ class ShellWalk:
         sdf: (N, R), those distances.
         transmittance: (N,), what passes all of it; 1 for rays that met nothing.
         met: (N,) bool: whether the ray came into a shell at all.
-        is_unclear: (N,) bool: translucent, or started within the object, or not walked to the end: not to be relied on.
+        needs_fallback: (N,) bool: translucent, or started within the object, or not walked to the end: not to be relied on.
         evaluations: of the field, all rays together.
     """
 
     t: Tensor
     sdf: Tensor
     transmittance: Tensor
-    met: Tensor
-    is_unclear: Tensor
+    is_hit: Tensor
+    needs_fallback: Tensor
     evaluations: int
 
 
 @torch.no_grad()
-def walk_shells(
+def trace_shells(
     sdf: Sdf,
     origins: Tensor,
     directions: Tensor,
@@ -96,7 +96,7 @@ def walk_shells(
     config: ShellConfig | None = None,
     group: int = 64,
     start: Tensor | None = None,
-) -> ShellWalk:
+) -> ShellTrace:
     """Traces rays to the shell and through it, by signed distances alone, until they are opaque or leave.
 
     Args:
@@ -112,9 +112,9 @@ def walk_shells(
     """
     config = config or ShellConfig()
     half, tolerance = config.half_width / sharpness, TRACE_TOLERANCE * config.step / sharpness
-    walk = _Walk(sdf, origins, directions, far, sharpness, density, config)
+    traverse = _Trace(sdf, origins, directions, far, sharpness, density, config)
     if start is None:
-        start, walk.evaluations = conservative_starts(
+        start, traverse.evaluations = cone_trace(
             lambda points: sdf(points) - half, origins, directions, near, far, group, lipschitz
         )
     rays = torch.arange(len(near), device=near.device)
@@ -123,19 +123,19 @@ def walk_shells(
             lambda points: sdf(points) - half, origins[rays], directions[rays], start[rays], far[rays],
             tolerance, lipschitz=lipschitz, over_relaxation=OVER_RELAXATION, refine=False,
         )  # fmt: skip
-        walk.evaluations += int(found.evaluations.sum())
-        walk.is_unclear[rays[found.undecided]] = True
+        traverse.evaluations += int(found.evaluations.sum())
+        traverse.needs_fallback[rays[found.undecided]] = True
         inside = rays[found.hit]
-        walk.enter(inside, found.t[found.hit], found.sdf[found.hit] + half)
-        rays = walk.cross(inside, half + tolerance)
-        start = walk.t_here + (walk.f_here - half) / lipschitz
+        traverse.enter(inside, found.t[found.hit], found.sdf[found.hit] + half)
+        rays = traverse.cross(inside, half + tolerance)
+        start = traverse.t_here + (traverse.f_here - half) / lipschitz
         if len(rays) == 0:
             break
-    walk.is_unclear[rays] = True
-    return walk.result()
+    traverse.needs_fallback[rays] = True
+    return traverse.result()
 
 
-class _Walk:
+class _Trace:
     """Rays in their shells: what was noted on the way, and how much light is left."""
 
     def __init__(
@@ -151,23 +151,23 @@ class _Walk:
         self.sdf, self.origins, self.directions, self.far = sdf, origins, directions, far
         self.config, self.density, self.sharpness = config, density, torch.tensor(s).to(far)
         n = len(far)
-        self.t, self.f = far.new_full((n, config.max_looks), torch.inf), far.new_zeros(n, config.max_looks)
+        self.t, self.f = far.new_full((n, config.max_queries), torch.inf), far.new_zeros(n, config.max_queries)
         self.count = torch.zeros(n, dtype=torch.long, device=far.device)
         self.t_here, self.f_here = far.clone(), torch.zeros_like(far)
         self.transmittance = torch.ones_like(far)
-        self.is_unclear = torch.zeros_like(far, dtype=torch.bool)
+        self.needs_fallback = torch.zeros_like(far, dtype=torch.bool)
         self.evaluations = 0
 
     def enter(self, rays: Tensor, t: Tensor, f: Tensor) -> None:
         """Notes where rays (A,) come into a shell; one that starts deeper than the shell is within the object."""
-        self.is_unclear[rays[f < -self.config.half_width / self.sharpness]] = True
-        self._note(rays, t, f)
+        self.needs_fallback[rays[f < -self.config.half_width / self.sharpness]] = True
+        self._record_query(rays, t, f)
 
     def cross(self, rays: Tensor, outside: float) -> Tensor:
         """Walks rays (A,) through the shell; those that came out of it again, f > outside, with light left."""
         s, step = self.sharpness, self.config.step
         leaving = []
-        rays = rays[(self.count[rays] < self.config.max_looks) & ~self.is_unclear[rays]]
+        rays = rays[(self.count[rays] < self.config.max_queries) & ~self.needs_fallback[rays]]
         slope = torch.ones_like(self.t_here[rays])
         while len(rays) > 0:
             t, f = self.t_here[rays], self.f_here[rays]
@@ -176,24 +176,24 @@ class _Walk:
             f_new = self.sdf(self.origins[rays] + t_new.unsqueeze(-1) * self.directions[rays])
             self.evaluations += len(rays)
             self.transmittance[rays] *= 1.0 - self.density.alphas(f, f_new, delta, s)
-            self._note(rays, t_new, f_new)
+            self._record_query(rays, t_new, f_new)
             is_open = (self.transmittance[rays] > self.config.opaque) & (t_new < self.far[rays])
-            self.is_unclear[rays[f_new.isnan() | (is_open & (self.count[rays] >= self.config.max_looks))]] = True
+            self.needs_fallback[rays[f_new.isnan() | (is_open & (self.count[rays] >= self.config.max_queries))]] = True
             leaves = (f_new > outside) & (f_new > f)
             leaving.append(rays[is_open & leaves])
-            goes_on = is_open & ~leaves & ~self.is_unclear[rays]
+            goes_on = is_open & ~leaves & ~self.needs_fallback[rays]
             rays, slope = rays[goes_on], ((f_new - f) / delta)[goes_on]
         return torch.cat(leaving) if leaving else rays
 
-    def _note(self, rays: Tensor, t: Tensor, f: Tensor) -> None:
-        has_room = self.count[rays] < self.config.max_looks
-        self.is_unclear[rays[~has_room]] = True
+    def _record_query(self, rays: Tensor, t: Tensor, f: Tensor) -> None:
+        has_room = self.count[rays] < self.config.max_queries
+        self.needs_fallback[rays[~has_room]] = True
         self.t_here[rays], self.f_here[rays] = t, f
         rays, place = rays[has_room], self.count[rays[has_room]]
         self.t[rays, place], self.f[rays, place] = t[has_room], f[has_room]
         self.count[rays] += 1
 
-    def result(self) -> ShellWalk:
+    def result(self) -> ShellTrace:
         """The walk, with the unused places filled up."""
         last = (self.count - 1).clamp_min(0).unsqueeze(-1)
         width = max(2, int(self.count.max())) if len(self.count) else 2
@@ -202,28 +202,28 @@ class _Walk:
         t = torch.where(is_unused, t.gather(1, last), t)
         f = torch.where(is_unused, f.gather(1, last), f)
         is_between = (self.transmittance > self.config.clear_below) & (self.transmittance < self.config.clear_above)
-        return ShellWalk(t, f, self.transmittance, self.count > 0, self.is_unclear | is_between, self.evaluations)
+        return ShellTrace(t, f, self.transmittance, self.count > 0, self.needs_fallback | is_between, self.evaluations)
 
 
-class ShellPlaces(NamedTuple):
-    """Where N rays take their colours: t (N, K) of those met and clear; the rest as in `ShellWalk`."""
+class ShellSamples(NamedTuple):
+    """Where N rays take their colours: t (N, K) of those met and clear; the rest as in `ShellTrace`."""
 
     t: Tensor
     transmittance: Tensor
-    met: Tensor
-    is_unclear: Tensor
+    is_hit: Tensor
+    needs_fallback: Tensor
     evaluations: int
 
 
-def colored_t(walk: ShellWalk, rays: Tensor, sharpness: float, density: Density, n: int) -> Tensor:
+def colored_t(traverse: ShellTrace, rays: Tensor, sharpness: float, density: Density, n: int) -> Tensor:
     """(A, n) distances along rays (A,) at the mid quantiles of their weight: each stands for as much of it as any other."""
-    t, f = walk.t[rays], walk.sdf[rays]
+    t, f = traverse.t[rays], traverse.sdf[rays]
     deltas = t[:, 1:] - t[:, :-1]
     alphas = density.alphas(f[:, :-1], f[:, 1:], deltas, t.new_tensor(sharpness)) * (deltas > 0)
-    return sample_sections(t, weights_from_alphas(alphas), n)
+    return sample_intervals(t, weights_from_alphas(alphas), n)
 
 
-def shell_places(
+def shell_samples(
     sdf: Sdf,
     origins: Tensor,
     directions: Tensor,
@@ -235,10 +235,10 @@ def shell_places(
     config: ShellConfig,
     group: int = 64,
     start: Tensor | None = None,
-) -> ShellPlaces:
-    """Where rays take their colours: `walk_shells`, and the quantiles of the weight found by it."""
-    walk = walk_shells(sdf, origins, directions, near, far, sharpness, density, lipschitz, config, group, start)
-    rays = (walk.met & ~walk.is_unclear).nonzero().squeeze(-1)
-    t = walk.t.new_zeros(len(near), config.n_colors)
-    t[rays] = colored_t(walk, rays, sharpness, density, config.n_colors)
-    return ShellPlaces(t, walk.transmittance, walk.met, walk.is_unclear, walk.evaluations)
+) -> ShellSamples:
+    """Where rays take their colours: `trace_shells`, and the quantiles of the weight found by it."""
+    traverse = trace_shells(sdf, origins, directions, near, far, sharpness, density, lipschitz, config, group, start)
+    rays = (traverse.is_hit & ~traverse.needs_fallback).nonzero().squeeze(-1)
+    t = traverse.t.new_zeros(len(near), config.n_colors)
+    t[rays] = colored_t(traverse, rays, sharpness, density, config.n_colors)
+    return ShellSamples(t, traverse.transmittance, traverse.is_hit, traverse.needs_fallback, traverse.evaluations)

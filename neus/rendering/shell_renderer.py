@@ -1,4 +1,4 @@
-"""Fast pictures of a trained model: rays traced to the surface's shell, few colours there, the full sampler where unclear."""
+"""Fast images of a trained model: rays traced to the surface's shell, few colours there, the full sampler where unclear."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from neus.rendering.renderer import (
 from neus.rendering.shading import CONE_RAYS, Shading
 from neus.rendering.shell import ShellConfig
 from neus.rendering.slope import slope_of
-from neus.rendering.sphere_tracing import conservative_starts, trace
+from neus.rendering.sphere_tracing import cone_trace, trace
 
-# Sections before the unit sphere, and as many behind it, of rays whose samples NeuS places beyond it.
+# Intervals before the unit sphere, and as many behind it, of rays whose samples NeuS places beyond it.
 N_CAP = 16
-# Light that a picture of 8 bits cannot show.
+# Light that an image of 8 bits cannot show.
 NOTHING_PASSES = 1e-3
 # A shell thicker than this is not thin against the object: below s = 100.
 THICKEST_SHELL = 0.056
-# Caps thinner than this hold less than a section.
+# Caps thinner than this hold less than an interval.
 THINNEST_CAP = 0.01
 # Rays whose background is looked at together.
 NETWORK_RAYS = 2**10
@@ -64,7 +64,7 @@ class Tally:
         self.add(0, 0, rays * (config.n_samples + up_sampled), rays * (config.n_samples + config.n_importance))
 
     @property
-    def share_fallen_back(self) -> float:
+    def fallback_fraction(self) -> float:
         """In [0, 1]."""
         return self.fallen_back / max(1, self.rays)
 
@@ -90,7 +90,7 @@ class ShellRenderer:
     ) -> None:
         self.background = background
         self.shading, self.fields, self.renderer = shading, fields, renderer
-        self.mode, self.config, self.tally = mode, config or ShellConfig(), Tally()
+        self.mode, self.config, self.stats = mode, config or ShellConfig(), Tally()
         self.sharpness = float(fields.sharpness.detach())
         self.lipschitz = lipschitz or slope_of(fields)
         self.has_network = fields.background is not None and renderer.n_outside > 0
@@ -106,20 +106,20 @@ class ShellRenderer:
         near, far = self._near_far(origins, directions)
         seen = (self._on_surface if self.mode == "surface" else self._in_shell)(origins, directions, near, far)
         rgb, t, normals = origins.new_zeros(len(near), 3), torch.zeros_like(near), origins.new_zeros(len(near), 3)
-        for rays, places in seen.places:
+        for rays, samples in seen.samples:
             if len(rays) > 0:
-                shaded = self.shading.mean(origins[rays], directions[rays], places)
+                shaded = self.shading.mean(origins[rays], directions[rays], samples)
                 rgb[rays], t[rays], normals[rays] = shaded
         foreground = 1.0 - seen.transmittance
         pixels = RenderedPixels(rgb * foreground.unsqueeze(-1), foreground, foreground, t, t, normals)
-        pixels = self._before_backdrop(pixels, origins, directions, ~seen.is_unclear, background)
-        rest = seen.is_unclear.nonzero().squeeze(-1)
+        pixels = self._before_backdrop(pixels, origins, directions, ~seen.needs_fallback, background)
+        rest = seen.needs_fallback.nonzero().squeeze(-1)
         if len(rest) > 0:
             full = self.shading.full(origins[rest], directions[rest], background)
             for whole, part in zip(pixels, full, strict=True):
                 whole[rest] = part.to(whole)
-            self.tally.add_full(self.renderer, len(rest))
-        self.tally.add(len(near), len(rest), seen.evaluations, sum(places.numel() for _, places in seen.places))
+            self.stats.add_full(self.renderer, len(rest))
+        self.stats.add(len(near), len(rest), seen.evaluations, sum(samples.numel() for _, samples in seen.samples))
         along_axis = 1.0 if forward is None else (directions * forward).sum(-1)
         normals = torch.nn.functional.normalize(pixels.normals, dim=-1)
         return pixels._replace(depth=pixels.t * along_axis, normals=normals)
@@ -130,32 +130,32 @@ class ShellRenderer:
         near, far = surface_interval(origins, directions, self.has_network or self.renderer.near_far == "sphere")
         return near, torch.where(far > near, far, near - 1.0)
 
-    def _in_shell(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
+    def _in_shell(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_ShellResult":
         rays = origins, directions, near, far
-        walked = self._walked(rays, self.config)
-        again = walked.is_unclear.nonzero().squeeze(-1)
+        traced = self._traced(rays, self.config)
+        again = traced.needs_fallback.nonzero().squeeze(-1)
         if self.config.refinement == 1 or len(again) == 0:
-            return walked
-        finer = self._walked([x[again] for x in rays], self.config.refined())
-        return _Seen(
-            walked.places + [(again[some], t) for some, t in finer.places],
-            walked.transmittance.index_put((again,), finer.transmittance),
-            walked.is_unclear.index_put((again,), finer.is_unclear),
-            walked.evaluations + finer.evaluations,
+            return traced
+        finer = self._traced([x[again] for x in rays], self.config.refined())
+        return _ShellResult(
+            traced.samples + [(again[some], t) for some, t in finer.samples],
+            traced.transmittance.index_put((again,), finer.transmittance),
+            traced.needs_fallback.index_put((again,), finer.needs_fallback),
+            traced.evaluations + finer.evaluations,
         )
 
-    def _walked(self, rays: Sequence[Tensor], config: ShellConfig) -> "_Seen":
-        found = self.shading.places(*rays, self.sharpness, self.fields.density, self.lipschitz, config)
-        seen = (found.met & ~found.is_unclear).nonzero().squeeze(-1)
-        return _Seen([(seen, found.t[seen])], found.transmittance, found.is_unclear, found.evaluations)
+    def _traced(self, rays: Sequence[Tensor], config: ShellConfig) -> "_ShellResult":
+        found = self.shading.samples(*rays, self.sharpness, self.fields.density, self.lipschitz, config)
+        seen = (found.is_hit & ~found.needs_fallback).nonzero().squeeze(-1)
+        return _ShellResult([(seen, found.t[seen])], found.transmittance, found.needs_fallback, found.evaluations)
 
-    def _on_surface(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_Seen":
+    def _on_surface(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> "_ShellResult":
         rays = origins, directions
-        start, n_cones = conservative_starts(self.shading.sdf, *rays, near, far, CONE_RAYS, self.lipschitz)
+        start, n_cones = cone_trace(self.shading.sdf, *rays, near, far, CONE_RAYS, self.lipschitz)
         found = trace(self.shading.sdf, *rays, start, far, SURFACE_TOLERANCE, lipschitz=self.lipschitz)
         n = n_cones + int(found.evaluations.sum())
         hits = found.hit.nonzero().squeeze(-1)
-        return _Seen([(hits, found.t[hits].unsqueeze(-1))], 1.0 - found.hit.to(near), found.undecided, n)
+        return _ShellResult([(hits, found.t[hits].unsqueeze(-1))], 1.0 - found.hit.to(near), found.undecided, n)
 
     def _before_backdrop(
         self, pixels: RenderedPixels, origins: Tensor, directions: Tensor, is_clear: Tensor, background: Tensor | None
@@ -178,17 +178,17 @@ class ShellRenderer:
         caps = Caps.of(origins, directions, self.renderer)
         shows = (is_clear & (light > NOTHING_PASSES)).nonzero().squeeze(-1)
         if len(shows) > 0:
-            behind, passing = self._looked_through(origins, directions, shows, caps.behind[shows])
+            behind, passing = self._through_fog(origins, directions, shows, caps.behind[shows])
             rgb[shows] += light[shows].unsqueeze(-1) * behind
             light[shows] *= passing
         before = (is_clear & caps.has_front).nonzero().squeeze(-1)
         if len(before) > 0:
-            fog, passing = self._looked_through(origins, directions, before, caps.front[before])
+            fog, passing = self._through_fog(origins, directions, before, caps.front[before])
             rgb[before] = fog + passing.unsqueeze(-1) * rgb[before]
             foreground[before], light[before] = foreground[before] * passing, light[before] * passing
         return rgb, foreground, light
 
-    def _looked_through(
+    def _through_fog(
         self, origins: Tensor, directions: Tensor, rays: Tensor, edges: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(A, 3) colours and (A,) transmittances of the background network between edges (A, B + 1) of rays (A,)."""
@@ -199,17 +199,17 @@ class ShellRenderer:
         return tuple(torch.cat(values) for values in zip(*parts))
 
 
-class _Seen(NamedTuple):
+class _ShellResult(NamedTuple):
     """Places t (A, K) on some rays (A,), in parts, and of all N rays what passes, and which are unclear; evaluations made."""
 
-    places: list[tuple[Tensor, Tensor]]
+    samples: list[tuple[Tensor, Tensor]]
     transmittance: Tensor
-    is_unclear: Tensor
+    needs_fallback: Tensor
     evaluations: int
 
 
 class Caps(NamedTuple):
-    """Where the background network is looked at: section ends before the unit sphere (N, C + 1) and behind it (N, B + 1)."""
+    """Where the background network is looked at: interval ends before the unit sphere (N, C + 1) and behind it (N, B + 1)."""
 
     front: Tensor
     has_front: Tensor
@@ -218,7 +218,7 @@ class Caps(NamedTuple):
     @classmethod
     def of(cls, origins: Tensor, directions: Tensor, config: RendererConfig) -> "Caps":
         """Of rays (N, 3): as in `render_rays`, whose samples reach beyond the sphere on either side unless `near_far` is `sphere`."""
-        has_caps = config.near_far == "neus"
+        has_background_segments = config.near_far == "neus"
         enters, leaves, _ = intersect_sphere(origins, directions)
         near, far = near_far_around_center(origins, directions)
         fraction = torch.linspace(0.0, 1.0, N_CAP + 1).to(near)
@@ -226,8 +226,8 @@ class Caps(NamedTuple):
         t = background_t(origins, directions, config)
         end = t[:, -1:] + 2.0 / config.n_samples
         cap = torch.lerp(leaves.clamp_min(0.0).unsqueeze(-1), far.clamp_min(0.0).unsqueeze(-1), fraction)
-        behind = torch.cat([cap, t, end] if has_caps else [t, end], dim=-1)
-        return cls(front, (enters - near.clamp_min(0.0) > THINNEST_CAP) & has_caps, behind)
+        behind = torch.cat([cap, t, end] if has_background_segments else [t, end], dim=-1)
+        return cls(front, (enters - near.clamp_min(0.0) > THINNEST_CAP) & has_background_segments, behind)
 
 
 def why_not_shell(fields: Fields) -> str:

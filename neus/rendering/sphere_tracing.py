@@ -13,14 +13,14 @@ PROBE_TOLERANCES = 4.0
 REFINE_STEPS = 2
 # A slope seen counts as more than the bound only beyond the rounding of two distances; the new bound leaves some room.
 REFUTED_BEYOND, SLOPE_MARGIN = 1.01, 1.1
-# Cones end where they advance by less than this share of their radius: rays do better alone.
+# Cones end where they advance by less than this fraction of their radius: rays do better alone.
 LEAST_CONE_STEP = 0.25
 MAX_CONE_STEPS = 48
 # Rays that have not arrived after so many steps are given up.
 MAX_STEPS = 128
-# Of the slopes seen, the share that a bound must hold: the few beyond it are what stepping back is for.
+# Of the slopes seen, the fraction that a bound must hold: the few beyond it are what stepping back is for.
 BOUND_QUANTILE = 0.999
-# Rays that graze the surface have no depth to differentiate; others are not sent further than this by rounding.
+# Rays that graze the surface have no depth to differentiate; others are not moved further than this by rounding.
 LEAST_COSINE = 1e-3
 
 Sdf = Callable[[Tensor], Tensor]
@@ -198,12 +198,12 @@ def _refined(along: Sdf, before: tuple[Tensor, Tensor], here: tuple[Tensor, Tens
 
 
 def _zero_between(lower: Tensor, upper: Tensor, f_lower: Tensor, f_upper: Tensor) -> Tensor:
-    share = f_lower / (f_lower - f_upper).clamp_min(torch.finfo(f_lower.dtype).tiny)
-    return lower + (upper - lower) * share.clamp(0.0, 1.0)
+    fraction = f_lower / (f_lower - f_upper).clamp_min(torch.finfo(f_lower.dtype).tiny)
+    return lower + (upper - lower) * fraction.clamp(0.0, 1.0)
 
 
 @torch.no_grad()
-def conservative_starts(
+def cone_trace(
     sdf: Sdf,
     origins: Tensor,
     directions: Tensor,

@@ -1,4 +1,4 @@
-"""Whole views: a camera's rays, rendered in chunks that fit into memory, and the pictures made of them."""
+"""Whole views: a camera's rays, rendered in chunks that fit into memory, and the images made of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,12 +119,12 @@ def rays_per_chunk(model: Model, max_points: int | None = None) -> int:
     return max(1, max_points // (config.n_samples + config.n_importance + config.n_outside))
 
 
-def rgb_picture(view: RenderedView) -> np.ndarray:
+def rgb_image(view: RenderedView) -> np.ndarray:
     """(H, W, 3) uint8 RGB of the colours."""
     return _bytes(view.rgb)
 
 
-def normal_picture(view: RenderedView, camera: Camera) -> np.ndarray:
+def normal_image(view: RenderedView, camera: Camera) -> np.ndarray:
     """(H, W, 3) uint8: normals in the camera's frame; red points right, green up, blue at the viewer; white is nothing."""
     rotation = invert(camera.camera_to_scene)[:3, :3].float()
     in_camera = view.normals @ rotation.T
@@ -132,12 +132,12 @@ def normal_picture(view: RenderedView, camera: Camera) -> np.ndarray:
     return _bytes(torch.lerp(torch.ones_like(colors), colors, view.foreground.unsqueeze(-1).clamp(0, 1)))
 
 
-def depth_picture(view: RenderedView, span: tuple[float, float] | None = None) -> np.ndarray:
+def depth_image(view: RenderedView, span: tuple[float, float] | None = None) -> np.ndarray:
     """(H, W, 3) uint8: near is bright, far dark, nothing black.
 
     Args:
         view: rendered.
-        span: the nearest and the furthest depth, scene units, one for all frames of a film lest it flicker; None
+        span: the nearest and the furthest depth, scene units, one for all frames of a video lest it flicker; None
             stretches to the range of this view.
     """
     solid = view.foreground > 0.5
@@ -148,18 +148,18 @@ def depth_picture(view: RenderedView, span: tuple[float, float] | None = None) -
     return _bytes((shade * solid).unsqueeze(-1).expand(-1, -1, 3))
 
 
-def cut_out(view: RenderedView, picture: np.ndarray, is_premultiplied: bool = False) -> np.ndarray:
-    """(H, W, 4) uint8: a picture (H, W, 3) with the surface's opacity as alpha.
+def cut_out(view: RenderedView, image: np.ndarray, is_premultiplied: bool = False) -> np.ndarray:
+    """(H, W, 4) uint8: an image (H, W, 3) with the surface's opacity as alpha.
 
     Args:
         view: rendered on black, without background.
-        picture: of it.
+        image: of it.
         is_premultiplied: of colours, which on black have the opacity in them already; they are divided by it.
     """
     alpha = view.foreground.clamp(0.0, 1.0)
     if is_premultiplied:
-        picture = _bytes(view.rgb / alpha.clamp_min(1e-6).unsqueeze(-1))
-    return np.concatenate([picture, _bytes(alpha.unsqueeze(-1))], axis=-1)
+        image = _bytes(view.rgb / alpha.clamp_min(1e-6).unsqueeze(-1))
+    return np.concatenate([image, _bytes(alpha.unsqueeze(-1))], axis=-1)
 
 
 def _bytes(colors: Tensor) -> np.ndarray:

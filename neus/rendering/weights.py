@@ -1,4 +1,4 @@
-"""Opacities of sections to weights of their colours."""
+"""Opacities of intervals to weights of their colours."""
 
 import torch
 from torch import Tensor
@@ -8,11 +8,11 @@ from neus.kernels.composite.reference import TRANSMITTANCE_FLOOR, transmittance_
 from neus.kernels.composite.reference import weighted_sums as composite
 from neus.kernels.dispatch import kernels_for
 
-# Sections that bear less of a pixel than this do without a colour of their own, where that saves time.
-NEGLIGIBLE_WEIGHT = 1e-3
+# Intervals that bear less of a pixel than this do without a colour of their own, where that saves time.
+WEIGHT_THRESHOLD = 1e-3
 
 __all__ = [
-    "NEGLIGIBLE_WEIGHT",
+    "WEIGHT_THRESHOLD",
     "TRANSMITTANCE_FLOOR",
     "composite",
     "composite_alphas",

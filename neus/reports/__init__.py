@@ -1,6 +1,6 @@
-"""Pages and pictures of runs."""
+"""Pages and images of runs."""
 
 __all__ = [
-    "check_picture", "compare", "contact_sheet", "curves", "error_map", "gathered", "page", "report",
-    "report_sections", "six_sides", "truth_picture",
+    "check_image", "compare", "contact_sheet", "curves", "error_map", "gathered", "page", "report", "report_sections",
+    "six_sides", "truth_image",
 ]  # fmt: skip

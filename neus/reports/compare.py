@@ -9,7 +9,7 @@ from neus.errors import InputError
 from neus.files import written_whole
 from neus.rendering.modes import renderer_for
 from neus.reports.contact_sheet import SheetView, sheet_of
-from neus.reports.error_map import color_error, error_picture
+from neus.reports.error_map import color_error, error_image
 from neus.reports.gathered import RunGathered
 from neus.reports.page import duration, figure, page, paragraph, section, sheet, table
 from neus.reports.report import gathered, mesh_to_show, onlooker
@@ -29,7 +29,7 @@ def write_comparison(
     Args:
         run_a, run_b: run folders.
         out: the page.
-        seconds: for the pictures of each run.
+        seconds: for the images of each run.
         data: the scene's folder, if it has moved.
         device: as `--device`.
 
@@ -44,11 +44,11 @@ def write_comparison(
         RunFolder(folder).facts()
     opened = [Run(folder, data) for folder in folders]
     models, scenes = zip(*(run.model_and_scene(device) for run in opened))
-    check_same_photographs(folders, scenes)
+    check_same_images(folders, scenes)
     runs = [gathered(run, model, scene, seconds) for run, model, scene in zip(opened, models, scenes)]
     masked = all(run.config.train.mask_weight > 0 for run in runs)
     views = common_views(*runs)
-    width = min(run.views[0].photograph.shape[1] for run in runs)
+    width = min(run.views[0].captured.shape[1] for run in runs)
     sheets = [sheet_of(renderer_for(model), scene, views, width, masked) for model, scene in zip(models, scenes)]
     names = short_names(folders)
     sections = [
@@ -63,13 +63,13 @@ def write_comparison(
     return out
 
 
-def check_same_photographs(folders: tuple[Path, Path], scenes: list[Scene]) -> None:
-    """InputError unless both scenes are the same photographs; frames and regions of interest may differ."""
+def check_same_images(folders: tuple[Path, Path], scenes: list[Scene]) -> None:
+    """InputError unless both scenes are the same images; frames and regions of interest may differ."""
     a, b = scenes
     if a.names != b.names:
         difference = f"{len(a)} and {len(b)} views" if len(a) != len(b) else "other names of views"
     elif not np.array_equal(a.images[0], b.images[0]):
-        difference = f"another photograph {a.names[0]}"
+        difference = f"another image {a.names[0]}"
     else:
         return
     raise InputError(
@@ -116,7 +116,7 @@ def comparison_rows(a: RunGathered, b: RunGathered) -> list[tuple[str, str, str]
 
 
 def settings_that_differ(a: dict[str, Any], b: dict[str, Any], within: str = "") -> list[tuple[str, str, str]]:
-    """Settings of two confs that are not alike, by their whole names.
+    """Settings of two configs that are not alike, by their whole names.
 
     >>> settings_that_differ({"train": {"seed": 0, "end_iter": 5}}, {"train": {"seed": 1, "end_iter": 5}})
     [('train.seed', '0', '1')]
@@ -147,8 +147,8 @@ def _training_time(run: RunGathered) -> str:
 
 
 def _view(a: SheetView, b: SheetView) -> str:
-    first = figure(a.photograph, f"view {a.view} ({a.name})", "a")
-    between = error_picture(color_error(a.render, b.render))
+    first = figure(a.captured, f"view {a.view} ({a.name})", "a")
+    between = error_image(color_error(a.render, b.render))
     second = figure(between, "difference of the two renders, same scale", "a")
     of_a = [part.replace("<figcaption>", "<figcaption>A: ") for part in figures_of(a, "b")]
     of_b = [part.replace("<figcaption>", "<figcaption>B: ") for part in figures_of(b, "b")]
@@ -159,7 +159,7 @@ def _meshes(runs: list[RunGathered], scenes: list[Scene], models: list, seconds:
     """Both meshes from six sides, at the same scale, if both are there; else the one that is."""
     if not all(run.mesh for run in runs):
         parts = [
-            sheet([figure(picture, f"{name}: {side}") for side, picture in run.mesh.sides.items()], "six")
+            sheet([figure(rendered, f"{name}: {side}") for side, rendered in run.mesh.sides.items()], "six")
             if run.mesh
             else paragraph(f"{name}: {run.no_mesh}.")
             for name, run in zip("AB", runs)
@@ -169,6 +169,6 @@ def _meshes(runs: list[RunGathered], scenes: list[Scene], models: list, seconds:
     seen_from = onlooker(scenes[0])
     corners = np.concatenate([upright_extent(mesh, *seen_from) for mesh in meshes])
     return [
-        sheet([figure(picture, f"{name}: {side}") for side, picture in drawn.items()], "six")
+        sheet([figure(rendered, f"{name}: {side}") for side, rendered in drawn.items()], "six")
         for name, drawn in ((n, six_sides(mesh, *seen_from, extent=corners)) for n, mesh in zip("AB", meshes))
     ] + [paragraph("Both at one scale; red is the inside, seen through a hole.")]

@@ -1,4 +1,4 @@
-"""Views of a scene as a model shows them, beside their photographs, as large as a given time allows."""
+"""Views of a scene as a model shows them, beside their images, as large as a given time allows."""
 
 import math
 import time
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from neus.evaluation.images import psnr
 from neus.rendering.model import Model
 from neus.rendering.modes import renderer_for
-from neus.rendering.views import Renderer, normal_picture, render_view, rgb_picture
-from neus.reports.error_map import color_error, error_picture
+from neus.rendering.views import Renderer, normal_image, render_view, rgb_image
+from neus.reports.error_map import color_error, error_image
 from neus.scenes.scene import Scene
 
 # Views on a sheet; fewer if they would get narrower than this.
 MOST_VIEWS, NARROW = 4, 100
-# Pixels across: of the pictures, and of the one that is timed.
+# Pixels across: of the images, and of the one that is timed.
 WIDEST, NARROWEST, PROBE_WIDTH = 420, 48, 32
 
 
@@ -28,15 +28,15 @@ class SheetView:
 
     Attributes:
         view, name: number and name in the scene.
-        photograph, render, normals: (H, W, 3) uint8 RGB.
+        image, render, normals: (H, W, 3) uint8 RGB.
         error: (H, W), mean absolute difference of the channels.
-        counted: (H, W) bool, where photograph and render are meant to agree.
+        counted: (H, W) bool, where image and render are meant to agree.
         psnr: dB, within the mask where there is one to train with.
     """
 
     view: int
     name: str
-    photograph: NDArray
+    captured: NDArray
     render: NDArray
     normals: NDArray
     error: NDArray
@@ -44,9 +44,9 @@ class SheetView:
     psnr: float
 
     @property
-    def error_picture(self) -> NDArray:
+    def error_image(self) -> NDArray:
         """(H, W, 3) uint8 RGB."""
-        return error_picture(self.error, self.counted)
+        return error_image(self.error, self.counted)
 
 
 def views_to_show(candidates: Sequence[int], n: int = MOST_VIEWS) -> list[int]:
@@ -67,7 +67,7 @@ def fitting_sheet(
     Args:
         model, scene: in evaluation mode, and all its views.
         candidates: numbers of the views to choose from.
-        seconds: measured on a small picture first.
+        seconds: measured on a small image first.
         masked: whether the model was trained within the masks only.
     """
     renderer = renderer_for(model)
@@ -86,7 +86,7 @@ def fitting_sheet(
 def sheet_of(
     renderer: Model | Renderer, scene: Scene, views: Sequence[int], width: int, masked: bool
 ) -> list[SheetView]:
-    """The given views, `width` pixels across or as the photographs if those are narrower."""
+    """The given views, `width` pixels across or as the images if those are narrower."""
     return [_sheet_view(renderer, scene, view, width, masked) for view in views]
 
 
@@ -95,13 +95,13 @@ def _sheet_view(renderer: Model | Renderer, scene: Scene, view: int, width: int,
     camera = whole.scaled(min(width / whole.width, 1.0))
     size = (camera.width, camera.height)
     seen = render_view(renderer, camera)
-    photograph = cv2.resize(scene.images[view], size, interpolation=cv2.INTER_AREA)
-    render = rgb_picture(seen)
+    captured = cv2.resize(scene.images[view], size, interpolation=cv2.INTER_AREA)
+    render = rgb_image(seen)
     mask, counted = None, np.ones(render.shape[:2], bool)
     if masked and scene.masks is not None and scene.masks[view].any():
         mask = cv2.resize(scene.masks[view].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         # Surface beyond the mask is an error as well.
         counted = mask | (seen.foreground.numpy() > 0.5)
-    ratio = psnr(render / 255.0, photograph / 255.0, mask if mask is not None and mask.any() else None)
-    error = color_error(render, photograph)
-    return SheetView(view, scene.names[view], photograph, render, normal_picture(seen, camera), error, counted, ratio)
+    ratio = psnr(render / 255.0, captured / 255.0, mask if mask is not None and mask.any() else None)
+    error = color_error(render, captured)
+    return SheetView(view, scene.names[view], captured, render, normal_image(seen, camera), error, counted, ratio)

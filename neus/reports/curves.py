@@ -13,8 +13,8 @@ WIDTH, HEIGHT = 420, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 34
 # More points than this are not told apart at this size.
 MAX_POINTS = 300
-# A curve of single batches is noisy: over it goes its running median of this share of its points.
-SMOOTHED_SHARE, LEAST_SMOOTHED = 0.06, 5
+# A curve of single batches is noisy: over it goes its running median of this fraction of its points.
+SMOOTHED_FRACTION, LEAST_SMOOTHED = 0.06, 5
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def running_median(values: NDArray) -> NDArray:
     """(n,) the median of each value's neighbourhood, which shrinks towards both ends."""
-    half = max(LEAST_SMOOTHED, round(SMOOTHED_SHARE * len(values))) // 2
+    half = max(LEAST_SMOOTHED, round(SMOOTHED_FRACTION * len(values))) // 2
     last = len(values) - 1
     reach = [min(half, i, last - i) for i in range(len(values))]
     return np.array([np.median(values[i - r : i + r + 1]) for i, r in enumerate(reach)])
@@ -119,8 +119,8 @@ def _drawing(curves: list[Curve], is_log: bool) -> str:
 
     def upward(values: ArrayLike) -> NDArray:
         bend = np.log if is_log else np.asarray
-        share = (bend(np.asarray(values, np.float64)) - bend(low)) / (bend(high) - bend(low))
-        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+        fraction = (bend(np.asarray(values, np.float64)) - bend(low)) / (bend(high) - bend(low))
+        return HEIGHT - BOTTOM - fraction * (HEIGHT - TOP - BOTTOM)
 
     parts = []
     for value in log_ticks(low, high) if is_log else ticks(low, high):

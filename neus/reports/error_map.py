@@ -1,4 +1,4 @@
-"""Where a rendered picture differs from its photograph, as colours, and the scale of those colours."""
+"""Where a rendered image differs from its image, as colours, and the scale of those colours."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ def color_error(image: NDArray, target: NDArray) -> NDArray:
     return np.abs(image.astype(np.float32) - target.astype(np.float32)).mean(axis=-1) / 255.0
 
 
-def error_picture(error: NDArray, counted: NDArray | None = None, full_scale: float = FULL_SCALE) -> NDArray:
+def error_image(error: NDArray, counted: NDArray | None = None, full_scale: float = FULL_SCALE) -> NDArray:
     """(H, W, 3) uint8 RGB: 0 is black-violet, `full_scale` and more bright yellow; grey where nothing is counted.
 
     Args:
@@ -27,16 +27,16 @@ def error_picture(error: NDArray, counted: NDArray | None = None, full_scale: fl
         counted: (H, W) bool; None counts everything.
         full_scale: drawn in the brightest colour.
 
-    >>> error_picture(np.array([[0.0, 0.2, 9.0]]))[0].tolist()
+    >>> error_image(np.array([[0.0, 0.2, 9.0]]))[0].tolist()
     [[0, 0, 4], [252, 255, 164], [252, 255, 164]]
     """
     levels = (error / full_scale * 255.0).clip(0, 255).round().astype(np.uint8)
-    picture = np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1])
+    rendered = np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1])
     if counted is not None:
-        picture[~counted] = NOT_COUNTED
-    return picture
+        rendered[~counted] = NOT_COUNTED
+    return rendered
 
 
 def scale_bar(width: int = 256, height: int = 10) -> NDArray:
     """(height, width, 3) uint8 RGB: the colours from no error to the full scale, left to right."""
-    return error_picture(np.tile(np.linspace(0.0, FULL_SCALE, width), (height, 1)))
+    return error_image(np.tile(np.linspace(0.0, FULL_SCALE, width), (height, 1)))

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing beside it: styles within, pictures as data, no scripts."""
+"""One HTML page that needs nothing beside it: styles within, images as data, no scripts."""
 
 import base64
 import html
@@ -94,12 +94,12 @@ def table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> str:
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
 
 
-def figure(picture: NDArray, caption: str, kind: str = "") -> str:
-    """A picture (H, W, 3 or 4) uint8 with a caption of plain text; `kind` is a class of the style."""
-    height, width = picture.shape[:2]
+def figure(image: NDArray, caption: str, kind: str = "") -> str:
+    """An image (H, W, 3 or 4) uint8 with a caption of plain text; `kind` is a class of the style."""
+    height, width = image.shape[:2]
     text = html.escape(caption)
     return (
-        f'<figure{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}><img src="{data_uri(picture)}" width="{width}" '
+        f'<figure{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}><img src="{data_uri(image)}" width="{width}" '
         f'height="{height}" alt="{text}"><figcaption>{text}</figcaption></figure>'
     )
 
@@ -144,12 +144,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def data_uri(picture: NDArray) -> str:
-    """A picture (H, W, 3) RGB as JPEG, or (H, W, 4) RGBA as PNG, uint8, written into the page itself."""
-    has_alpha = picture.shape[2] == 4
+def data_uri(image: NDArray) -> str:
+    """An image (H, W, 3) RGB as JPEG, or (H, W, 4) RGBA as PNG, uint8, written into the page itself."""
+    has_alpha = image.shape[2] == 4
     suffix, mime, options = (
         (".png", "png", []) if has_alpha else (".jpg", "jpeg", [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     )
-    swapped = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)
+    swapped = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(suffix, swapped, options)[1]
     return f"data:image/{mime};base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"

@@ -33,13 +33,13 @@ from neus.training.checkpoint import iteration_of
 from neus.training.metrics import read_metrics
 
 FILE = "report.html"
-# What a report made on request may take for its pictures; seconds.
+# What a report made on request may take for its images; seconds.
 SECONDS_ON_REQUEST = 40.0
-# One at the end of a training: a share of what that took, within these seconds.
-SHARE_AFTER_TRAINING, LEAST_AFTER_TRAINING, MOST_AFTER_TRAINING = 0.1, 0.3, 6.0
+# One at the end of a training: a fraction of what that took, within these seconds.
+FRACTION_AFTER_TRAINING, LEAST_AFTER_TRAINING, MOST_AFTER_TRAINING = 0.1, 0.3, 6.0
 # Of that, for the views, and for a mesh if the run has written none.
-VIEWS_SHARE, MESH_SHARE = 0.6, 0.4
-# A mesh for six small pictures need not be finer.
+VIEWS_FRACTION, MESH_FRACTION = 0.6, 0.4
+# A mesh for six small images need not be finer.
 FINEST_QUICK_MESH = 192
 
 
@@ -50,7 +50,7 @@ def write_report(
 
     Args:
         folder: a run.
-        seconds: for the pictures, which get smaller and fewer to fit.
+        seconds: for the images, which get smaller and fewer to fit.
         data: the scene's folder, if it has moved.
         device: as `--device`.
 
@@ -69,7 +69,7 @@ def report_after_training(
 
     Args:
         folder, model, session: of the training that has ended.
-        seconds: for the pictures; a small share of what the training took if None.
+        seconds: for the images; a small fraction of what the training took if None.
         console: where the line about a failure goes.
 
     Returns:
@@ -77,8 +77,8 @@ def report_after_training(
     """
     try:
         if seconds is None:
-            share = SHARE_AFTER_TRAINING * sum(session.record["seconds"].values())
-            seconds = min(max(share, LEAST_AFTER_TRAINING), MOST_AFTER_TRAINING)
+            fraction = FRACTION_AFTER_TRAINING * sum(session.record["seconds"].values())
+            seconds = min(max(fraction, LEAST_AFTER_TRAINING), MOST_AFTER_TRAINING)
         run = Run(folder)
         return _write(gathered(run, model.eval(), session.scene or run.scene(), seconds))
     except Exception as error:  # noqa: BLE001 the training is finished and saved: a page must not take that away
@@ -100,8 +100,8 @@ def gathered(run: Run, model: Model, scene: Scene, seconds: float) -> RunGathere
     facts, config, checkpoint = run.folder.facts(), run.folder.config(), run.checkpoint
     known = (facts["scene"], config.dataset.data_dir, scene.source or "", Path(folder).resolve())
     candidates = run.held_out(scene) if facts["held_out_views"] else list(range(len(scene)))
-    views = fitting_sheet(model, scene, candidates, VIEWS_SHARE * seconds, config.train.mask_weight > 0)
-    mesh, no_mesh = mesh_to_show(folder, model, MESH_SHARE * seconds)
+    views = fitting_sheet(model, scene, candidates, VIEWS_FRACTION * seconds, config.train.mask_weight > 0)
+    mesh, no_mesh = mesh_to_show(folder, model, MESH_FRACTION * seconds)
     shown = None if mesh is None else shown_mesh(mesh, scene, without_folders(no_mesh, *known) or "mesh.ply")
     metrics = folder / "metrics.jsonl"
     return RunGathered(
@@ -162,7 +162,7 @@ def mesh_to_show(folder: Path, model: Model, seconds: float) -> tuple[trimesh.Tr
 
 
 def shown_mesh(mesh: trimesh.Trimesh, scene: Scene, origin: str) -> MeshShown:
-    """Measures and pictures of a mesh in world units."""
+    """Measures and images of a mesh in world units."""
     return MeshShown(mesh_facts(mesh), six_sides(mesh, *onlooker(scene)), origin)
 
 

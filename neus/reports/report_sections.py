@@ -74,9 +74,9 @@ def warnings_of(run: RunGathered) -> list[str]:
     facts = run.mesh.facts
     if not facts.is_watertight:
         said.append("The mesh is not watertight: it has holes or edges of more than two faces, so it has no volume.")
-    if facts.largest_share < 1.0 - SCATTERED:
+    if facts.largest_fraction < 1.0 - SCATTERED:
         said.append(
-            f"The mesh is in {facts.components} pieces; {100 * (1 - facts.largest_share):.1f} % of its area is not in the "
+            f"The mesh is in {facts.components} pieces; {100 * (1 - facts.largest_fraction):.1f} % of its area is not in the "
             "largest one (`neus mesh --keep largest` drops them)."
         )
     return list(dict.fromkeys(said))
@@ -106,7 +106,7 @@ def score_of(run: RunGathered) -> tuple[str, str]:
         where = " inside the masks" if name == "psnr_masked" else ""
         return f"{mean[name]:.2f} dB", f"PSNR of {_counted(run.evaluation['n_held_out'], 'held-out view')}{where}"
     kind = "held-out" if run.facts["held_out_views"] else "training"
-    width = run.views[0].photograph.shape[1]
+    width = run.views[0].captured.shape[1]
     where = "" if run.views[0].counted.all() else " inside the masks"
     mean = sum(view.psnr for view in run.views) / len(run.views)
     return f"{mean:.2f} dB", f"PSNR of {_counted(len(run.views), f'{kind} view')}{where}, {width} px wide"
@@ -117,15 +117,15 @@ def figures_of(view: SheetView, kind: str = "") -> list[str]:
     return [
         figure(view.render, f"render, {view.psnr:.2f} dB", kind),
         figure(view.normals, "normals", kind),
-        figure(view.error_picture, "error", kind),
+        figure(view.error_image, "error", kind),
     ]
 
 
 def error_scale() -> str:
-    """The scale of the error pictures, in words and colours."""
+    """The scale of the error images, in words and colours."""
     return color_scale(
         scale_bar(),
-        "error, mean |render − photograph| of the channels: 0",
+        "error, mean |render − image| of the channels: 0",
         f"{FULL_SCALE:g} of the full range ({round(FULL_SCALE * 255)} of 255) and more; grey is not counted",
     ) + paragraph("Normals in the camera's axes: red points right, green up, blue at the viewer.")
 
@@ -157,7 +157,7 @@ def mesh_rows(facts: MeshFacts) -> list[tuple[str, str]]:
     """Measures of a mesh, in world units."""
     volume = "none: the mesh is open" if facts.volume is None else f"{facts.volume:.5g} cubic world units"
     pieces = f"{facts.components:,}" + (
-        "" if facts.components == 1 else f", the largest with {100 * facts.largest_share:.2f} % of the area"
+        "" if facts.components == 1 else f", the largest with {100 * facts.largest_fraction:.2f} % of the area"
     )
     return [
         ("vertices", f"{facts.vertices:,}"),
@@ -204,10 +204,10 @@ def _told(session: dict[str, Any]) -> str:
 
 def _views(run: RunGathered) -> list[str]:
     kind = "Held out of training." if run.facts["held_out_views"] else "Trained on."
-    rows = [paragraph(f"{kind} Photographs averaged down to {run.views[0].photograph.shape[1]} pixels across.")]
+    rows = [paragraph(f"{kind} Images averaged down to {run.views[0].captured.shape[1]} pixels across.")]
     for view in run.views:
-        photograph = figure(view.photograph, f"view {view.view} ({view.name})")
-        rows.append(sheet([photograph, *figures_of(view)]))
+        captured = figure(view.captured, f"view {view.view} ({view.name})")
+        rows.append(sheet([captured, *figures_of(view)]))
     return [*rows, error_scale()]
 
 
@@ -216,7 +216,7 @@ def _mesh(run: RunGathered) -> list[str]:
         return [paragraph(f"None: {run.no_mesh}.")]
     unit = UNITS.get(run.facts.get("format", ""), "units of the data set")
     return [
-        sheet([figure(picture, side) for side, picture in run.mesh.sides.items()], "six"),
+        sheet([figure(rendered, side) for side, rendered in run.mesh.sides.items()], "six"),
         paragraph("The front is where most cameras are; red is the inside, seen through a hole."),
         table(mesh_rows(run.mesh.facts)),
         paragraph(

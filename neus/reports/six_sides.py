@@ -7,13 +7,13 @@ import trimesh
 from numpy.typing import NDArray
 
 from neus.kernels.dispatch import kernels_for
-from neus.kernels.raster_depth.reference import shares_of_corners
+from neus.kernels.raster_depth.reference import barycentric_weights
 
 # Around the object as an onlooker goes, then from above and from below.
 SIDES = ("front", "right", "back", "left", "top", "bottom")
 # Drawn so many times larger than shown, then averaged: edges come out smooth.
 OVERSAMPLING = 2
-# Share of the picture that the object takes on the side where it is longest.
+# Fraction of the image that the object takes on the side where it is longest.
 FILL = 0.94
 # Where light comes from in the camera's axes (right, up, towards the viewer), how strong, and what is there without any.
 LIGHTS, AMBIENT = (((-0.5, 0.7, 0.6), 0.62), ((0.8, 0.1, 0.5), 0.16)), 0.07
@@ -24,13 +24,13 @@ OUTSIDE, INSIDE = (0.93, 0.92, 0.89), (0.80, 0.32, 0.26)
 def six_sides(
     mesh: trimesh.Trimesh, up: NDArray, front: NDArray, size: int = 300, extent: NDArray | None = None
 ) -> dict[str, NDArray]:
-    """A picture (size, size, 4) uint8 RGBA of each of SIDES, all at one scale, transparent where nothing is.
+    """An image (size, size, 4) uint8 RGBA of each of SIDES, all at one scale, transparent where nothing is.
 
     Args:
         mesh: in any frame; its vertex normals are used as they are.
         up, front: (3,) in the mesh's frame: the vertical, and from the object to an onlooker before it.
         size: pixels each way.
-        extent: (2, 3) corners that the pictures show, from `upright_extent`, to draw several meshes alike; the mesh's own if None.
+        extent: (2, 3) corners that the images show, from `upright_extent`, to draw several meshes alike; the mesh's own if None.
     """
     views = side_axes(np.asarray(up, np.float64), np.asarray(front, np.float64))
     upright = views["front"]
@@ -80,18 +80,18 @@ def side_axes(up: NDArray, front: NDArray) -> dict[str, NDArray]:
 
 
 def _drawn(vertices: NDArray, normals: NDArray, faces: NDArray, size: int) -> NDArray:
-    """One picture of vertices (n, 3), in large pixels along (right, up, towards the viewer) about the middle."""
+    """One image of vertices (n, 3), in large pixels along (right, up, towards the viewer) about the middle."""
     large = size * OVERSAMPLING
     points = vertices * (1.0, -1.0, 1.0) + (large / 2, large / 2, 1.0 - vertices[:, 2].min())
     _, number = kernels_for("raster_depth", torch.device("cpu")).foremost_triangles(points, faces, large, large)
     rows, columns = np.nonzero(number >= 0)
     seen = faces[number[rows, columns]]
-    shares = shares_of_corners(points, seen, columns + 0.5, rows + 0.5)
+    weights = barycentric_weights(points, seen, columns + 0.5, rows + 0.5)
     sides = points[seen[:, 1:], :2] - points[seen[:, :1], :2]
     # y points down: the outside turns the other way.
     is_inside = sides[:, 0, 0] * sides[:, 1, 1] > sides[:, 0, 1] * sides[:, 1, 0]
     premultiplied = np.zeros((large, large, 4), np.float32)
-    premultiplied[rows, columns, :3] = _lit((shares[..., None] * normals[seen]).sum(axis=1), is_inside)
+    premultiplied[rows, columns, :3] = _lit((weights[..., None] * normals[seen]).sum(axis=1), is_inside)
     premultiplied[rows, columns, 3] = 1.0
     small = cv2.resize(premultiplied, (size, size), interpolation=cv2.INTER_AREA)
     small[..., :3] = np.sqrt(

@@ -1,6 +1,6 @@
 """A run on disk: config, build, load, session, train, time plan."""
 
 __all__ = [
-    "build", "config", "console", "films", "frames", "load", "presets", "run", "run_folder", "session",
-    "time_plan", "train",
+    "build", "config", "console", "frames", "load", "presets", "renamed_keys", "run", "run_folder", "session",
+    "time_plan", "train", "videos",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Classes from confs: the model, with what it knows of its scene."""
+"""Classes from configs: the model, with what it knows of its scene."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def build_model(config: ModelConfig, seed: int = 0) -> Model:
 
 
 def suited_to_scene(config: ExperimentConfig, scene: Scene) -> ExperimentConfig:
-    """The conf, its hash grids no finer than the scene's photographs (`HashGridConfig.cells_per_pixel`)."""
+    """The config, its hash grids no finer than the scene's images (`HashGridConfig.cells_per_pixel`)."""
     hash_sdf = config.model.hash_sdf
     grids = {name: _as_fine_as(getattr(hash_sdf, name), scene) for name in ("grid", "color_grid")}
     return replace(config, model=replace(config.model, hash_sdf=replace(hash_sdf, **grids)))
@@ -62,7 +62,7 @@ def take_scene_facts(model: Model, facts: dict[str, torch.Tensor | None]) -> Non
 def placed(model: Model, device: torch.device) -> Model:
     """The model on a device, its networks told how many points that device likes at a time."""
     rows = ROWS_PER_PASS_CPU if device.type == "cpu" else None
-    model.sdf_network.rows_per_pass = model.color_network.rows_per_pass = rows
+    model.sdf_network.chunk_size = model.color_network.chunk_size = rows
     if model.background is not None:
         model.background = model.background.to(device)
     return model.to(device)

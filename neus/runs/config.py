@@ -1,4 +1,4 @@
-"""Confs: HOCON files with NeuS's sections and keys, to checked dataclasses and back."""
+"""Configs: HOCON files with NeuS's sections and keys, to checked dataclasses and back."""
 
 import difflib
 import math
@@ -19,10 +19,11 @@ from neus.fields.hash_grid import HashGridConfig
 from neus.files import read_text
 from neus.rendering.model import ModelConfig
 from neus.runs.presets import confs_folder, found_conf
+from neus.runs.renamed_keys import with_present_keys
 from neus.scenes.readers import DatasetConfig
 from neus.training.config import TrainConfig
 
-# The word in old confs that stands for the name of the scene.
+# The word in old configs that stands for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
 # As pyhocon finds them: in any case, with or without a blank.
 _INCLUDE = re.compile(
@@ -35,11 +36,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class GeneralConfig:
-    """Conf section `general`.
+    """Config section `general`.
 
     Attributes:
         base_exp_dir: run folder of NeuS's own command line.
-        recording: kept for old confs; what is recorded now is the conf and the versions.
+        recording: kept for old configs; what is recorded now is the config and the versions.
     """
 
     base_exp_dir: str = "./exp/CASE_NAME"
@@ -57,7 +58,7 @@ class ExperimentConfig:
 
 
 def read_config(path: Path | None, overrides: list[str] = (), case: str = "") -> ExperimentConfig:
-    """The conf in a HOCON file, checked.
+    """The config in a HOCON file, checked.
 
     Args:
         path: the file, or the bare name of a shipped config; `include "other.conf"` in it is relative to its folder. None for the
@@ -70,11 +71,18 @@ def read_config(path: Path | None, overrides: list[str] = (), case: str = "") ->
             type or out of range.
     """
     tree = ConfigTree() if path is None else _tree_of(found_conf(Path(path)))
-    for override in overrides:
-        change = _parsed_override(override)
-        section_from_dict(ExperimentConfig, change.as_plain_ordered_dict(), f"--set {override}", ())
-        tree = ConfigTree.merge_configs(tree, change)
+    content = with_present_keys(tree.as_plain_ordered_dict(), str(path))
+    tree = _with_overrides(ConfigFactory.from_dict(content), overrides)
     return config_from_dict(_with_case(tree.as_plain_ordered_dict(), case), str(path or "--set"))
+
+
+def _with_overrides(tree: ConfigTree, overrides: Sequence[str]) -> ConfigTree:
+    for override in overrides:
+        source = f"--set {override}"
+        change = with_present_keys(_parsed_override(override).as_plain_ordered_dict(), source)
+        section_from_dict(ExperimentConfig, change, source, ())
+        tree = ConfigTree.merge_configs(tree, ConfigFactory.from_dict(change))
+    return tree
 
 
 def _tree_of(path: Path) -> ConfigTree:
@@ -83,7 +91,7 @@ def _tree_of(path: Path) -> ConfigTree:
         beside = {p.name: p for p in path.parent.glob("*.conf")}
         near = difflib.get_close_matches(path.name, [*beside, *shipped], 1, cutoff=0.75)
         hint = f"Did you mean {beside.get(near[0], near[0])}?" if near else f"Shipped configs: {', '.join(shipped)}."
-        raise InputError(f"{path}: no such conf file. {hint}")
+        raise InputError(f"{path}: no such config file. {hint}")
     try:
         text = read_text(path)
         _check_closed(text, str(path))
@@ -92,7 +100,7 @@ def _tree_of(path: Path) -> ConfigTree:
     except (ConfigException, ParseBaseException, UnicodeDecodeError, OSError, AttributeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{path}: malformed conf ({reason[:120]}); expected HOCON, as in the shipped wmask.conf."
+            f"{path}: malformed config ({reason[:120]}); expected HOCON, as in the shipped wmask.conf."
         ) from error
     if not isinstance(tree, ConfigTree):
         raise InputError(f"{path}: a list, expected sections as in the shipped wmask.conf.")
@@ -100,16 +108,17 @@ def _tree_of(path: Path) -> ConfigTree:
 
 
 def config_from_dict(content: dict[str, Any], source: str) -> ExperimentConfig:
-    """The checked conf in a plain dictionary; `source` is named in errors. Inverse of `config_as_dict`."""
+    """The checked config in a plain dictionary; `source` is named in errors. Inverse of `config_as_dict`."""
+    content = with_present_keys(content)
     config = _with_near_far(section_from_dict(ExperimentConfig, content, source, ()), content)
     _check_together(config, source)
     return config
 
 
 def _with_near_far(config: ExperimentConfig, content: dict[str, Any]) -> ExperimentConfig:
-    """Marched training samples within the unit sphere: so do configs and checkpoints that do not say, as earlier ones."""
+    """Grid-guided training samples within the unit sphere: so do configs and checkpoints that do not say, as earlier ones."""
     given = content.get("model", {}).get("neus_renderer", {})
-    if config.train.march.n_sections == 0 or any(key.strip('"') == "near_far" for key in given):
+    if config.train.guided_sampling.n_intervals == 0 or any(key.strip('"') == "near_far" for key in given):
         return config
     renderer = replace(config.model.neus_renderer, near_far="sphere")
     return replace(config, model=replace(config.model, neus_renderer=renderer))
@@ -117,21 +126,17 @@ def _with_near_far(config: ExperimentConfig, content: dict[str, Any]) -> Experim
 
 def overridden(config: ExperimentConfig, overrides: Sequence[str]) -> ExperimentConfig:
     """The config changed by `section.key=value` each, as given to `--set`. Raises as `read_config`."""
-    tree = ConfigFactory.from_dict(config_as_dict(config))
-    for override in overrides:
-        change = _parsed_override(override)
-        section_from_dict(ExperimentConfig, change.as_plain_ordered_dict(), f"--set {override}", ())
-        tree = ConfigTree.merge_configs(tree, change)
+    tree = _with_overrides(ConfigFactory.from_dict(config_as_dict(config)), overrides)
     return config_from_dict(tree.as_plain_ordered_dict(), "--set") if overrides else config
 
 
 def config_text(config: ExperimentConfig) -> str:
-    """The conf as HOCON, every key written out."""
+    """The config as HOCON, every key written out."""
     return HOCONConverter.to_hocon(ConfigFactory.from_dict(config_as_dict(config))) + "\n"
 
 
 def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
-    """InputError for an included conf that is not there, which pyhocon would pass over, or that includes itself."""
+    """InputError for an included config that is not there, which pyhocon would pass over, or that includes itself."""
     for kind, name in _INCLUDE.findall(_COMMENT.sub("", text)):
         if kind.lower() not in ("", "file") or "://" in name or "*" in name or "?" in name:
             raise InputError(f'{path}: include {kind or ""} "{name}": only files are included, by name; save it beside {path.name}.')
@@ -148,9 +153,9 @@ def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
 
 
 def _check_closed(text: str, source: str) -> None:
-    """InputError for `${...}`, which would be replaced by the environment: what a conf means must not depend on whose machine it is on."""
+    """InputError for `${...}`, which would be replaced by the environment: what a config means must not depend on whose machine it is on."""
     if "${" in _QUOTED.sub("", _COMMENT.sub("", text)):
-        raise InputError(f"{source}: ${{...}} is not replaced in confs; write the value, or put it in quotes if it is meant so.")
+        raise InputError(f"{source}: ${{...}} is not replaced in configs; write the value, or put it in quotes if it is meant so.")
 
 
 def _with_case(value: Any, case: str) -> Any:
@@ -180,7 +185,7 @@ def section_from_dict(cls: type[T], content: Any, source: str, path: tuple[str, 
         cls: the dataclass.
         content: its fields; sections are dictionaries.
         source: named first in errors.
-        path: of this section in the conf.
+        path: of this section in the config.
     """
     if not isinstance(content, dict):
         raise InputError(f"{source}: {'.'.join(path)}: found {content!r}, expected a section {{ ... }}.")
@@ -289,32 +294,32 @@ def _check_together(config: ExperimentConfig, source: str) -> None:
 
 
 def _check_training(train: TrainConfig, model: ModelConfig, source: str) -> None:
-    march = train.march
+    guided = train.guided_sampling
     if train.learning_rate_decay == "exponential" and train.learning_rate_alpha == 0.0:
         raise InputError(
             f"{source}: train.learning_rate_alpha = 0 with learning_rate_decay = exponential is a rate of 0 from the second iteration "
             "on; expected above 0, for example 0.05."
         )
-    if march.n_sections == 0:
+    if guided.n_intervals == 0:
         return
     if model.neus_renderer.near_far != "sphere":
         raise InputError(
-            f"{source}: model.neus_renderer.near_far = {model.neus_renderer.near_far}: marched training (train.march.n_sections = "
-            f"{march.n_sections}) samples within the unit sphere; expected sphere."
+            f"{source}: model.neus_renderer.near_far = {model.neus_renderer.near_far}: grid-guided training (train.guided_sampling.n_intervals = "
+            f"{guided.n_intervals}) samples within the unit sphere; expected sphere."
         )
-    if march.inside_share + march.near_share > 1.0:
+    if guided.inside_fraction + guided.near_fraction > 1.0:
         raise InputError(
-            f"{source}: train.march.inside_share = {march.inside_share} and near_share = {march.near_share}, expected at most 1 together."
+            f"{source}: train.guided_sampling.inside_fraction = {guided.inside_fraction} and near_fraction = {guided.near_fraction}, expected at most 1 together."
         )
-    if march.first_shape and model.surface != "hash":
+    if guided.initial_shape and model.surface != "hash":
         raise InputError(
-            f"{source}: train.march.n_sections = {march.n_sections} starts from a first shape, which takes model.surface = hash, found "
-            f"{model.surface}; set train.march.n_sections = 0, or train.march.first_shape = false."
+            f"{source}: train.guided_sampling.n_intervals = {guided.n_intervals} starts from an initial shape, which takes model.surface = hash, found "
+            f"{model.surface}; set train.guided_sampling.n_intervals = 0, or train.guided_sampling.initial_shape = false."
         )
 
 
 def config_as_dict(config: ExperimentConfig) -> dict[str, Any]:
-    """The conf as plain numbers, text, lists and dictionaries, as a checkpoint keeps it; inverse of `config_from_dict`."""
+    """The config as plain numbers, text, lists and dictionaries, as a checkpoint keeps it; inverse of `config_from_dict`."""
     return _plain(asdict(config))
 
 

@@ -1,4 +1,4 @@
-"""Frames of a film in a folder, with a record of how they were made, so that an interrupted run goes on where it was."""
+"""Frames of a video in a folder, with a record of how they were made, so that an interrupted run goes on where it was."""
 
 import hashlib
 import json
@@ -13,22 +13,22 @@ from neus.errors import InputError
 from neus.files import write_json
 from neus.geometry.cameras import Camera
 from neus.rendering.model import Model
-from neus.scenes.images import read_rgb, write_picture
+from neus.scenes.images import read_rgb, write_image
 
 RECORD = ".frames.json"
 
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """Numbered pictures 0000.png, 0001.png ... in a folder.
+    """Numbered images 0000.png, 0001.png ... in a folder.
 
-    Every picture is written beside its place and renamed, so a picture that is there is whole. It is kept if the
+    Every image is written beside its place and renamed, so an image that is there is whole. It is kept if the
     folder's record says the same as `settings`; otherwise it was made by another model, path or size, and goes.
 
     Attributes:
         path: the folder; made when the first frame is written.
-        settings: everything that the pictures depend on, as JSON can hold it, such as `settings_of`.
-        n_frames: of the film.
+        settings: everything that the images depend on, as JSON can hold it, such as `settings_of`.
+        n_frames: of the video.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class FrameFolder:
             foreign = [n for n in range(n_ours, self.n_frames) if self.frame(n).exists()]
             if foreign:
                 raise InputError(
-                    f"{self.path}: holds {self.frame(foreign[0]).name}, which no earlier film of this folder wrote; "
+                    f"{self.path}: holds {self.frame(foreign[0]).name}, which no earlier video of this folder wrote; "
                     "expected a new or empty folder. Choose another one, or move the image away."
                 )
             for number in range(n_ours):
@@ -61,9 +61,9 @@ class FrameFolder:
         """The place of one frame."""
         return self.path / f"{number:04d}.png"
 
-    def write(self, number: int, picture: np.ndarray) -> None:
+    def write(self, number: int, image: np.ndarray) -> None:
         """Writes one frame (H, W, 3) uint8 RGB, whole or not at all."""
-        write_picture(self.frame(number), picture)
+        write_image(self.frame(number), image)
 
     def read(self, number: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB of one frame."""
@@ -86,13 +86,13 @@ class FrameFolder:
 
 
 def settings_of(model: Model, cameras: list[Camera], what: list[str], **others: str) -> dict[str, Any]:
-    """What pictures of a path depend on, short: fingerprints of the model and of the cameras, and names.
+    """What images of a path depend on, short: fingerprints of the model and of the cameras, and names.
 
     Args:
         model: its parameters and buffers, how it is built, and the colour behind it.
         cameras: one for each frame.
-        what: names of the pictures.
-        others: whatever else changes the pictures.
+        what: names of the images.
+        others: whatever else changes the images.
     """
     of_model, of_path = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
     of_model.update(repr((model.config, model.background)).encode())

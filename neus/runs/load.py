@@ -38,7 +38,7 @@ def load_model(source: str | Path, conf: str | Path | None = None, device: str =
 
     Args:
         source: a checkpoint, or a run folder, whose newest one is taken.
-        conf: of a published checkpoint, which does not know its own; ours carry theirs.
+        config: of a published checkpoint, which does not know its own; ours carry theirs.
         device: as `--device`.
 
     Returns:
@@ -46,7 +46,7 @@ def load_model(source: str | Path, conf: str | Path | None = None, device: str =
         `scene_to_world` is None until set.
 
     Raises:
-        InputError: missing, truncated, or made with another conf (the first tensor that differs is named).
+        InputError: missing, truncated, or made with another config (the first tensor that differs is named).
     """
     return Run(source, conf=conf).model(device)
 

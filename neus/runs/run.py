@@ -46,7 +46,7 @@ class Run:
         Args:
             source: run folder or checkpoint.
             data: the scene's folder, if it has moved or is not known.
-            conf: of a published checkpoint, which does not know its own; ours carry theirs and need none.
+            config: of a published checkpoint, which does not know its own; ours carry theirs and need none.
             overrides: `dataset.key=value` each, for how the scene is read now.
 
         Raises:
@@ -78,7 +78,7 @@ class Run:
         """The config it was trained with, and `overrides`.
 
         Raises:
-            InputError: a published checkpoint without its conf.
+            InputError: a published checkpoint without its config.
         """
         if self.is_own:
             config = config_from_dict(self.content["neus"]["config"], str(self.checkpoint))
@@ -86,7 +86,7 @@ class Run:
             recorded = self.path / "recording" / "config.conf"
             if self._conf is None and not recorded.is_file():
                 raise InputError(
-                    f"{self.checkpoint}: a checkpoint of the published NeuS does not know its conf; give it (conf=..., or --conf)."
+                    f"{self.checkpoint}: a checkpoint of the published NeuS does not know its config; give it (conf=..., or --conf)."
                 )
             config = read_config(self._conf or recorded)
         for override in self._overrides:
@@ -104,7 +104,7 @@ class Run:
         """The model in evaluation mode, on a device as `--device` names it; see `neus.load_model`.
 
         Raises:
-            InputError: damaged, or of another conf (the first tensor that differs is named).
+            InputError: damaged, or of another config (the first tensor that differs is named).
         """
         model = build_model(self.config.model, self.config.train.seed)
         if self.is_own:

@@ -12,21 +12,21 @@ from neus.training.trainer import Trainer
 # Resolution of the mesh by minutes below which it holds, and beyond.
 RESOLUTION_BELOW, RESOLUTION_BEYOND = ((3.0, 256), (8.0, 384)), 512
 # The mesh gets coarser rather than take more of the time; looking how long it will take has its limit, too.
-MESH_SHARE, PROBE_SHARE = 0.08, 0.01
+MESH_FRACTION, PROBE_FRACTION = 0.08, 0.01
 # What is kept beside the estimate, since the surface still changes; later there is less to come.
 MARGIN_AT_START, MARGIN_LATER = 1.5, 1.15
-# Share of the training time after which its speed is known, and after which the mesh is estimated anew.
+# Fraction of the training time after which its speed is known, and after which the mesh is estimated anew.
 ANNOUNCE_AT, ESTIMATE_AGAIN_AT = 0.03, 0.9
 # Bytes a second that a checkpoint is written at before one was timed: a slow disk's.
 CHECKPOINT_SPEED = 100e6
 # Closing files and leaving the process: torch and TensorBoard take 0.3 to 1.3 s to unload on two busy cores; yet no
-# more than this share of the time, for short ones.
-LEAVING, LEAVING_SHARE = 1.0, 0.01
-# The report gets this share of the time, yet no more seconds than that; its pictures get fewer and smaller to fit.
-REPORT_SHARE, REPORT_MOST = 0.03, 10.0
-# What a report takes beside its pictures, on two cores with a mesh of 256^3 points: mesh file, measures, six sides, page.
-# Of a short time it may take no more than this share.
-REPORT_FIXED, REPORT_FIXED_SHARE = 2.0, 0.2
+# more than this fraction of the time, for short ones.
+LEAVING, LEAVING_FRACTION = 1.0, 0.01
+# The report gets this fraction of the time, yet no more seconds than that; its images get fewer and smaller to fit.
+REPORT_FRACTION, REPORT_MOST = 0.03, 10.0
+# What a report takes beside its images, on two cores with a mesh of 256^3 points: mesh file, measures, six sides, page.
+# Of a short time it may take no more than this fraction.
+REPORT_FIXED, REPORT_FIXED_FRACTION = 2.0, 0.2
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
@@ -66,12 +66,12 @@ class TimePlan:
 
     @property
     def report_seconds(self) -> float:
-        """For the pictures of the report.
+        """For the images of the report.
 
         >>> [TimePlan(m, 0.0).report_seconds for m in (1.0, 2.0, 10.0)]
         [1.8, 3.6, 8.0]
         """
-        return round(min(REPORT_SHARE * 60.0 * self.minutes, REPORT_MOST - REPORT_FIXED), 3)
+        return round(min(REPORT_FRACTION * 60.0 * self.minutes, REPORT_MOST - REPORT_FIXED), 3)
 
     def left(self) -> float:
         """Seconds until the mesh is to be there."""
@@ -96,7 +96,7 @@ class TimePlan:
         if took > 1.0:
             trainer.on_message(f"kernels compiled in {took:.1f} s, which is not counted")
         trainer.begin()
-        self._share_out(trainer, MARGIN_AT_START)
+        self._allotted(trainer, MARGIN_AT_START)
         if self._training_left <= 0.0:
             trainer.on_message(
                 f"{self.minutes:g} minutes are not enough to train: reading the scene and the mesh take them; one iteration "
@@ -105,21 +105,21 @@ class TimePlan:
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
         """Says what is to be expected once the speed is known; looks again at the mesh near the end."""
-        share = trainer.time_budget.share
-        if not self._is_announced and share >= ANNOUNCE_AT:
+        fraction = trainer.time_budget.fraction
+        if not self._is_announced and fraction >= ANNOUNCE_AT:
             self._is_announced = True
             trainer.on_message(self._announcement(trainer))
-        if not self._is_estimated_again and share >= ESTIMATE_AGAIN_AT:
+        if not self._is_estimated_again and fraction >= ESTIMATE_AGAIN_AT:
             self._is_estimated_again = True
-            self._share_out(trainer, MARGIN_LATER)
+            self._allotted(trainer, MARGIN_LATER)
 
-    def _share_out(self, trainer: Trainer, margin: float) -> None:
+    def _allotted(self, trainer: Trainer, margin: float) -> None:
         whole = 60.0 * self.minutes
-        cost: MeshCost = measured_mesh_cost(trainer.model, PROBE_SHARE * whole)
-        self.resolution = cost.resolution_within(MESH_SHARE * whole / margin, self.finest)
-        leaving = min(LEAVING, LEAVING_SHARE * whole)
+        cost: MeshCost = measured_mesh_cost(trainer.model, PROBE_FRACTION * whole)
+        self.resolution = cost.resolution_within(MESH_FRACTION * whole / margin, self.finest)
+        leaving = min(LEAVING, LEAVING_FRACTION * whole)
         reserve = margin * cost.seconds(self.resolution) + self._checkpoint_seconds(trainer) + leaving
-        reserve += self.report_seconds + min(REPORT_FIXED, REPORT_FIXED_SHARE * whole)
+        reserve += self.report_seconds + min(REPORT_FIXED, REPORT_FIXED_FRACTION * whole)
         self._training_left = self.left() - reserve
         trainer.time_budget.end_in(self._training_left)
 

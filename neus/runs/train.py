@@ -1,4 +1,4 @@
-"""A whole training run: conf and scene in, checkpoints, metrics and pictures out."""
+"""A whole training run: config and scene in, checkpoints, metrics and images out."""
 
 import signal
 import threading
@@ -50,7 +50,7 @@ def train(
         overwrite: replace an earlier run in that folder.
         device: as `--device`.
         extra_hooks: called after each iteration, after the usual ones.
-        plan: train as long as it says, in place of `train.end_iter` iterations; there are no pictures and meshes on the way
+        plan: train as long as it says, in place of `train.end_iter` iterations; there are no images and meshes on the way
             then, since nobody knows how long they take.
         session: notes what this call does, in RUN/sessions.jsonl; a new one if None.
         scene: all views; read from `dataset.data_dir` if None.
@@ -60,7 +60,7 @@ def train(
         The trainer as it stopped; `stopped` tells whether that was before the end.
 
     Raises:
-        InputError: something wrong with scene, conf or folder; nothing is written then.
+        InputError: something wrong with scene, config or folder; nothing is written then.
         TrainingDiverged: numbers were not finite again and again.
     """
     session = session or Session()
@@ -104,7 +104,7 @@ def train(
     progress = (TimeProgressHook if plan else ProgressHook)(trainer) if console.is_interactive else None
     if progress:
         trainer.on_message = progress.message
-    trainer.on_recovery = checkpoints.forget_after
+    trainer.on_rollback = checkpoints.forget_after
     hooks = [*([progress] if progress else []), MetricsHook(writer), checkpoints]
     # The plan first: it may move the end, on which all others must agree.
     hooks = (
@@ -114,7 +114,7 @@ def train(
     )
     try:
         with stopping_on_signals(trainer, console.is_interactive), session.noting_warnings():
-            with session.stage("preparing: kernels, first shape"):
+            with session.stage("preparing: kernels, initial shape"):
                 if plan:
                     plan.begin(trainer, checkpoints)
                 trainer.begin()
@@ -137,8 +137,8 @@ def train(
 
 def _note_end(session: Session, trainer: Trainer, run: RunFolder) -> None:
     session.record["iteration"] = trainer.iteration
-    if trainer.recoveries:
-        session.warn(f"Numbers were not finite {trainer.recoveries} times; training went back and took smaller steps.")
+    if trainer.rollbacks:
+        session.warn(f"Numbers were not finite {trainer.rollbacks} times; training went back and took smaller steps.")
     with suppress(InputError):  # a full disk is said by what it keeps from being written first
         session.save(run.path)
 

@@ -17,7 +17,7 @@ from neus.errors import InputError, warn_of
 from neus.files import read_text
 from neus.geometry.poses import invert
 from neus.geometry.rigid import rigid_poses
-from neus.scenes.find_files import MAX_MISSING_SHARE
+from neus.scenes.find_files import MAX_MISSING_FRACTION
 from neus.scenes.images import image_files
 from neus.scenes.lenses import HALF_PIXEL
 from neus.scenes.masks import MaskCode, outlines
@@ -122,7 +122,7 @@ def _files_by_view(folder: Path) -> tuple[dict[int, Path], dict[int, Path]]:
 def _with_image(folder: Path, views: list[int], images: dict[int, Path]) -> list[int]:
     """The views that have an image."""
     missing = [f"{view:08d}" for view in views if view not in images]
-    if len(missing) > MAX_MISSING_SHARE * len(views):
+    if len(missing) > MAX_MISSING_FRACTION * len(views):
         raise InputError(
             f"{folder}: {len(missing)} of {len(views)} images are missing (no image of view {missing[0]}, which the camera files "
             "name); restore them or remove the views from pair.txt."

@@ -13,7 +13,7 @@ import trimesh
 
 from neus.errors import InputError, warn_of
 from neus.geometry.rigid import rigid_poses
-from neus.scenes.find_files import MAX_MISSING_SHARE, ImageFolder, find_images
+from neus.scenes.find_files import MAX_MISSING_FRACTION, ImageFolder, find_images
 from neus.scenes.headers import read_header
 from neus.scenes.masks import masks_of, outlines
 from neus.scenes.region import Region, placed, region_from_axes, region_from_points
@@ -42,7 +42,7 @@ def read_blender(
 ) -> Scene:
     """The scene that a `transforms.json` describes; its world is that of the file.
 
-    The unit sphere is the file's own (`sphere_center`, `sphere_radius`), or is laid around the visual hull of the masks, or
+    The unit sphere is the file's own (`sphere_center`, `sphere_radius`), or is laid around the visual visual hull, or
     around the sparse points of `ply_file_path`, or around the point where the cameras look, as large as the images show.
 
     Args:
@@ -84,7 +84,7 @@ def _name(frame: Frame) -> str:
 def _complete(path: Path, frames: list[Frame]) -> tuple[list[Frame], list[Path]]:
     """The frames that have a pose and an image, and their images."""
     without = [frame.label for frame in frames if frame.matrix is None]
-    if len(without) > MAX_MISSING_SHARE * len(frames):
+    if len(without) > MAX_MISSING_FRACTION * len(frames):
         raise InputError(
             f"{path}: {len(without)} of {len(frames)} frames have no transform_matrix; re-export the cameras."
         )

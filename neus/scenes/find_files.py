@@ -8,8 +8,8 @@ from neus.errors import InputError, warn_of
 from neus.scenes.images import IMAGE_SUFFIXES
 
 # More than one missing image in so many is another folder, not a few files that were deleted.
-MAX_MISSING_SHARE = 1 / 3
-# Folders beside the images that hold pictures of the same names.
+MAX_MISSING_FRACTION = 1 / 3
+# Folders beside the images that hold images of the same names.
 OTHER_FOLDERS = ("mask", "depth", "normal", "semantic", "sparse", "dynamic_mask")
 
 
@@ -81,7 +81,7 @@ def find_images(folder: Path, names: Sequence[str], source: Path) -> list[Path |
         pairs = [f"{name} -> {file.relative_to(folder).as_posix()}" for name, file in other.items()]
         warn_of(f"{source}: {len(pairs)} images are found by another name than the one given", pairs)
     missing = [name for name, file in zip(names, files, strict=True) if file is None]
-    if len(missing) > MAX_MISSING_SHARE * len(names):
+    if len(missing) > MAX_MISSING_FRACTION * len(names):
         raise InputError(
             f"{source}: {len(missing)} of {len(names)} images are not in {folder}, for instance no such image {missing[0]}; "
             "restore the images or the folder they were in."

@@ -127,7 +127,7 @@ def _image_folder(folder: Path) -> Path:
     for name in ("image", "images"):
         if (folder / name).is_dir():
             return folder / name
-    raise InputError(f"{folder}: no image/ folder in it; expected image/ (or images/) with the photographs.")
+    raise InputError(f"{folder}: no image/ folder in it; expected image/ (or images/) with the images.")
 
 
 def _mask_files(folder: Path, images: list[Path], order: list[int]) -> list[Path] | None:

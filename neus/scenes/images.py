@@ -124,7 +124,7 @@ def _three_channels(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3])
 
 
-def write_picture(path: Path, rgb: np.ndarray) -> None:
+def write_image(path: Path, rgb: np.ndarray) -> None:
     """Writes (H, W, 3) RGB or (H, W, 4) RGBA, uint8, as an image file, whole or not at all; InputError if that fails."""
     to_bgr = cv2.COLOR_RGB2BGR if rgb.shape[-1] == 3 else cv2.COLOR_RGBA2BGRA
     with written_whole(path) as beside:
@@ -134,7 +134,7 @@ def write_picture(path: Path, rgb: np.ndarray) -> None:
 
 def _is_complete(data: bytes) -> bool:
     # Decoders fill the missing part of a truncated file with grey; only the end marker tells. Other things may follow
-    # it (a phone appends a film clip to its JPEG).
+    # it (a phone appends a video clip to its JPEG).
     if data[:4] == b"\x89PNG":
         return _PNG_END in data
     if data[:2] == _JPEG_START:

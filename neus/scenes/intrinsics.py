@@ -8,7 +8,7 @@ from torch import Tensor
 
 from neus.scenes.scene import Scene
 
-# Principal points of photographs lie near the middle of the image; those of crops at least in its middle half.
+# Principal points of images lie near the middle of the image; those of crops at least in its middle half.
 MIDDLE = (0.25, 0.75)
 # Fields of view along one side, degrees: beyond the longest and the widest lenses of pinhole cameras.
 NARROWEST, WIDEST = 3.0, 150.0
@@ -69,20 +69,20 @@ def common_factor(scene: Scene, views: tuple[int, ...]) -> float | None:
 
 def intrinsics_fault(scene: Scene) -> IntrinsicsFault | None:
     """What is wrong with the intrinsics of most views, by principal point and field of view alone; None if nothing is."""
-    shares = size_factors(scene) / 2
+    fractions = size_factors(scene) / 2
     angles = np.degrees(
         [
             fields_of_view(intrinsics, *size).numpy()
             for intrinsics, size in zip(scene.intrinsics, scene.sizes, strict=True)
         ]
     )
-    is_off = ((shares < MIDDLE[0]) | (shares > MIDDLE[1])).any(axis=-1)
+    is_off = ((fractions < MIDDLE[0]) | (fractions > MIDDLE[1])).any(axis=-1)
     is_odd = ((angles < NARROWEST) | (angles > WIDEST)).any(axis=-1)
     if 2 * (is_off | is_odd).sum() <= len(scene):
         return None
     views = tuple(np.flatnonzero(is_off | is_odd).tolist())
     if 2 * is_off.sum() > len(scene):
-        return _off_center(scene, views, shares)
+        return _off_center(scene, views, fractions)
     middle = np.median(angles, axis=0)
     found = f"the intrinsics give fields of view of {middle[0]:.3g} by {middle[1]:.3g} degrees"
     remedy = f"expected {NARROWEST:g} to {WIDEST:g}; give focal lengths in pixels of these images"
@@ -105,7 +105,7 @@ def scaled_fault(scene: Scene, views: tuple[int, ...], factor: float) -> Intrins
     return IntrinsicsFault(views, found, remedy, factor)
 
 
-def _off_center(scene: Scene, views: tuple[int, ...], shares: np.ndarray) -> IntrinsicsFault:
+def _off_center(scene: Scene, views: tuple[int, ...], fractions: np.ndarray) -> IntrinsicsFault:
     centers = scene.intrinsics[list(views), :2, 2].numpy()
     if (np.abs(centers) <= 1.0).all():
         found = (
@@ -115,7 +115,7 @@ def _off_center(scene: Scene, views: tuple[int, ...], shares: np.ndarray) -> Int
     factor = common_factor(scene, views)
     if factor is not None:
         return scaled_fault(scene, views, factor)
-    found = f"principal point at {_pair(np.median(shares[list(views)], axis=0))} of width and height of the images"
+    found = f"principal point at {_pair(np.median(fractions[list(views)], axis=0))} of width and height of the images"
     remedy = (
         f"expected {MIDDLE[0]:g} to {MIDDLE[1]:g}; check that the intrinsics belong to these images (cropped, resized or "
         "turned on their side after calibration?)"

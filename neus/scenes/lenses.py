@@ -18,7 +18,7 @@ HALF_PIXEL = 0.5
 _TO_CENTERS = np.array([[0.0, 0.0, HALF_PIXEL], [0.0, 0.0, HALF_PIXEL], [0.0, 0.0, 0.0]])
 # Each takes 8 bytes a pixel for its maps.
 CAMERAS_KEPT = 2
-# Photographs are made smaller by hand, which rounds their sides; more than this is another crop, not another size.
+# Images are made smaller by hand, which rounds their sides; more than this is another crop, not another size.
 MAX_ROUNDING = 1.0
 
 

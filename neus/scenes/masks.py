@@ -13,7 +13,7 @@ from neus.scenes.images import STORED_WHITE, stored_pixels
 
 # The meanings a user may give them: found out, the outline of the object, or pixels to be ignored in training.
 MEANINGS = ("auto", "object", "ignore")
-# More grey levels than this are no labels but a dim picture.
+# More grey levels than this are no labels but a dim image.
 MAX_LABELS = 32
 # One mask for so many views or more is no outline of an object seen from several sides.
 MIN_VIEWS_OF_ONE_MASK = 3
@@ -25,7 +25,7 @@ class MaskCode:
 
     Attributes:
         uses_alpha: by their alpha channel, else by the maximum of their colours.
-        threshold: the object lies above this share of full intensity.
+        threshold: the object lies above this fraction of full intensity.
     """
 
     uses_alpha: bool = False

@@ -1,4 +1,4 @@
-"""One door for all layouts: conf section `dataset`, and the reader that a folder asks for."""
+"""One door for all layouts: config section `dataset`, and the reader that a folder asks for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """Conf section `dataset`, with NeuS's keys and a few more.
+    """Config section `dataset`, with NeuS's keys and a few more.
 
     Attributes:
         data_dir: the scene's folder.
         render_cameras_name, object_cameras_name: camera files of IDR folders.
         camera_outside_sphere: whether cameras within the object's unit sphere are an error.
-        scale_mat_scale: kept for old confs; NeuS reads it and never uses it.
+        scale_mat_scale: kept for old configs; NeuS reads it and never uses it.
         format: the layout of the folder, `auto` to find out.
         background: colour laid under images with an alpha channel.
         split: which `transforms_*.json` of a Blender scene, or which of its lists `*_filenames`.

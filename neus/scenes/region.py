@@ -19,7 +19,7 @@ from neus.scenes.scene import Scene, check_cameras
 # The object should not touch the sphere: a tenth more than what was measured.
 MARGIN = 1.1
 # Cameras must stay outside of the sphere, with some room.
-NEAREST_CAMERA_SHARE = 0.9
+NEAREST_CAMERA_FRACTION = 0.9
 # Dense clouds of millions of points have the same sphere as so many drawn from them.
 MAX_POINTS = 100_000
 
@@ -128,7 +128,7 @@ def region_from_axes(scene: Scene) -> Region:
     distances = (scene.camera_to_scene[:, :3, 3] - center).norm(dim=-1)
     half_angles = torch.stack([_narrow_half_angle(scene.camera(view)) for view in range(len(scene))])
     radius = float((distances * half_angles.sin().clamp_max(0.5)).median())
-    return Region(center, min(radius, NEAREST_CAMERA_SHARE * float(distances.min())))
+    return Region(center, min(radius, NEAREST_CAMERA_FRACTION * float(distances.min())))
 
 
 def region_from_depths(scene: Scene, nearest_depths: Tensor) -> Region:
@@ -153,13 +153,13 @@ def region_from_depths(scene: Scene, nearest_depths: Tensor) -> Region:
             f"the optical axes meet at depth {float(depths.median()):.4g}, in front of the nearest "
             f"surface at {float(nearest_depths.median()):.4g}; give centre and radius of the region of interest.",
         )
-    return Region(center, min(radius, NEAREST_CAMERA_SHARE * float(offsets.norm(dim=-1).min())))
+    return Region(center, min(radius, NEAREST_CAMERA_FRACTION * float(offsets.norm(dim=-1).min())))
 
 
-def region_from_points(scene: Scene, points: Tensor, min_share: float = 0.33, trimmed: float = 0.02) -> Region:
+def region_from_points(scene: Scene, points: Tensor, min_fraction: float = 0.33, trimmed: float = 0.02) -> Region:
     """The sphere around the sparse points that the cameras look at.
 
-    Points of the background pass through few images: only those count that `min_share` of the views have in front of
+    Points of the background pass through few images: only those count that `min_fraction` of the views have in front of
     them and in their frame, and that lie near the point where the axes meet. Stray points, `trimmed` of them, are
     left out of the ball.
 
@@ -175,7 +175,7 @@ def region_from_points(scene: Scene, points: Tensor, min_share: float = 0.33, tr
     looked_at = region_from_axes(scene)
     # Twice what fits into the images: objects are often photographed part by part.
     near = points[(points - looked_at.center).norm(dim=-1) < 2.0 * looked_at.radius]
-    kept = near[_share_in_frame(scene, near) >= min_share]
+    kept = near[_fraction_in_frame(scene, near) >= min_fraction]
     if len(kept) < 10:
         raise no_region(
             scene,
@@ -185,7 +185,7 @@ def region_from_points(scene: Scene, points: Tensor, min_share: float = 0.33, tr
     from_middle = (kept - kept.median(dim=0).values).norm(dim=-1)
     center, radius = smallest_ball(kept[from_middle <= from_middle.quantile(1.0 - trimmed)])
     nearest = float((scene.camera_to_scene[:, :3, 3] - center).norm(dim=-1).min())
-    return Region(center, min(MARGIN * radius, NEAREST_CAMERA_SHARE * nearest))
+    return Region(center, min(MARGIN * radius, NEAREST_CAMERA_FRACTION * nearest))
 
 
 def smallest_ball(points: Tensor, n_rounds: int = 300) -> tuple[Tensor, float]:
@@ -212,10 +212,10 @@ def _narrow_half_angle(camera: Camera) -> Tensor:
     return fields_of_view(camera.intrinsics, camera.width, camera.height).min() / 2
 
 
-def _share_in_frame(scene: Scene, points: Tensor) -> Tensor:
-    """(P,) the share of the views in whose image the points fall."""
-    n_seen = torch.zeros(len(points), dtype=points.dtype)
+def _fraction_in_frame(scene: Scene, points: Tensor) -> Tensor:
+    """(P,) the fraction of the views in whose image the points fall."""
+    n_visible = torch.zeros(len(points), dtype=points.dtype)
     for view in range(len(scene)):
         camera = scene.camera(view)
-        n_seen += in_frame(*project(points, camera), camera)
-    return n_seen / len(scene)
+        n_visible += in_frame(*project(points, camera), camera)
+    return n_visible / len(scene)

@@ -9,7 +9,7 @@ from neus.errors import RegionError
 from neus.geometry.cameras import Camera, project
 from neus.scenes.region import (
     MARGIN,
-    NEAREST_CAMERA_SHARE,
+    NEAREST_CAMERA_FRACTION,
     Region,
     in_frame,
     no_region,
@@ -23,7 +23,7 @@ N_CELLS, N_ROUNDS = 32, 4
 # A sphere needs no finer masks than this many pixels along the longer side.
 MASK_SIDE = 256
 # A few masks may be wrong, and an object may reach out of the frame of some views: `fewest_views`.
-WRONG_SHARE, SEEN_SHARE, ENOUGH_OF_MOST = 0.05, 0.75, 0.8
+WRONG_FRACTION, VISIBLE_FRACTION, ENOUGH_OF_MOST = 0.05, 0.75, 0.8
 # Views are looked at in steps of so many.
 VIEW_STRIDE = 7
 
@@ -64,7 +64,7 @@ def region_from_masks(scene: Scene) -> Region:
         lower, upper = hull.amin(0) - cell, hull.amax(0) + cell
     center, radius = smallest_ball(hull)
     nearest = float((scene.camera_to_scene[:, :3, 3] - center).norm(dim=-1).min())
-    return Region(center, min(MARGIN * radius, NEAREST_CAMERA_SHARE * nearest))
+    return Region(center, min(MARGIN * radius, NEAREST_CAMERA_FRACTION * nearest))
 
 
 def reduced(camera: Camera, mask: np.ndarray, longest: int) -> tuple[Camera, np.ndarray]:
@@ -91,35 +91,35 @@ def _touches_masks(points: Tensor, reach: float, views: list[tuple[Camera, Tenso
 
     And at least `fewest` views have the point in their frame.
     """
-    n_seen, n_wrong = torch.zeros(len(points)), torch.zeros(len(points))
+    n_visible, n_wrong = torch.zeros(len(points)), torch.zeros(len(points))
     left = torch.arange(len(points))  # those that may still be in the hull; most are not after a few views
     # From all around at first, not from one side after the other.
     for camera, distance_map in (
         views[i] for start in range(VIEW_STRIDE) for i in range(start, len(views), VIEW_STRIDE)
     ):
         pixels, depth = project(points[left], camera)
-        is_seen = in_frame(pixels, depth, camera)
-        columns, rows = pixels[is_seen].long().unbind(-1)
-        reach_in_pixels = reach * camera.intrinsics[0, 0] / depth[is_seen]
-        seen = left[is_seen]
-        n_seen[seen] += 1.0
+        is_visible = in_frame(pixels, depth, camera)
+        columns, rows = pixels[is_visible].long().unbind(-1)
+        reach_in_pixels = reach * camera.intrinsics[0, 0] / depth[is_visible]
+        seen = left[is_visible]
+        n_visible[seen] += 1.0
         # Half a pixel's diagonal more, because the map is read at the centre of the pixel and not at the point.
         n_wrong[seen] += (distance_map[rows, columns] > reach_in_pixels + 0.71).float()
-        left = left[n_wrong[left] <= WRONG_SHARE * len(views)]
-    return (n_seen >= fewest) & (n_wrong <= WRONG_SHARE * n_seen)
+        left = left[n_wrong[left] <= WRONG_FRACTION * len(views)]
+    return (n_visible >= fewest) & (n_wrong <= WRONG_FRACTION * n_visible)
 
 
-def fewest_views(n_seen: Tensor | np.ndarray, n_views: int) -> float:
+def fewest_views(n_visible: Tensor | np.ndarray, n_views: int) -> float:
     """How many views must have a place in their frame for it to count: three quarters of them.
 
     Where no place is seen by so many (captures from close by, part by part), four fifths of the most that see any.
 
     Args:
-        n_seen: (P,) of places all over the scene, by how many views each is seen.
+        n_visible: (P,) of places all over the scene, by how many views each is seen.
         n_views: of how many.
 
     >>> fewest_views(torch.tensor([8.0, 3.0]), 8), fewest_views(torch.tensor([4.0, 3.0]), 8)
     (6.0, 3.2)
     """
-    most = float(n_seen.max())
-    return SEEN_SHARE * n_views if most >= SEEN_SHARE * n_views else ENOUGH_OF_MOST * most
+    most = float(n_visible.max())
+    return VISIBLE_FRACTION * n_views if most >= VISIBLE_FRACTION * n_views else ENOUGH_OF_MOST * most

@@ -19,7 +19,7 @@ from neus.scenes.pixel_store import Layer, Size, is_in_memory, packed_pixels, se
 
 # NeuS extracts its mesh in a box slightly larger than the unit sphere.
 BOX_HALF_SIDE = 1.01
-# Intrinsics in pixels are far above this, those in shares of the image's sides below.
+# Intrinsics in pixels are far above this, those in fractions of the image's sides below.
 SHARES = 3.0
 
 
@@ -205,7 +205,7 @@ def _check_matrices(scene: Scene) -> None:
         size = scene.camera(view).width, scene.camera(view).height
         if float(intrinsics[:2].abs().max()) < SHARES and min(size) > 4 * SHARES:
             raise InputError(
-                f"{where}: focal lengths {focal.tolist()} and principal point {intrinsics[:2, 2].tolist()} are shares of the image, "
+                f"{where}: focal lengths {focal.tolist()} and principal point {intrinsics[:2, 2].tolist()} are fractions of the image, "
                 f"expected pixels; multiply the first row by its width {size[0]} and the second by its height {size[1]}."
             )
         if not is_similarity(pose) or abs(scale_of(pose) ** 3 - 1.0) > 1e-2:
@@ -239,19 +239,19 @@ def _check_masks(scene: Scene) -> None:
             )
     if not is_in_memory(scene.masks):
         return
-    shares = [float(mask.mean()) for mask in scene.masks]
-    if max(shares) == 0.0:
+    fractions = [float(mask.mean()) for mask in scene.masks]
+    if max(fractions) == 0.0:
         raise InputError(
-            f"{scene.source}: all {len(shares)} masks are black; expected the object in white (above 127). "
+            f"{scene.source}: all {len(fractions)} masks are black; expected the object in white (above 127). "
             "Invert them if they are inverted, or remove them to train without masks."
         )
-    if min(shares) == 1.0:
+    if min(fractions) == 1.0:
         warnings.warn(
             f"{scene.source}: all masks are white, so they carry no information; train without masks (--conf womask.conf).",
             MaskWarning,
             stacklevel=3,
         )
-    elif black := [scene.names[v] for v, share in enumerate(shares) if share == 0.0]:
+    elif black := [scene.names[v] for v, fraction in enumerate(fractions) if fraction == 0.0]:
         warnings.warn(
             f"{scene.source}: {len(black)} masks are black ({', '.join(black[:4])}); is the object out of sight there?",
             MaskWarning,

@@ -40,7 +40,7 @@ OCCLUSION_REACH = 0.15  # creases closer than this take away ambient light
 LOWEST, HIGHEST = math.radians(-22), math.radians(68)  # below the saucer's rim; and into the cup
 NEAREST, FURTHEST = 2.8, 3.2  # camera distances, scene units
 FOCAL_PER_SIDE = 1.5  # focal length over the shorter image side: the object just fits from everywhere
-CHUNK = 1 << 16  # rays at a time: few enough for the colours' many small operations to stay in the processor's cache
+CHUNK = 1 << 16  # rays at a time: few enough for the colours' many small operations to stay in the CPU's cache
 # A twentieth of a pixel at 320x240. The many steps are for the few rays that creep along the saucer: given up too
 # early, they would leave holes in the masks.
 TRACE_TOLERANCE, MAX_STEPS = 3e-4, 1000
@@ -89,7 +89,7 @@ def render_rays(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """
     _, dome_t, _ = intersect_sphere(origins, directions, DOME_RADIUS)
     enters, leaves, is_near = intersect_sphere(origins, directions, BOUNDING_RADIUS)
-    trace = kernels_for("cup", origins.device).first_hits
+    trace = kernels_for("demo_scene", origins.device).first_hits
     t = torch.full_like(dome_t, torch.inf)
     t[is_near] = trace(*(x[is_near] for x in (origins, directions, enters, leaves)), TRACE_TOLERANCE, MAX_STEPS)
     hit = t.isfinite()
@@ -150,11 +150,11 @@ def _spiral(views: int, width: int, height: int, generator: torch.Generator) -> 
     intrinsics[:2, 2] = torch.tensor([width / 2, height / 2])
     up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
     cameras = []
-    for view, share in enumerate(distances):
+    for view, fraction in enumerate(distances):
         azimuth = 2.0 * math.pi * first + view * math.pi * (3.0 - math.sqrt(5.0))
         elevation = LOWEST + (view + 0.5) / views * (HIGHEST - LOWEST)
         toward = [math.cos(elevation) * math.cos(azimuth), math.cos(elevation) * math.sin(azimuth), math.sin(elevation)]
-        center = (NEAREST + share * (FURTHEST - NEAREST)) * torch.tensor(toward, dtype=torch.float64)
+        center = (NEAREST + fraction * (FURTHEST - NEAREST)) * torch.tensor(toward, dtype=torch.float64)
         cameras.append(Camera(intrinsics, look_at(center, torch.zeros_like(center), up), width, height))
     return cameras
 
@@ -182,7 +182,7 @@ def _normals_and_parts(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _part_distances(points: Tensor) -> Tensor:
-    return kernels_for("cup", points.device).part_distances(points)
+    return kernels_for("demo_scene", points.device).part_distances(points)
 
 
 def _waves(points: Tensor, wavelengths: tuple[float, ...]) -> tuple[Tensor, Tensor]:

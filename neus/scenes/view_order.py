@@ -19,7 +19,7 @@ from neus.scenes.images import read_rgb
 
 # Images are reduced to this many pixels along the longer side, and so many features are matched in so many pairs.
 SIDE, N_FEATURES, N_PAIRS = 640, 1000, 16
-# Lowe's ratio test, the distance to the epipolar line that counts as a fit (share of the longer side), and the evidence it takes:
+# Lowe's ratio test, the distance to the epipolar line that counts as a fit (fraction of the longer side), and the evidence it takes:
 # so many matches, and so many times those that fit the other order.
 RATIO, NEAR_LINE, MIN_FITTING, MIN_ADVANTAGE = 0.75, 0.004, 30, 1.5
 

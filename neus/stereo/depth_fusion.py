@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from neus.kernels.threads import ranges, run_tasks
-from neus.stereo.plane_sweep import DepthMap, seen_depths
+from neus.stereo.plane_sweep import DepthMap, sampled_depths
 
 # Depths are believed to this distance, in scene units: about two steps of a sweep, and never less than some voxels.
 REACH, REACH_IN_STEPS = 0.03, 2.0
@@ -49,9 +49,9 @@ def carved(values: np.ndarray, maps: list[DepthMap]) -> tuple[np.ndarray, np.nda
     result = values.copy()
     index = tuple(places.T)
     result[index] = np.maximum(values[index], before)
-    is_seen = np.zeros(values.shape, dtype=bool)
-    is_seen[index] = before > -np.inf
-    return _mended(values, result), is_seen
+    is_visible = np.zeros(values.shape, dtype=bool)
+    is_visible[index] = before > -np.inf
+    return _mended(values, result), is_visible
 
 
 def _nearest_around(depths: np.ndarray) -> np.ndarray:
@@ -65,13 +65,13 @@ def _distances(points: np.ndarray, maps: list[DepthMap], nearest: list[DepthMap]
     n_through, n_near, n_surface = (np.zeros(points.shape[1], dtype=np.int32) for _ in range(3))
     total = np.zeros(points.shape[1], dtype=np.float32)
     for exact, least in zip(maps, nearest, strict=True):
-        depth, seen = seen_depths(points, exact.matrix, exact.depths)
+        depth, seen = sampled_depths(points, exact.matrix, exact.depths)
         before = seen - depth
         is_near = abs(before) <= reach
         total += np.where(is_near, before, 0.0)
         n_near += is_near
         n_surface += abs(before + reach / 2) <= 1.5 * reach
-        n_through += seen_depths(points, least.matrix, least.depths)[1] - depth > reach
+        n_through += sampled_depths(points, least.matrix, least.depths)[1] - depth > reach
     is_empty = (n_through >= N_THROUGH) & (n_through > THROUGH_PER_SURFACE * n_surface)
     mean = np.where(n_near >= N_NEAR, total / np.maximum(n_near, 1), np.float32(-np.inf))
     # What some see as surface and as many see through stays: the views contradict each other.
@@ -100,11 +100,11 @@ def with_silhouettes(values: np.ndarray, fused: np.ndarray, masks: list[DepthMap
         matrix, mask = masks[view].matrix, masks[view].depths > 0
         covered = np.zeros(mask.size, dtype=np.uint8)
         numbers = np.arange(mask.size, dtype=np.float32).reshape(mask.shape)
-        pixels = seen_depths(skin_points, matrix, numbers)[1]
+        pixels = sampled_depths(skin_points, matrix, numbers)[1]
         covered[pixels[np.isfinite(pixels)].astype(np.int64)] = 1
         # A vertex of the skin stands for a whole cell about it.
         bare = mask & ~ndimage.binary_dilation(covered.reshape(mask.shape), np.ones((3, 3)))
-        n_bare[view] = seen_depths(removed_points, matrix, bare.astype(np.float32))[1] > 0
+        n_bare[view] = sampled_depths(removed_points, matrix, bare.astype(np.float32))[1] > 0
 
     run_tasks(look, [(view,) for view in range(len(masks))])
     back = tuple(removed[n_bare.sum(axis=0) >= N_BARE].T)

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from neus.scenes.scene import Scene
 from neus.stereo.matches import PairMatches
 
-# A match agrees with the cameras within this share of the image's longer side: 1.6 pixels of 800, several times the
+# A match agrees with the cameras within this fraction of the image's longer side: 1.6 pixels of 800, several times the
 # error of a careful calibration; and never within less than so many pixels, which is as well as features are located.
 TOLERANCE, LEAST_TOLERANCE = 0.002, 1.0
-# A pair fits if this share of what agrees with some motion agrees with the given one; right cameras reach 0.9, and
+# A pair fits if this fraction of what agrees with some motion agrees with the given one; right cameras reach 0.9, and
 # chance alone about a tenth.
 FITTING = 0.5
 # A view with fewer pairs, or only one bad one, is never blamed: that may be the other view's fault.
@@ -48,16 +48,16 @@ def tolerance(scene: Scene, first: int, second: int) -> float:
 
 
 def pair_fit(scene: Scene, match: PairMatches, cameras: tuple[int, int] | None = None) -> float:
-    """The share of a pair's agreeing matches that agree with the cameras of two views; those of the pair if None."""
+    """The fraction of a pair's agreeing matches that agree with the cameras of two views; those of the pair if None."""
     first, second = cameras or (match.first, match.second)
     distances = sampson_distances(fundamental(scene, first, second), match.pixels[:, : match.agreed])
     return float((distances <= tolerance(scene, match.first, match.second)).mean())
 
 
 def misfits(n_views: int, pairs: list[tuple[int, int]], fits: list[float]) -> tuple[list[int], NDArray]:
-    """Views whose image does not belong to its camera, worst first, and each view's share of pairs that do not fit.
+    """Views whose image does not belong to its camera, worst first, and each view's fraction of pairs that do not fit.
 
-    A wrong view spoils the pairs of its right neighbours as well. So the view with the largest share of bad pairs is
+    A wrong view spoils the pairs of its right neighbours as well. So the view with the largest fraction of bad pairs is
     taken away with its pairs, then the next, until no view has half of its pairs bad. Views with fewer than three pairs,
     or with one bad one, are not judged.
     """
@@ -65,15 +65,15 @@ def misfits(n_views: int, pairs: list[tuple[int, int]], fits: list[float]) -> tu
     ends = np.array(pairs, np.int64).reshape(-1, 2)
     n_pairs, n_misfits = (np.bincount(some.ravel(), minlength=n_views) for some in (ends, ends[is_bad]))
     is_judged = (n_pairs >= FEWEST_PAIRS) & (n_misfits >= FEWEST_BAD)
-    alive, wrong, first_shares = np.ones(len(ends), bool), [], None
+    alive, wrong, first_fractions = np.ones(len(ends), bool), [], None
     while True:
         n_all = np.bincount(ends[alive].ravel(), minlength=n_views)
         n_bad = np.bincount(ends[alive & is_bad].ravel(), minlength=n_views)
-        shares = np.where(n_all > 0, n_bad / np.maximum(n_all, 1), np.nan)
-        first_shares = shares if first_shares is None else first_shares
-        judged = np.where(is_judged & (n_all > 0), shares, -1.0)
+        fractions = np.where(n_all > 0, n_bad / np.maximum(n_all, 1), np.nan)
+        first_fractions = fractions if first_fractions is None else first_fractions
+        judged = np.where(is_judged & (n_all > 0), fractions, -1.0)
         if not n_views or judged.max() < 0.5:
-            return wrong, first_shares
+            return wrong, first_fractions
         worst = max(range(n_views), key=lambda v: (judged[v], n_bad[v]))
         wrong.append(worst)
         alive &= (ends != worst).all(axis=1)
@@ -101,10 +101,10 @@ def better_shift(scene: Scene, pairs: list[PairMatches], most: int = 3) -> int:
 
     On a turntable with even steps every shift fits equally, and none is better.
     """
-    n, shares = len(scene), {}
+    n, fractions = len(scene), {}
     for shift in range(-most, most + 1):
         cameras = [((pair.first + shift) % n, (pair.second + shift) % n) for pair in pairs]
         fits = [pair_fit(scene, *given) for given in zip(pairs, cameras, strict=True)]
-        shares[shift] = float(np.mean([fit >= FITTING for fit in fits])) if fits else 0.0
-    best = max(shares, key=lambda shift: shares[shift])
-    return best if shares[best] > max(0.9, shares[0] + 0.1) else 0
+        fractions[shift] = float(np.mean([fit >= FITTING for fit in fits])) if fits else 0.0
+    best = max(fractions, key=lambda shift: fractions[shift])
+    return best if fractions[best] > max(0.9, fractions[0] + 0.1) else 0

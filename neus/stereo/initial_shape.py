@@ -1,4 +1,4 @@
-"""A first shape of the object from posed photographs, for training to start from: visual hull, carved by depths and colours."""
+"""An initial shape of the object from posed images, for training to start from: visual hull, carved by depths and colours."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,33 +22,33 @@ BEHIND = 4.0
 # More views than these cost seconds and hardly show more: each part of an object is then in the depth maps of a dozen.
 MOST_SWEPT = 48
 # What was seen speaks for vertices up to so many steps from it.
-SEEN_AROUND = 3
+OBSERVED_MARGIN = 3
 
 
-class FirstShape(NamedTuple):
-    """A first shape on a lattice.
+class InitialShape(NamedTuple):
+    """An initial shape on a lattice.
 
     Attributes:
         distances: (P, P, P) float32, signed, scene units, negative inside.
-        is_seen: (P, P, P) bool, near what photographs were seen to show; elsewhere the shape is all that masks, or the ball,
+        is_visible: (P, P, P) bool, near what images were seen to show; elsewhere the shape is all that masks, or the ball,
             leave, and may be far too large.
     """
 
     distances: Tensor
-    is_seen: Tensor
+    is_visible: Tensor
 
 
-def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None) -> FirstShape:
-    """A first shape of the object.
+def initial_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None) -> InitialShape:
+    """An initial shape of the object.
 
-    The shape is the visual hull of the masks, or without masks the ball that is looked for, less the space that the
-    photographs prove to be empty: by depth, and by colours that contradict a fill within masks, or matter in the air where
+    The shape is the visual visual hull, or without masks the ball that is looked for, less the space that the
+    images prove to be empty: by depth, and by colours that contradict a fill within masks, or matter in the air where
     there are none. It is made to contain the object: where nothing can be matched the hull stays.
 
     Args:
         scene: with or without masks.
         resolution: P, vertices linspace(-1, 1, P) along each axis; the result is indexed [x, y, z].
-        on_progress: is told the share of the work that is done, from 0 to 1.
+        on_progress: receives the fraction of the work that is done, from 0 to 1.
 
     Returns:
         Tensors on the CPU.
@@ -66,25 +66,25 @@ def first_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[floa
         )
     swept = _thinned(scene)
     maps = sweep_depths(swept, _spans(swept, values), on_progress)
-    fused, is_seen = carved(values, maps)
+    fused, is_visible = carved(values, maps)
     if scene.masks is not None:
         masks = small_masks(scene.subset(spread_views(scene, MOST_VIEWS)))
         fused = with_silhouettes(values, fused, masks)
-        fused = with_silhouettes(fused, photo_carved(fused, is_seen, swept), masks)
+        fused = with_silhouettes(fused, photo_carved(fused, is_visible, swept), masks)
     else:
-        fused = air_carved(fused, is_seen, swept)
+        fused = air_carved(fused, is_visible, swept)
     distances = torch.from_numpy(distances_from_values(fused, 2.0 / (resolution - 1)))
     if on_progress:
         on_progress(1.0)
-    is_seen = binary_dilation(is_seen, iterations=SEEN_AROUND)
-    return FirstShape(distances, torch.from_numpy(is_seen))
+    is_visible = binary_dilation(is_visible, iterations=OBSERVED_MARGIN)
+    return InitialShape(distances, torch.from_numpy(is_visible))
 
 
 def initial_distances(
     scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None
 ) -> Tensor:
-    """(P, P, P) the distances of `first_shape`."""
-    return first_shape(scene, resolution, on_progress).distances
+    """(P, P, P) the distances of `initial_shape`."""
+    return initial_shape(scene, resolution, on_progress).distances
 
 
 def _thinned(scene: Scene) -> Scene:

@@ -15,7 +15,7 @@ SIDE, N_FEATURES = 640, 1500
 RATIO = 0.8
 # Neighbours of each view in `neighbour_pairs`; with very many views each has closer ones, and fewer do.
 N_NEIGHBOURS, MANY_VIEWS, N_NEIGHBOURS_OF_MANY = 5, 120, 3
-# RANSAC: distance from an epipolar line as a share of the extent of the matches, and how often it tries.
+# RANSAC: distance from an epipolar line as a fraction of the extent of the matches, and how often it tries.
 RANSAC_TOLERANCE, MOST_TRIALS = 1.5e-3, 1000
 # Views in fewer pairs are looked for among all others, unless there are many of them.
 ENOUGH_PAIRS, MOST_LOST = 2, 8

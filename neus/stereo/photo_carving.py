@@ -1,4 +1,4 @@
-"""Space that the plane sweep left filled, carved as far as the photographs' colours contradict each other there.
+"""Space that the plane sweep left filled, carved as far as the images' colours contradict each other there.
 
 Hollows of an object with masks, carefully; and without masks the air about it, coarsely.
 """
@@ -13,24 +13,24 @@ from neus.stereo.plane_sweep import LONGEST_SIDE
 
 # Skin is carved that disagrees more than nine tenths of what the sweep has proved to be surface, and never below the least
 # limit. Beyond the largest the views disagree about the proven skin itself, as on shiny things: then colours prove nothing.
-PROVEN_SHARE, LEAST_LIMIT, LARGEST_LIMIT = 0.9, 0.6, 1.5
+PROVEN_FRACTION, LEAST_LIMIT, LARGEST_LIMIT = 0.9, 0.6, 1.5
 # A vertex that so many views agree on stays though the skin about it goes: a thin part within a fill. Fewer views have to
 # agree better, by this factor.
 N_SURE, SURE_OF_FEW = 3, 0.5
 # Hollows deeper than so many steps, or so few vertices still going, are not worth the time; nor is looking at more vertices,
-# each counted in every view, than take a processor about six seconds. What is left then is judged as it is.
-MOST_LAYERS, LEAST_CARVED, MOST_LOOKS = 40, 8, 24_000_000
+# each counted in every view, than take a CPU about six seconds. What is left then is judged as it is.
+MOST_LAYERS, LEAST_CARVED, MOST_QUERIES = 40, 8, 24_000_000
 # The scene must have so much proven skin to learn the limit from.
 LEAST_PROVEN = 200
-# A piece stays carved if its new skin is seen and agrees in this share at least, and disagrees this much less than what
+# A piece stays carved if its new skin is seen and agrees in this fraction at least, and disagrees this much less than what
 # was carved: carving ends where views agree by chance, too, but then the skin is ragged and its patches do not agree.
-LEAST_SEEN, LEAST_AGREEING, LARGEST_RATIO = 0.3, 0.6, 0.25
-# Air is carved on a lattice and in photographs so many times coarser: the views see quite different things behind it, and
+LEAST_VISIBLE, LEAST_AGREEING, LARGEST_RATIO = 0.3, 0.6, 0.25
+# Air is carved on a lattice and in images so many times coarser: the views see quite different things behind it, and
 # disagree more than this, which edges of paint on a wall hardly do. Narrower ways than a step are such edges all the same.
 AIR_COARSENESS, AIR_LIMIT, AIR_OPENING = 2, 6.0, 1
 
 
-def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarray:
+def photo_carved(fused: np.ndarray, is_visible: np.ndarray, scene: Scene) -> np.ndarray:
     """`fused`, raised to positive where matter hides a hollow: a step of space carving (Kutulakos & Seitz 2000).
 
     Layer by layer the skin goes whose colours differ between the views that see it by more than noise, texture and light
@@ -39,15 +39,15 @@ def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.nda
 
     Args:
         fused: (P, P, P), negative inside, after the sweep.
-        is_seen: (P, P, P) bool, where the sweep saw the surface.
+        is_visible: (P, P, P) bool, where the sweep saw the surface.
         scene: whose masks say which pixels show the object.
     """
     inside = fused < 0
     observer = SkinObserver(color_views(scene), len(fused))
-    limit = _limit(observer, inside, is_seen)
+    limit = _limit(observer, inside, is_visible)
     if limit is None:
         return fused
-    carved, blame = _carve(observer, inside, is_seen, limit)
+    carved, blame = _carve(observer, inside, is_visible, limit)
     carved &= inside
     removed = inside & ~carved
     if not removed.any():
@@ -56,7 +56,7 @@ def photo_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.nda
     return _raised(fused, removed & ~back)
 
 
-def air_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarray:
+def air_carved(fused: np.ndarray, is_visible: np.ndarray, scene: Scene) -> np.ndarray:
     """`fused`, raised to positive in the air that a sweep cannot see through: before what has no texture.
 
     Without masks the shape begins as a ball, and matter left in the air hides a bare wall or a white skull behind it for
@@ -66,14 +66,14 @@ def air_carved(fused: np.ndarray, is_seen: np.ndarray, scene: Scene) -> np.ndarr
 
     Args:
         fused: (P, P, P), negative inside, after the sweep.
-        is_seen: (P, P, P) bool, where the sweep saw the surface.
+        is_visible: (P, P, P) bool, where the sweep saw the surface.
         scene: without masks.
     """
     inside = fused < 0
     coarse = -(-len(fused) // AIR_COARSENESS)
     views = color_views(scene, LONGEST_SIDE // AIR_COARSENESS)
     before = _resampled(inside, coarse) > 0.5
-    proven = _resampled(is_seen & inside, coarse) > 0.25
+    proven = _resampled(is_visible & inside, coarse) > 0.25
     after, _ = _carve(SkinObserver(views, coarse), before, proven, AIR_LIMIT)
     air = ndimage.binary_opening(~before | ~after, iterations=AIR_OPENING)
     # What the coarse lattice missed goes with what went beside it.
@@ -87,35 +87,35 @@ def _resampled(volume: np.ndarray, resolution: int) -> np.ndarray:
     return ndimage.zoom(volume.astype(np.float32), resolution / len(volume), order=1)
 
 
-def _limit(observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray) -> float | None:
+def _limit(observer: SkinObserver, inside: np.ndarray, is_visible: np.ndarray) -> float | None:
     """How much views disagree at most on skin that is surface; None if they do not tell."""
     places = np.argwhere(_skin(inside))
     found = observer.look(places, inside)
-    proven = found.disagreement[is_seen[tuple(places.T)] & (found.n_views >= N_SURE)]
+    proven = found.disagreement[is_visible[tuple(places.T)] & (found.n_views >= N_SURE)]
     proven = proven[np.isfinite(proven)]
     if len(proven) < LEAST_PROVEN:
         return None
-    limit = max(float(np.quantile(proven, PROVEN_SHARE)), LEAST_LIMIT)
+    limit = max(float(np.quantile(proven, PROVEN_FRACTION)), LEAST_LIMIT)
     return limit if limit <= LARGEST_LIMIT else None
 
 
 def _carve(
-    observer: SkinObserver, inside: np.ndarray, is_seen: np.ndarray, limit: float
+    observer: SkinObserver, inside: np.ndarray, is_visible: np.ndarray, limit: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The shape (P, P, P) without what disagrees, and by how much each vertex that went did."""
     inside = inside.copy()
     noted = np.zeros_like(inside)
     blame = np.zeros(inside.shape, dtype=np.float32)
-    n_looks = 0
+    n_queries = 0
     for _ in range(MOST_LAYERS):
         skin = _skin(inside)
-        proven = skin & is_seen & ~noted
+        proven = skin & is_visible & ~noted
         if proven.any():
             observer.hide_behind(np.argwhere(proven))
             noted |= proven
-        places = np.argwhere(skin & ~is_seen)
-        n_looks += len(places) * len(observer.views)
-        if len(places) == 0 or n_looks > MOST_LOOKS:
+        places = np.argwhere(skin & ~is_visible)
+        n_queries += len(places) * len(observer.views)
+        if len(places) == 0 or n_queries > MOST_QUERIES:
             break
         found = observer.look(places, inside)
         goes = _goes(found, limit)
@@ -150,7 +150,7 @@ def _unproven(
     for piece in range(1, n_pieces + 1):
         now = found.disagreement[near == piece]
         seen = now[np.isfinite(now)]
-        if len(seen) < max(LEAST_SEEN * len(now), LEAST_PIECE):
+        if len(seen) < max(LEAST_VISIBLE * len(now), LEAST_PIECE):
             continue
         agreeing = (seen < limit).mean()
         kept[piece] = agreeing > LEAST_AGREEING and np.median(seen) < LARGEST_RATIO * before[piece - 1]

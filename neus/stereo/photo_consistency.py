@@ -1,4 +1,4 @@
-"""Whether photographs agree on the colours of a shape's skin, vertex by vertex of a lattice."""
+"""Whether images agree on the colours of a shape's skin, vertex by vertex of a lattice."""
 
 from dataclasses import dataclass
 
@@ -18,17 +18,17 @@ LEAST_COSINE = 0.1
 # Fewer views agree by chance.
 N_VIEWS = 2
 # Variances of grey levels, summed over the channels, that are no contradiction: of noise and compression, of texture within
-# a pixel's neighbourhood, and of light that changes with the view, as a share of the colour.
-NOISE, TEXTURE_SHARE, LIGHT_SHARE = 3 * 3.0**2, 1.0, 0.06
+# a pixel's neighbourhood, and of light that changes with the view, as a fraction of the colour.
+NOISE, TEXTURE_FRACTION, LIGHT_FRACTION = 3 * 3.0**2, 1.0, 0.06
 # Half width, in steps, of the cube over whose skin the evidence is summed: single vertices agree by chance.
 PATCH = 2
-NORMAL_BLUR = 1.5
+NORMAL_SMOOTHING = 1.5
 ROW = 1024
 
 
 @dataclass(frozen=True)
 class ColorView:
-    """A small photograph.
+    """A small image.
 
     Attributes:
         matrix: (3, 4) float32 from the scene to homogeneous pixels, centres at integers.
@@ -45,7 +45,7 @@ class ColorView:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the photographs say of N vertices.
+    """What the images say of N vertices.
 
     Attributes:
         own: (N,) variance between the views over what noise and texture explain, clearly below 1 on a true surface; NaN where
@@ -60,7 +60,7 @@ class Agreement:
 
 
 def color_views(scene: Scene, longest_side: int = LONGEST_SIDE) -> list[ColorView]:
-    """The scene's photographs at the size of the sweep, or another."""
+    """The scene's images at the size of the sweep, or another."""
     views: list[ColorView] = [None] * len(scene)  # type: ignore[list-item]
 
     def shrink(index: int) -> None:
@@ -121,11 +121,11 @@ class SkinObserver:
             pixels = tuple(np.clip(np.rint(x).astype(np.int32), 0, size - 1)
                            for x, size in zip((rows, columns), nearest.shape, strict=True))  # fmt: skip
             height, width = nearest.shape
-            is_seen = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1) & (depth > 0)
-            is_seen &= (depth <= nearest[pixels] + TOLERANCE * self.step) & view.is_object[pixels]
+            is_visible = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1) & (depth > 0)
+            is_visible &= (depth <= nearest[pixels] + TOLERANCE * self.step) & view.is_object[pixels]
             toward = view.center[:, None] - points
             cosines = (toward * normals.T).sum(0) / np.linalg.norm(toward, axis=0)
-            weights[index] = np.where(is_seen & (cosines > LEAST_COSINE), cosines, 0.0)
+            weights[index] = np.where(is_visible & (cosines > LEAST_COSINE), cosines, 0.0)
             colors[index] = _sampled(view.colors, columns, rows)
 
         run_tasks(observe, [(index,) for index in range(len(self.views))])
@@ -168,7 +168,7 @@ def _normals(inside: np.ndarray, places: np.ndarray) -> np.ndarray:
     """(N, 3) unit normals, outwards, of a shape (P, P, P) at vertices (N, 3)."""
     corner, far = places.min(axis=0) - 4, places.max(axis=0) + 5
     box = tuple(slice(max(low, 0), high) for low, high in zip(corner, far, strict=True))
-    smooth = ndimage.gaussian_filter(inside[box].astype(np.float32), NORMAL_BLUR, truncate=2.5)
+    smooth = ndimage.gaussian_filter(inside[box].astype(np.float32), NORMAL_SMOOTHING, truncate=2.5)
     at = tuple((places - np.maximum(corner, 0)).T)
     normals = -np.stack([np.gradient(smooth, axis=axis)[at] for axis in range(3)], axis=-1)
     return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
@@ -177,12 +177,12 @@ def _normals(inside: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _variances(colors: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N,) variance of colours (V, N, 4) between views of weight (V, N), and what of it needs no contradiction."""
     total = np.maximum(weights.sum(axis=0), 1e-6)
-    shares = weights / total
-    mean = np.einsum("vn,vnc->nc", shares, colors)
-    squares = np.einsum("vn,vnc->n", shares, np.square(colors[..., :3] - mean[:, :3]))
-    # Of weighted samples a mean takes away its share of the variance.
-    found = squares / np.maximum(1.0 - np.square(shares).sum(axis=0), 0.1)
-    explained = NOISE + TEXTURE_SHARE * mean[:, 3] + LIGHT_SHARE**2 * np.square(mean[:, :3]).sum(-1)
+    fractions = weights / total
+    mean = np.einsum("vn,vnc->nc", fractions, colors)
+    squares = np.einsum("vn,vnc->n", fractions, np.square(colors[..., :3] - mean[:, :3]))
+    # Of weighted samples a mean takes away its fraction of the variance.
+    found = squares / np.maximum(1.0 - np.square(fractions).sum(axis=0), 0.1)
+    explained = NOISE + TEXTURE_FRACTION * mean[:, 3] + LIGHT_FRACTION**2 * np.square(mean[:, :3]).sum(-1)
     return found, explained
 
 

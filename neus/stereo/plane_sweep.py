@@ -1,4 +1,4 @@
-"""Depths of small photographs by plane sweep, kept only where they are sure and other views agree."""
+"""Depths of small images by plane sweep, kept only where they are sure and other views agree."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ LEAST_SCORE, LEAST_MARGIN, LEAST_CONTRAST = 0.65, 0.08, 2.0
 LEAST_PATCH, PATCH_STEPS = 16, 2.0
 # Grey levels squared added to variances: noise alone does not correlate.
 NOISE = 2.0
-# Depths agree that differ by less than this share; this many other views have to.
-AGREEMENT, N_AGREEING, N_ASKED = 0.012, 2, 10
+# Depths agree that differ by less than this fraction; this many other views have to.
+AGREEMENT, N_AGREEING, N_COMPARED = 0.012, 2, 10
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def sweep_depths(scene: Scene, spans: np.ndarray, on_progress: Callable[[float],
     Args:
         scene: its masks, if any, say where depths are looked for.
         spans: (V, 2) nearest and farthest depth of each view, scene units.
-        on_progress: is told the share of the views that are done.
+        on_progress: receives the fraction of the views that are done.
     """
     views = [_view(scene, view, tuple(spans[view])) for view in range(len(scene))]
     angles = _angles(scene)
@@ -77,7 +77,7 @@ def sweep_depths(scene: Scene, spans: np.ndarray, on_progress: Callable[[float],
             on_progress(sum(len(found) > 0 for found in depths) / len(views))
 
     run_tasks(sweep, [(index,) for index in range(len(views))])
-    asked = [[other for other in np.argsort(row, kind="stable")[1 : N_ASKED + 1]] for row in angles]
+    asked = [[other for other in np.argsort(row, kind="stable")[1 : N_COMPARED + 1]] for row in angles]
     kept = [_agreed(view, depths[v], [(views[o], depths[o]) for o in asked[v]]) for v, view in enumerate(views)]
     return [DepthMap(view.matrix, depth) for view, depth in zip(views, kept, strict=True)]
 
@@ -237,7 +237,7 @@ def _agreed(view: _View, depths: np.ndarray, others: list[tuple[_View, np.ndarra
     points = found * (matrix @ np.stack([columns, rows, np.ones(len(rows))])) + offset[:, None]
     n_agreeing = np.zeros(len(rows), dtype=np.int32)
     for other, their_depths in others:
-        depth, theirs = seen_depths(points, other.matrix, their_depths)
+        depth, theirs = sampled_depths(points, other.matrix, their_depths)
         n_agreeing += abs(theirs - depth) < AGREEMENT * depth
     kept = np.full_like(depths, np.nan)
     keeps = n_agreeing >= N_AGREEING
@@ -245,7 +245,7 @@ def _agreed(view: _View, depths: np.ndarray, others: list[tuple[_View, np.ndarra
     return kept
 
 
-def seen_depths(points: np.ndarray, matrix: np.ndarray, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sampled_depths(points: np.ndarray, matrix: np.ndarray, depths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Depths (N,) of points (3, N), and those (N,) that a map (H, W) has at their nearest pixels, NaN out of frame."""
     height, width = depths.shape
     homogeneous = matrix[:, :3].astype(points.dtype) @ points + matrix[:, 3:].astype(points.dtype)
@@ -253,6 +253,6 @@ def seen_depths(points: np.ndarray, matrix: np.ndarray, depths: np.ndarray) -> t
     safe = np.maximum(depth, 1e-6)
     columns, rows = (np.rint(np.clip(part / safe, -2.0, size + 1.0)).astype(np.int32) for part, size in
                      zip(homogeneous[:2], (width, height), strict=True))  # fmt: skip
-    is_seen = (depth > 0) & (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    seen = depths[np.where(is_seen, rows, 0), np.where(is_seen, columns, 0)]
-    return depth, np.where(is_seen, seen, np.nan)
+    is_visible = (depth > 0) & (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    seen = depths[np.where(is_visible, rows, 0), np.where(is_visible, columns, 0)]
+    return depth, np.where(is_visible, seen, np.nan)

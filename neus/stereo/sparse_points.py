@@ -14,7 +14,7 @@ from neus.stereo.matches import PairMatches
 # Rays that meet at a smaller angle than this say little about how far away their point is, degrees; nor at less than so
 # many times the angle that the tolerance of a match spans in small images.
 LEAST_ANGLE, TOLERANCES = 2.0, 10.0
-# Masks may be off by this share of the image's longer side before a point counts as outside of one, and by so many pixels.
+# Masks may be off by this fraction of the image's longer side before a point counts as outside of one, and by so many pixels.
 SLACK, LEAST_SLACK = 0.012, 3
 # So few points outside of a mask may be matched wrongly.
 STRAYS = 5
@@ -68,14 +68,14 @@ def on_object(scene: Scene, sparse: SparsePoints) -> NDArray:
 
 
 def outside_masks(scene: Scene, sparse: SparsePoints, fewest: int = 20) -> NDArray:
-    """(V,) share of the object's points, as other views have them, that fall outside of a view's mask.
+    """(V,) fraction of the object's points, as other views have them, that fall outside of a view's mask.
 
     A point of the object lies in every mask, seen or hidden. Fewer than `STRAYS` outside count as none. NaN for views with
     fewer than `fewest` points in the frame.
     """
     label = on_object(scene, sparse)
     points, views = sparse.points[label], sparse.views[label]
-    shares = np.full(len(scene), np.nan)
+    fractions = np.full(len(scene), np.nan)
     for view in range(len(scene)):
         is_others = (views != view).all(axis=-1)
         across, down, depth = projection(scene.camera(view)).astype(np.float64) @ np.concatenate(
@@ -83,13 +83,13 @@ def outside_masks(scene: Scene, sparse: SparsePoints, fewest: int = 20) -> NDArr
         )
         columns, rows = (np.rint(part / np.maximum(depth, 1e-9)).clip(-1, 1e6).astype(int) for part in (across, down))
         height, width = scene.masks[view].shape
-        is_seen = (depth > 0) & (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
-        if is_seen.sum() >= fewest:
+        is_visible = (depth > 0) & (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
+        if is_visible.sum() >= fewest:
             reach = 2 * max(LEAST_SLACK, round(SLACK * max(height, width))) + 1
             wide = cv2.dilate(scene.masks[view].astype(np.uint8), np.ones((reach, reach), np.uint8))
-            is_outside = wide[rows[is_seen], columns[is_seen]] == 0
-            shares[view] = is_outside.mean() if is_outside.sum() >= STRAYS else 0.0
-    return shares
+            is_outside = wide[rows[is_visible], columns[is_visible]] == 0
+            fractions[view] = is_outside.mean() if is_outside.sum() >= STRAYS else 0.0
+    return fractions
 
 
 def _rays(scene: Scene, view: int, pixels: NDArray) -> tuple[NDArray, NDArray]:

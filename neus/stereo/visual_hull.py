@@ -14,8 +14,8 @@ BALL_RADIUS = 0.98
 MASK_SLACK = 1.5
 # Larger masks say no more on a lattice of a few hundred steps.
 LONGEST_SIDE = 1024
-# Share of the masks that may be wrong, and share of the views that must have a place in their frame to speak for it.
-WRONG_SHARE, SEEN_SHARE = 0.02, 0.1
+# Fraction of the masks that may be wrong, and fraction of the views that must have a place in their frame to speak for it.
+WRONG_FRACTION, VISIBLE_FRACTION = 0.02, 0.1
 # More views than these, from all around, hardly cut anything away.
 MOST_VIEWS = 100
 # Vertices further outside of the ball than so many steps have their distance to it alone: no surface comes there.
@@ -27,7 +27,7 @@ def hull_values(scene: Scene, resolution: int) -> np.ndarray:
 
     Without masks the ball of radius 0.98, as far as enough views have it in their frames. With masks, a vertex's value
     is its signed distance to the outline of the mask that puts it furthest outside, times its depth over the focal
-    length: a distance in scene units close to the surface, elsewhere at most the distance. A share of the masks may be
+    length: a distance in scene units close to the surface, elsewhere at most the distance. A fraction of the masks may be
     wrong, and those that have the vertex outside of their frame say nothing. Well outside of the ball its distance counts alone.
     Of many views at most 100 count, from all around.
     """
@@ -90,8 +90,8 @@ def _slab(x: np.float32, axis: np.ndarray, views: list[tuple[np.ndarray, np.ndar
     places = np.nonzero(values < AROUND_BALL * step)
     ball, y, z = values[places], axis[places[0]], axis[places[1]]
     # The largest distances so far, in falling order: the wrong masks' and the one that counts.
-    largest = np.full((int(WRONG_SHARE * len(views)) + 1, len(ball)), -np.inf, dtype=np.float32)
-    n_seen = np.zeros(len(ball), dtype=np.int32)
+    largest = np.full((int(WRONG_FRACTION * len(views)) + 1, len(ball)), -np.inf, dtype=np.float32)
+    n_visible = np.zeros(len(ball), dtype=np.int32)
     for matrix, distances, focal in views if len(ball) else []:
         across, down, depth = (row[0] * x + row[3] + row[1] * y + row[2] * z for row in matrix)
         height, width = distances.shape
@@ -100,16 +100,16 @@ def _slab(x: np.float32, axis: np.ndarray, views: list[tuple[np.ndarray, np.ndar
         seen = (
             (depth > 0) & (abs(columns - (width - 1) / 2) <= width / 2) & (abs(rows - (height - 1) / 2) <= height / 2)
         )
-        n_seen += seen
+        n_visible += seen
         found = cv2.remap(distances, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(-1)
         found = np.where(seen, found * depth / np.float32(focal), np.float32(-np.inf))
         for rank in range(len(largest)):
             larger = np.maximum(largest[rank], found)
             found = np.minimum(largest[rank], found)
             largest[rank] = larger
-    rank = (WRONG_SHARE * n_seen).astype(np.int64)
+    rank = (WRONG_FRACTION * n_visible).astype(np.int64)
     outlines = np.take_along_axis(largest, rank[None], axis=0)[0]
     # What hardly any view sees cannot be reconstructed: one step outside, so that the surface closes there.
-    unseen = np.where(n_seen < SEEN_SHARE * len(views), step, np.float32(-np.inf))
-    values[places] = np.maximum(np.maximum(outlines, unseen), ball)
+    unobserved = np.where(n_visible < VISIBLE_FRACTION * len(views), step, np.float32(-np.inf))
+    values[places] = np.maximum(np.maximum(outlines, unobserved), ball)
     return values

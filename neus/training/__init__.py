@@ -1,6 +1,6 @@
 """Losses, schedules, the training step and the loop around it."""
 
 __all__ = [
-    "budget", "checkpoint", "config", "cuda_graphs", "first_shape", "fused", "hooks", "losses", "metrics",
-    "optimizer", "patches", "pixels", "schedules", "step", "strategies", "trainer", "warm_up",
+    "budget", "checkpoint", "config", "cuda_graphs", "fused", "hooks", "losses", "metrics", "optimizer", "patches",
+    "pixels", "schedules", "shape_fit", "step", "strategies", "trainer", "warm_up",
 ]  # fmt: skip

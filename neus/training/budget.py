@@ -1,7 +1,7 @@
 """How long training lasts, in iterations or in seconds, and how far it has come.
 
 Schedules are written in iterations. In a run of so many iterations they are followed as they stand. In a run of so many
-seconds the scheduled iteration is the share of the time used, times the iterations that the conf foresees: whatever
+seconds the scheduled iteration is the fraction of the time used, times the iterations that the config foresees: whatever
 the machine's speed, the learning rate falls to its end and all levels come on within the time there is.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-# A warm-up counted in iterations must not fill a short time: at this share of the schedule it is over.
+# A warm-up counted in iterations must not fill a short time: at this fraction of the schedule it is over.
 LONGEST_WARM_UP = 0.1
 # No time at all is still divided by.
 SHORTEST = 1e-9
@@ -52,7 +52,7 @@ class IterationBudget:
     end_iter: int
 
     def progress(self, iteration: int) -> float:
-        """Share of the iterations that are done."""
+        """Fraction of the iterations that are done."""
         return min(1.0, iteration / self.end_iter)
 
     def is_over(self, iteration: int) -> bool:
@@ -110,7 +110,7 @@ class TimeBudget:
         self._step, self._now, self._ticks = now - self._now, now, self._ticks + 1
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """Of the present time that is used, in [0, 1]."""
         return min(1.0, (self._now - self._then) / self.seconds)
 
@@ -121,7 +121,7 @@ class TimeBudget:
 
     def progress(self, iteration: int) -> float:
         """How far the schedules have come; a resumed run starts where the one before it stopped."""
-        return self._progress_then + (1.0 - self._progress_then) * self.share
+        return self._progress_then + (1.0 - self._progress_then) * self.fraction
 
     def is_over(self, iteration: int) -> bool:
         """Whether another iteration as long as the last would end nearer to a whole one too late than in time."""
@@ -134,7 +134,7 @@ class TimeBudget:
     def scheduled_rate(self, iteration: int, warm_up_end: int) -> float:
         """A warm-up in true iterations, but no longer than LONGEST_WARM_UP of the time; then as `scheduled`."""
         if iteration < warm_up_end:
-            share = max(iteration / warm_up_end, self.progress(iteration) / LONGEST_WARM_UP)
-            if share < 1.0:
-                return share * warm_up_end
+            fraction = max(iteration / warm_up_end, self.progress(iteration) / LONGEST_WARM_UP)
+            if fraction < 1.0:
+                return fraction * warm_up_end
         return max(float(warm_up_end), self.scheduled(iteration))

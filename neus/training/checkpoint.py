@@ -134,7 +134,7 @@ def load_parameters(model: Model, content: dict[str, Any], path: Path) -> None:
     """Puts the parameters of a checkpoint into a model.
 
     Raises:
-        InputError: the checkpoint belongs to another conf; the first tensor that differs is named.
+        InputError: the checkpoint belongs to another config; the first tensor that differs is named.
     """
     for key, part in PARTS.items():
         network: nn.Module = getattr(model, part)
@@ -144,7 +144,7 @@ def load_parameters(model: Model, content: dict[str, Any], path: Path) -> None:
             have = tuple(found[name].shape) if name in found else "no such tensor"
             if want != have:
                 raise InputError(
-                    f"{path}: {key}/{name}: found {have}, the conf makes {want}; give the conf that the checkpoint was trained with."
+                    f"{path}: {key}/{name}: found {have}, the config makes {want}; give the config that the checkpoint was trained with."
                 )
         network.load_state_dict(found)
 
@@ -155,7 +155,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, content: dict[str, Any], pa
         optimizer.load_state_dict(content["optimizer"])
     except (KeyError, ValueError) as error:
         raise InputError(
-            f"{path}: its optimiser does not fit the model ({error}); give the conf it was trained with."
+            f"{path}: its optimiser does not fit the model ({error}); give the config it was trained with."
         ) from error
 
 

@@ -1,50 +1,50 @@
-"""Settings of training: conf section `train`, with NeuS's keys and a few more."""
+"""Settings of training: config section `train`, with NeuS's keys and a few more."""
 
 from dataclasses import dataclass, field, replace
 
 from neus.fields.precision import PRECISIONS
 from neus.settings import at_least, between, one_of
 
-# Shorter sections than a thousandth of the sphere, or patches of more rays than a batch, only take memory.
-MAX_SECTIONS, MAX_PATCH = 1024, 256
+# Shorter intervals than a thousandth of the sphere, or patches of more rays than a batch, only take memory.
+MAX_INTERVALS, MAX_PATCH = 1024, 256
 # The largest seed of torch's generators that is a signed number.
 MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class MarchConfig:
-    """Conf section `train.march`: few sections per ray, where a coarse cache of distances sees the surface.
+class GuidedSamplingConfig:
+    """Config section `train.guided_sampling`: few intervals per ray, where a coarse grid of distances sees the surface.
 
     Attributes:
-        n_sections: of a ray; 0 samples as NeuS does, and all else here is without effect.
-        n_sections_start: the same at the start; 0 is `n_sections` throughout.
-        uniform_share: of the sections, spread along the ray so that a surface may appear where none is.
-        uniform_share_start: the same at the start.
-        wide_until: share of the training in which both go from their start to their end.
+        n_intervals: of a ray; 0 samples as NeuS does, and all else here is without effect.
+        n_intervals_start: the same at the start; 0 is `n_intervals` throughout.
+        uniform_fraction: of the intervals, spread along the ray so that a surface may appear where none is.
+        uniform_fraction_start: the same at the start.
+        wide_sampling_until: fraction of the training in which both go from their start to their end.
         patch: rays are drawn in squares of so many pixels; neighbours share the memory they read.
-        inside_share: of the rays, within the masks.
-        near_share: of the rays, close around the masks; the rest is anywhere in the sphere.
-        growth: from `growth_at` on a batch has so many times `batch_size` rays.
-        growth_at: share of the training.
-        first_shape: start from the masks' hull, or without masks from the unit sphere, less what photographs show to be
+        inside_fraction: of the rays, within the masks.
+        near_fraction: of the rays, close around the masks; the rest is anywhere in the sphere.
+        batch_growth: from `batch_growth_at` on a batch has so many times `batch_size` rays.
+        batch_growth_at: fraction of the training.
+        initial_shape: start from the visual hull, or without masks from the unit sphere, less what images show to be
             empty; else from a sphere.
-        anchor_weight: of the pull towards the first shape, at the start; it decays.
-        anchor_until: share of the training after which the surface is free.
+        prior_weight: of the pull towards the initial shape, at the start; it decays.
+        prior_until: fraction of the training after which the surface is free.
     """
 
-    n_sections: int = between(0, MAX_SECTIONS, default=0)
-    n_sections_start: int = between(0, MAX_SECTIONS, default=0)
-    uniform_share: float = between(0.0, 1.0, default=0.3)
-    uniform_share_start: float = between(0.0, 1.0, default=0.3)
-    wide_until: float = between(0.0, 1.0, default=0.0)
+    n_intervals: int = between(0, MAX_INTERVALS, default=0)
+    n_intervals_start: int = between(0, MAX_INTERVALS, default=0)
+    uniform_fraction: float = between(0.0, 1.0, default=0.3)
+    uniform_fraction_start: float = between(0.0, 1.0, default=0.3)
+    wide_sampling_until: float = between(0.0, 1.0, default=0.0)
     patch: int = between(1, MAX_PATCH, default=2)
-    inside_share: float = between(0.0, 1.0, default=0.8)
-    near_share: float = between(0.0, 1.0, default=0.1)
-    growth: int = at_least(1, default=2)
-    growth_at: float = between(0.0, 1.0, default=0.5)
-    first_shape: bool = True
-    anchor_weight: float = at_least(0.0, default=100.0)
-    anchor_until: float = between(0.0, 1.0, default=0.6)
+    inside_fraction: float = between(0.0, 1.0, default=0.8)
+    near_fraction: float = between(0.0, 1.0, default=0.1)
+    batch_growth: int = at_least(1, default=2)
+    batch_growth_at: float = between(0.0, 1.0, default=0.5)
+    initial_shape: bool = True
+    prior_weight: float = at_least(0.0, default=100.0)
+    prior_until: float = between(0.0, 1.0, default=0.6)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class TrainConfig:
         learning_rate_color_table: the same for the table of its colours.
         learning_rate_sharpness: the same for the sharpness of the surface; 0 is that of the networks.
         learning_rate_surface: the same for the layers of a hash surface; 0 is that of the networks.
-        learning_rate_alpha: share of all that is left at the end.
+        learning_rate_alpha: fraction of all that is left at the end.
         learning_rate_decay: `cosine` as in NeuS, or `exponential`.
         end_iter: iterations in all.
         batch_size: rays per iteration.
@@ -65,17 +65,17 @@ class TrainConfig:
         anneal_end: iterations until the slope of the surface is fully trusted; 0 from the start.
         levels_start: levels of a hash surface that are on at the start, from the coarsest.
         levels_end: iteration from which all are on, one after another at even intervals; 0 from the start.
-        use_white_bkgd: the photographs have a white background.
+        use_white_bkgd: the images have a white background.
         igr_weight: of the Eikonal term (lambda).
         curvature_weight: of the bending of the surface, which smooths the creases of a hash grid.
         mask_weight: of the silhouettes (beta); above 0 the scene must have masks.
         color_huber: colour differences below this count as their square; 0 as in NeuS, as they are.
-        march: how rays are cut into few sections.
+        guided_sampling: how rays are cut into few intervals.
         report_freq: iterations between lines of metrics.
-        val_freq: between validation pictures; 0 is never.
+        val_freq: between validation images; 0 is never.
         val_mesh_freq: between snapshots of the mesh; 0 is never.
         save_freq: between checkpoints.
-        validate_resolution_level: validation pictures are this many times smaller each way.
+        validate_resolution_level: validation images are this many times smaller each way.
         validate_mesh_resolution: lattice points per axis of mesh snapshots.
         keep_checkpoints: how many of the newest stay; 0 keeps all.
         seed: of everything random.
@@ -101,7 +101,7 @@ class TrainConfig:
     curvature_weight: float = at_least(0.0, default=0.0)
     mask_weight: float = at_least(0.0, default=0.0)
     color_huber: float = at_least(0.0, default=0.0)
-    march: MarchConfig = field(default_factory=MarchConfig)
+    guided_sampling: GuidedSamplingConfig = field(default_factory=GuidedSamplingConfig)
     report_freq: int = at_least(1, default=100)
     val_freq: int = at_least(0, default=2500)
     val_mesh_freq: int = at_least(0, default=5000)
@@ -115,7 +115,7 @@ class TrainConfig:
 
 
 def with_iterations(config: TrainConfig, n_iterations: int) -> TrainConfig:
-    """The same training in `n_iterations` iterations: levels and annealing keep their share of it.
+    """The same training in `n_iterations` iterations: levels and annealing keep their fraction of it.
 
     The warm-up, which the optimiser's moments need at any length, is only cut to a tenth; what is written now and then is
     written at least once.

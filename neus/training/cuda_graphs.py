@@ -19,7 +19,7 @@ from neus.training.pixels import RayBatch
 WARM_UPS = 3
 
 
-class Recorder(Protocol):
+class GraphCapture(Protocol):
     """What records."""
 
     def record(self, function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
@@ -56,7 +56,7 @@ class CudaGraphs:
         return results, graph.replay
 
 
-class Recorded:
+class CapturedGraph:
     """A function of tensors that is recorded when it is first called, and anew for tensors of other shapes.
 
     It must do the same each time: it may leave nothing behind that it finds again, and on numbers that the CPU knows and that
@@ -64,13 +64,13 @@ class Recorded:
     cannot be recorded a warning says so, and it is called as it is.
     """
 
-    def __init__(self, function: Callable[..., Any], recorder: Recorder) -> None:
-        self.function, self.recorder, self.is_given_up = function, recorder, False
+    def __init__(self, function: Callable[..., Any], capture: GraphCapture) -> None:
+        self.function, self.capture, self.is_given_up = function, capture, False
         self._forget()
 
-    def __call__(self, *inputs: Tensor, variant: Hashable = None) -> Any:
+    def __call__(self, *inputs: Tensor, key: Hashable = None) -> Any:
         """What the function gives for these inputs; for another variant it is recorded anew."""
-        kind = variant, *((x.shape, x.dtype, x.device) for x in inputs)
+        kind = key, *((x.shape, x.dtype, x.device) for x in inputs)
         if not self.is_given_up and kind != self._kind:
             self._record(inputs)
             self._kind = kind
@@ -85,7 +85,7 @@ class Recorded:
         self._forget()  # first, for its memory
         copies = [value.clone() for value in inputs]
         try:
-            self._results, self._replay = self.recorder.record(lambda: self.function(*copies))
+            self._results, self._replay = self.capture.record(lambda: self.function(*copies))
         except RuntimeError as error:
             # Want of memory within a recording spoils it, and its end then raises an error of its own.
             if any(isinstance(e, torch.OutOfMemoryError) for e in (error, error.__context__)):
@@ -103,21 +103,21 @@ class Recorded:
         self._results, self._replay = None, None
 
 
-def why_not_recorded(model: Model) -> str:
+def why_not_captured(model: Model) -> str:
     """What keeps the steps of a model from being recorded, for a message; empty if nothing does."""
     if model.device.type != "cuda":
         return f"the model is on {model.device}, and only CUDA devices record"
     return ""
 
 
-def recorded_if_asked(
+def captured_if_enabled(
     function: Callable[..., Any], model: Model, config: TrainConfig, reason: str = ""
-) -> Recorded | None:
-    """The function as a GPU records it, if the conf asks for it; a warning says what keeps it from that."""
-    reason = reason or why_not_recorded(model)
+) -> CapturedGraph | None:
+    """The function as a GPU records it, if the config asks for it; a warning says what keeps it from that."""
+    reason = reason or why_not_captured(model)
     if config.cuda_graphs and reason:
         warnings.warn(InputWarning(f"train.cuda_graphs is without effect: {reason}."), stacklevel=5)
-    return Recorded(function, CudaGraphs(model.device)) if config.cuda_graphs and not reason else None
+    return CapturedGraph(function, CudaGraphs(model.device)) if config.cuda_graphs and not reason else None
 
 
 def drawn(shapes: list[tuple[int, int]], generator: Generator) -> list[Tensor]:

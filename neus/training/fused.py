@@ -8,16 +8,15 @@ from torch.nn.functional import smooth_l1_loss
 
 from neus.fields.hash_sdf import HashSdf
 from neus.kernels.fused_step.arguments import (
-    SUM_ANCHOR,
     SUM_COLOR,
     SUM_CURVATURE,
     SUM_EIKONAL,
     SUM_MASK,
+    SUM_PRIOR,
     SUM_SHARPNESS,
     SUM_SQUARE,
     Rays,
 )
-from neus.rendering.distance_cache import SurfaceNotes
 from neus.rendering.fused import (
     FusedModel,
     color_bias,
@@ -29,7 +28,8 @@ from neus.rendering.fused import (
 )
 from neus.rendering.model import Model
 from neus.rendering.sampling import Randomness
-from neus.training.losses import ANCHOR_WIDTH, CURVATURE_EDGE, CURVATURE_STEP, OPACITY_MARGIN, TINY, steps_beside
+from neus.rendering.sdf_grid import SdfSamples
+from neus.training.losses import CURVATURE_EDGE, CURVATURE_STEP, OPACITY_MARGIN, PRIOR_WIDTH, TINY, curvature_offsets
 from neus.training.pixels import RayBatch, rays_of
 from neus.training.step import LossWeights, StepTerms
 
@@ -44,15 +44,15 @@ def fused_training_step(
     cos_anneal: float | Tensor,
     edges: Tensor,
     generator: Randomness | None = None,
-    first_shape: Tensor | None = None,
+    initial_shape: Tensor | None = None,
     precision: str = "float32",
-) -> tuple[StepTerms, SurfaceNotes]:
-    """`training_step` of rays cut into sections and its backward pass at once: sets `grad` of every parameter of a hash model.
+) -> tuple[StepTerms, SdfSamples]:
+    """`training_step` of rays cut into intervals and its backward pass at once: sets `grad` of every parameter of a hash model.
 
     The gradient of the table is added to the one that is there. Nothing waits for a GPU: the terms are tensors on it.
 
     Args:
-        model, batch, weights, cos_anneal, edges, generator, first_shape: as in `training_step`; edges within the unit sphere.
+        model, batch, weights, cos_anneal, edges, generator, initial_shape: as in `training_step`; edges within the unit sphere.
             On a GPU rays with a mask below zero are left out, as if they were not in the batch.
             Rays that miss the sphere, whose edges are all alike, teach the background network alone.
         precision: of products, one of `PRECISIONS`; kernels for a CPU know float32 alone.
@@ -67,7 +67,7 @@ def fused_training_step(
     behind = all_behind
     masks = batch.masks if weights.mask > 0.0 else edges.new_ones(len(edges))
     meets = edges[:, -1] > edges[:, 0]
-    beside = steps_beside(len(edges), edges.device) if weights.curvature > 0.0 else edges.new_zeros(0, 3)
+    offsets = curvature_offsets(len(edges), edges.device) if weights.curvature > 0.0 else edges.new_zeros(0, 3)
     missed = _missed(behind, batch, masks, meets, weights.huber)
     if takes_tensors(kernels):  # a GPU would have to tell how many there are
         met, masks = None, masks.where(meets, -1.0)
@@ -75,11 +75,11 @@ def fused_training_step(
         met = meets.nonzero().squeeze(-1)
         behind = behind[met] if behind is not None and behind.dim() > 1 else behind
         batch, edges, masks = rays_of(batch, met), edges[met], masks[met]
-        beside = beside[met] if len(beside) else beside
-    n_sections = edges.shape[1] - 1
+        offsets = offsets[met] if len(offsets) else offsets
+    n_intervals = edges.shape[1] - 1
     bias = color_bias(model, batch.directions)
     sharpness = model.sharpness()
-    counts = _counts(masks, n_sections)
+    counts = _counts(masks, n_intervals)
     counts["color"] = counts["color"] + missed.n_rays
     scales = scales_of(
         kernels,
@@ -87,29 +87,29 @@ def fused_training_step(
         cos_anneal=cos_anneal,
         opacity_margin=OPACITY_MARGIN,
         huber=weights.huber,
-        anchor_width=ANCHOR_WIDTH,
+        prior_width=PRIOR_WIDTH,
         color=1.0 / counts["color"],
         eikonal=weights.eikonal / counts["eikonal"],
         mask=weights.mask / counts["mask"],
-        anchor=weights.anchor / counts["anchor"],
+        prior=weights.prior / counts["prior"],
         curvature=weights.curvature / counts["mask"],
         curvature_reach=CURVATURE_STEP,
         curvature_edge=CURVATURE_EDGE,
     )
-    view, surface = FusedModel.of(model), model.sdf_network
+    packed, surface = FusedModel.of(model), model.sdf_network
     pixels, samples, gradients = kernels.train_rays(
-        view.grid,
-        view.color_grid,
-        view.surface,
-        view.color,
-        handed_to(kernels, _rays(batch, edges, masks, bias, behind, first_shape, beside)),
+        packed.grid,
+        packed.color_grid,
+        packed.surface,
+        packed.color,
+        handed_to(kernels, _rays(batch, edges, masks, bias, behind, initial_shape, offsets)),
         scales,
         *handed_to(kernels, _kept_gradients(surface)),
         **({"precision": IN_KERNELS[precision]} if takes_tensors(kernels) else {}),
     )
     bias.backward(torch.as_tensor(pixels.grad_color_bias))
     if all_behind is not None and all_behind.requires_grad:
-        of_met = torch.as_tensor(pixels.grad_backdrop)
+        of_met = torch.as_tensor(pixels.grad_background)
         of_met = of_met if met is None else torch.zeros_like(all_behind).index_copy_(0, met, of_met)
         torch.autograd.backward([all_behind, missed.color], [of_met, (1.0 / counts["color"]).to(missed.color)])
     put_gradients(model, gradients)
@@ -119,10 +119,10 @@ def fused_training_step(
     sums[SUM_SQUARE] += missed.square
     sharpness.backward(sums[SUM_SHARPNESS].to(sharpness))
     takes_part = masks >= 0.0
-    noted = (torch.as_tensor(x) for x in (samples.points, samples.sdf, samples.normals))
+    recorded_samples = (torch.as_tensor(x) for x in (samples.points, samples.sdf, samples.normals))
     # As the samples: those of each ray, then one beside it for the curvature.
-    counts_of = torch.cat([takes_part.repeat_interleave(n_sections), takes_part[: len(beside)]])
-    seen = SurfaceNotes(*noted, counts_of if takes_tensors(kernels) else None)
+    counts_of = torch.cat([takes_part.repeat_interleave(n_intervals), takes_part[: len(offsets)]])
+    seen = SdfSamples(*recorded_samples, counts_of if takes_tensors(kernels) else None)
     top = (torch.as_tensor(pixels.weight_max) * takes_part).sum()
     return _terms(sums, top, weights, counts), seen
 
@@ -144,12 +144,12 @@ def _missed(behind: Tensor | None, batch: RayBatch, masks: Tensor, meets: Tensor
     return _Missed(color, square, counts.sum())
 
 
-def _counts(masks: Tensor, n_sections: int) -> dict[str, Tensor]:
+def _counts(masks: Tensor, n_intervals: int) -> dict[str, Tensor]:
     """What the sums of each term are divided by, () float64 each: rays in the mask, samples, rays, samples."""
     n_rays = (masks >= 0.0).sum().double()
-    n_samples = n_rays * n_sections + TINY
+    n_samples = n_rays * n_intervals + TINY
     n_colored = (masks.clamp_min(0.0).sum() + TINY).double()
-    return {"color": n_colored, "eikonal": n_samples, "mask": n_rays.clamp_min(1.0), "anchor": n_samples}
+    return {"color": n_colored, "eikonal": n_samples, "mask": n_rays.clamp_min(1.0), "prior": n_samples}
 
 
 class _TableGradients(NamedTuple):
@@ -172,13 +172,13 @@ def _rays(
     masks: Tensor,
     bias: Tensor,
     behind: Tensor | None,
-    first_shape: Tensor | None,
-    beside: Tensor,
+    initial_shape: Tensor | None,
+    offsets: Tensor,
 ) -> Rays:
     if behind is None:
         behind = edges.new_zeros(3)
-    if first_shape is None:
-        first_shape = edges.new_zeros(2, 2, 2)
+    if initial_shape is None:
+        initial_shape = edges.new_zeros(2, 2, 2)
     tensors = (
         batch.origins,
         batch.directions,
@@ -187,8 +187,8 @@ def _rays(
         masks,
         bias,
         behind.expand(len(edges), 3),
-        first_shape,
-        beside,
+        initial_shape,
+        offsets,
     )
     return Rays(*(tensor.detach().contiguous() for tensor in tensors))
 
@@ -196,16 +196,16 @@ def _rays(
 def _terms(sums: Tensor, top: Tensor, weights: LossWeights, counts: dict[str, Tensor]) -> StepTerms:
     """Terms where the sums are, which may be a GPU that has yet to add them up."""
     color, eikonal = sums[SUM_COLOR] / counts["color"], sums[SUM_EIKONAL] / counts["eikonal"]
-    mask, anchor = sums[SUM_MASK] / counts["mask"], sums[SUM_ANCHOR] / counts["anchor"]
+    mask, prior = sums[SUM_MASK] / counts["mask"], sums[SUM_PRIOR] / counts["prior"]
     curvature = sums[SUM_CURVATURE] / counts["mask"]
-    geometry = weights.eikonal * eikonal + weights.anchor * anchor + weights.curvature * curvature
+    geometry = weights.eikonal * eikonal + weights.prior * prior + weights.curvature * curvature
     mean_square = sums[SUM_SQUARE] / (3.0 * counts["color"])
     terms = {
         "total": color + geometry + weights.mask * mask,
         "color": color,
         "eikonal": eikonal,
         "mask": mask,
-        "anchor": anchor,
+        "prior": prior,
         "curvature": curvature,
         "psnr": -10.0 * mean_square.clamp_min(1e-12).log10(),
         "weight_max": top / counts["mask"],

@@ -1,4 +1,4 @@
-"""What happens beside the iterations: progress line, metrics, checkpoints, pictures and meshes on the way."""
+"""What happens beside the iterations: progress line, metrics, checkpoints, images and meshes on the way."""
 
 import random
 import time
@@ -14,8 +14,8 @@ from neus.errors import InputError
 from neus.meshing.extract import extract_mesh
 from neus.meshing.files import write_mesh
 from neus.rendering.queries import fastest_sdf
-from neus.rendering.views import normal_picture, render_view, rgb_picture
-from neus.scenes.images import write_picture
+from neus.rendering.views import normal_image, render_view, rgb_image
+from neus.scenes.images import write_image
 from neus.scenes.scene import Scene
 from neus.training.checkpoint import checkpoint_name, checkpoints_in, delete_old_checkpoints, iteration_of
 from neus.training.metrics import MetricsWriter
@@ -63,7 +63,7 @@ class ProgressHook:
 
 
 class TimeProgressHook(ProgressHook):
-    """The same line for a run of so many seconds: the share of the time, and what is left of it."""
+    """The same line for a run of so many seconds: the fraction of the time, and what is left of it."""
 
     def __init__(self, trainer: Trainer) -> None:
         bar_format = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
@@ -74,9 +74,9 @@ class TimeProgressHook(ProgressHook):
         left = 0.0 if trainer.is_over else trainer.time_budget.seconds_left
         # Of the time there was at the first look: the end may have moved since, and the line must not go back.
         self._whole = max(left, 1e-9) if self._whole is None else self._whole
-        share = max(0.0, 1.0 - left / self._whole) if left else 1.0
+        fraction = max(0.0, 1.0 - left / self._whole) if left else 1.0
         self.bar.set_postfix_str(f"{clock_time(left)} left, iteration {trainer.iteration}, {said}", refresh=False)
-        self.bar.update(max(0, int(100 * share) - self.bar.n))
+        self.bar.update(max(0, int(100 * fraction) - self.bar.n))
 
 
 def clock_time(seconds: float) -> str:
@@ -148,24 +148,24 @@ class CheckpointHook:
 
 
 class ValidationHook:
-    """Renders a view every `val_freq` iterations, above its photograph, and its normals."""
+    """Renders a view every `val_freq` iterations, above its image, and its normals."""
 
     def __init__(self, folder: Path, scene: Scene, numbers: list[int]) -> None:
         # Views of their own random order: training must not depend on what is looked at.
         self.folder, self.scene, self.numbers = folder, scene, numbers
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
-        """Two pictures, if it is time."""
+        """Two images, if it is time."""
         config = trainer.config
         if not config.val_freq or trainer.iteration % config.val_freq:
             return
         view = random.Random(config.seed * 1_000_003 + trainer.iteration).randrange(len(self.scene))
         camera = self.scene.camera(view).scaled(1.0 / config.validate_resolution_level)
-        seen = render_view(trainer.model, camera, cos_anneal=trainer.cos_anneal)
-        photograph = cv2.resize(self.scene.images[view], (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+        rendered = render_view(trainer.model, camera, cos_anneal=trainer.cos_anneal)
+        captured = cv2.resize(self.scene.images[view], (camera.width, camera.height), interpolation=cv2.INTER_AREA)
         name = f"{trainer.iteration:08d}_0_{self.numbers[view]}.png"
-        write_picture(self.folder / "validations_fine" / name, np.concatenate([rgb_picture(seen), photograph]))
-        write_picture(self.folder / "normals" / name, normal_picture(seen, camera))
+        write_image(self.folder / "validations_fine" / name, np.concatenate([rgb_image(rendered), captured]))
+        write_image(self.folder / "normals" / name, normal_image(rendered, camera))
 
 
 class MeshHook:

@@ -13,8 +13,8 @@ EIKONAL_RADIUS = 1.2
 # Opacity is kept off 0 and 1, where the logarithm of the cross entropy has no bound.
 OPACITY_MARGIN = 1e-3
 TINY = 1e-5
-# About a voxel of the grid that holds the first shape, scene units.
-ANCHOR_WIDTH = 0.01
+# About a voxel of the grid that holds the initial shape, scene units.
+PRIOR_WIDTH = 0.01
 # How far apart gradients are compared to tell how the surface bends, and from how far off it, scene units: less than a cell of the
 # coarse levels, whose faces are creases. Gradients that differ by more than the edge are an edge of the object.
 CURVATURE_STEP, CURVATURE_EDGE = 0.02, 0.5
@@ -59,13 +59,13 @@ def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
     return -log_likelihood.sum() / max(len(mask), 1)
 
 
-def anchor_loss(sdf: Tensor, first: Tensor) -> Tensor:
-    """Mean distance of signed distances from those of a first shape, (N, S) each; a square up to `ANCHOR_WIDTH`.
+def shape_prior_loss(sdf: Tensor, first: Tensor) -> Tensor:
+    """Mean distance of signed distances from those of an initial shape, (N, S) each; a square up to `PRIOR_WIDTH`.
 
-    Where the first shape is NaN it is not known, and nothing is pulled.
+    Where the initial shape is NaN it is not known, and nothing is pulled.
     """
     is_known = ~first.isnan()
-    return smooth_l1_loss(sdf[is_known], first[is_known], reduction="sum", beta=ANCHOR_WIDTH) / (sdf.numel() + TINY)
+    return smooth_l1_loss(sdf[is_known], first[is_known], reduction="sum", beta=PRIOR_WIDTH) / (sdf.numel() + TINY)
 
 
 @functools.lru_cache(maxsize=4)
@@ -73,26 +73,26 @@ def _steps(device: torch.device) -> Tensor:
     return CURVATURE_STEP * fibonacci_directions(N_STEPS).to(device)
 
 
-def steps_beside(n: int, device: torch.device) -> Tensor:
+def curvature_offsets(n: int, device: torch.device) -> Tensor:
     """(n, 3) steps of length `CURVATURE_STEP` for n rays, which are in no order: one direction after another, spread evenly."""
     steps = _steps(device)
     return steps.repeat(-(-n // len(steps)), 1)[:n]
 
 
-def curvature_loss(gradients: Tensor, beside: Tensor, is_near: Tensor) -> Tensor:
+def curvature_loss(gradients: Tensor, offset_gradients: Tensor, is_near: Tensor) -> Tensor:
     """Mean over rays of d^2 / (1 + d^2 / edge^2), d the difference of gradients a step apart where that is near the surface.
 
     For the squared difference see PermutoSDF (Rosu and Behnke 2023, eq. 11), for the easing Geman and McClure (1985): creases
     between the cells of a grid are pulled flat, edges of the object are not.
 
     Args:
-        gradients, beside: (N, 3) raw gradients of the distance at a sample and a step away from it.
+        gradients, offset_gradients: (N, 3) raw gradients of the distance at a sample and a step away from it.
         is_near: (N,) bool; other rays count with zero.
 
     >>> round(float(curvature_loss(torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.0, 0.5, 1.0]]), torch.tensor([True]))), 3)
     0.125
     """
-    square = (gradients - beside).square().sum(-1)
+    square = (gradients - offset_gradients).square().sum(-1)
     return (is_near * square / (1.0 + square / CURVATURE_EDGE**2)).sum() / max(len(square), 1)
 
 

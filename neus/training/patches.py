@@ -1,7 +1,7 @@
 """Batches of rays drawn from all views at once, in small patches of neighbouring pixels.
 
 Rays of one patch pass through the same places of the field, so they share its memory: with a hash grid a batch of patches
-is read from the processor's cache where a batch of scattered rays is not.
+is read from the CPU's cache where a batch of scattered rays is not.
 """
 
 from collections.abc import Iterable
@@ -17,16 +17,16 @@ from neus.scenes.pixel_store import packed_store
 from neus.scenes.scene import Scene
 from neus.training.pixels import RayBatch
 
-# `near_pixels` is meant for photographs of this many pixels along their longer side, and scales with others.
+# `near_pixels` is meant for images of this many pixels along their longer side, and scales with others.
 REFERENCE_SIDE = 800
 
 
 class PatchSampler:
     """Draws training rays where they teach most: on the object, close around it, and in the sphere that holds it.
 
-    A patch is laid about an anchor, a pixel drawn uniformly from one of three kinds: those within the masks of all views,
-    those in a ring around the masks, and those whose rays meet the unit sphere. The anchor's place within its patch is
-    drawn too, so that no side of it is preferred; at the borders of a photograph patches move inwards. A kind without
+    A patch is laid about an prior, a pixel drawn uniformly from one of three kinds: those within the masks of all views,
+    those in a ring around the masks, and those whose rays meet the unit sphere. The prior's place within its patch is
+    drawn too, so that no side of it is preferred; at the borders of an image patches move inwards. A kind without
     any pixel leaves its share to the others, in proportion. Without masks all pixels of all views are alike. Where images have
     an alpha channel the masks of rays are it: on outlines a pixel shows object and background.
 
@@ -34,11 +34,11 @@ class PatchSampler:
     leave them, are shared with the scene, others take 4 bytes each.
 
     Args:
-        scene: photographs of any sizes.
+        scene: images of any sizes.
         patch: pixels along the side of a patch; 1 for scattered rays.
-        inside_share: of the patches, anchored within the masks.
-        near_share: of the patches, anchored in the ring; the rest is anchored in the sphere.
-        near_pixels: width of the ring in a photograph of 800 pixels; in proportion in others, at least one.
+        inside_fraction: of the patches, anchored within the masks.
+        near_fraction: of the patches, anchored in the ring; the rest is anchored in the sphere.
+        near_pixels: width of the ring in an image of 800 pixels; in proportion in others, at least one.
 
     Raises:
         InputError: a patch or ring below one pixel, or shares that are no shares.
@@ -48,17 +48,17 @@ class PatchSampler:
         self,
         scene: Scene,
         patch: int = 4,
-        inside_share: float = 0.8,
-        near_share: float = 0.1,
+        inside_fraction: float = 0.8,
+        near_fraction: float = 0.1,
         near_pixels: int = 20,
     ) -> None:
         if min(patch, near_pixels) < 1:
             raise InputError(
                 f"ray patches of {patch} pixels with a ring of {near_pixels}; expected at least 1 of each."
             )
-        if min(inside_share, near_share) < 0.0 or inside_share + near_share > 1.0:
+        if min(inside_fraction, near_fraction) < 0.0 or inside_fraction + near_fraction > 1.0:
             raise InputError(
-                f"share of rays inside the masks {inside_share}, near them {near_share}; "
+                f"fraction of rays inside the masks {inside_fraction}, near them {near_fraction}; "
                 "expected both at least 0 and together at most 1."
             )
         self.has_masks = scene.masks is not None
@@ -70,22 +70,22 @@ class PatchSampler:
         self._pixels = torch.from_numpy(store.packed).view(torch.int32).squeeze(-1)
         self._pixel_starts = torch.from_numpy(store.starts[views])
         self._full = 255.0 if store.has_alphas else 1.0
-        # float64, and rounded at the very end: rays of large photographs stay right to float32's last digits.
+        # float64, and rounded at the very end: rays of large images stay right to float32's last digits.
         self._pixels_to_scene = scene.camera_to_scene[:, :3, :3] @ torch.linalg.inv(scene.intrinsics)
         self._centers = scene.camera_to_scene[:, :3, 3].float()
-        kinds, shares = [_all_pixels(scene)], [1.0]
+        kinds, fractions = [_all_pixels(scene)], [1.0]
         if self.has_masks:
-            anchors = [_inside(scene), _ring(scene, near_pixels), _within_sphere(scene)]
-            wanted = [inside_share, near_share, 1.0 - inside_share - near_share]
-            usable = [(k, s) for k, s in zip(anchors, wanted, strict=True) if len(k) > 0 and s > 0.0]
+            priors = [_inside(scene), _ring(scene, near_pixels), _within_sphere(scene)]
+            wanted = [inside_fraction, near_fraction, 1.0 - inside_fraction - near_fraction]
+            usable = [(k, s) for k, s in zip(priors, wanted, strict=True) if len(k) > 0 and s > 0.0]
             if usable:
-                kinds, shares = zip(*usable, strict=True)
+                kinds, fractions = zip(*usable, strict=True)
         runs = torch.cat(list(kinds))
         self._run_starts, lengths = runs.unbind(-1)
         self._ranks = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])  # of the first pixel of each run
         kind_ends = torch.tensor([len(kind) for kind in kinds]).cumsum(0)
         self._kind_ranks = self._ranks[torch.cat([kind_ends.new_zeros(1), kind_ends])]
-        self._share_ends = (torch.tensor(shares, dtype=torch.float64) / sum(shares)).cumsum(0)[:-1]
+        self._fraction_ends = (torch.tensor(fractions, dtype=torch.float64) / sum(fractions)).cumsum(0)[:-1]
 
     def to(self, device: torch.device) -> "PatchSampler":
         """This sampler, its pixels and cameras on a device, where it draws from then on: with a generator of that device."""
@@ -98,7 +98,7 @@ class PatchSampler:
         """`n_rays` rays on the sampler's device, float32, patch by patch and row by row; the last patch is cut where they end."""
         n_patches = -(-n_rays // len(self._steps) ** 2)
         view, y, x = self._corners(n_patches, generator)
-        # Photographs smaller than a patch repeat their last row or column.
+        # Images smaller than a patch repeat their last row or column.
         x = torch.minimum(x.unsqueeze(-1) + self._steps, (self._widths[view] - 1).unsqueeze(-1))
         y = torch.minimum(y.unsqueeze(-1) + self._steps, (self._heights[view] - 1).unsqueeze(-1))
         rows = self._pixel_starts[view].unsqueeze(-1) + y * self._widths[view].unsqueeze(-1)
@@ -114,15 +114,15 @@ class PatchSampler:
         device = self._steps.device
         kind, place = torch.rand(2, n_patches, dtype=torch.float64, generator=generator, device=device)
         shift_y, shift_x = torch.randint(len(self._steps), (2, n_patches), generator=generator, device=device)
-        kind = torch.bucketize(kind, self._share_ends, right=True)
+        kind = torch.bucketize(kind, self._fraction_ends, right=True)
         first, last = self._kind_ranks[kind], self._kind_ranks[kind + 1]
         rank = first + (place * (last - first)).long()
         run = torch.bucketize(rank, self._ranks, right=True) - 1
-        anchor = self._run_starts[run] + rank - self._ranks[run]
-        view = torch.bucketize(anchor, self._view_starts, right=True) - 1
-        width, anchor = self._widths[view], anchor - self._view_starts[view]
-        y = torch.minimum(anchor // width - shift_y, self._heights[view] - len(self._steps)).clamp_min(0)
-        x = torch.minimum(anchor % width - shift_x, width - len(self._steps)).clamp_min(0)
+        prior = self._run_starts[run] + rank - self._ranks[run]
+        view = torch.bucketize(prior, self._view_starts, right=True) - 1
+        width, prior = self._widths[view], prior - self._view_starts[view]
+        y = torch.minimum(prior // width - shift_y, self._heights[view] - len(self._steps)).clamp_min(0)
+        x = torch.minimum(prior % width - shift_x, width - len(self._steps)).clamp_min(0)
         return view, y, x
 
     def _directions(self, view: Tensor, y: Tensor, x: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def _within_sphere(scene: Scene) -> Tensor:
 def _meets_sphere(camera: Camera) -> np.ndarray:
     """(H, W) bool: whether `intersect_sphere` finds a pixel's ray to meet the unit sphere.
 
-    Without square roots, for whole photographs: a ray o + t d, d = A (x, y, 1), meets it if (o.d)^2 > (o.o - 1) d.d, a
+    Without square roots, for whole images: a ray o + t d, d = A (x, y, 1), meets it if (o.d)^2 > (o.o - 1) d.d, a
     quadratic form in the pixel, and if it heads for the centre, -o.d > 0. All rays do from within.
     """
     if camera.center.norm() < 1.0:

@@ -6,14 +6,14 @@ import torch
 from torch import Generator, Tensor
 
 from neus.geometry.rays import rays_from_pixels
-from neus.kernels.transfer import sent
+from neus.kernels.async_copy import to_device_async
 from neus.scenes.pixel_store import size_at
 from neus.scenes.scene import Scene
 
 
 @dataclass(frozen=True)
 class RayBatch:
-    """N rays and what the photographs show along them.
+    """N rays and what the images show along them.
 
     Attributes:
         origins, directions: (N, 3), scene frame, unit directions.
@@ -29,9 +29,9 @@ class RayBatch:
 
     def to(self, device: torch.device) -> "RayBatch":
         """The same batch in float32 on a device."""
-        masks = None if self.masks is None else sent(self.masks, device)
-        origins, directions = sent(self.origins.float(), device), sent(self.directions.float(), device)
-        return RayBatch(origins, directions, sent(self.colors, device), masks)
+        masks = None if self.masks is None else to_device_async(self.masks, device)
+        origins, directions = to_device_async(self.origins.float(), device), to_device_async(self.directions.float(), device)
+        return RayBatch(origins, directions, to_device_async(self.colors, device), masks)
 
 
 def rays_of(batch: RayBatch, kept: Tensor) -> RayBatch:

@@ -6,7 +6,7 @@ import math
 def learning_rate_factor(
     iteration: float, warm_up_end: int, end_iter: int, final: float, decay: str = "cosine"
 ) -> float:
-    """Share of the base learning rate: a linear warm-up, then from 1 to `final`, by a cosine as in NeuS or exponentially.
+    """Fraction of the base learning rate: a linear warm-up, then from 1 to `final`, by a cosine as in NeuS or exponentially.
 
     >>> [round(learning_rate_factor(i, 10, 110, 0.05), 3) for i in (0, 5, 10, 60, 110)]
     [0.0, 0.5, 1.0, 0.525, 0.05]
@@ -42,21 +42,21 @@ def active_levels(iteration: float, levels_end: int, levels_start: int, n_levels
     return int(first + (n_levels - first) * iteration // levels_end)
 
 
-def section_schedule(
+def interval_schedule(
     progress: float, until: float, start: tuple[int, float], end: tuple[int, float]
 ) -> tuple[int, float]:
-    """Number of sections and their even share, from many and wide at the start to few and narrow.
+    """Number of intervals and their even share, from many and wide at the start to few and narrow.
 
     Args:
         progress: of the training, in [0, 1].
         until: progress at which the end is reached; evenly until there, the number in steps of four.
-        start, end: number and share; a start without sections is the end throughout.
+        start, end: number and share; a start without intervals is the end throughout.
 
-    >>> [section_schedule(p, 0.4, (24, 0.6), (12, 0.2)) for p in (0.0, 0.2, 0.4)]
+    >>> [interval_schedule(p, 0.4, (24, 0.6), (12, 0.2)) for p in (0.0, 0.2, 0.4)]
     [(24, 0.6), (20, 0.4), (12, 0.2)]
     """
     if start[0] == 0 or progress >= until:
         return end
-    share = progress / until
-    number = start[0] + (end[0] - start[0]) * share
-    return 4 * math.ceil(number / 4), start[1] + (end[1] - start[1]) * share
+    fraction = progress / until
+    number = start[0] + (end[0] - start[0]) * fraction
+    return 4 * math.ceil(number / 4), start[1] + (end[1] - start[1]) * fraction

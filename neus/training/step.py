@@ -7,25 +7,25 @@ from torch import Tensor
 
 from neus.kernels.trilinear.reference import trilinear
 from neus.rendering.model import Model
-from neus.rendering.renderer import Behind, RenderedRays, render_sections
+from neus.rendering.renderer import Behind, RenderedRays, render_intervals
 from neus.rendering.sampling import Randomness, points_along
-from neus.rendering.weights import NEGLIGIBLE_WEIGHT
+from neus.rendering.weights import WEIGHT_THRESHOLD
 from neus.training.losses import (
     CURVATURE_STEP,
-    anchor_loss,
     color_loss,
     curvature_loss,
+    curvature_offsets,
     eikonal_loss,
     mask_loss,
     psnr_of,
-    steps_beside,
+    shape_prior_loss,
 )
 from neus.training.pixels import RayBatch, rays_of
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms beside the colour term: `igr_weight` (lambda), `mask_weight` (beta), the pull towards the first shape
+    """Weights of the terms beside the colour term: `igr_weight` (lambda), `mask_weight` (beta), the pull towards the initial shape
     and that against bending.
 
     `huber` is the width of the colour term's square. The pull of a recorded step is a tensor ().
@@ -34,7 +34,7 @@ class LossWeights:
     eikonal: float = 0.1
     mask: float = 0.0
     huber: float = 0.0
-    anchor: float | Tensor = 0.0
+    prior: float | Tensor = 0.0
     curvature: float = 0.0
 
 
@@ -48,7 +48,7 @@ class StepTerms:
     mask: Tensor
     psnr: Tensor
     weight_max: Tensor
-    anchor: Tensor
+    prior: Tensor
     curvature: Tensor
 
     def detached(self) -> "StepTerms":
@@ -67,7 +67,7 @@ def training_step(
     cos_anneal: float | Tensor,
     generator: Randomness | None = None,
     edges: Tensor | None = None,
-    first_shape: Tensor | None = None,
+    initial_shape: Tensor | None = None,
 ) -> StepTerms:
     """L = L_color + lambda L_eikonal + beta L_mask of one batch of rays (NeuS eq. 14).
 
@@ -77,11 +77,11 @@ def training_step(
         weights: lambda and beta.
         cos_anneal: 0 at the start of annealing, 1 at its end.
         generator: source of the jitter of the samples.
-        edges: (N, K + 1), ends of the sections that the rays are cut into; None places them as NeuS does. Rays that miss the unit
+        edges: (N, K + 1), ends of the intervals that the rays are cut into; None places them as NeuS does. Rays that miss the unit
             sphere, whose edges are all alike, teach the background network alone.
-        first_shape: (P, P, P) signed distances at linspace(-1, 1, P), which `weights.anchor` pulls towards; NaN where unknown.
+        initial_shape: (P, P, P) signed distances at linspace(-1, 1, P), which `weights.prior` pulls towards; NaN where unknown.
     """
-    every, missed, beside = batch, None, steps_beside(len(batch.origins), batch.origins.device)
+    every, missed, offsets = batch, None, curvature_offsets(len(batch.origins), batch.origins.device)
     if edges is None:
         rendered = model.render(
             batch.origins, batch.directions, perturb=True, cos_anneal=cos_anneal, generator=generator
@@ -92,9 +92,9 @@ def training_step(
         if behind.opacity is not None:
             missed = behind.rgb[~meets]
             behind = Behind(behind.rgb[meets], behind.opacity[meets])
-        batch, edges, beside = rays_of(batch, meets), edges[meets], beside[meets]
-        rendered = render_sections(
-            model.fields(), batch.origins, batch.directions, edges, behind, cos_anneal, NEGLIGIBLE_WEIGHT
+        batch, edges, offsets = rays_of(batch, meets), edges[meets], offsets[meets]
+        rendered = render_intervals(
+            model.fields(), batch.origins, batch.directions, edges, behind, cos_anneal, WEIGHT_THRESHOLD
         )
 
     use_masks = weights.mask > 0.0
@@ -110,21 +110,21 @@ def training_step(
         if use_masks
         else torch.zeros_like(color)
     )
-    anchor = torch.zeros_like(color)
-    if first_shape is not None and weights.anchor > 0.0:
+    prior = torch.zeros_like(color)
+    if initial_shape is not None and weights.prior > 0.0:
         points = points_along(batch.origins, batch.directions, rendered.t_mids)
-        anchor = anchor_loss(rendered.sdf, trilinear(first_shape, points.reshape(-1, 3)).view_as(rendered.sdf))
+        prior = shape_prior_loss(rendered.sdf, trilinear(initial_shape, points.reshape(-1, 3)).view_as(rendered.sdf))
     curvature = torch.zeros_like(color)
     if weights.curvature > 0.0:
-        curvature = _curvature(model, batch, rendered, beside)
-    geometry = weights.eikonal * eikonal + weights.anchor * anchor + weights.curvature * curvature
+        curvature = _curvature(model, batch, rendered, offsets)
+    geometry = weights.eikonal * eikonal + weights.prior * prior + weights.curvature * curvature
 
     return StepTerms(
         total=color + geometry + weights.mask * silhouette,
         color=color,
         eikonal=eikonal,
         mask=silhouette,
-        anchor=anchor,
+        prior=prior,
         curvature=curvature,
         psnr=psnr_of(rgb.detach(), colors, counted),
         weight_max=rendered.weights.detach().amax(-1).sum() / max(len(rendered.weights), 1),

@@ -1,4 +1,4 @@
-"""Where the rays of a step come from and how its gradients come about: as NeuS does, or marched through a cache of distances."""
+"""Where the rays of a step come from and how its gradients come about: as in NeuS, or guided by a grid of distances."""
 
 import warnings
 from collections.abc import Callable
@@ -9,28 +9,32 @@ import torch
 from torch import Generator, Tensor
 
 from neus.errors import InputError, InputWarning
+from neus.kernels.async_copy import to_device_async
 from neus.kernels.dispatch import runs_compiled
 from neus.kernels.seeds import generator_on
-from neus.kernels.transfer import sent
-from neus.rendering.distance_cache import NOWHERE_NEAR, RESOLUTION, DistanceCache, SurfaceNotes
 from neus.rendering.fused import fused_kernels, fused_sdf, takes_tensors, why_not_fused
 from neus.rendering.model import Model
 from neus.rendering.renderer import noise_shapes
 from neus.rendering.sampling import Noise, Randomness
+from neus.rendering.sdf_grid import EMPTY_RAY_MARGIN, RESOLUTION, SdfGrid, SdfSamples
 from neus.scenes.scene import Scene
-from neus.stereo.initial_shape import first_shape
+from neus.stereo.initial_shape import initial_shape
 from neus.training.config import TrainConfig
-from neus.training.cuda_graphs import batch_of, drawn, parts_of, put_gradients, recorded_if_asked
-from neus.training.first_shape import fit_distances
+from neus.training.cuda_graphs import batch_of, captured_if_enabled, drawn, parts_of, put_gradients
 from neus.training.fused import fused_training_step
 from neus.training.patches import PatchSampler
 from neus.training.pixels import RayBatch, ViewOrder, random_rays, rays_of
-from neus.training.schedules import section_schedule
+from neus.training.schedules import interval_schedule
+from neus.training.shape_fit import fit_distances
 from neus.training.step import LossWeights, StepTerms, training_step
 
 ITERATIONS_BETWEEN_REFRESHES = 4
-# The pull towards the first shape falls to this share before it ends.
-ANCHOR_DECAY = 0.02
+# The pull towards the initial shape falls to this fraction before it ends.
+PRIOR_DECAY = 0.02
+
+
+# Present name by the name in checkpoints of earlier versions.
+FORMER_STATE = {"cache": "sdf_grid", "first_shape": "initial_shape"}
 
 
 class Steps(Protocol):
@@ -38,7 +42,7 @@ class Steps(Protocol):
 
     Attributes:
         n_rays: rays drawn so far.
-        batch_size: rays of a step; fewer than the conf says where those do not fit into memory.
+        batch_size: rays of a step; fewer than the config says where those do not fit into memory.
     """
 
     n_rays: int
@@ -61,7 +65,7 @@ class Steps(Protocol):
         ...
 
 
-class SampledSteps:
+class HierarchicalTraining:
     """NeuS's steps: rays of one view at a time, sampled evenly and near the surface."""
 
     def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
@@ -69,7 +73,7 @@ class SampledSteps:
         self.view_order = ViewOrder(len(scene), generator)
         self.weights = _loss_weights(config)
         self.n_rays, self.batch_size = 0, config.batch_size
-        self.recorded = recorded_if_asked(self._of_tensors, model, config)
+        self.captured = captured_if_enabled(self._of_tensors, model, config)
 
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Nothing."""
@@ -79,11 +83,11 @@ class SampledSteps:
         view = self.view_order.view_at(iteration)
         batch = random_rays(self.scene, view, self.batch_size, self.generator).to(self.model.device)
         self.n_rays += self.batch_size
-        if self.recorded is None:
+        if self.captured is None:
             return self._differentiated(batch, cos_anneal, self.generator)
         numbers = torch.tensor(cos_anneal), *drawn(self._noise_shapes(), self.generator)
-        on_device = (sent(number, self.model.device) for number in numbers)
-        terms, gradients = self.recorded(*on_device, *parts_of(batch), variant=self.model.active_levels)
+        on_device = (to_device_async(number, self.model.device) for number in numbers)
+        terms, gradients = self.captured(*on_device, *parts_of(batch), key=self.model.active_levels)
         put_gradients(self.model, gradients)
         return terms
 
@@ -111,15 +115,15 @@ class SampledSteps:
         self.view_order.views = state["view_order"]
 
 
-class MarchedSteps:
-    """Pixels of all views, cut into few sections where a cache of distances sees the surface; fused where it can be.
+class GridGuidedTraining:
+    """Pixels of all views, cut into few intervals where a grid of distances sees the surface; fused where it can be.
 
-    The surface starts as the visual hull less what photographs prove to be empty, and is held near it for a while
-    (`TrainConfig.march`): texture that is not learnt yet would push it about.
+    The surface starts as the visual hull less what images prove to be empty, and is held near it for a while
+    (`TrainConfig.guided_sampling`): texture that is not learnt yet would push it about.
     """
 
     def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
-        march = config.march
+        guided = config.guided_sampling
         if config.mask_weight == 0.0:
             # Training without masks looks at none, whether the scene has them or not.
             scene = replace(scene, masks=None, alphas=None)
@@ -132,11 +136,11 @@ class MarchedSteps:
             )
         # Where rays are drawn and marched: beside the model if the fused step takes them there, else on the CPU.
         self.device = model.device if self.is_fused else torch.device("cpu")
-        self.sampler = PatchSampler(scene, march.patch, march.inside_share, march.near_share).to(self.device)
-        self.first_shape: Tensor | None = None
-        self.cache: DistanceCache | None = None
+        self.sampler = PatchSampler(scene, guided.patch, guided.inside_fraction, guided.near_fraction).to(self.device)
+        self.initial_shape: Tensor | None = None
+        self.sdf_grid: SdfGrid | None = None
         self.n_rays, self.batch_size = 0, config.batch_size
-        self.recorded = recorded_if_asked(
+        self.captured = captured_if_enabled(
             self._of_tensors, model, config, "" if self.is_fused else "the step is not fused"
         )
         if not self.is_fused:
@@ -144,34 +148,34 @@ class MarchedSteps:
             warnings.warn(InputWarning(f"training takes the slower, plain step: {reason}."), stacklevel=3)
 
     def begin(self, on_message: Callable[[str], None]) -> None:
-        """Finds the first shape and makes the surface so; or fills the cache from the surface as it is."""
-        if self.config.march.first_shape:
-            values, is_seen = (part.to(self.device) for part in first_shape(self.scene, RESOLUTION))
+        """Finds the initial shape and makes the surface so; or fills the grid from the surface as it is."""
+        if self.config.guided_sampling.initial_shape:
+            values, is_visible = (part.to(self.device) for part in initial_shape(self.scene, RESOLUTION))
             error = fit_distances(self.model, values, self.generator)
-            source = "the masks' hull" if self.scene.masks is not None else "the unit sphere"
+            source = "the visual hull" if self.scene.masks is not None else "the unit sphere"
             on_message(
-                f"first shape: {source}, less what photographs show to be empty; fitted to {error:.4f} scene units"
+                f"initial shape: {source}, less what images show to be empty; fitted to {error:.4f} scene units"
             )
             # Where nothing was seen the surface is free: a hull has no concavities to hold on to.
-            self.first_shape = values.where(is_seen, values.new_tensor(torch.nan))
-            self.cache = DistanceCache(values)
+            self.initial_shape = values.where(is_visible, values.new_tensor(torch.nan))
+            self.sdf_grid = SdfGrid(values)
             return
-        self.cache = DistanceCache.of(self._sdf, device=self.device)
+        self.sdf_grid = SdfGrid.of(self._sdf, device=self.device)
 
     def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
-        """One batch, marched; what its samples showed goes into the cache."""
-        march = self.config.march
-        n_rays = self.batch_size * (march.growth if progress >= march.growth_at else 1)
+        """One batch, sampled; what its samples showed updates the grid."""
+        guided = self.config.guided_sampling
+        n_rays = self.batch_size * (guided.batch_growth if progress >= guided.batch_growth_at else 1)
         generator = generator_on(self.device, self.generator)
         batch = self.sampler.draw(n_rays, generator)
         self.n_rays += n_rays
         sharpness = self.model.sharpness().detach().to(self.device)
         rays = batch.origins, batch.directions
-        start = march.n_sections_start, march.uniform_share_start
-        placing = section_schedule(progress, march.wide_until, start, (march.n_sections, march.uniform_share))
-        edges, clearance = self.cache.sections(*rays, placing[0], sharpness, placing[1], generator)
+        start = guided.n_intervals_start, guided.uniform_fraction_start
+        placing = interval_schedule(progress, guided.wide_sampling_until, start, (guided.n_intervals, guided.uniform_fraction))
+        edges, min_sdf = self.sdf_grid.intervals(*rays, placing[0], sharpness, placing[1], generator)
         if self.config.mask_weight > 0.0:
-            kept = _teaches(batch, edges, clearance)
+            kept = is_informative(batch, edges, min_sdf)
             # A GPU would have to tell how many there are; it leaves the others out itself.
             if self.is_fused and takes_tensors(fused_kernels(self.model)):
                 batch = replace(batch, masks=batch.masks.where(kept, -1.0))
@@ -179,58 +183,58 @@ class MarchedSteps:
                 batch, edges = rays_of(batch, kept), edges[kept]
         weights = self._weights(progress)
         if self.is_fused:
-            terms, seen = self._fused_step(batch, weights, cos_anneal, edges, generator)
-            # Without the fused step the cache lives on what is refreshed alone.
-            self.cache.note(seen)
+            terms, samples = self._fused_step(batch, weights, cos_anneal, edges, generator)
+            # Without the fused step the grid lives on what is refreshed alone.
+            self.sdf_grid.note(samples)
         else:
             terms = self._plain_step(batch, weights, cos_anneal, edges)
         if iteration % ITERATIONS_BETWEEN_REFRESHES == 0:
-            self.cache.refresh(self._sdf)
+            self.sdf_grid.refresh(self._sdf)
         return terms
 
     def _fused_step(
         self, batch: RayBatch, weights: LossWeights, cos_anneal: float | Tensor, edges: Tensor, generator: Randomness
-    ) -> tuple[StepTerms, SurfaceNotes]:
-        if self.recorded is None or isinstance(generator, Noise):
-            rest = edges, generator, self.first_shape, self.config.precision
+    ) -> tuple[StepTerms, SdfSamples]:
+        if self.captured is None or isinstance(generator, Noise):
+            rest = edges, generator, self.initial_shape, self.config.precision
             return fused_training_step(self.model, batch, weights, cos_anneal, *rest)
-        numbers = sent(torch.tensor([cos_anneal, weights.anchor]), self.device)
+        numbers = to_device_async(torch.tensor([cos_anneal, weights.prior]), self.device)
         noise = drawn(self._noise_shapes(len(edges)), generator)
-        variant = self.model.active_levels, self.first_shape is None
-        terms, seen, gradients = self.recorded(numbers, edges, *noise, *parts_of(batch), variant=variant)
+        key = self.model.active_levels, self.initial_shape is None
+        terms, samples, gradients = self.captured(numbers, edges, *noise, *parts_of(batch), key=key)
         put_gradients(self.model, gradients)
-        return terms, seen
+        return terms, samples
 
     def _noise_shapes(self, n_rays: int) -> list[tuple[int, int]]:
         return noise_shapes(self.model.config.neus_renderer, n_rays)[1:]  # of the background alone
 
     def _of_tensors(
         self, numbers: Tensor, edges: Tensor, *tensors: Tensor
-    ) -> tuple[StepTerms, SurfaceNotes, list[Tensor | None]]:
-        """The fused step as a GPU can record it; see `SampledSteps._of_tensors`."""
+    ) -> tuple[StepTerms, SdfSamples, list[Tensor | None]]:
+        """The fused step as a GPU can record it; see `HierarchicalTraining._of_tensors`."""
         n, config = len(self._noise_shapes(len(edges))), self.config
         # Tables too begin without gradient, lest that of one run be added to that of the last.
         self.model.zero_grad(set_to_none=True)
         weights = _loss_weights(config, numbers[1])
-        terms, seen = self._fused_step(batch_of(tensors[n:]), weights, numbers[0], edges, Noise(*tensors[:n]))
-        return terms, seen, [parameter.grad for parameter in self.model.parameters()]
+        terms, samples = self._fused_step(batch_of(tensors[n:]), weights, numbers[0], edges, Noise(*tensors[:n]))
+        return terms, samples, [parameter.grad for parameter in self.model.parameters()]
 
     def _plain_step(self, batch: RayBatch, weights: LossWeights, cos_anneal: float, edges: Tensor) -> StepTerms:
         self.model.zero_grad(set_to_none=True)
         device = self.model.device
-        first_shape = None if self.first_shape is None else self.first_shape.to(device)
+        initial_shape = None if self.initial_shape is None else self.initial_shape.to(device)
         terms = training_step(
-            self.model, batch.to(device), weights, cos_anneal, self.generator, edges.to(device), first_shape
+            self.model, batch.to(device), weights, cos_anneal, self.generator, edges.to(device), initial_shape
         )
         terms.total.backward()
         return terms
 
     def _weights(self, progress: float) -> LossWeights:
-        config, march = self.config, self.config.march
-        anchor = 0.0
-        if self.first_shape is not None and progress < march.anchor_until:
-            anchor = march.anchor_weight * ANCHOR_DECAY ** (progress / march.anchor_until)
-        return _loss_weights(config, anchor)
+        config, guided = self.config, self.config.guided_sampling
+        prior = 0.0
+        if self.initial_shape is not None and progress < guided.prior_until:
+            prior = guided.prior_weight * PRIOR_DECAY ** (progress / guided.prior_until)
+        return _loss_weights(config, prior)
 
     def _sdf(self, points: Tensor) -> Tensor:
         if self.is_fused:
@@ -239,32 +243,33 @@ class MarchedSteps:
             return self.model.sdf(points.to(self.model.device)).cpu()
 
     def state(self) -> dict[str, Any]:
-        """The cache and the first shape."""
-        return {"cache": self.cache.values, "slab": self.cache.slab, "first_shape": self.first_shape}
+        """The grid of distances and the initial shape."""
+        return {"sdf_grid": self.sdf_grid.values, "slab": self.sdf_grid.slab, "initial_shape": self.initial_shape}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
-        if "cache" not in state:
-            raise InputError("the checkpoint was trained with train.march.n_sections = 0; resume with that.")
-        self.cache, first = DistanceCache(state["cache"].clone().to(self.device)), state["first_shape"]
-        if self.first_shape is not None and first is not None:
-            self.first_shape.copy_(first)  # in place, since a recorded step reads this memory
+        state = {FORMER_STATE.get(key, key): value for key, value in state.items()}
+        if "sdf_grid" not in state:
+            raise InputError("the checkpoint was trained with train.guided_sampling.n_intervals = 0; resume with that.")
+        self.sdf_grid, first = SdfGrid(state["sdf_grid"].clone().to(self.device)), state["initial_shape"]
+        if self.initial_shape is not None and first is not None:
+            self.initial_shape.copy_(first)  # in place, since a recorded step reads this memory
         else:
-            self.first_shape = None if first is None else first.to(self.device)
-        self.cache.slab = int(state["slab"])
+            self.initial_shape = None if first is None else first.to(self.device)
+        self.sdf_grid.slab = int(state["slab"])
 
 
-def _loss_weights(config: TrainConfig, anchor: float | Tensor = 0.0) -> LossWeights:
-    return LossWeights(config.igr_weight, config.mask_weight, config.color_huber, anchor, config.curvature_weight)
+def _loss_weights(config: TrainConfig, prior: float | Tensor = 0.0) -> LossWeights:
+    return LossWeights(config.igr_weight, config.mask_weight, config.color_huber, prior, config.curvature_weight)
 
 
-def _teaches(batch: RayBatch, edges: Tensor, clearance: Tensor) -> Tensor:
+def is_informative(batch: RayBatch, edges: Tensor, min_sdf: Tensor) -> Tensor:
     """(N,) whether rays have something to teach: those in the masks, if they meet the sphere, and those near the surface."""
     meets_sphere = edges[:, -1] > edges[:, 0]
-    return meets_sphere & ((batch.masks > 0.0) | (clearance < NOWHERE_NEAR))
+    return meets_sphere & ((batch.masks > 0.0) | (min_sdf < EMPTY_RAY_MARGIN))
 
 
 def steps_for(model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> Steps:
-    """The steps that a conf asks for."""
-    kind = MarchedSteps if config.march.n_sections > 0 else SampledSteps
+    """The steps that a config asks for."""
+    kind = GridGuidedTraining if config.guided_sampling.n_intervals > 0 else HierarchicalTraining
     return kind(model, scene, config, generator)

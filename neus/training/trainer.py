@@ -24,9 +24,9 @@ from neus.training.strategies import steps_for
 from neus.training.warm_up import warm_up_kernels
 
 # How often the last good state is kept, how often training may go back to it, and how much smaller steps are then.
-ITERATIONS_BETWEEN_GOOD_STATES = 100
-MAX_RECOVERIES = 3
-RECOVERY_FACTOR = 0.5
+ITERATIONS_BETWEEN_SNAPSHOTS = 100
+MAX_ROLLBACKS = 3
+ROLLBACK_RATE_FACTOR = 0.5
 LOG = logging.getLogger("neus")
 
 
@@ -51,7 +51,7 @@ class Trainer:
         recoveries: how often training went back to a good state.
         stopped: whether a stop was asked for before the end.
         on_message: told what a user should know.
-        on_recovery: told the iteration of the last good state, when later ones have turned out not to be.
+        on_rollback: told the iteration of the last good state, when later ones have turned out not to be.
         time_budget: how long training lasts; None is `config.end_iter` iterations.
     """
 
@@ -61,7 +61,7 @@ class Trainer:
         scene: Scene,
         config: TrainConfig,
         on_message: Callable[[str], None] = LOG.info,
-        on_recovery: Callable[[int], None] = lambda iteration: None,
+        on_rollback: Callable[[int], None] = lambda iteration: None,
         time_budget: TimeBudget | None = None,
     ) -> None:
         if config.mask_weight > 0 and scene.masks is None:
@@ -76,12 +76,12 @@ class Trainer:
         self.optimizer = build_optimizer(model)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.steps = steps_for(model, scene, config, self.generator)
-        self.iteration, self.recoveries, self.lr_scale, self.stopped = 0, 0, 1.0, False
-        self.on_message, self.on_recovery = on_message, on_recovery
+        self.iteration, self.rollbacks, self.lr_scale, self.stopped = 0, 0, 1.0, False
+        self.on_message, self.on_rollback = on_message, on_rollback
         self.time_budget = time_budget
         self._started, self._rays_before, self._has_begun = time.monotonic(), 0, False
-        self._good_state: dict[str, Any] = {}
-        self._wants_good_state = False
+        self._last_snapshot: dict[str, Any] = {}
+        self._wants_snapshot = False
 
     def prepare(self) -> float:
         """Compiles the kernels that training will use and changes nothing else; returns the seconds it took."""
@@ -90,27 +90,27 @@ class Trainer:
         return time.monotonic() - started
 
     def begin(self) -> None:
-        """Gives the surface its first shape, if the conf asks for one and it has none; `run` does so if nobody has."""
+        """Gives the surface its initial shape, if the config asks for one and it has none; `run` does so if nobody has."""
         if not self._has_begun:
             self._has_begun = True
             self.steps.begin(self.on_message)
-        if not self._good_state:
-            self._good_state = self._snapshot()
+        if not self._last_snapshot:
+            self._last_snapshot = self._snapshot()
 
     def run(self, hooks: list[Hook]) -> None:
         """Iterates to the end, or until `stop` is called; hooks run after each iteration.
 
         Raises:
-            TrainingDiverged: after more than `MAX_RECOVERIES` steps that were not finite.
+            TrainingDiverged: after more than `MAX_ROLLBACKS` steps that were not finite.
         """
         self.begin()
         self._started, self._rays_before = time.monotonic(), self.steps.n_rays
         while not self.is_over and not self.stopped:
-            state = self._snapshot() if self._wants_good_state else None
+            state = self._snapshot() if self._wants_snapshot else None
             try:
                 terms = self._step()
             except NotFinite as error:
-                self._recover(error)
+                self._roll_back(error)
                 continue
             except torch.OutOfMemoryError:
                 if self.steps.batch_size == 1:
@@ -120,11 +120,11 @@ class Trainer:
                 self._take_fewer_rays()
                 continue
             if state is not None:  # good, since a step from it was finite
-                self._good_state, self._wants_good_state = state, False
+                self._last_snapshot, self._wants_snapshot = state, False
             self.iteration += 1
             self.budget.tick()
-            if self.iteration % ITERATIONS_BETWEEN_GOOD_STATES == 0:
-                self._wants_good_state = True
+            if self.iteration % ITERATIONS_BETWEEN_SNAPSHOTS == 0:
+                self._wants_snapshot = True
             for hook in hooks:
                 hook(self, terms)
 
@@ -139,7 +139,7 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the training that is done, in [0, 1]."""
+        """Fraction of the training that is done, in [0, 1]."""
         return self.budget.progress(self.iteration)
 
     @property
@@ -198,7 +198,7 @@ class Trainer:
 
     def _what_is_not_finite(self, terms: StepTerms) -> str:
         if not terms.total.isfinite():
-            parts = ("color", "eikonal", "mask", "anchor", "curvature")
+            parts = ("color", "eikonal", "mask", "prior", "curvature")
             bad = [name for name in parts if not getattr(terms, name).isfinite()]
             return f"the {' and '.join(bad) or 'total'} loss"
         of_parameters = self.model.named_parameters()
@@ -206,21 +206,21 @@ class Trainer:
             f"the gradient of {next(n for n, p in of_parameters if p.grad is not None and not p.grad.isfinite().all())}"
         )
 
-    def _recover(self, error: NotFinite) -> None:
-        self.recoveries += 1
-        self.on_recovery(self._good_state["iteration"])
-        if self.recoveries > MAX_RECOVERIES:
+    def _roll_back(self, error: NotFinite) -> None:
+        self.rollbacks += 1
+        self.on_rollback(self._last_snapshot["iteration"])
+        if self.rollbacks > MAX_ROLLBACKS:
             raise TrainingDiverged(
-                f"{error} is not finite in iteration {self.iteration}, for the {self.recoveries}th time; training stops. The "
+                f"{error} is not finite in iteration {self.iteration}, for the {self.rollbacks}th time; training stops. The "
                 "checkpoints that are left are good: lower train.learning_rate, then go on with --resume."
             )
         iteration_of_error = self.iteration
         self.optimizer.zero_grad(set_to_none=True)
-        self._restore(copy.deepcopy(self._good_state))
-        self.lr_scale *= RECOVERY_FACTOR
+        self._restore(copy.deepcopy(self._last_snapshot))
+        self.lr_scale *= ROLLBACK_RATE_FACTOR
         self.on_message(
             f"{error} is not finite in iteration {iteration_of_error}; going on from iteration {self.iteration} "
-            f"with {self.lr_scale:g} of the learning rate ({self.recoveries} of {MAX_RECOVERIES} times)"
+            f"with {self.lr_scale:g} of the learning rate ({self.rollbacks} of {MAX_ROLLBACKS} times)"
         )
 
     def _take_fewer_rays(self) -> None:
@@ -261,13 +261,13 @@ class Trainer:
             state["progress"] = self.progress
         save_checkpoint(path, self.model, self.optimizer, self.iteration, {"training": state, **extra})
         # Recovery goes back to this state, once a step from it has shown that it is good.
-        self._wants_good_state = True
+        self._wants_snapshot = True
 
     def load(self, content: dict[str, Any], path: Path) -> None:
         """Takes up the state of a checkpoint (from `read_checkpoint`), ours or published.
 
         Raises:
-            InputError: it belongs to another conf, or to a scene with another number of views.
+            InputError: it belongs to another config, or to a scene with another number of views.
         """
         load_parameters(self.model, content, path)
         load_optimizer(self.optimizer, content, path)
@@ -291,7 +291,7 @@ class Trainer:
             progress = float(state.get("progress", progress))
         if self.time_budget is not None:
             self.time_budget.resume_from(progress)
-        self._good_state = {}  # taken when training begins
+        self._last_snapshot = {}  # taken when training begins
 
     def _say_how_time_goes_on(self, state: dict[str, Any], path: Path) -> None:
         if "progress" in state and self.time_budget is None:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import torch
 
-from neus.rendering.distance_cache import RESOLUTION, DistanceCache
 from neus.rendering.model import Model
+from neus.rendering.sdf_grid import RESOLUTION, SdfGrid
 from neus.scenes.scene import Scene
 from neus.training.config import TrainConfig
 from neus.training.optimizer import build_optimizer, set_learning_rates
-from neus.training.strategies import MarchedSteps, steps_for
+from neus.training.strategies import GridGuidedTraining, steps_for
 
 # Rays of the step that is thrown away: kernels are compiled for the kinds of their arguments, not for their sizes.
 N_RAYS = 16
@@ -20,8 +20,8 @@ def warm_up_kernels(model: Model, scene: Scene, config: TrainConfig) -> None:
     generator = torch.Generator().manual_seed(0)
     config = replace(config, batch_size=N_RAYS, cuda_graphs=False)
     steps = steps_for(model, scene.subset([0]), config, generator)
-    if isinstance(steps, MarchedSteps):
-        steps.cache = DistanceCache(torch.zeros(RESOLUTION, RESOLUTION, RESOLUTION, device=steps.device))
+    if isinstance(steps, GridGuidedTraining):
+        steps.sdf_grid = SdfGrid(torch.zeros(RESOLUTION, RESOLUTION, RESOLUTION, device=steps.device))
     for n_levels in _kinds_of_levels(model):
         model.set_active_levels(n_levels)
         steps(0, 0.0, 1.0)

@@ -16,11 +16,11 @@ from neus.geometry.similarity import transform_points
 from neus.meshing.clean import largest_component
 from neus.meshing.measures import mesh_facts
 from neus.rendering.paths import orbit
-from neus.reports.truth_picture import comparison_picture
+from neus.reports.truth_image import comparison_image
 from neus.runs.console import QUIET, Console
-from neus.runs.films import write_frames
 from neus.runs.presets import shipped_conf
-from neus.scenes.images import write_picture
+from neus.runs.videos import write_frames
+from neus.scenes.images import write_image
 from neus.scenes.scene import Scene
 from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, world_sdf, write_synthetic
 from neus.workflows.jobs import new_job
@@ -75,7 +75,7 @@ def run_demo(
 
     Args:
         out: a new or empty folder, or one of an earlier demo, which is replaced.
-        conf: config; None takes demo.conf.
+        config: config; None takes demo.conf.
         overrides: `section.key=value` each.
         seed: of everything random.
         device: as `--device`.
@@ -117,7 +117,7 @@ def run_demo(
     console.message("comparing with the exact surface")
     with session.stage("comparison"):
         scores = compare_with_truth(largest_component(mesh), scene)
-        write_picture(out / "demo.png", comparison_picture(model, scene))
+        write_image(out / "demo.png", comparison_image(model, scene))
     console.message(f"rendering {out / 'orbit.mp4'}")
     with session.stage("orbit"), console.bar("orbit", " frames") as progress:
         cameras = orbit([scene.camera(v).scaled(ORBIT_SCALE) for v in range(len(scene))], ORBIT_FRAMES)
@@ -132,7 +132,7 @@ def run_demo(
 def compare_with_truth(mesh_in_world: trimesh.Trimesh, scene: Scene) -> SurfaceScores:
     """Distances between a mesh and the exact surface of the built-in scene, in millimetres."""
     box = transform_points(scene.scene_to_world, scene.box)
-    thresholds = [share * MILLIMETRES_PER_UNIT for share in F_SCORE_AT]
+    thresholds = [fraction * MILLIMETRES_PER_UNIT for fraction in F_SCORE_AT]
     return surface_scores(mesh_in_world, world_sdf, thresholds, n_samples=50_000, box=box, resolution=192)
 
 

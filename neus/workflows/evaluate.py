@@ -9,7 +9,7 @@ import trimesh
 
 from neus.errors import InputError
 from neus.evaluation.files import read_mesh, read_surface
-from neus.evaluation.images import find_lpips, image_scores, mask_at, photograph_at
+from neus.evaluation.images import find_lpips, image_at, image_scores, mask_at
 from neus.evaluation.of_mesh import JudgedMesh, against_dtu
 from neus.evaluation.surface import SurfaceScores, surface_scores
 from neus.rendering.model import Model
@@ -20,7 +20,7 @@ from neus.scenes.scene import Scene
 
 # In the order in which they are reported.
 SCORES = ("psnr", "ssim", "psnr_masked", "ssim_masked", "lpips", "mask_error")
-COLORS = "RGB as stored in the photographs, 255 = 1, no change of gamma; renders clipped to [0, 1], not rounded"
+COLORS = "RGB as stored in the images, 255 = 1, no change of gamma; renders clipped to [0, 1], not rounded"
 # Pixels on each side of the window in which similarity is measured.
 SSIM_WINDOW = 11
 
@@ -97,7 +97,7 @@ def evaluate_images(
         done += camera.width * camera.height
         size = (camera.width, camera.height)
         mask = None if scene.masks is None else mask_at(scene.masks[view], *size)
-        scores = image_scores(seen.rgb, photograph_at(scene.images[view], *size), mask, lpips)
+        scores = image_scores(seen.rgb, image_at(scene.images[view], *size), mask, lpips)
         if mask is not None:
             scores["mask_error"] = float(((seen.foreground.numpy() > 0.5) != mask).mean())
         measured.append({"view": view, "name": scene.names[view], **{k: round(v, 6) for k, v in scores.items()}})

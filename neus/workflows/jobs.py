@@ -14,7 +14,7 @@ from neus.runs.session import FINISHED, Session, read_sessions
 from neus.scenes.scene import Scene
 from neus.training.config import with_iterations
 
-# A run that was stopped gets at least this share of its minutes: the mesh and the report have to be made.
+# A run that was stopped gets at least this fraction of its minutes: the mesh and the report have to be made.
 LEAST_REST = 0.2
 # Run folders without a given place are made here.
 RUNS = Path("runs")
@@ -70,7 +70,7 @@ def new_job(
     Args:
         data: the scene's folder, or a scene; None takes `dataset.data_dir` of the config.
         started: `time.monotonic()` at the start of the command.
-        conf: config file, or the bare name of a shipped one.
+        config: config file, or the bare name of a shipped one.
         preset: `quick`, `best` or `paper`; not together with `conf`.
         run: folder to write to.
         overrides: `section.key=value` each.

@@ -123,7 +123,7 @@ def measure_mesh(
         frame: of the mesh, `world` or `scene`.
         truths: what it is compared with.
         console: where progress goes.
-        conf, overrides: how the scene in `data` is read, if no run says it: a config, and `dataset.key=value` each.
+        config, overrides: how the scene in `data` is read, if no run says it: a config, and `dataset.key=value` each.
 
     Raises:
         InputError: files that are missing or damaged, or a comparison that needs a scene.
@@ -145,7 +145,7 @@ def measure_mesh(
     if truths.feature_points is not None:
         result = against_features(judged, truths.feature_points, truths.thresholds)
         rows = [("feature points", result["unit"]), *_rows(result, POINT_ROWS)]
-        yield Measurement("_points", result, [*rows, *_shares("share within", result["thresholds"], result["within"])])
+        yield Measurement("_points", result, [*rows, *_fractions("share within", result["thresholds"], result["within"])])
 
 
 def _dtu(judged: JudgedMesh, truths: Truths) -> Measurement:
@@ -163,7 +163,7 @@ def _dtu(judged: JudgedMesh, truths: Truths) -> Measurement:
 def _surface(judged: JudgedMesh, truths: Truths, truth: Path | None, suffix: str) -> Measurement:
     result = against_truth(judged, truth, truths.thresholds, truths.n_samples, truths.seed)
     rows = [(result["truth"], result["unit"]), *_rows(result, SURFACE_ROWS)]
-    return Measurement(suffix, result, [*rows, *_shares("F-score at", result["thresholds"], result["f_scores"])])
+    return Measurement(suffix, result, [*rows, *_fractions("F-score at", result["thresholds"], result["f_scores"])])
 
 
 def _depths(judged: JudgedMesh, truths: Truths, console: Console) -> Measurement:
@@ -176,7 +176,7 @@ def _depths(judged: JudgedMesh, truths: Truths, console: Console) -> Measurement
         result = against_depths(judged, folder, truths.thresholds, progress)
     mean = result["mean"]
     rows = [(f"depth in {len(result['views'])} views", result["unit"]), *_rows(mean, DEPTH_ROWS)]
-    return Measurement("_depth", result, [*rows, *_shares("share within", result["thresholds"], mean["within"])])
+    return Measurement("_depth", result, [*rows, *_fractions("share within", result["thresholds"], mean["within"])])
 
 
 def _rows(result: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, Any]]:
@@ -185,5 +185,5 @@ def _rows(result: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, Any
     return [(name.replace("_", " "), result[name]) for name in kept]
 
 
-def _shares(name: str, thresholds: Sequence[float], shares: Sequence[float]) -> list[tuple[str, Any]]:
-    return [(f"{name} {threshold:.4g}", share) for threshold, share in zip(thresholds, shares)]
+def _fractions(name: str, thresholds: Sequence[float], fractions: Sequence[float]) -> list[tuple[str, Any]]:
+    return [(f"{name} {threshold:.4g}", fraction) for threshold, fraction in zip(thresholds, fractions)]

@@ -19,8 +19,8 @@ from neus.rendering.paths import orbit, spiral, through
 from neus.rendering.shell_renderer import ShellRenderer
 from neus.rendering.views import RenderedView, Renderer, render_view
 from neus.runs.console import QUIET, Console
-from neus.runs.films import pictures_of
-from neus.scenes.images import write_picture
+from neus.runs.videos import images_of
+from neus.scenes.images import write_image
 from neus.scenes.scene import Scene
 
 MODES = ("auto", "shell", "volume", "surface")
@@ -53,10 +53,10 @@ def render(
     if isinstance(camera, Camera):
         return render_view(renderer, camera, background, on_progress=on_progress)
     scene_to_world = model.known_world()
-    seen = render_view(renderer, camera.in_scene(scene_to_world), background, on_progress=on_progress)
+    rendered = render_view(renderer, camera.in_scene(scene_to_world), background, on_progress=on_progress)
     scale = scale_of(scene_to_world)
-    rotation = (scene_to_world[:3, :3] / scale).to(seen.normals)
-    return replace(seen, depth=seen.depth * scale, t=seen.t * scale, normals=seen.normals @ rotation.T)
+    rotation = (scene_to_world[:3, :3] / scale).to(rendered.normals)
+    return replace(rendered, depth=rendered.depth * scale, t=rendered.t * scale, normals=rendered.normals @ rotation.T)
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,15 @@ def write_views(
     for view in views:
         camera = sized(scene.camera(view))
         with console.bar(f"view {view}", " rays") as progress:
-            seen = render_view(renderer, camera, background, on_progress=progress)
-        pictures = pictures_of(seen, camera, what, scene.images[view], is_alone=is_alone)
+            rendered = render_view(renderer, camera, background, on_progress=progress)
+        named_images = images_of(rendered, camera, what, scene.images[view], is_alone=is_alone)
         if side_by_side:
-            pictures = {"_".join(pictures): np.concatenate(list(pictures.values()), axis=1)}
-        for name, picture in pictures.items():
-            write_picture(out / f"{view:03d}_{name}.png", picture)
+            named_images = {"_".join(named_images): np.concatenate(list(named_images.values()), axis=1)}
+        for name, rendered_image in named_images.items():
+            write_image(out / f"{view:03d}_{name}.png", rendered_image)
         if "depth" in what:
             with written_whole(out / f"{view:03d}_depth.npy") as beside:
-                np.save(beside, seen.depth.numpy() * scale_of(scene.scene_to_world))
+                np.save(beside, rendered.depth.numpy() * scale_of(scene.scene_to_world))
 
 
 def about_fallback(mode: str, renderer: VolumeRenderer | ShellRenderer) -> str:
@@ -141,4 +141,4 @@ def about_fallback(mode: str, renderer: VolumeRenderer | ShellRenderer) -> str:
         return f"rendered by volume: {reason}"
     if mode == "volume":
         return ""
-    return f"{mode}: {renderer.tally.share_fallen_back:.1%} of the rays fell back to full volume rendering"
+    return f"{mode}: {renderer.tally.fallback_fraction:.1%} of the rays fell back to full volume rendering"

@@ -12,8 +12,8 @@ import torch
 from neus.checks import check
 from neus.checks.check import check_record, check_scene, facts_lines, read_for_check, summary_lines, warn_of_findings
 from neus.errors import InputError, InputWarning
-from neus.reports import check_picture
-from neus.reports.check_picture import write_check
+from neus.reports import check_image
+from neus.reports.check_image import write_check
 from neus.runs.load import load_scene
 from neus.scenes.readers import DatasetConfig
 from neus.scenes.synthetic import render_scene
@@ -109,12 +109,12 @@ def test_what_cannot_be_checked_is_reported(right):
         ("neus.checks.check", "measure_images"),
         ("neus.checks.check", "intrinsics_findings"),
         ("neus.checks.check", "region_findings"),
-        ("neus.checks.photo_findings", "pair_ratio"),
-        ("neus.checks.photo_findings", "triangulated"),
-        ("neus.checks.photo_findings", "outside_masks"),
-        ("neus.checks.photo_findings", "on_object"),
-        ("neus.checks.photo_findings", "better_cameras"),
-        ("neus.checks.photo_findings", "misfits"),
+        ("neus.checks.photo_consistency_findings", "pair_ratio"),
+        ("neus.checks.photo_consistency_findings", "triangulated"),
+        ("neus.checks.photo_consistency_findings", "outside_masks"),
+        ("neus.checks.photo_consistency_findings", "on_object"),
+        ("neus.checks.photo_consistency_findings", "better_cameras"),
+        ("neus.checks.photo_consistency_findings", "misfits"),
     ],
 )
 def test_a_part_that_fails_leaves_the_others_standing(right, monkeypatch, place, name):
@@ -132,7 +132,7 @@ def test_a_part_that_fails_leaves_the_others_standing(right, monkeypatch, place,
 
 
 def test_a_picture_that_fails_leaves_the_numbers(right, monkeypatch, tmp_path):
-    monkeypatch.setattr(check_picture, "_legend", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(check_image, "_legend", lambda *arguments: 1 / 0)
     with pytest.warns(InputWarning, match="check.png: not drawn \\(ZeroDivisionError"):
         folder = write_check(right, check_scene(right, fast=True), tmp_path / "out")
     assert [path.name for path in folder.iterdir()] == ["check.json"]
@@ -157,8 +157,8 @@ def test_picture_and_numbers_are_written(right, tmp_path):
     record = json.loads((folder / "check.json").read_text())
     assert record["n_views"] == len(record["views"]) == len(right)
     assert [ALTERED] in [finding["views"] for finding in record["findings"]]
-    picture = cv2.imread(str(folder / "check.png"))
-    red = (picture.astype(int) * [-1, -1, 1]).sum(axis=-1) > 60
+    rendered = cv2.imread(str(folder / "check.png"))
+    red = (rendered.astype(int) * [-1, -1, 1]).sum(axis=-1) > 60
     assert red.sum() > 100  # the camera concerned stands out in each of the three panels
     for third in np.array_split(red[40:600], 3, axis=1):
         assert third.sum() > 20

@@ -46,6 +46,6 @@ def test_fields_of_view_that_no_lens_has_are_found(right, focal, degrees):
 
 
 def test_fractions_of_the_image_size_are_named_so(right):
-    shares = torch.diag(torch.tensor([1 / 240, 1 / 180, 1.0], dtype=torch.float64)) @ right.intrinsics
-    finding = found_in(replace(right, intrinsics=shares), fast=True)["intrinsics"]
+    fractions = torch.diag(torch.tensor([1 / 240, 1 / 180, 1.0], dtype=torch.float64)) @ right.intrinsics
+    finding = found_in(replace(right, intrinsics=fractions), fast=True)["intrinsics"]
     assert "fractions of the image size" in finding.found and "times the width and the height" in finding.remedy

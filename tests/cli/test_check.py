@@ -89,7 +89,7 @@ def test_the_conf_that_is_written_reads_the_same_scene(neus_command, ring, tmp_p
     conf = tmp_path / "confs" / "ring.conf"
     options = ("--fast", "--out", tmp_path / "out", "--write-conf", conf, "--set", "dataset.holdout=3")
     status, out, _ = neus_command("check", ring, *options)
-    assert status == 0 and f"conf: {conf}" in out
+    assert status == 0 and f"config: {conf}" in out
     dataset = read_config(conf).dataset
     assert dataset.data_dir == str(ring.resolve()) and dataset.holdout == 3
     line = next(line for line in out if line.startswith("region of interest:"))

@@ -77,7 +77,7 @@ def test_wrong_commands_are_explained(exp_runner, neus_command, neus_folder):
     assert_one_line(exp_runner("--is_continue"), "exp/cup/tiny: no such run folder")
     assert_one_line(neus_command("--mode", "train"), "required: --conf")
     assert_one_line(
-        neus_command("--conf", "confs/tny.conf"), "tny.conf: no such conf file. Did you mean confs/tiny.conf?"
+        neus_command("--conf", "confs/tny.conf"), "tny.conf: no such config file. Did you mean confs/tiny.conf?"
     )
     assert not (neus_folder / "exp").exists()
 

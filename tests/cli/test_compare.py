@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from neus.errors import InputError
-from neus.reports.compare import check_same_photographs
+from neus.reports.compare import check_same_images
 from neus.runs.run_folder import RunFolder
 from neus.runs.train import train
 from neus.scenes.readers import read_scene
@@ -67,7 +67,7 @@ def test_scenes_are_told_apart_by_their_photographs_not_by_their_place(scene_fol
     folders = (tmp_path / "a", tmp_path / "b")
     scene = read_scene(scene_folder)
     moved = read_scene(shutil.copytree(scene_folder, tmp_path / "elsewhere"))
-    check_same_photographs(folders, [scene, moved])
+    check_same_images(folders, [scene, moved])
     darker = replace(moved, images=[np.zeros_like(image) for image in moved.images])
-    with pytest.raises(InputError, match="another photograph 000.png"):
-        check_same_photographs(folders, [scene, darker])
+    with pytest.raises(InputError, match="another image 000.png"):
+        check_same_images(folders, [scene, darker])

@@ -137,7 +137,7 @@ def test_a_published_checkpoint_needs_its_conf_and_takes_its_world_from_the_scen
 ):
     path = tmp_path / "ckpt_000006.pth"
     torch.save(published_checkpoint(read_checkpoint(trained_run / "checkpoints" / "ckpt_000006.pth")), path)
-    assert_one_line(mesh(source=path), "does not know its conf; give it")
+    assert_one_line(mesh(source=path), "does not know its config; give it")
     assert mesh("--conf", tiny_conf, "--data", scene_folder, "--out", tmp_path / "b.ply", source=path)[0] == 0
     assert mesh("--out", tmp_path / "a.ply")[0] == 0
     ours, published = trimesh.load(tmp_path / "a.ply"), trimesh.load(tmp_path / "b.ply")
@@ -157,14 +157,14 @@ def test_wrong_input_is_explained(mesh, trained_run, tmp_path, tiny_conf):
 def test_another_conf_is_explained_by_the_tensor_that_differs(mesh, trained_run, tmp_path, tiny_conf):
     tiny_conf.write_text(tiny_conf.read_text().replace("n_layers = 2, skip_in", "n_layers = 3, skip_in"))
     content = torch.load(trained_run / "checkpoints" / "ckpt_000006.pth", weights_only=True)
-    del content["neus"]  # as published ones, which do not know their conf
+    del content["neus"]  # as published ones, which do not know their config
     torch.save(content, tmp_path / "published.pth")
     found = mesh("--conf", tiny_conf, source=tmp_path / "published.pth")
-    assert_one_line(found, "sdf_network_fine/lin2.bias: found (17,), the conf makes (16,)")
+    assert_one_line(found, "sdf_network_fine/lin2.bias: found (17,), the config makes (16,)")
 
 
 def test_our_own_checkpoints_are_built_from_their_own_config_whatever_conf_is_given(mesh, tmp_path, tiny_conf):
-    """Training limits hash grids by the scene's images, so that the conf it was given makes another model."""
+    """Training limits hash grids by the scene's images, so that the config it was given makes another model."""
     tiny_conf.write_text(tiny_conf.read_text().replace("n_layers = 2, skip_in", "n_layers = 3, skip_in"))
     for name, options in (("a.ply", ()), ("b.ply", ("--conf", tiny_conf))):
         assert mesh("--out", tmp_path / name, *options)[0] == 0

@@ -4,7 +4,7 @@ import pytest
 
 import neus
 from neus.geometry.similarity import scale_of
-from neus.rendering.views import render_view, rgb_picture
+from neus.rendering.views import render_view, rgb_image
 from neus.runs.run import Run
 from tests.cli.test_train import assert_one_line
 
@@ -34,7 +34,7 @@ def test_views_are_written_one_picture_each_and_the_folder_is_the_last_line(rend
     model = neus.load_model(trained_run)
     scene = Run(trained_run).scene()
     seen = render_view(model, scene.camera(3))
-    assert np.array_equal(cv2.imread(str(tmp_path / "views" / "003_rgb.png"))[..., ::-1], rgb_picture(seen))
+    assert np.array_equal(cv2.imread(str(tmp_path / "views" / "003_rgb.png"))[..., ::-1], rgb_image(seen))
     depth = np.load(tmp_path / "views" / "003_depth.npy")
     assert np.allclose(depth, seen.depth.numpy() * scale_of(scene.scene_to_world), rtol=1e-4), "in world units"
 
@@ -95,7 +95,7 @@ def test_a_place_that_cannot_be_written_is_named(render, tmp_path, options):
 
 
 def test_a_full_disk_leaves_no_half_picture(render, tmp_path, monkeypatch):
-    monkeypatch.setattr(cv2, "imwrite", lambda path, picture: open(path, "wb").close())
+    monkeypatch.setattr(cv2, "imwrite", lambda path, image: open(path, "wb").close())
     status, _, err = render("--views", "0", "--out", tmp_path / "views")
     assert status == 2 and len(err) == 1 and "000_rgb.png: cannot be written" in err[0]
     assert not list((tmp_path / "views").iterdir())
@@ -105,7 +105,7 @@ def test_a_film_starts_with_its_table_of_contents_and_is_h264_in_yuv420(render, 
     assert render("--spiral", 3, "--fps", 12, "--out", tmp_path / "a.mp4")[0] == 0
     content = (tmp_path / "a.mp4").read_bytes()
     assert 0 < content.find(b"moov") < content.find(b"mdat") and b"avc1" in content
-    # The third byte of the decoder's record is the profile: 100 is High, whose pictures are 4:2:0; 244 would be 4:4:4.
+    # The third byte of the decoder's record is the profile: 100 is High, whose images are 4:2:0; 244 would be 4:4:4.
     assert content[content.find(b"avcC") + 5] == 100
     assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FPS) == 12.0
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
@@ -122,9 +122,9 @@ def test_a_saved_path_renders_to_the_same_frames(render, tmp_path):
 def test_photographs_stand_beside_the_renders(render, trained_run, tmp_path):
     options = ("--what", "photo,rgb", "--side-by-side", "--out", tmp_path)
     assert render("--views", "2", *options)[0] == 0
-    picture = cv2.imread(str(tmp_path / "002_photo_rgb.png"))[..., ::-1]
+    image = cv2.imread(str(tmp_path / "002_photo_rgb.png"))[..., ::-1]
     scene = Run(trained_run).scene()
-    assert picture.shape == (24, 64, 3) and np.array_equal(picture[:, :32], scene.images[2])
+    assert image.shape == (24, 64, 3) and np.array_equal(image[:, :32], scene.images[2])
     assert render("--between", 1, 3, 1, "--frames", 3, "--what", "photo,depth", "--out", tmp_path / "f")[0] == 0
     first = cv2.imread(str(tmp_path / "f" / "0000.png"))[..., ::-1]
     assert np.array_equal(first[:, :32], scene.images[1])
@@ -155,8 +155,8 @@ def test_modes(render, tmp_path, mode):
 
 def test_the_object_alone_has_alpha(render, tmp_path):
     assert render("--views", "0", "--alpha", "--what", "rgb,normal", "--out", tmp_path)[0] == 0
-    pictures = [cv2.imread(str(tmp_path / f"000_{what}.png"), cv2.IMREAD_UNCHANGED) for what in ("rgb", "normal")]
-    assert all(p.shape == (24, 32, 4) for p in pictures) and np.array_equal(pictures[0][..., 3], pictures[1][..., 3])
+    rendered_images = [cv2.imread(str(tmp_path / f"000_{what}.png"), cv2.IMREAD_UNCHANGED) for what in ("rgb", "normal")]
+    assert all(p.shape == (24, 32, 4) for p in rendered_images) and np.array_equal(rendered_images[0][..., 3], rendered_images[1][..., 3])
     assert render("--orbit", 2, "--alpha", "--out", tmp_path / "orbit")[0] == 0
     assert cv2.imread(str(tmp_path / "orbit" / "0000.png"), cv2.IMREAD_UNCHANGED).shape == (24, 32, 4)
     assert_one_line(render("--orbit", 2, "--alpha", "--out", tmp_path / "a.mp4"), "an .mp4 has no alpha")

@@ -156,9 +156,9 @@ def test_a_missing_conf_or_scene_is_named(train, tmp_path, neus_command, run):
     assert_one_line(neus_command("train"), "SCENE is missing")
     assert_one_line(neus_command("train", "--resume"), "--resume: give the run folder")
     assert_one_line(neus_command("train", tmp_path, "--data", tmp_path), "are both scenes; give one")
-    assert_one_line(train(conf=tmp_path / "none.conf"), "none.conf: no such conf file")
+    assert_one_line(train(conf=tmp_path / "none.conf"), "none.conf: no such config file")
     assert_one_line(train(data=tmp_path / "none"), "none: no such folder")
-    assert_one_line(train(data=None), "SCENE is missing")  # the conf names its scene by CASE_NAME
+    assert_one_line(train(data=None), "SCENE is missing")  # the config names its scene by CASE_NAME
     assert_one_line(train("--resume", conf=None), "no such run folder")
     assert not run.exists()
 
@@ -207,7 +207,7 @@ def test_a_truncated_or_foreign_checkpoint_is_not_resumed(train, run):
     path = RunFolder(run).latest_checkpoint()
     assert_one_line(
         train("--resume", "--set", "model.rendering_network.d_hidden=20"),
-        "color_network_fine/lin0.bias: found (16,), the conf makes (20,)",
+        "color_network_fine/lin0.bias: found (16,), the config makes (20,)",
     )
     path.write_bytes(path.read_bytes()[:1000])
     assert_one_line(train("--resume"), "ckpt_000003.pth: not a readable checkpoint, truncated")

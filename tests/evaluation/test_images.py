@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neus.evaluation import images
-from neus.evaluation.images import image_scores, mask_at, photograph_at, psnr, ssim
+from neus.evaluation.images import image_at, image_scores, mask_at, psnr, ssim
 
 
 @pytest.fixture
@@ -67,16 +67,16 @@ def test_an_empty_mask_has_no_score(target):
 
 
 def test_a_photograph_at_another_size_is_averaged_over_each_pixel():
-    photograph = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-    expected = photograph.reshape(2, 2, 3, 2, 3).mean(axis=(1, 3)) / 255.0
-    # OpenCV rounds the mean to 8 bits, as a photograph of that size would be.
-    np.testing.assert_allclose(photograph_at(photograph, 3, 2), expected, atol=0.5 / 255.0 + 1e-6)
-    np.testing.assert_array_equal(photograph_at(photograph, 6, 4), (photograph / 255.0).astype(np.float32))
+    captured = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    expected = captured.reshape(2, 2, 3, 2, 3).mean(axis=(1, 3)) / 255.0
+    # OpenCV rounds the mean to 8 bits, as an image of that size would be.
+    np.testing.assert_allclose(image_at(captured, 3, 2), expected, atol=0.5 / 255.0 + 1e-6)
+    np.testing.assert_array_equal(image_at(captured, 6, 4), (captured / 255.0).astype(np.float32))
 
 
 def test_scores_are_the_same_whichever_way_the_render_comes(target):
-    photograph = (255 * target).round().astype(np.uint8)
-    seen = photograph_at(photograph, 50, 40)
+    captured = (255 * target).round().astype(np.uint8)
+    seen = image_at(captured, 50, 40)
     rendered = target + 0.1 * np.random.default_rng(1).normal(size=target.shape)
     mask = mask_at(np.arange(50) > np.full((40, 1), 20), 50, 40)
     scores = image_scores(rendered, seen, mask)

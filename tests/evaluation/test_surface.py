@@ -64,7 +64,7 @@ def test_distances_match_a_search_through_all_triangles():
 def test_the_points_of_a_zero_set_lie_on_it_and_spread_evenly():
     points = sample_zero_set(lambda p: 2.0 * torus(p), BOX, 4000, seed=0, resolution=48)
     assert torus(torch.from_numpy(points)).abs().max() < 1e-9
-    # By Pappus, the outer half of a torus has the share 1/2 + r / (pi R) of the area.
+    # By Pappus, the outer half of a torus has the fraction 1/2 + r / (pi R) of the area.
     outer = (np.linalg.norm(points[:, :2], axis=1) > 0.6).mean()
     assert outer == pytest.approx(0.5 + 0.25 / (np.pi * 0.6), abs=0.03)
 

@@ -126,7 +126,7 @@ def test_any_batch_shape_is_welcome_and_so_is_none():
 def test_evaluation_in_passes_gives_the_same_values_and_gradients():
     whole, parts = (trained_like(HashSdf(SMALL).double()) for _ in range(2))
     parts.load_state_dict(whole.state_dict())
-    parts.rows_per_pass = 7
+    parts.chunk_size = 7
     points = torch.rand(30, 3, dtype=torch.float64)
     for field in (whole, parts):
         surface = field.evaluate(points)

@@ -151,7 +151,7 @@ def test_no_points_give_no_distances():
 def test_evaluation_in_passes_gives_the_same_values_and_gradients():
     whole, parts = (trained_like(SdfNetwork(SdfNetworkConfig(**SMALL)).double()) for _ in range(2))
     parts.load_state_dict(whole.state_dict())
-    parts.rows_per_pass = 7
+    parts.chunk_size = 7
     points = torch.rand(30, 3, dtype=torch.float64)
     for network in (whole, parts):
         surface = network.evaluate(points)

@@ -82,8 +82,8 @@ def test_a_resized_camera_keeps_its_field_of_view_when_sides_are_rounded():
     small = camera.scaled(0.1)
     assert (small.width, small.height) == (40, 30)
     sizes = torch.tensor([[401.0, 299.0], [40.0, 30.0]], dtype=torch.float64)
-    shares = [project(random_points(), c)[0] / size for c, size in zip((camera, small), sizes, strict=True)]
-    torch.testing.assert_close(*shares)
+    fractions = [project(random_points(), c)[0] / size for c, size in zip((camera, small), sizes, strict=True)]
+    torch.testing.assert_close(*fractions)
 
 
 def test_no_camera_shrinks_to_nothing():

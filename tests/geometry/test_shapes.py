@@ -5,7 +5,7 @@ import torch
 
 from neus.geometry import shapes
 
-# A cup's half section: a bottom, a wall, a hollow; not convex.
+# A cup's half interval: a bottom, a wall, a hollow; not convex.
 CUP = [(0.0, -0.5), (0.4, -0.5), (0.6, 0.5), (0.5, 0.5), (0.32, -0.4), (0.0, -0.4)]
 Z = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 # Every shape whose distance is exact on both sides.
@@ -98,8 +98,8 @@ def test_gradients_stay_finite_on_axes_and_corners(name):
 def segment_points(corners, n=4000):
     """(M, 2) points along the edges of a polygon."""
     start, end = vector(*sum(corners, ())).reshape(-1, 2), vector(*sum(corners[1:] + corners[:1], ())).reshape(-1, 2)
-    share = torch.linspace(0.0, 1.0, n // len(corners), dtype=torch.float64)[:, None, None]
-    return (start + share * (end - start)).reshape(-1, 2)
+    fraction = torch.linspace(0.0, 1.0, n // len(corners), dtype=torch.float64)[:, None, None]
+    return (start + fraction * (end - start)).reshape(-1, 2)
 
 
 def test_a_polygon_is_as_far_as_the_nearest_point_of_its_edges():
@@ -121,7 +121,7 @@ def test_a_point_is_inside_a_polygon_when_its_edges_turn_once_around_it():
 
 
 def test_a_solid_of_revolution_is_as_far_as_the_nearest_point_swept():
-    # Brute force: the half section at many angles, without the edges on the axis, which are no surface.
+    # Brute force: the half interval at many angles, without the edges on the axis, which are no surface.
     outline = segment_points(CUP[:-1] + [CUP[-1]], 600)
     outline = outline[outline[:, 0] > 0]
     angles = torch.linspace(0.0, 2 * math.pi, 361, dtype=torch.float64)[:-1]

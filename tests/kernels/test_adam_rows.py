@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from neus.kernels.adam_rows import cpu, reference
-from tests.kernels.forms import Form, forms, on_gpu
+from tests.kernels.backends import Form, forms, on_gpu
 
 KERNELS = forms("adam_rows", "reference", "cpu", "gpu")
 SETTINGS = 1e-2, (0.9, 0.99), 1e-15

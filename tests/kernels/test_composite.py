@@ -4,18 +4,18 @@ import pytest
 import torch
 
 from neus.kernels.composite import cpu, reference
-from tests.kernels.forms import Form, forms, on_gpu
+from tests.kernels.backends import Form, forms, on_gpu
 
 KERNELS = forms("composite", "reference", "cpu", "gpu")
 
 
-def inputs(n_rays, n_sections, n_channels, dtype=torch.float32, seed=0):
+def inputs(n_rays, n_intervals, n_channels, dtype=torch.float32, seed=0):
     """Opacities of all sizes, some of them exactly 0 and 1."""
     generator = torch.Generator().manual_seed(seed)
-    alphas = torch.rand(n_rays, n_sections, generator=generator, dtype=torch.float64) ** 3
-    kind = torch.rand(n_rays, n_sections, generator=generator)
+    alphas = torch.rand(n_rays, n_intervals, generator=generator, dtype=torch.float64) ** 3
+    kind = torch.rand(n_rays, n_intervals, generator=generator)
     alphas[kind < 0.1], alphas[kind > 0.97] = 0.0, 1.0
-    values = torch.randn(n_rays, n_sections, n_channels, generator=generator, dtype=torch.float64)
+    values = torch.randn(n_rays, n_intervals, n_channels, generator=generator, dtype=torch.float64)
     return alphas.to(dtype).requires_grad_(), values.to(dtype).requires_grad_()
 
 
@@ -29,12 +29,12 @@ def everything(kernels, alphas, values):
 
 
 @pytest.mark.parametrize(
-    "n_rays, n_sections, n_channels", [(0, 5, 3), (1, 1, 3), (301, 1, 1), (700, 37, 3), (65, 128, 5)]
+    "n_rays, n_intervals, n_channels", [(0, 5, 3), (1, 1, 3), (301, 1, 1), (700, 37, 3), (65, 128, 5)]
 )
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 @forms("composite", "cpu", "gpu")
-def test_compiled_compositing_equals_the_reference(kernels, n_rays, n_sections, n_channels, dtype, tolerance):
-    assert_equal_compositing(kernels, inputs(n_rays, n_sections, n_channels, dtype), dtype, tolerance)
+def test_compiled_compositing_equals_the_reference(kernels, n_rays, n_intervals, n_channels, dtype, tolerance):
+    assert_equal_compositing(kernels, inputs(n_rays, n_intervals, n_channels, dtype), dtype, tolerance)
 
 
 @on_gpu

@@ -2,7 +2,7 @@ import torch
 
 from neus.kernels import launch
 from neus.kernels.seeds import generator_on
-from tests.kernels.forms import on_gpu
+from tests.kernels.backends import on_gpu
 
 
 def test_a_power_of_two_is_the_smallest_that_holds():

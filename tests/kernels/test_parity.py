@@ -13,7 +13,7 @@ from neus.errors import InputError, InputWarning
 from neus.kernels import dispatch
 from neus.kernels.hash_encode import cpu, reference
 from neus.kernels.hash_encode.layout import grid_layout
-from tests.kernels.forms import NEEDS_TRITON, Form, forms, on_gpu
+from tests.kernels.backends import NEEDS_TRITON, Form, forms, on_gpu
 
 KERNELS = forms("hash_encode", "reference", "cpu", "gpu")
 
@@ -47,7 +47,7 @@ def everything(kernels, layout, points, table, n_active):
     size = (len(points), layout.n_levels * table.shape[1])
     cotangent = torch.randn(size, generator=generator, dtype=torch.float64).to(points).requires_grad_()
     features, jacobian = kernels.encode_with_jacobian(points, table, layout, n_active)
-    pulled = kernels.pull_back(jacobian, cotangent)
+    pulled = kernels.vjp(jacobian, cotangent)
     weights = [torch.randn(x.shape, generator=generator, dtype=torch.float64).to(x) for x in (features, pulled)]
     loss = (features.square() * weights[0]).sum() + 0.01 * (pulled.square() * weights[1]).sum()
     gradients = torch.autograd.grad(loss, (points, table, cotangent))
@@ -57,7 +57,7 @@ def everything(kernels, layout, points, table, n_active):
 
 
 def assert_close(one, other, tolerance):
-    """Equal within a share of the largest value."""
+    """Equal within a fraction of the largest value."""
     assert one.shape == other.shape
     if one.numel():
         assert (one - other).abs().max() <= tolerance * other.abs().max().clamp_min(1.0)
@@ -116,7 +116,7 @@ def test_reference_gradients_equal_differences_in_float64_to_second_order(grid):
 
     def outputs(points, table, cotangent):
         features, jacobian = reference.encode_with_jacobian(points, table, layout, layout.n_levels)
-        return features, reference.pull_back(jacobian, cotangent)
+        return features, reference.vjp(jacobian, cotangent)
 
     cotangent = torch.randn(4, layout.n_levels * n_features, dtype=torch.float64, requires_grad=True)
     few_rows = table.detach()[:2].requires_grad_() if len(table) < 40 else None
@@ -206,7 +206,7 @@ def test_triton_is_for_cuda_devices_and_for_the_interpreter(monkeypatch):
     monkeypatch.setenv(dispatch.INTERPRET, "1")
     assert dispatch.kernels_for("hash_encode", torch.device("cpu")) is gpu
     # An operation that has no such form is what it is elsewhere.
-    assert dispatch.kernels_for("cup", torch.device("cuda")).__name__ == "neus.kernels.cup.reference"
+    assert dispatch.kernels_for("demo_scene", torch.device("cuda")).__name__ == "neus.kernels.demo_scene.reference"
     monkeypatch.delenv(dispatch.INTERPRET)
     with pytest.raises(InputError, match="NEUS_KERNELS=gpu: .* set TRITON_INTERPRET=1"):
         dispatch.kernels_for("hash_encode", torch.device("cpu"))
@@ -243,7 +243,7 @@ def test_nothing_imports_triton_on_a_cpu():
         "import sys, torch\n"
         "import neus.cli.main, neus.runs.train\n"
         "from neus.kernels.dispatch import kernels_for\n"
-        "kernels_for('hash_encode', torch.device('cpu')), kernels_for('march', torch.device('cpu'))\n"
+        "kernels_for('hash_encode', torch.device('cpu')), kernels_for('guided_sampling', torch.device('cpu'))\n"
         "assert 'triton' not in sys.modules\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != dispatch.VARIABLE}

@@ -65,4 +65,4 @@ def test_shares_give_back_the_point_they_belong_to():
     corners, triangles = generator.uniform(0, 9, (12, 3)), generator.permutation(12).reshape(4, 3)
     expected = generator.dirichlet([1.0] * 3, 4)
     x, y, _ = np.einsum("pk,pkd->dp", expected, corners[triangles])
-    np.testing.assert_allclose(reference.shares_of_corners(corners, triangles, x, y), expected, atol=1e-9)
+    np.testing.assert_allclose(reference.barycentric_weights(corners, triangles, x, y), expected, atol=1e-9)

@@ -11,7 +11,7 @@ def test_a_ball_has_the_volume_and_area_of_a_ball():
         16 * np.pi, rel=2e-3
     )
     assert facts.size == pytest.approx((4.0, 4.0, 4.0), rel=1e-3)
-    assert facts.is_watertight and (facts.components, facts.largest_share) == (1, 1.0)
+    assert facts.is_watertight and (facts.components, facts.largest_fraction) == (1, 1.0)
 
 
 def test_an_open_mesh_has_no_volume():
@@ -24,7 +24,7 @@ def test_pieces_are_counted_and_unused_vertices_are_none():
     boxes = trimesh.creation.box() + trimesh.creation.box((2.0, 2.0, 2.0)).apply_translation((5.0, 0.0, 0.0))
     mesh = trimesh.Trimesh(np.vstack([boxes.vertices, [[9.0, 9.0, 9.0]]]), boxes.faces, process=False)
     facts = mesh_facts(mesh)
-    assert facts.components == 2 and facts.largest_share == pytest.approx(0.8)
+    assert facts.components == 2 and facts.largest_fraction == pytest.approx(0.8)
     assert sorted(piece_areas(mesh, piece_of_vertex(mesh))) == pytest.approx([0.0, 6.0, 24.0])
 
 

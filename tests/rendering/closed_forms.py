@@ -1,4 +1,4 @@
-"""Fields whose pictures are known: spheres and planes with their exact distance, gradient and colour."""
+"""Fields whose images are known: spheres and planes with their exact distance, gradient and colour."""
 
 import torch
 
@@ -8,7 +8,7 @@ from neus.geometry.rays import intersect_sphere
 from neus.rendering.density import LogisticDensity
 from neus.rendering.renderer import Fields, RendererConfig
 
-# Sharp enough that the surface is thin against every tolerance, and for sections of 1/100 still resolved.
+# Sharp enough that the surface is thin against every tolerance, and for intervals of 1/100 still resolved.
 SHARPNESS = 2000.0
 FINE = RendererConfig(n_samples=64, n_importance=64, n_outside=0)
 

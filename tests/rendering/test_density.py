@@ -15,34 +15,34 @@ def label(density):
     return "exact logistic" if density == EXACT else type(density).__name__
 
 
-def crossing(density, cosine, n_sections, n_places=32):
+def crossing(density, cosine, n_intervals, n_samples=32):
     """Mean depth of the light minus that of the surface, and opacity.
 
-    Light ends in the middles of sections, which may be longer than the surface is thick; so the mean is taken over
-    places of the surface within a section as well.
+    Light ends in the middles of intervals, which may be longer than the surface is thick; so the mean is taken over
+    places of the surface within an interval as well.
     """
-    ends = torch.linspace(0.0, 2.0, n_sections + 1, dtype=torch.float64)
-    surface = 1.0 + ((torch.arange(n_places) + 0.5) / n_places - 0.5).double().unsqueeze(-1) * 2.0 / n_sections
+    ends = torch.linspace(0.0, 2.0, n_intervals + 1, dtype=torch.float64)
+    surface = 1.0 + ((torch.arange(n_samples) + 0.5) / n_samples - 0.5).double().unsqueeze(-1) * 2.0 / n_intervals
     sdf = (surface - ends) * cosine
-    alphas = density.alphas(sdf[:, :-1], sdf[:, 1:], ends.diff().expand(n_places, -1), SHARPNESS)
+    alphas = density.alphas(sdf[:, :-1], sdf[:, 1:], ends.diff().expand(n_samples, -1), SHARPNESS)
     weights = weights_from_alphas(alphas)
     depth = (weights * (ends[1:] + ends[:-1]) / 2).sum(-1) / weights.sum(-1)
     return float((depth - surface.squeeze(-1)).mean()), float(weights.sum(-1).min())
 
 
 @pytest.mark.parametrize("cosine", [1.0, 0.5, 0.2])
-@pytest.mark.parametrize("n_sections", [16, 64, 256, 2048])
-def test_logistic_weight_lies_on_the_surface_at_any_angle_and_number_of_sections(cosine, n_sections):
-    bias, _ = crossing(EXACT, cosine, n_sections)
+@pytest.mark.parametrize("n_intervals", [16, 64, 256, 2048])
+def test_logistic_weight_lies_on_the_surface_at_any_angle_and_number_of_sections(cosine, n_intervals):
+    bias, _ = crossing(EXACT, cosine, n_intervals)
     assert abs(bias) <= 1e-4
 
 
 @pytest.mark.parametrize("cosine", [1.0, 0.5, 0.2])
-@pytest.mark.parametrize("n_sections", [16, 64, 256, 2048])
-def test_published_epsilon_adds_only_a_fog_of_1e_5_per_section(cosine, n_sections):
-    bias, _ = crossing(LogisticDensity(), cosine, n_sections)
-    # In front of the surface lie half the sections, on average half a unit before it.
-    fog = -PUBLISHED_EPSILON * n_sections / 2 * 0.5
+@pytest.mark.parametrize("n_intervals", [16, 64, 256, 2048])
+def test_published_epsilon_adds_only_a_fog_of_1e_5_per_section(cosine, n_intervals):
+    bias, _ = crossing(LogisticDensity(), cosine, n_intervals)
+    # In front of the surface lie half the intervals, on average half a unit before it.
+    fog = -PUBLISHED_EPSILON * n_intervals / 2 * 0.5
     assert bias == pytest.approx(fog, rel=0.1, abs=1e-5)
 
 
@@ -70,16 +70,16 @@ def test_bias_of_occupancy_depends_on_the_number_of_sections():
 
 @pytest.mark.parametrize("density", ALL, ids=label)
 @pytest.mark.parametrize("cosine", [1.0, 0.5, 0.2])
-@pytest.mark.parametrize("n_sections", [16, 64, 256, 2048])
-def test_a_full_crossing_is_opaque(density, cosine, n_sections):
-    assert crossing(density, cosine, n_sections)[1] >= 0.999
+@pytest.mark.parametrize("n_intervals", [16, 64, 256, 2048])
+def test_a_full_crossing_is_opaque(density, cosine, n_intervals):
+    assert crossing(density, cosine, n_intervals)[1] >= 0.999
 
 
 def test_opacity_of_logistic_crossing_does_not_depend_on_the_number_of_sections():
     sharpness = torch.tensor(3.0, dtype=torch.float64)  # blurred, so that it is not simply one
     passing = []
-    for n_sections in (2, 16, 333):
-        sdf = torch.linspace(0.8, -0.6, n_sections + 1, dtype=torch.float64)
+    for n_intervals in (2, 16, 333):
+        sdf = torch.linspace(0.8, -0.6, n_intervals + 1, dtype=torch.float64)
         passing.append((1.0 - EXACT.alphas(sdf[:-1], sdf[1:], sdf[:-1], sharpness)).prod())
     expected = torch.sigmoid(sharpness * -0.6) / torch.sigmoid(sharpness * 0.8)
     assert torch.allclose(torch.stack(passing), expected, rtol=1e-12)

@@ -47,12 +47,12 @@ def test_queries_agree_with_each_other():
     assert torch.equal(rgb, model.color_network(points, surface.gradients, -normals, surface.features))
 
 
-@pytest.mark.parametrize(("config", "n_sections"), [(SMALL, 32), (with_background(), 40)])
-def test_render_uses_the_background_network_where_the_conf_asks_for_it(config, n_sections):
+@pytest.mark.parametrize(("config", "n_intervals"), [(SMALL, 32), (with_background(), 40)])
+def test_render_uses_the_background_network_where_the_conf_asks_for_it(config, n_intervals):
     model = build_model(config)
     assert (model.fields().background is None) == (config is SMALL)
     seen = model.render(*rays_towards(in_ball(5)))
-    assert seen.weights.shape == (5, n_sections)
+    assert seen.weights.shape == (5, n_intervals)
 
 
 def test_the_models_own_background_is_used_unless_another_is_given():

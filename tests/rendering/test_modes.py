@@ -13,7 +13,7 @@ from neus.rendering.model import Model, ModelConfig
 from neus.rendering.modes import VolumeRenderer, renderer_for
 from neus.rendering.renderer import RendererConfig
 from neus.rendering.shading import FieldShading, FusedShading
-from neus.rendering.shell import ShellConfig, shell_places
+from neus.rendering.shell import ShellConfig, shell_samples
 from neus.rendering.shell_renderer import ShellRenderer
 
 BACKGROUND = torch.tensor([0.2, 0.4, 0.6])
@@ -138,17 +138,17 @@ def with_network(model, near_far):
 @pytest.mark.parametrize("near_far", ["neus", "sphere"])
 def test_one_model_has_one_picture_whoever_draws_it(sharp, rays, near_far, monkeypatch):
     """Shell, volume, the model itself, and the same without compiled kernels: the config alone says what a ray is."""
-    model, pictures = with_network(sharp, near_far), {}
+    model, images = with_network(sharp, near_far), {}
     directions = torch.nn.functional.normalize(rays[1] + 0.3 * torch.randn(169, 3), dim=-1)
     for kernels in ("", "reference"):
         monkeypatch.setenv("NEUS_KERNELS", kernels)
         for mode in ("shell", "volume"):
-            pictures[kernels, mode] = renderer_for(model, mode).render(rays[0], directions, BACKGROUND)
+            images[kernels, mode] = renderer_for(model, mode).render(rays[0], directions, BACKGROUND)
     with torch.no_grad():
         plain = model.render(rays[0], directions, BACKGROUND)
     misses = (intersect_sphere(rays[0], directions)[2]).logical_not()
     assert 20 < misses.sum() < 150
-    for name, seen in pictures.items():
+    for name, seen in images.items():
         assert -10 * torch.log10((plain.rgb - seen.rgb).square().mean()) > 40.0, name
         assert (plain.opacity - seen.opacity).abs().mean() < 0.01, name
 
@@ -197,7 +197,7 @@ def test_rays_that_head_away_show_the_background_and_never_what_is_behind_the_ca
 
 
 def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):
-    """The walk in tiles is `walk_shells`, ray by ray: the same starts, looks, quantiles and doubts."""
+    """The walk in tiles is `trace_shells`, ray by ray: the same starts, looks, quantiles and doubts."""
     shell, sharpness, config = (
         FusedShading(sharp, sharp.fields()).shell,
         float(sharp.sharpness().detach()),
@@ -210,12 +210,12 @@ def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):
     near, far = enters, torch.where(hits, leaves, enters - 1.0)
     given = origins, directions, near, far, sharpness, LogisticDensity()
     start = shell.starts(origins, directions, near, far, 1.2, config.half_width / sharpness)
-    plain = shell_places(FusedShading(sharp, sharp.fields()).sdf, *given, 1.2, config, start=start)
+    plain = shell_samples(FusedShading(sharp, sharp.fields()).sdf, *given, 1.2, config, start=start)
     tiled = shell.places(*given, 1.2, config)
-    assert 100 < plain.met.sum() < 600 and plain.is_unclear.any() and not plain.is_unclear.all()
-    assert torch.equal(tiled.met, plain.met) and torch.equal(tiled.is_unclear, plain.is_unclear)
+    assert 100 < plain.met.sum() < 600 and plain.needs_fallback.any() and not plain.needs_fallback.all()
+    assert torch.equal(tiled.met, plain.met) and torch.equal(tiled.needs_fallback, plain.needs_fallback)
     assert torch.allclose(tiled.transmittance, plain.transmittance, atol=1e-4)
     # Where next to nothing is met, quantiles are those of rounding.
-    is_opaque = ~plain.is_unclear & (plain.transmittance < 0.5)
+    is_opaque = ~plain.needs_fallback & (plain.transmittance < 0.5)
     assert is_opaque.sum() > 100 and (tiled.t - plain.t)[is_opaque].abs().max() < 5e-4
     assert abs(tiled.evaluations - plain.evaluations) < 0.02 * plain.evaluations

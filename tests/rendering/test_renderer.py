@@ -6,12 +6,12 @@ import torch
 from neus.geometry.poses import rotation_from_vector
 from neus.geometry.rays import intersect_sphere
 from neus.rendering.density import LaplaceDensity
-from neus.rendering.renderer import RendererConfig, render_rays, render_sections
-from neus.rendering.sections import section_ends
+from neus.rendering.interval_ends import sdf_at_interval_ends
+from neus.rendering.renderer import RendererConfig, render_intervals, render_rays
 from tests.rendering.closed_forms import FINE, Plane, Sphere, Turned, fields_of, in_ball, no_shading, rays_towards
 
 RADIUS = 0.5
-# With a background the foreground's sections end at the unit sphere.
+# With a background the foreground's intervals end at the unit sphere.
 WITH_BACKGROUND = RendererConfig(n_samples=64, n_importance=64, n_outside=32)
 
 
@@ -42,7 +42,7 @@ def test_distance_of_a_sphere_is_that_of_the_closed_form():
     seen = render_rays(fields_of(Sphere(RADIUS)), origins, directions, FINE)
     enters, _, hits = intersect_sphere(origins, directions, RADIUS)
     assert hits.all()
-    # Sections near the surface are a few thousandths long; the mean over them is better than one of them.
+    # Intervals near the surface are a few thousandths long; the mean over them is better than one of them.
     assert (seen.t - enters).abs().max() < 3e-3
     assert (seen.t - enters).abs().mean() < 1e-3
 
@@ -85,7 +85,7 @@ def test_opacity_is_one_on_hits_and_zero_on_misses():
     fields = fields_of(Sphere(RADIUS))
     hits, misses = render_rays(fields, *sphere_rays(), FINE), render_rays(fields, *missing_rays(), FINE)
     assert hits.opacity.min() > 0.999
-    # The published epsilon is a fog of 1e-5 per section.
+    # The published epsilon is a fog of 1e-5 per interval.
     assert misses.opacity.max() < 128 * 1.1e-5
     assert torch.equal(hits.opacity, hits.foreground)
 
@@ -169,11 +169,11 @@ def test_rays_rendered_together_or_apart_are_the_same():
         assert torch.allclose(value, torch.cat([getattr(part, name) for part in apart]), atol=1e-10)
 
 
-@pytest.mark.parametrize(("config", "n_sections"), [(FINE, 128), (WITH_BACKGROUND, 160)])
-def test_weights_hold_outside_sections_only_with_a_background(config, n_sections):
+@pytest.mark.parametrize(("config", "n_intervals"), [(FINE, 128), (WITH_BACKGROUND, 160)])
+def test_weights_hold_outside_sections_only_with_a_background(config, n_intervals):
     fields = fields_of(Sphere(RADIUS), background=wall)
     seen = render_rays(fields, *sphere_rays(9), config)
-    assert seen.weights.shape == (9, n_sections)
+    assert seen.weights.shape == (9, n_intervals)
     assert seen.gradients.shape == (9, 128, 3) and seen.t_mids.shape == seen.radii.shape == (9, 128)
     assert torch.allclose(seen.opacity, seen.weights.sum(-1))
 
@@ -226,7 +226,7 @@ def test_fields_are_asked_at_the_middles_of_the_sections():
     config = RendererConfig(n_samples=5, n_importance=0, n_outside=0)
     origins, directions = torch.tensor([[0.0, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     seen = render_rays(fields_of(Sphere(RADIUS)), origins, directions, config)
-    # From 2 to 4 in steps of 0.5; the last section has no end and is given the length 2 / 5.
+    # From 2 to 4 in steps of 0.5; the last interval has no end and is given the length 2 / 5.
     assert torch.allclose(seen.t_mids, torch.tensor([[2.25, 2.75, 3.25, 3.75, 4.2]]))
     assert torch.allclose(seen.radii, (seen.t_mids - 3.0).abs())
 
@@ -235,7 +235,7 @@ def test_section_ends_follow_the_slope_along_the_ray_once_it_is_trusted():
     sdf, deltas = torch.tensor([[0.2, 0.2]]), torch.tensor([[0.1, 0.1]])
     gradients = torch.tensor([[[0.0, 0.0, -0.8], [0.0, 0.0, 0.8]]])  # the ray enters, and leaves
     directions = torch.tensor([[[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]])
-    starts, ends = section_ends(sdf, gradients, directions, deltas, 1.0)
+    starts, ends = sdf_at_interval_ends(sdf, gradients, directions, deltas, 1.0)
     assert torch.allclose(starts, torch.tensor([[0.24, 0.2]])) and torch.allclose(ends, torch.tensor([[0.16, 0.2]]))
 
 
@@ -244,9 +244,9 @@ def test_section_ends_early_in_training_fall_for_every_ray():
     sdf, deltas = torch.tensor([[0.2, 0.2]]), torch.tensor([[0.1, 0.1]])
     gradients = torch.tensor([[[0.0, 0.0, -0.8], [0.0, 0.0, 0.8]]])
     directions = torch.tensor([[[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]])
-    starts, ends = section_ends(sdf, gradients, directions, deltas, 0.0)
+    starts, ends = sdf_at_interval_ends(sdf, gradients, directions, deltas, 0.0)
     assert torch.allclose(starts - ends, torch.tensor([[0.09, 0.01]]))
-    half_starts, half_ends = section_ends(sdf, gradients, directions, deltas, 0.5)
+    half_starts, half_ends = sdf_at_interval_ends(sdf, gradients, directions, deltas, 0.5)
     assert torch.allclose(half_starts - half_ends, torch.tensor([[0.085, 0.005]]))
 
 
@@ -265,10 +265,10 @@ def test_a_long_section_before_a_surface_is_not_a_wall_in_the_air():
     fields = fields_of(Sphere(RADIUS))
     enters, leaves, _ = intersect_sphere(origins, directions, RADIUS)
     ends = enters - 0.03
-    before = render_sections(fields, origins, directions, torch.stack([ends - 1.0, ends], dim=-1))
+    before = render_intervals(fields, origins, directions, torch.stack([ends - 1.0, ends], dim=-1))
     assert before.opacity.max() < 1e-2
     steps = torch.linspace(0.0, 0.05, 26)
     through = torch.cat([(ends - 1.0).unsqueeze(-1), ends.unsqueeze(-1) + steps], dim=-1)
-    seen = render_sections(fields, origins, directions, through)
+    seen = render_intervals(fields, origins, directions, through)
     assert seen.opacity.min() > 0.99
     assert (seen.t - enters).abs().max() < 3e-3 and (leaves > ends + 0.05).all()

@@ -50,10 +50,10 @@ def test_new_samples_concentrate_around_the_surface():
     more = upsampled_t(sphere.sdf, origins, directions, t, 64, 4)
     assert more.shape == (200, 128) and (more.diff(dim=-1) >= 0).all()
 
-    def share_near(t):
+    def fraction_near(t):
         return (sphere.sdf(points_along(origins, directions, t)).abs() < 0.05).float().mean()
 
-    assert share_near(more) > 2.5 * share_near(t)
+    assert fraction_near(more) > 2.5 * fraction_near(t)
     # The old samples stay: the new ones are added.
     nearest = (more.unsqueeze(1) - t.unsqueeze(2)).abs().amin(-1)
     assert nearest.max() == 0

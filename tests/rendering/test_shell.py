@@ -7,7 +7,7 @@ from neus.geometry.rays import intersect_sphere, near_far_around_center
 from neus.rendering.density import LaplaceDensity, LogisticDensity
 from neus.rendering.renderer import RendererConfig, render_rays
 from neus.rendering.shading import FieldShading
-from neus.rendering.shell import ShellConfig, walk_shells
+from neus.rendering.shell import ShellConfig, trace_shells
 from neus.rendering.shell_renderer import ShellRenderer, why_not_shell
 from neus.rendering.slope import slope_of
 from tests.rendering.closed_forms import Mug, Sphere, fields_of, in_ball, rays_towards, view_of_mug, waves
@@ -50,7 +50,7 @@ def test_a_mug_looks_as_by_volume_rendering_for_a_fraction_of_the_work(wall, sca
     assert psnr(seen.rgb, truth) > 44.0
     ordinary = (64 + 48) + 128 * COST_OF_COLOR
     assert fewer * (tally.distances + COST_OF_COLOR * tally.colors) < n * ordinary
-    assert tally.rays == n and tally.share_fallen_back < 0.01, "unclear rays are walked again"
+    assert tally.rays == n and tally.fallback_fraction < 0.01, "unclear rays are walked again"
 
 
 def test_without_a_second_look_thin_walls_of_low_sharpness_are_wrong():
@@ -60,7 +60,7 @@ def test_without_a_second_look_thin_walls_of_low_sharpness_are_wrong():
     renderers = [renderer_of(fields, config=config, lipschitz=1.0) for config in (None, full, never)]
     finer, fallen_back, without = (psnr(renderer.render(*rays, WHITE).rgb, volume) for renderer in renderers)
     assert min(finer, fallen_back) > without + 3.0
-    assert renderers[1].tally.share_fallen_back > 0.1 > renderers[0].tally.share_fallen_back
+    assert renderers[1].tally.fallback_fraction > 0.1 > renderers[0].tally.fallback_fraction
 
 
 def test_the_shell_draws_soft_edges_and_the_surface_hard_ones():
@@ -106,10 +106,10 @@ def test_a_second_surface_behind_a_translucent_one_is_walked_to():
 
     origins, directions = torch.tensor([[0.0, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     near, far = near_far_around_center(origins, directions)
-    walk = walk_shells(thin_then_thick, origins, directions, near, far, 400.0, LogisticDensity())
-    assert walk.transmittance.item() < ShellConfig().opaque
-    assert (walk.t < 2.7).any() and (walk.t > 3.25).any(), "both were looked at"
-    assert not ((walk.t > 2.7) & (walk.t < 3.2)).any(), "and nothing between"
+    trace = trace_shells(thin_then_thick, origins, directions, near, far, 400.0, LogisticDensity())
+    assert trace.transmittance.item() < ShellConfig().opaque
+    assert (trace.t < 2.7).any() and (trace.t > 3.25).any(), "both were looked at"
+    assert not ((trace.t > 2.7) & (trace.t < 3.2)).any(), "and nothing between"
 
 
 def test_grazing_rays_take_few_looks():
@@ -117,9 +117,9 @@ def test_grazing_rays_take_few_looks():
     origins = torch.stack([heights, torch.zeros(41), torch.full((41,), -3.0)], dim=-1)
     directions = torch.tensor([[0.0, 0.0, 1.0]]).expand(41, 3)
     near, far = near_far_around_center(origins, directions)
-    walk = walk_shells(Sphere(0.5).sdf, origins, directions, near, far, 1000.0, LogisticDensity())
+    trace = trace_shells(Sphere(0.5).sdf, origins, directions, near, far, 1000.0, LogisticDensity())
     # The shell's chord is 2 sqrt(2 r b) = 0.17 long, 170 / s.
-    assert walk.t.shape[1] <= 64
+    assert trace.t.shape[1] <= 64
 
 
 def test_a_camera_in_the_shell_sees_from_where_it_stands_and_one_in_the_object_falls_back():
@@ -179,8 +179,8 @@ def test_where_the_field_is_nan_pixels_are_left_to_the_full_sampler():
 
     origins, directions = rays_towards(in_ball(50, 0.4))
     near, far = near_far_around_center(origins, directions)
-    walk = walk_shells(broken, origins, directions, near, far, 500.0, LogisticDensity())
-    assert walk.is_unclear.any() and walk.transmittance[~walk.is_unclear].isfinite().all()
+    trace = trace_shells(broken, origins, directions, near, far, 500.0, LogisticDensity())
+    assert trace.needs_fallback.any() and trace.transmittance[~trace.needs_fallback].isfinite().all()
 
 
 def test_no_rays_are_no_pixels():

@@ -4,7 +4,7 @@ import torch
 from neus.geometry import shapes
 from neus.geometry.cup import object_sdf
 from neus.geometry.rays import intersect_sphere
-from neus.rendering.sphere_tracing import conservative_starts, implicit_depth, lipschitz_bound, trace
+from neus.rendering.sphere_tracing import cone_trace, implicit_depth, lipschitz_bound, trace
 from tests.rendering.closed_forms import Mug
 
 FAR = 6.0
@@ -242,7 +242,7 @@ def test_cones_lose_nothing_however_thin_and_save_evaluations(sdf):
     )
     blocks = target.view(6, 8, 6, 8, 2).transpose(1, 2).reshape(-1, 2)
     rays = rays_to(torch.nn.functional.pad(blocks, (0, 1)), origin=(1.4, -1.5, -1.8))
-    starts, n_cones = conservative_starts(sdf, *rays, group=64, lipschitz=1.3)
+    starts, n_cones = cone_trace(sdf, *rays, group=64, lipschitz=1.3)
     alone = trace(sdf, *rays, lipschitz=1.3, max_steps=512)
     together = trace(sdf, rays[0], rays[1], starts, rays[3], lipschitz=1.3, max_steps=512)
     assert torch.equal(together.hit, alone.hit)
@@ -256,7 +256,7 @@ def test_rays_of_a_cone_may_start_anywhere_and_some_may_be_empty():
     origins, directions, near, far = rays_to(random_targets(100, spread=0.9))
     origins = origins + 0.1 * random_targets(100, seed=1)
     far[::7] = -1.0
-    starts, _ = conservative_starts(ball, origins, directions, near, far, group=16)
+    starts, _ = cone_trace(ball, origins, directions, near, far, group=16)
     rays = origins, directions
     assert torch.equal(trace(ball, *rays, starts, far).hit, trace(ball, *rays, near, far).hit)
 

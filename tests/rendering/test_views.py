@@ -7,7 +7,7 @@ from neus.geometry.poses import look_at
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.rendering import views
 from neus.rendering.renderer import render_rays
-from neus.rendering.views import depth_picture, normal_picture, render_view, rgb_picture
+from neus.rendering.views import depth_image, normal_image, render_view, rgb_image
 from neus.runs.build import build_model
 from tests.rendering.closed_forms import FINE, Sphere, fields_of
 from tests.rendering.test_model import SMALL, with_background
@@ -80,29 +80,29 @@ def test_rendering_a_view_leaves_no_graph_and_no_randomness(camera):
 
 
 def test_normals_that_face_the_camera_are_blue_and_nothing_is_white(camera):
-    picture = normal_picture(render_view(SphereModel(), camera), camera)
-    assert picture.dtype == np.uint8 and picture.shape == (16, 24, 3)
-    assert (picture[0, 0] >= 254).all()
+    image = normal_image(render_view(SphereModel(), camera), camera)
+    assert image.dtype == np.uint8 and image.shape == (16, 24, 3)
+    assert (image[0, 0] >= 254).all()
     # The middle of the sphere faces the camera; left of it normals point left, above it they point up.
     row, column = 8, 12
-    assert np.allclose(picture[row, column].astype(int), [128, 128, 255], atol=16)
-    assert picture[row, column - 4, 0] < 100 < 150 < picture[row, column + 4, 0]
-    assert picture[row - 4, column, 1] > 150 > 100 > picture[row + 4, column, 1]
+    assert np.allclose(image[row, column].astype(int), [128, 128, 255], atol=16)
+    assert image[row, column - 4, 0] < 100 < 150 < image[row, column + 4, 0]
+    assert image[row - 4, column, 1] > 150 > 100 > image[row + 4, column, 1]
 
 
 def test_near_is_brighter_than_far_in_a_depth_picture_and_nothing_is_black(camera):
     seen = render_view(SphereModel(), camera)
-    picture = depth_picture(seen)
-    assert picture.shape == (16, 24, 3) and (picture[0, 0] == 0).all()
-    assert picture[8, 12, 0] > 240 and picture[8, 8, 0] < picture[8, 12, 0]
-    nothing = depth_picture(views.RenderedView(**{k: torch.zeros_like(v) for k, v in vars(seen).items()}))
+    image = depth_image(seen)
+    assert image.shape == (16, 24, 3) and (image[0, 0] == 0).all()
+    assert image[8, 12, 0] > 240 and image[8, 8, 0] < image[8, 12, 0]
+    nothing = depth_image(views.RenderedView(**{k: torch.zeros_like(v) for k, v in vars(seen).items()}))
     assert (nothing == 0).all()
 
 
 def test_colors_beyond_white_and_black_are_clipped(camera):
     seen = render_view(SphereModel(), camera)
     seen.rgb[0, 0] = torch.tensor([1.5, -0.5, 0.5])
-    assert rgb_picture(seen)[0, 0].tolist() == [255, 0, 128]
+    assert rgb_image(seen)[0, 0].tolist() == [255, 0, 128]
 
 
 def test_chunks_are_smaller_on_a_cpu_than_on_a_gpu_and_never_empty():

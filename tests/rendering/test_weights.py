@@ -7,7 +7,7 @@ def test_weights_and_final_transmittance_sum_to_one():
     alphas = torch.rand(50, 128, dtype=torch.float64)
     alphas[::2] *= 0.01
     whole = weights_from_alphas(alphas).sum(-1) + transmittance_from_alphas(alphas)[:, -1]
-    # The floor under the transmittance lets 1e-7 pass at every section.
+    # The floor under the transmittance lets 1e-7 pass at every interval.
     assert torch.allclose(whole, torch.ones(50).double(), atol=128 * 1e-7)
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from neus.reports.error_map import FULL_SCALE, NOT_COUNTED, color_error, error_picture, scale_bar
+from neus.reports.error_map import FULL_SCALE, NOT_COUNTED, color_error, error_image, scale_bar
 
 
 def test_the_error_is_the_mean_over_the_channels_whichever_picture_is_brighter():
@@ -12,9 +12,9 @@ def test_the_error_is_the_mean_over_the_channels_whichever_picture_is_brighter()
 def test_larger_errors_are_brighter_until_the_full_scale():
     bar = scale_bar(64, 1)[0].astype(int) @ (299, 587, 114)
     assert (np.diff(bar) >= 0).all() and bar[-1] > 5 * bar[0]
-    assert np.array_equal(error_picture(np.array([[FULL_SCALE]])), error_picture(np.array([[1.0]])))
+    assert np.array_equal(error_image(np.array([[FULL_SCALE]])), error_image(np.array([[1.0]])))
 
 
 def test_what_is_not_counted_is_grey_whatever_its_error():
-    picture = error_picture(np.array([[0.1, 0.1]]), np.array([[True, False]]))
-    assert (picture[0, 1] == NOT_COUNTED).all() and not (picture[0, 0] == NOT_COUNTED).all()
+    image = error_image(np.array([[0.1, 0.1]]), np.array([[True, False]]))
+    assert (image[0, 1] == NOT_COUNTED).all() and not (image[0, 0] == NOT_COUNTED).all()

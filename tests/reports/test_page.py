@@ -34,8 +34,8 @@ def test_text_cannot_become_markup():
 
 
 def test_the_shares_of_the_bar_add_up():
-    shares = [float(s) for s in re.findall(r"flex:([\d.]+)", time_bar({"a": 30.0, "b": 10.0, "c": 0.0}))]
-    assert shares == pytest.approx([0.75, 0.25, 0.0])
+    fractions = [float(s) for s in re.findall(r"flex:([\d.]+)", time_bar({"a": 30.0, "b": 10.0, "c": 0.0}))]
+    assert fractions == pytest.approx([0.75, 0.25, 0.0])
 
 
 @pytest.mark.parametrize(

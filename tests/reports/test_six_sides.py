@@ -8,8 +8,8 @@ from neus.reports.six_sides import FILL, SIDES, side_axes, six_sides, upright_ex
 UP, FRONT = np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.2])
 
 
-def opaque(picture):
-    return picture[..., 3] > 127
+def opaque(image):
+    return image[..., 3] > 127
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +18,15 @@ def sphere():
 
 
 def test_a_sphere_is_the_same_disc_from_all_sides(sphere):
-    pictures = six_sides(sphere, UP, FRONT, 100)
-    assert tuple(pictures) == SIDES
+    images = six_sides(sphere, UP, FRONT, 100)
+    assert tuple(images) == SIDES
     disc = np.pi / 4 * (FILL * 100) ** 2
-    assert [opaque(p).sum() for p in pictures.values()] == pytest.approx([disc] * 6, rel=0.02)
+    assert [opaque(p).sum() for p in images.values()] == pytest.approx([disc] * 6, rel=0.02)
 
 
 def test_sides_of_a_box_have_its_measures_at_one_scale():
-    pictures = six_sides(trimesh.creation.box((1.0, 2.0, 4.0)), UP, FRONT, 200)
-    seen = {side: (opaque(p).any(axis=0).sum(), opaque(p).any(axis=1).sum()) for side, p in pictures.items()}
+    images = six_sides(trimesh.creation.box((1.0, 2.0, 4.0)), UP, FRONT, 200)
+    seen = {side: (opaque(p).any(axis=0).sum(), opaque(p).any(axis=1).sum()) for side, p in images.items()}
     unit = FILL * 200 / 4.0
     for side, (wide, high) in {"front": (1, 4), "right": (2, 4), "back": (1, 4), "left": (2, 4), "top": (1, 2)}.items():
         assert seen[side] == pytest.approx((wide * unit, high * unit), abs=2)
@@ -46,8 +46,8 @@ def test_what_stands_before_hides_what_is_behind_and_left_is_left():
 
 def test_the_inside_is_red_and_the_outside_is_not(sphere):
     opened = with_faces(sphere, sphere.triangles_center[:, 1] > 0.0)
-    pictures = six_sides(opened, UP, FRONT, 80)
-    reddish = {s: (p[40, 40, 0].astype(int) - p[40, 40, 2]) for s, p in pictures.items()}
+    images = six_sides(opened, UP, FRONT, 80)
+    reddish = {s: (p[40, 40, 0].astype(int) - p[40, 40, 2]) for s, p in images.items()}
     assert reddish["front"] > 40 and abs(reddish["back"]) < 20
 
 

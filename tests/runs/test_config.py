@@ -9,7 +9,7 @@ from neus.errors import InputError
 from neus.runs.config import ExperimentConfig, config_as_dict, config_from_dict, config_text, read_config
 
 CONFS = Path(__file__).parents[2] / "confs"
-# What the four published confs share, and where they differ.
+# What the four published configs share, and where they differ.
 COMMON = {
     "dataset": {"data_dir": "./public_data/CASE_NAME/", "object_cameras_name": "cameras_sphere.npz"},
     "train": {
@@ -43,7 +43,7 @@ DIFFERENT = {
 
 @pytest.fixture
 def conf(tmp_path):
-    """Writes a conf file; returns its path."""
+    """Writes a config file; returns its path."""
 
     def write(text, name="a.conf"):
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -113,9 +113,9 @@ def test_nothing_but_files_is_included_and_no_server_is_asked(conf, text):
 def test_the_environment_is_no_part_of_a_conf(conf, monkeypatch):
     monkeypatch.setenv("SOME_PLACE", "secret")
     for text in ("dataset.data_dir = ${SOME_PLACE}", "dataset.data_dir = ${?SOME_PLACE}"):
-        with pytest.raises(InputError, match="is not replaced in confs"):
+        with pytest.raises(InputError, match="is not replaced in configs"):
             read_config(conf(text))
-    with pytest.raises(InputError, match="is not replaced in confs"):
+    with pytest.raises(InputError, match="is not replaced in configs"):
         read_config(conf(""), ["dataset.data_dir=${SOME_PLACE}"])
     quoted = read_config(conf('# ${SOME_PLACE}\ndataset.data_dir = "a/${SOME_PLACE}"'))
     assert quoted.dataset.data_dir == "a/${SOME_PLACE}"
@@ -187,22 +187,22 @@ def test_overrides_win_and_later_ones_most(conf):
         ("model.variance_network.init_val = 30", "init_val = 30.0, expected between -1.38 and 1.38"),
         ("model.sdf_network.bias = -0.5", "model.sdf_network.bias = -0.5, expected at least 0.0"),
         ("train.seed = 99999999999999999999", "expected between 0 and 9223372036854775807"),
-        ("train.march.uniform_share = 1.5", "train.march.uniform_share = 1.5, expected between 0.0 and 1.0"),
-        ("train.march.growth_at = -0.1", "train.march.growth_at = -0.1, expected between 0.0 and 1.0"),
-        ("train.march.n_sections = 5000", "train.march.n_sections = 5000, expected between 0 and 1024"),
+        ("train.guided_sampling.uniform_fraction = 1.5", "train.guided_sampling.uniform_fraction = 1.5, expected between 0.0 and 1.0"),
+        ("train.guided_sampling.batch_growth_at = -0.1", "train.guided_sampling.batch_growth_at = -0.1, expected between 0.0 and 1.0"),
+        ("train.guided_sampling.n_intervals = 5000", "train.guided_sampling.n_intervals = 5000, expected between 0 and 1024"),
         ("train.learning_rate_alpha = 1.1", "learning_rate_alpha = 1.1, expected between 0.0 and 1.0"),
         (
             "train { learning_rate_alpha = 0, learning_rate_decay = exponential }",
             "train.learning_rate_alpha = 0 with learning_rate_decay = exponential is a rate of 0 from the second iteration on",
         ),
         (
-            "train.march { n_sections = 12, first_shape = false, inside_share = 0.7, near_share = 0.4 }",
-            "train.march.inside_share = 0.7 and near_share = 0.4, expected at most 1 together",
+            "train.guided_sampling { n_intervals = 12, initial_shape = false, inside_fraction = 0.7, near_fraction = 0.4 }",
+            "train.guided_sampling.inside_fraction = 0.7 and near_fraction = 0.4, expected at most 1 together",
         ),
-        ("train.march.n_sections = 12", "takes model.surface = hash, found mlp; set train.march.n_sections = 0, or"),
-        ("train { end_iter = 5", "malformed conf"),
-        ("just words", "malformed conf"),
-        ("train.end_iter = ${nowhere}", "${...} is not replaced in confs"),
+        ("train.guided_sampling.n_intervals = 12", "takes model.surface = hash, found mlp; set train.guided_sampling.n_intervals = 0, or"),
+        ("train { end_iter = 5", "malformed config"),
+        ("just words", "malformed config"),
+        ("train.end_iter = ${nowhere}", "${...} is not replaced in configs"),
         ("[1, 2]", "a list, expected sections"),
         ('include "nowhere.conf"', 'include "nowhere.conf": no such file'),
         ('include "a.conf"', "leads back to itself"),
@@ -216,7 +216,7 @@ def test_a_wrong_conf_is_explained_in_one_line_that_names_the_file(conf, text, s
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
-FRACTIONS = ("_share", "_share_start", "_until", "growth_at", "learning_rate_alpha")
+FRACTIONS = ("_share", "_share_start", "_until", "batch_growth_at", "learning_rate_alpha")
 
 
 def test_every_fraction_has_both_bounds_and_every_default_is_within_its_own():
@@ -259,7 +259,7 @@ def test_a_wrong_override_is_explained(conf, override, said):
 
 
 def test_a_missing_conf_is_named_with_the_nearest_that_is_there():
-    with pytest.raises(InputError, match=r"wmsk.conf: no such conf file. Did you mean .*wmask.conf\?"):
+    with pytest.raises(InputError, match=r"wmsk.conf: no such config file. Did you mean .*wmask.conf\?"):
         read_config(CONFS / "wmsk.conf")
     with pytest.raises(InputError, match=r"Shipped configs: .*, womask\.conf"):
         read_config(Path("nowhere") / "x.conf")
@@ -267,9 +267,9 @@ def test_a_missing_conf_is_named_with_the_nearest_that_is_there():
 
 def test_a_file_that_is_no_text_is_malformed(tmp_path):
     (tmp_path / "a.conf").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match="malformed conf"):
+    with pytest.raises(InputError, match="malformed config"):
         read_config(tmp_path / "a.conf")
-    with pytest.raises(InputError, match="no such conf file"):
+    with pytest.raises(InputError, match="no such config file"):
         read_config(tmp_path)
 
 

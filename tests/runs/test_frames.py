@@ -7,12 +7,12 @@ import torch
 
 from neus.errors import InputError
 from neus.rendering.paths import orbit
-from neus.rendering.views import depth_picture, render_view
-from neus.runs import films as views
-from neus.runs.films import fitted, nearest_view, write_frames
+from neus.rendering.views import depth_image, render_view
+from neus.runs import videos as views
 from neus.runs.frames import FrameFolder, settings_of
 from neus.runs.load import load_model
 from neus.runs.run import Run
+from neus.runs.videos import fitted, nearest_view, write_frames
 
 PICTURE = np.full((4, 6, 3), 7, np.uint8)
 
@@ -50,7 +50,7 @@ def test_images_that_no_film_wrote_are_never_overwritten(tmp_path):
     for others in (tmp_path, tmp_path / "plain"):
         others.mkdir(exist_ok=True)
         (others / "0002.png").write_bytes(b"mine")
-        with pytest.raises(InputError, match="holds 0002.png, which no earlier film of this folder wrote"):
+        with pytest.raises(InputError, match="holds 0002.png, which no earlier video of this folder wrote"):
             FrameFolder(others, {"model": "a"}, 4).missing()
         assert (others / "0002.png").read_bytes() == b"mine"
 
@@ -67,15 +67,15 @@ def test_removing_leaves_a_folder_with_other_things_in_it(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def film(trained_run):
+def video(trained_run):
     """A model, its scene, and a small orbit of five frames."""
     scene = Run(trained_run).scene()
     cameras = orbit([scene.camera(v).scaled(0.5) for v in range(len(scene))], 5)
     return load_model(trained_run), scene, cameras
 
 
-def test_settings_tell_models_paths_and_pictures_apart(film):
-    model, _, cameras = film
+def test_settings_tell_models_paths_and_pictures_apart(video):
+    model, _, cameras = video
     same = settings_of(model, cameras, ["rgb"])
     assert same == settings_of(model, cameras, ["rgb"])
     moved = [replace(camera, width=camera.width + 1) for camera in cameras]
@@ -88,8 +88,8 @@ def test_settings_tell_models_paths_and_pictures_apart(film):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a"])
-def test_an_interrupted_film_goes_on_with_the_missing_frames(film, tmp_path, monkeypatch, name):
-    model, scene, cameras = film
+def test_an_interrupted_film_goes_on_with_the_missing_frames(video, tmp_path, monkeypatch, name):
+    model, scene, cameras = video
     rendered, out = [], tmp_path / name
 
     def interrupted(renderer, camera, **options):
@@ -112,8 +112,8 @@ def test_an_interrupted_film_goes_on_with_the_missing_frames(film, tmp_path, mon
         assert cv2.VideoCapture(str(out)).get(cv2.CAP_PROP_FRAME_COUNT) == 5
 
 
-def test_the_renderer_given_is_used_and_frames_of_other_settings_are_made_anew(film, tmp_path, monkeypatch):
-    model, _, cameras = film
+def test_the_renderer_given_is_used_and_frames_of_other_settings_are_made_anew(video, tmp_path, monkeypatch):
+    model, _, cameras = video
     used = []
     monkeypatch.setattr(views, "render_view", lambda *a, **k: (used.append(a[0]), render_view(model, a[1]))[1])
     given = object()
@@ -123,23 +123,23 @@ def test_the_renderer_given_is_used_and_frames_of_other_settings_are_made_anew(f
     assert all(renderer is given for renderer in used)
 
 
-def test_the_same_depth_has_the_same_shade_in_all_frames_of_a_film(film):
-    model, _, cameras = film
+def test_the_same_depth_has_the_same_shade_in_all_frames_of_a_film(video):
+    model, _, cameras = video
     seen = render_view(model, cameras[0])
-    whole = depth_picture(seen, (1.0, 5.0))
+    whole = depth_image(seen, (1.0, 5.0))
     half = replace(seen, depth=seen.depth[:, :8], foreground=seen.foreground[:, :8])
-    np.testing.assert_array_equal(depth_picture(half, (1.0, 5.0)), whole[:, :8])
+    np.testing.assert_array_equal(depth_image(half, (1.0, 5.0)), whole[:, :8])
 
 
-def test_the_nearest_view_of_a_view_is_that_view(film):
-    _, scene, _ = film
+def test_the_nearest_view_of_a_view_is_that_view(video):
+    _, scene, _ = video
     assert [nearest_view(scene, scene.camera(v)) for v in range(len(scene))] == list(range(len(scene)))
 
 
 def test_a_photograph_of_another_shape_is_fitted_not_stretched():
-    picture = fitted(np.zeros((10, 40, 3), np.uint8), 20, 20)
-    assert picture.shape == (20, 20, 3) and (picture[8:12] < 255).any() and (picture[:7] == 255).all()
-    assert (picture[8:12] == 0).all()
+    image = fitted(np.zeros((10, 40, 3), np.uint8), 20, 20)
+    assert image.shape == (20, 20, 3) and (image[8:12] < 255).any() and (image[:7] == 255).all()
+    assert (image[8:12] == 0).all()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -61,7 +61,7 @@ def test_a_published_run_folder_gives_its_recorded_conf(trained_run, tiny_config
     assert all(torch.equal(value, ours.state_dict()[name]) for name, value in model.state_dict().items())
     assert model.scene_to_world is None
     (tmp_path / "recording" / "config.conf").unlink()
-    with pytest.raises(InputError, match="does not know its conf"):
+    with pytest.raises(InputError, match="does not know its config"):
         neus.load_model(tmp_path)
 
 

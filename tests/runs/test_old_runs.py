@@ -34,5 +34,5 @@ def test_marched_runs_that_do_not_say_so_sample_within_the_sphere():
 
 def test_an_old_run_is_resumed(old_run, scene_folder):
     resumed = ["train", "--run", str(old_run), "--resume", "--data", str(scene_folder), "--device", "cpu"]
-    assert main([*resumed, "--set", "train.end_iter=5", "--set", "train.march.first_shape=false"]) == 0
+    assert main([*resumed, "--set", "train.end_iter=5", "--set", "train.guided_sampling.initial_shape=false"]) == 0
     assert Run(old_run).checkpoint.name == "ckpt_000005.pth"

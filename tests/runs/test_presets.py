@@ -31,7 +31,7 @@ def test_a_bare_name_is_a_shipped_config_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert found_conf(Path("wmask.conf")).samefile(ROOT / "confs" / "wmask.conf")
     assert read_config(Path("wmask.conf")) == read_config(ROOT / "confs" / "wmask.conf")
-    with pytest.raises(InputError, match=r"confs/wmask\.conf: no such conf file. Did you mean wmask\.conf\?"):
+    with pytest.raises(InputError, match=r"confs/wmask\.conf: no such config file. Did you mean wmask\.conf\?"):
         read_config(Path("confs/wmask.conf"))  # a path is taken as it stands
 
 

@@ -40,8 +40,8 @@ def colmap_run(tmp_path_factory, tiny_config):
 
 def trained(tiny_config, scene, run):
     dataset = replace(tiny_config.dataset, data_dir=str(scene), holdout=2)
-    march = replace(tiny_config.train, mask_weight=0.0, end_iter=2, save_freq=2)
-    train(replace(tiny_config, dataset=dataset, train=march), RunFolder(run), device="cpu")
+    training = replace(tiny_config.train, mask_weight=0.0, end_iter=2, save_freq=2)
+    train(replace(tiny_config, dataset=dataset, train=training), RunFolder(run), device="cpu")
     return run
 
 

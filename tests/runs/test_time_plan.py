@@ -5,7 +5,7 @@ import pytest
 import torch
 import trimesh
 
-from neus.meshing.cost import SECONDS_PER_POINT_BESIDE, MeshCost
+from neus.meshing.cost import SECONDS_PER_POINT_OUTSIDE, MeshCost
 from neus.runs import time_plan
 from neus.runs.console import TERMINAL
 from neus.runs.run_folder import RunFolder
@@ -50,7 +50,7 @@ def costs(monkeypatch):
 
     def measured(model, patience):
         seconds = found.pop(0) if len(found) > 1 else found[0]
-        return MeshCost(seconds / 256**2 / SECONDS_PER_POINT_BESIDE, 0.0, 0.0, 0.0, 0.0)
+        return MeshCost(seconds / 256**2 / SECONDS_PER_POINT_OUTSIDE, 0.0, 0.0, 0.0, 0.0)
 
     monkeypatch.setattr(time_plan, "measured_mesh_cost", measured)
     return found
@@ -58,7 +58,7 @@ def costs(monkeypatch):
 
 @pytest.fixture
 def seldom(tiny_config):
-    """The tiny conf with few files on the way."""
+    """The tiny config with few files on the way."""
     return replace(tiny_config, train=replace(tiny_config.train, report_freq=1000, save_freq=1000))
 
 
@@ -73,7 +73,7 @@ def test_training_leaves_what_the_mesh_takes_at_the_last_look(seldom, tmp_path, 
     plan = TimePlan(1.0, 1000.0, clock)
     trained(seldom, tmp_path, plan)
     assert plan.resolution == (256 if before[-1] == 2.0 else 224)
-    mesh = MeshCost(before[-1] / 256**2 / SECONDS_PER_POINT_BESIDE, 0.0, 0.0, 0.0, 0.0).seconds(plan.resolution)
+    mesh = MeshCost(before[-1] / 256**2 / SECONDS_PER_POINT_OUTSIDE, 0.0, 0.0, 0.0, 0.0).seconds(plan.resolution)
     # A second in a hundred for leaving; the report's own.
     after_mesh = 0.6 + plan.report_seconds + time_plan.REPORT_FIXED
     assert plan.left() == pytest.approx(time_plan.MARGIN_LATER * mesh + after_mesh, abs=0.3)

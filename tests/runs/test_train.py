@@ -72,8 +72,8 @@ def test_validation_pictures_carry_the_number_of_their_view_in_the_scene(tiny_co
     for path in (run.path / "validations_fine").iterdir():
         number = int(path.stem.split("_")[-1])
         numbers.add(number)
-        photograph = cv2.imread(str(path))[24:, :, ::-1]
-        assert np.array_equal(photograph, scene.images[scene.names.index(f"{number:03d}.png")])
+        image = cv2.imread(str(path))[24:, :, ::-1]
+        assert np.array_equal(image, scene.images[scene.names.index(f"{number:03d}.png")])
     assert numbers == {1, 3}
 
 

@@ -450,12 +450,12 @@ def test_a_size_that_is_not_recorded_and_a_principal_point_outside_are_no_nan(wr
 def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
     _, folder = written
 
-    def shares(transforms):
+    def fractions(transforms):
         for frame in transforms["frames"]:
             frame |= {key: frame[key] / frame["w"] for key in ("fl_x", "fl_y", "cx", "cy")}
 
-    change_file(folder, shares)
-    with pytest.raises(InputError, match="are shares of the image, expected pixels; multiply the first row by its width 40"):
+    change_file(folder, fractions)
+    with pytest.raises(InputError, match="are fractions of the image, expected pixels; multiply the first row by its width 40"):
         read_blender(folder)
 
 

@@ -109,18 +109,18 @@ def test_a_point_seen_through_a_lens_lies_where_our_pinhole_projects_it(tmp_path
         origins, directions = rays_from_pixels(every_tenth, scene.intrinsics[view], scene.camera_to_scene[view])
         points = transform_points(WORLD, origins + 3.0 * directions)
         lens = reconstruction.cameras[view + 1]
-        in_photograph = lens.img_from_cam(transform_points(world_to_camera, points).numpy())
+        in_image = lens.img_from_cam(transform_points(world_to_camera, points).numpy())
         ours, _ = project(transform_points(invert(read.scene_to_world), points), read.camera(view))
         size = torch.tensor([read.camera(view).width, read.camera(view).height])
         inside = ((ours > 2) & (ours < size - 2)).all(-1).numpy()
         assert inside.sum() > 70
         found = place_in_image(read.images[view], ours.numpy()[inside])
         # Colours are whole numbers: a grey level is 0.6 pixels, so single places are good to about half of that.
-        offsets = found - in_photograph[inside]
+        offsets = found - in_image[inside]
         assert np.abs(offsets).max() < 1.0 and np.abs(offsets.mean(axis=0)).max() < 0.1
         # The lens moves points by pixels: without undistortion this would not hold.
         plain, _ = project(transform_points(invert(scene.scene_to_world), points), scene.camera(view))
-        assert np.abs(plain.numpy() - in_photograph).max() > 1.5
+        assert np.abs(plain.numpy() - in_image).max() > 1.5
 
 
 def test_a_panorama_is_refused_with_the_remedy(written):
@@ -441,7 +441,7 @@ def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
     _, folder = written
     file = text_model(folder) / "cameras.txt"
     file.write_text("".join(f"{v + 1} PINHOLE {w} {h} 1.3 1.7 0.5 0.5\n" for v, (w, h) in enumerate(SIZES)))
-    said = r"view 0 \(0\.png\).*shares of the image.*first row by its width 40 and the second by its height 30"
+    said = r"view 0 \(0\.png\).*fractions of the image.*first row by its width 40 and the second by its height 30"
     with pytest.raises(InputError, match=said):
         read_colmap(folder)
 

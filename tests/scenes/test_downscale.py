@@ -25,7 +25,7 @@ def read(folder, downscale, **options):
     return read_scene(folder, DatasetConfig(downscale=downscale), **options)
 
 
-def assert_is_smaller_copy(small, full, factor, wrong_share=0.0):
+def assert_is_smaller_copy(small, full, factor, wrong_fraction=0.0):
     """World points fall in the same places of images, and images and masks are the averages of the full ones."""
     points = world_points(full)
     for view, (width, height) in enumerate(full.sizes):
@@ -38,7 +38,7 @@ def assert_is_smaller_copy(small, full, factor, wrong_share=0.0):
         assert small.images[view].shape == expected.shape and inner.mean() < 0.5
         cover = cv2.resize(full.masks[view].astype(np.float32), small.sizes[view], interpolation=cv2.INTER_AREA)
         is_clear = abs(cover - 0.5) > 0.45
-        assert (small.masks[view] != (cover > 0.5))[is_clear].mean() <= wrong_share
+        assert (small.masks[view] != (cover > 0.5))[is_clear].mean() <= wrong_fraction
         assert small.masks[view].dtype == bool
 
 
@@ -65,7 +65,7 @@ def test_with_a_lens_the_smaller_images_have_the_camera_of_the_full_ones(tmp_pat
         camera.params = [*camera.params[:4], *extra]
     reconstruction.write(model_folder)
     # A mask is bent by taking the nearest pixel, so its outline may move by half a pixel.
-    assert_is_smaller_copy(read(folder, 2), read(folder, 1), 2, wrong_share=0.01)
+    assert_is_smaller_copy(read(folder, 2), read(folder, 1), 2, wrong_fraction=0.01)
 
 
 def test_alphas_are_averaged(tmp_path):
@@ -98,8 +98,8 @@ def test_other_factors_are_refused(asked):
 
 def test_jpegs_decoded_at_a_smaller_size_show_the_same(tmp_path):
     y, x = np.mgrid[:96, :128]
-    picture = np.stack([2 * x, 2 * y, 128 + 60 * np.sin(x / 9)], axis=-1).clip(0, 255).astype(np.uint8)
-    cv2.imwrite(str(tmp_path / "a.jpg"), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
+    rendered = np.stack([2 * x, 2 * y, 128 + 60 * np.sin(x / 9)], axis=-1).clip(0, 255).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "a.jpg"), rendered[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
     full = read_rgb(tmp_path / "a.jpg")
     for reduction in (2, 4, 8):
         small = read_rgb(tmp_path / "a.jpg", reduction=reduction)

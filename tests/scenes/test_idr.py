@@ -343,10 +343,10 @@ def test_a_mirrored_scale_matrix_is_refused(written):
 
 def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
     _, folder = written
-    shares = {}
+    fractions = {}
     with np.load(folder / "cameras_sphere.npz") as archive:
         for view, (width, height) in enumerate(SIZES):
-            shares[f"world_mat_{view}"] = np.diag([1 / width, 1 / height, 1.0, 1.0]) @ archive[f"world_mat_{view}"]
-    change_cameras(folder, **shares)
-    with pytest.raises(InputError, match="are shares of the image, expected pixels"):
+            fractions[f"world_mat_{view}"] = np.diag([1 / width, 1 / height, 1.0, 1.0]) @ archive[f"world_mat_{view}"]
+    change_cameras(folder, **fractions)
+    with pytest.raises(InputError, match="are fractions of the image, expected pixels"):
         read_idr(folder)

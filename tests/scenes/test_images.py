@@ -52,11 +52,11 @@ def test_an_unreadable_image_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
-def test_a_truncated_image_is_refused_wherever_it_ends(tmp_path, ending, share):
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.7, 0.99])
+def test_a_truncated_image_is_refused_wherever_it_ends(tmp_path, ending, fraction):
     data = encoded(noise(), ending)
     file = tmp_path / f"a{ending}"
-    file.write_bytes(data[: int(share * (len(data) - 12))])
+    file.write_bytes(data[: int(fraction * (len(data) - 12))])
     with pytest.raises(InputError, match=r"a\.(png|jpg): .*(truncated|not a readable)"):
         read_rgb(file)
 

@@ -26,13 +26,13 @@ def written(folder, *images, ending=".png"):
     ],
 )
 def test_a_range_that_the_type_does_not_tell_is_found_and_said(tmp_path, white, dtype, ending, said):
-    files = written(tmp_path, *((share * white * SHADES).round().astype(dtype) for share in (0.2, 1.0)), ending=ending)
+    files = written(tmp_path, *((fraction * white * SHADES).round().astype(dtype) for fraction in (0.2, 1.0)), ending=ending)
     with pytest.warns(InputWarning, match=said):
         level = white_level(files)
     assert level == white
     # The scene has one range: the darker image stays darker.
-    for file, share in zip(files, (0.2, 1.0), strict=True):
-        assert np.abs(read_pixels(file, level)[:, :, 0] - 255 * share * SHADES).max() < 1.1
+    for file, fraction in zip(files, (0.2, 1.0), strict=True):
+        assert np.abs(read_pixels(file, level)[:, :, 0] - 255 * fraction * SHADES).max() < 1.1
 
 
 @pytest.mark.parametrize(

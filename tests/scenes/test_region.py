@@ -8,7 +8,7 @@ from neus.errors import InputError
 from neus.geometry.poses import look_at
 from neus.geometry.similarity import similarity
 from neus.scenes.region import (
-    NEAREST_CAMERA_SHARE,
+    NEAREST_CAMERA_FRACTION,
     Region,
     framed,
     given_region,
@@ -160,7 +160,7 @@ def test_regions_stay_clear_of_the_cameras():
     scene = aimed_at([CENTER] * 8, distance=1.0)
     points = CENTER + 0.97 * random_directions(300, seed=2)
     nearest_depths = torch.full((8,), 0.01, dtype=torch.float64)
-    assert region_from_depths(scene, nearest_depths).radius <= NEAREST_CAMERA_SHARE + 1e-9
+    assert region_from_depths(scene, nearest_depths).radius <= NEAREST_CAMERA_FRACTION + 1e-9
     nearest = scene.camera_to_scene[:, :3, 3]
     wide = scene.intrinsics.clone()
     wide[:, [0, 1], [0, 1]] = 5.0

@@ -100,9 +100,9 @@ def test_no_surface_is_nearer_than_the_distance_says(surface):
     points = near_surface(surface)
     distances = object_sdf(points)
     # The ball about each point, all but 1e-3 of it, lies on the point's own side; signs alone decide it.
-    shares = torch.rand(len(points), 64, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) ** (1 / 3)
+    fractions = torch.rand(len(points), 64, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) ** (1 / 3)
     reach = (distances.abs() - 1e-3).clamp_min(0.0)[:, None, None]
-    inside_the_ball = points[:, None] + reach * shares * random_directions(len(points), 64, seed=3)
+    inside_the_ball = points[:, None] + reach * fractions * random_directions(len(points), 64, seed=3)
     assert torch.equal(object_sdf(inside_the_ball) > 0, (distances > 0)[:, None].expand(-1, 64))
 
 
@@ -171,8 +171,8 @@ def test_every_part_of_the_surface_is_seen_by_some_view(surface):
         result = trace(
             object_sdf, centers.reshape(-1, 3), directions.reshape(-1, 3), near, far, tolerance=1e-3, max_steps=50
         )
-        is_seen = result.hit & (result.t > distances.flatten() - 0.02)
-        assert is_seen.reshape(len(scene), -1).any(dim=0).double().mean() > 0.8, name
+        is_visible = result.hit & (result.t > distances.flatten() - 0.02)
+        assert is_visible.reshape(len(scene), -1).any(dim=0).double().mean() > 0.8, name
 
 
 def test_views_differ_and_are_full_of_contrast(scene):

@@ -46,9 +46,9 @@ def test_right_cameras_fit_and_those_of_another_size_do_not(right, right_pairs):
 @pytest.mark.parametrize("wrong", [{4}, {2, 7}])
 def test_views_are_blamed_for_their_own_pairs_alone(wrong):
     fits = [0.1 if set(pair) & wrong else 0.95 for pair in CHAIN]
-    named, shares = misfits(10, CHAIN, fits)
+    named, fractions = misfits(10, CHAIN, fits)
     assert set(named) == wrong
-    assert all(shares[view] == 1.0 for view in wrong) and shares[9] < 0.5
+    assert all(fractions[view] == 1.0 for view in wrong) and fractions[9] < 0.5
 
 
 @pytest.mark.parametrize(

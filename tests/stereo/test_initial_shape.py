@@ -149,9 +149,9 @@ def test_nothing_is_carved_where_nothing_can_be_matched(scene):
 
 
 def test_the_same_photographs_give_the_same_shape_and_progress_ends_at_one(scene, distances):
-    shares = []
-    again = initial_distances(scene, RESOLUTION, shares.append)
-    assert torch.equal(again, distances) and max(shares) == shares[-1] == 1.0
+    fractions = []
+    again = initial_distances(scene, RESOLUTION, fractions.append)
+    assert torch.equal(again, distances) and max(fractions) == fractions[-1] == 1.0
 
 
 def test_the_resolution_is_honoured(scene):

@@ -48,12 +48,12 @@ def painted(points, seed=3):
 
 
 def reflected(points, directions, view):
-    """A flat mirror's picture of a painted world: another in each view."""
+    """A flat mirror's image of a painted world: another in each view."""
     return painted(points + 0.8 * directions, seed=view)
 
 
 def dome(origins, directions):
-    """A painted room around, seen where nothing is hit; its pattern is as coarse as the photographs are small."""
+    """A painted room around, seen where nothing is hit; its pattern is as coarse as the images are small."""
     along = (origins * directions).sum(-1)
     t = (along**2 - origins.square().sum(-1) + 4.0**2).sqrt() - along
     return painted(0.15 * (origins + t[:, None] * directions))
@@ -89,8 +89,8 @@ def box_scene():
 def box_start():
     """The filled box, of which the outside is seen to two steps' depth, and nothing of the fill."""
     values, truth = filled_box(GRID), open_box(GRID)
-    is_seen = (truth < 0) & (values > -0.07) & (GRID[..., 2] < TOP - 0.04)
-    return values.numpy().astype(np.float32), is_seen.numpy()
+    is_visible = (truth < 0) & (values > -0.07) & (GRID[..., 2] < TOP - 0.04)
+    return values.numpy().astype(np.float32), is_visible.numpy()
 
 
 @pytest.fixture(scope="module")
@@ -108,16 +108,16 @@ def test_floor_and_walls_of_the_hollow_stay(hollowed):
 
 
 def test_matter_is_never_added_and_what_was_seen_stays(hollowed, box_start):
-    values, is_seen = box_start
+    values, is_visible = box_start
     assert not ((values >= 0) & (hollowed < 0)).any()
-    assert (hollowed[is_seen] < 0).mean() > 0.99 and (hollowed[hollowed < 0] == values[hollowed < 0]).all()
+    assert (hollowed[is_visible] < 0).mean() > 0.99 and (hollowed[hollowed < 0] == values[hollowed < 0]).all()
 
 
 def test_a_painted_sphere_stays_as_it_is():
     scene = photographed(sphere, lambda points, directions, view: painted(points))
     values = sphere(GRID).numpy().astype(np.float32)
-    is_seen = (values < 0) & (GRID[..., 0] > 0).numpy()
-    assert (photo_carved(values, is_seen, scene) == values).mean() > 0.9999
+    is_visible = (values < 0) & (GRID[..., 0] > 0).numpy()
+    assert (photo_carved(values, is_visible, scene) == values).mean() > 0.9999
 
 
 @pytest.mark.parametrize("n_proven", ["all of it", "half of it"])
@@ -131,9 +131,9 @@ def test_a_mirror_is_not_eaten(n_proven):
 
     scene = photographed(filled_box, colors)
     values = filled_box(GRID).numpy().astype(np.float32)
-    is_seen = (values < 0) & (values > -0.07)
-    is_seen &= is_matt.numpy() if n_proven == "half of it" else (GRID[..., 1] < 0).numpy()
-    carved = photo_carved(values, is_seen, scene)
+    is_visible = (values < 0) & (values > -0.07)
+    is_visible &= is_matt.numpy() if n_proven == "half of it" else (GRID[..., 1] < 0).numpy()
+    carved = photo_carved(values, is_visible, scene)
     assert (carved[values < 0] < 0).mean() > 0.995
 
 

@@ -122,10 +122,10 @@ def test_the_last_of_more_than_ten_color_layers_is_found():
     assert torch.equal(turned["lin9.weight_v"], model.color_network.lin9.weight_v)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
-def test_a_truncated_checkpoint_is_named(saved, share):
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.999])
+def test_a_truncated_checkpoint_is_named(saved, fraction):
     content = saved.read_bytes()
-    saved.write_bytes(content[: int(share * len(content))])
+    saved.write_bytes(content[: int(fraction * len(content))])
     with pytest.raises(InputError, match=r"ckpt_000007.pth: not a readable checkpoint, truncated"):
         read_checkpoint(saved)
 
@@ -215,7 +215,7 @@ def test_parameters_of_another_conf_are_refused_by_name(saved, model, tiny_confi
         load_parameters(model, content, saved)
     content = read_checkpoint(saved)
     content["nerf"]["extra"] = torch.zeros(2)
-    with pytest.raises(InputError, match=r"nerf/extra: found \(2,\), the conf makes no such tensor"):
+    with pytest.raises(InputError, match=r"nerf/extra: found \(2,\), the config makes no such tensor"):
         load_parameters(model, content, saved)
 
 

@@ -18,7 +18,7 @@ from neus.rendering.renderer import RendererConfig
 from neus.training.fused import fused_training_step
 from neus.training.pixels import RayBatch, rays_of
 from neus.training.step import LossWeights, training_step
-from tests.kernels.forms import HAS_GPU, NEEDS_TRITON, on_gpu
+from tests.kernels.backends import HAS_GPU, NEEDS_TRITON, on_gpu
 
 NO_GRID = HashGridConfig(n_levels=0)
 GRID = HashGridConfig(n_levels=5, n_features=2, base_resolution=4, finest_resolution=40, log2_table_size=10)
@@ -57,15 +57,15 @@ def hash_model(
     return model.to(DEVICE)
 
 
-def rays_with_sections(n_rays=37, n_sections=7, seed=1) -> tuple[RayBatch, torch.Tensor]:
+def rays_with_intervals(n_rays=37, n_intervals=7, seed=1) -> tuple[RayBatch, torch.Tensor]:
     """Rays through the middle of the sphere, cut at random places within it, towards random colours and masks."""
     generator = torch.Generator().manual_seed(seed)
     origins = torch.nn.functional.normalize(torch.randn(n_rays, 3, generator=generator), dim=-1) * 3.0
     targets = 0.3 * torch.randn(n_rays, 3, generator=generator)
     directions = torch.nn.functional.normalize(targets - origins, dim=-1)
     enters, leaves, _ = intersect_sphere(origins, directions)
-    shares = torch.rand(n_rays, n_sections + 1, generator=generator).sort(dim=-1).values
-    edges = enters.unsqueeze(-1) + shares * (leaves - enters).unsqueeze(-1)
+    fractions = torch.rand(n_rays, n_intervals + 1, generator=generator).sort(dim=-1).values
+    edges = enters.unsqueeze(-1) + fractions * (leaves - enters).unsqueeze(-1)
     colors = torch.rand(n_rays, 3, generator=generator)
     masks = (torch.rand(n_rays, generator=generator) > 0.3).float()
     return RayBatch(origins, directions, colors, masks).to(DEVICE), edges.to(DEVICE)
@@ -81,7 +81,7 @@ def assert_same_step(
     edges: torch.Tensor,
     weights: LossWeights,
     cos_anneal: float,
-    first_shape=None,
+    initial_shape=None,
     tolerance=1e-4,
 ):
     """The fused step and the plain one in float64 agree: values to 1e-5, gradients to 1e-4 of the greatest element of their layer.
@@ -90,10 +90,10 @@ def assert_same_step(
     """
     exact = copy.deepcopy(model).cpu().double()
     exact.background = None if model.background is None else model.background.double()
-    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.cpu().double(), first_shape)
+    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.cpu().double(), initial_shape)
     expected.total.backward()
     model.zero_grad(set_to_none=True)
-    on_device = None if first_shape is None else first_shape.to(DEVICE)
+    on_device = None if initial_shape is None else initial_shape.to(DEVICE)
     terms, _ = fused_training_step(model, batch, weights, cos_anneal, edges, None, on_device)
     for name, value in expected.named().items():
         assert terms.named()[name] == pytest.approx(value, rel=1e-5, abs=1e-5), name
@@ -113,7 +113,7 @@ WEIGHTS = LossWeights(eikonal=0.3, mask=0.5, huber=0.05)
 @ON_BOTH
 @pytest.mark.parametrize("cos_anneal", [0.0, 0.6, 1.0])
 def test_fused_step_is_the_plain_step(cos_anneal):
-    assert_same_step(hash_model(), *rays_with_sections(), WEIGHTS, cos_anneal)
+    assert_same_step(hash_model(), *rays_with_intervals(), WEIGHTS, cos_anneal)
 
 
 @ON_BOTH
@@ -128,21 +128,21 @@ def test_fused_step_is_the_plain_step(cos_anneal):
     ],
 )
 def test_fused_step_holds_for_networks_and_grids_of_any_size(sizes):
-    assert_same_step(hash_model(**sizes), *rays_with_sections(), WEIGHTS, 1.0)
+    assert_same_step(hash_model(**sizes), *rays_with_intervals(), WEIGHTS, 1.0)
 
 
 @ON_BOTH
 # Seeds whose sums do not nearly cancel: with the first one's three rays even the plain step in float32 is 2e-5 off, since one without
 # mask is all but opaque, and what the cross entropy takes the logarithm of has lost its digits.
-@pytest.mark.parametrize(("n_rays", "n_sections", "seed"), [(1, 1, 1), (5, 1, 1), (3, 40, 3), (131, 3, 2)])
-def test_fused_step_holds_for_any_number_of_rays_and_sections(n_rays, n_sections, seed):
-    assert_same_step(hash_model(), *rays_with_sections(n_rays, n_sections, seed), WEIGHTS, 1.0)
+@pytest.mark.parametrize(("n_rays", "n_intervals", "seed"), [(1, 1, 1), (5, 1, 1), (3, 40, 3), (131, 3, 2)])
+def test_fused_step_holds_for_any_number_of_rays_and_sections(n_rays, n_intervals, seed):
+    assert_same_step(hash_model(), *rays_with_intervals(n_rays, n_intervals, seed), WEIGHTS, 1.0)
 
 
 @ON_BOTH
 @pytest.mark.parametrize("sharpness", [20.0, 148.0, 665.0, 2000.0])
 def test_fused_step_holds_for_sharp_surfaces_and_masks_between_zero_and_one(sharpness):
-    batch, edges = rays_with_sections()
+    batch, edges = rays_with_intervals()
     masks = torch.rand(len(edges), generator=torch.Generator().manual_seed(4)).to(DEVICE)
     masks[:3] = torch.tensor([0.0, 1.0, 1e-6])
     model = hash_model(variance=math.log(sharpness) / 10.0)
@@ -156,19 +156,19 @@ def test_fused_step_holds_for_sharp_surfaces_and_masks_between_zero_and_one(shar
 def test_fused_step_leaves_out_levels_that_are_off():
     model = hash_model()
     model.set_active_levels(2)
-    assert_same_step(model, *rays_with_sections(), WEIGHTS, 1.0)
+    assert_same_step(model, *rays_with_intervals(), WEIGHTS, 1.0)
     assert model.sdf_network.grid.table.grad[model.sdf_network.grid.layout.offsets[2] :].abs().max() == 0
 
 
 @ON_BOTH
 def test_fused_step_without_masks_draws_a_background_network():
-    assert_same_step(hash_model(n_outside=4), *rays_with_sections(), LossWeights(0.1, 0.0, 0.0), 1.0)
+    assert_same_step(hash_model(n_outside=4), *rays_with_intervals(), LossWeights(0.1, 0.0, 0.0), 1.0)
 
 
 @ON_BOTH
 def test_rays_that_miss_the_sphere_teach_the_background_alone():
     """Edges all alike are such rays'. The divisors of the terms of the surface are the samples of the others."""
-    batch, edges = rays_with_sections()
+    batch, edges = rays_with_intervals()
     missing = torch.arange(len(edges), device=DEVICE) % 2 == 0
     edges = torch.where(missing.unsqueeze(-1), edges[:, :1], edges)
     weights, model = LossWeights(0.1, 0.0, 0.0, curvature=0.05), hash_model(n_outside=4)
@@ -187,13 +187,13 @@ def test_rays_that_miss_the_sphere_teach_the_background_alone():
 
 @ON_BOTH
 def test_fused_step_with_masks_holds_the_surface_alone_to_the_silhouette_before_a_background_network():
-    assert_same_step(hash_model(n_outside=4), *rays_with_sections(), WEIGHTS, 1.0)
+    assert_same_step(hash_model(n_outside=4), *rays_with_intervals(), WEIGHTS, 1.0)
 
 
 @ON_BOTH
 def test_gradients_of_a_step_know_nothing_of_the_step_before():
     model, found = hash_model(n_outside=4), []
-    batch, edges = rays_with_sections()
+    batch, edges = rays_with_intervals()
     for _ in range(2):
         fused_training_step(model, batch, LossWeights(0.1, 0.0, 0.0), 1.0, edges)
         found.append([p.grad.clone() for p in model.parameters()])
@@ -205,16 +205,16 @@ def test_gradients_of_a_step_know_nothing_of_the_step_before():
 @NEEDS_TRITON
 @pytest.mark.parametrize("kernels", ["gpu"], indirect=True)
 def test_rays_left_out_on_a_gpu_are_as_if_they_were_not_there(kernels):
-    batch, edges = rays_with_sections()
+    batch, edges = rays_with_intervals()
     kept = torch.arange(len(edges), device=DEVICE) % 3 != 1
     marked = replace(batch, masks=batch.masks.where(kept, -1.0))
     fewer = RayBatch(*(part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks)))
     axis = torch.linspace(-1.0, 1.0, 9)
-    first_shape = (torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.6).to(DEVICE)
-    weights, found = replace(WEIGHTS, anchor=3.0), []
-    for rays, sections in ((fewer, edges[kept]), (marked, edges)):
+    initial_shape = (torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.6).to(DEVICE)
+    weights, found = replace(WEIGHTS, prior=3.0), []
+    for rays, intervals in ((fewer, edges[kept]), (marked, edges)):
         model = hash_model()
-        terms, seen = fused_training_step(model, rays, weights, 1.0, sections, None, first_shape)
+        terms, seen = fused_training_step(model, rays, weights, 1.0, intervals, None, initial_shape)
         found.append((terms.named(), [p.grad for p in model.parameters() if p.grad is not None]))
     assert torch.equal(seen.counts, kept.repeat_interleave(edges.shape[1] - 1))
     (expected, gradients), (terms, others) = found
@@ -224,9 +224,9 @@ def test_rays_left_out_on_a_gpu_are_as_if_they_were_not_there(kernels):
 
 
 @ON_BOTH
-@pytest.mark.parametrize(("n_rays", "n_sections"), [(37, 7), (5, 1), (131, 3)])
-def test_fused_step_pulls_against_bending_as_the_plain_one_does(n_rays, n_sections):
-    model, (batch, edges) = hash_model(), rays_with_sections(n_rays, n_sections)
+@pytest.mark.parametrize(("n_rays", "n_intervals"), [(37, 7), (5, 1), (131, 3)])
+def test_fused_step_pulls_against_bending_as_the_plain_one_does(n_rays, n_intervals):
+    model, (batch, edges) = hash_model(), rays_with_intervals(n_rays, n_intervals)
     # So near the surface that some rays count, and not all.
     middle = edges.mean(dim=-1, keepdim=True)
     edges = middle + 0.3 * (edges - middle)
@@ -239,17 +239,17 @@ def test_fused_step_pulls_against_bending_as_the_plain_one_does(n_rays, n_sectio
 def test_fused_step_draws_a_constant_background():
     model = hash_model()
     model.background = torch.tensor([1.0, 0.5, 0.0])
-    assert_same_step(model, *rays_with_sections(seed=5), WEIGHTS, 1.0)
+    assert_same_step(model, *rays_with_intervals(seed=5), WEIGHTS, 1.0)
 
 
 @ON_BOTH
 def test_fused_step_takes_the_plain_absolute_difference():
-    assert_same_step(hash_model(), *rays_with_sections(), LossWeights(0.1, 0.1, 0.0), 1.0)
+    assert_same_step(hash_model(), *rays_with_intervals(), LossWeights(0.1, 0.1, 0.0), 1.0)
 
 
 @ON_BOTH
 def test_fused_step_of_sections_without_length():
-    batch, edges = rays_with_sections()
+    batch, edges = rays_with_intervals()
     assert_same_step(hash_model(), batch, edges[:, :1].expand_as(edges).contiguous(), WEIGHTS, 1.0)
 
 
@@ -263,7 +263,7 @@ def test_fused_step_stays_finite_at_extreme_sharpness(variance):
 
 
 def _step(model: Model):
-    batch, edges = rays_with_sections()
+    batch, edges = rays_with_intervals()
     model.zero_grad(set_to_none=True)
     return fused_training_step(model, batch, WEIGHTS, 1.0, edges)
 
@@ -271,7 +271,7 @@ def _step(model: Model):
 @ON_BOTH
 def test_fused_step_of_no_rays_has_no_gradient():
     model = hash_model()
-    batch, edges = rays_with_sections()
+    batch, edges = rays_with_intervals()
     nothing = RayBatch(batch.origins[:0], batch.directions[:0], batch.colors[:0], batch.masks[:0])
     terms, _ = fused_training_step(model, nothing, WEIGHTS, 1.0, edges[:0])
     assert terms.total == 0
@@ -324,7 +324,7 @@ def test_fused_step_pulls_towards_the_first_shape():
     axis = torch.linspace(-1.0, 1.0, 9)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.6
     ball[:4] = torch.nan  # not known on that side
-    assert_same_step(hash_model(), *rays_with_sections(), replace(WEIGHTS, anchor=3.0), 1.0, ball)
+    assert_same_step(hash_model(), *rays_with_intervals(), replace(WEIGHTS, prior=3.0), 1.0, ball)
 
 
 @ON_BOTH
@@ -332,7 +332,7 @@ def test_fused_step_knows_a_grid_of_colours():
     model = hash_model(color_grid=replace(GRID, n_levels=3, n_features=4))
     with torch.no_grad():
         model.sdf_network.color_grid.table.normal_(0.0, 0.3)
-    assert_same_step(model, *rays_with_sections(), WEIGHTS, 1.0)
+    assert_same_step(model, *rays_with_intervals(), WEIGHTS, 1.0)
     assert model.sdf_network.color_grid.table.grad.abs().max() > 0
 
 
@@ -345,7 +345,7 @@ def test_fused_step_of_lower_precision_is_the_plain_step_but_for_its_rounding(ke
     model = hash_model(color_grid=replace(GRID, n_levels=3, n_features=4))
     with torch.no_grad():
         model.sdf_network.color_grid.table.normal_(0.0, 0.3)
-    batch, edges = rays_with_sections()
+    batch, edges = rays_with_intervals()
     exact = copy.deepcopy(model).cpu().double()
     expected = training_step(exact, double(batch), WEIGHTS, 1.0, None, edges.cpu().double())
     expected.total.backward()
@@ -366,4 +366,4 @@ def test_fused_step_of_lower_precision_is_the_plain_step_but_for_its_rounding(ke
 def test_fused_step_on_a_gpu_is_the_plain_step_at_full_size(kernels):
     grid = HashGridConfig(n_levels=6, n_features=2, base_resolution=16, finest_resolution=512, log2_table_size=18)
     model = hash_model(grid=grid, d_hidden=64, d_out=8, d_color=64, color_grid=replace(grid, n_levels=4, n_features=4))
-    assert_same_step(model, *rays_with_sections(1537, 24), WEIGHTS, 1.0)
+    assert_same_step(model, *rays_with_intervals(1537, 24), WEIGHTS, 1.0)

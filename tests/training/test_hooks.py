@@ -6,7 +6,7 @@ import trimesh
 
 from neus.errors import InputError
 from neus.runs.build import model_for_scene
-from neus.scenes.images import write_picture
+from neus.scenes.images import write_image
 from neus.scenes.readers import read_scene
 from neus.training.budget import TimeBudget
 from neus.training.checkpoint import iteration_of
@@ -81,10 +81,10 @@ def test_validation_stacks_the_rendered_view_above_its_photograph(make_trainer, 
     fine = sorted((tmp_path / "validations_fine").iterdir())
     assert [p.name[:8] for p in fine] == ["00000003", "00000006"]
     number = int(fine[0].stem.split("_")[-1])
-    picture = cv2.imread(str(fine[0]))[..., ::-1]
-    assert picture.shape == (24, 16, 3)
-    photograph = cv2.resize(trainer.scene.images[numbers.index(number)], (16, 12), interpolation=cv2.INTER_AREA)
-    assert np.array_equal(picture[12:], photograph)
+    image = cv2.imread(str(fine[0]))[..., ::-1]
+    assert image.shape == (24, 16, 3)
+    image = cv2.resize(trainer.scene.images[numbers.index(number)], (16, 12), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(image[12:], image)
     assert (tmp_path / "normals" / fine[0].name).is_file()
 
 
@@ -150,16 +150,16 @@ def test_the_progress_line_of_a_time_says_its_share_and_what_is_left(make_traine
 
 
 def test_a_picture_is_read_back_as_it_was_written(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    write_picture(tmp_path / "new" / "a.png", picture)
-    assert np.array_equal(cv2.imread(str(tmp_path / "new" / "a.png"))[..., ::-1], picture)
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    write_image(tmp_path / "new" / "a.png", image)
+    assert np.array_equal(cv2.imread(str(tmp_path / "new" / "a.png"))[..., ::-1], image)
 
 
 def test_a_picture_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, "imwrite", lambda *a: False)
     with pytest.raises(InputError, match="a.png: cannot be written"):
-        write_picture(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
+        write_image(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
     (tmp_path / "file").touch()
     monkeypatch.undo()
     with pytest.raises(InputError, match="a.png: cannot be written"):
-        write_picture(tmp_path / "file" / "a.png", np.zeros((2, 2, 3), np.uint8))
+        write_image(tmp_path / "file" / "a.png", np.zeros((2, 2, 3), np.uint8))

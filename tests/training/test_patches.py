@@ -70,7 +70,7 @@ def test_patches_are_squares_of_neighbours_within_one_photograph(scene):
 
 
 def test_single_pixels_keep_their_shares(scene):
-    sampler = PatchSampler(scene, patch=1, inside_share=0.6, near_share=0.3, near_pixels=60)
+    sampler = PatchSampler(scene, patch=1, inside_fraction=0.6, near_fraction=0.3, near_pixels=60)
     n_rays = 20_000
     batch = sampler.draw(n_rays, seeded())
     view, x, y = places(scene, batch)
@@ -78,8 +78,8 @@ def test_single_pixels_keep_their_shares(scene):
     sphere = [meets_sphere(scene, v) for v in range(len(scene))]
     n_inside, n_sphere = sum(int(m.sum()) for m in inside), sum(int(m.sum()) for m in sphere)
     # The third kind, one ray in ten, falls on mask pixels too.
-    share = 0.6 + 0.1 * sum(int((s & m).sum()) for s, m in zip(sphere, inside, strict=True)) / n_sphere
-    assert float(batch.masks.mean()) == pytest.approx(share, abs=0.015)
+    fraction = 0.6 + 0.1 * sum(int((s & m).sum()) for s, m in zip(sphere, inside, strict=True)) / n_sphere
+    assert float(batch.masks.mean()) == pytest.approx(fraction, abs=0.015)
     # Within the masks each view is drawn as often as it has pixels there.
     for v in range(len(scene)):
         of_mask = (view == v) & (batch.masks > 0)
@@ -101,7 +101,7 @@ def meets_sphere(scene, view):
 
 
 def test_the_rest_is_uniform_over_the_pixels_that_meet_the_sphere(scene):
-    view, x, y = places(scene, PatchSampler(scene, patch=1, inside_share=0, near_share=0).draw(100_000, seeded()))
+    view, x, y = places(scene, PatchSampler(scene, patch=1, inside_fraction=0, near_fraction=0).draw(100_000, seeded()))
     expected = torch.cat([meets_sphere(scene, v).flatten() for v in range(3)])
     starts = torch.tensor([0, 40 * 30, 40 * 30 + 20 * 26])
     widths = torch.tensor([40, 20, 31])
@@ -124,7 +124,7 @@ def test_without_masks_all_pixels_are_alike(scene):
 def test_patches_prefer_no_side_of_their_anchor(scene):
     one_pixel = [np.zeros_like(mask) for mask in scene.masks]
     one_pixel[0][14, 21] = True
-    batch = PatchSampler(replace(scene, masks=one_pixel), patch=4, inside_share=1.0, near_share=0.0).draw(
+    batch = PatchSampler(replace(scene, masks=one_pixel), patch=4, inside_fraction=1.0, near_fraction=0.0).draw(
         16_000, seeded()
     )
     view, x, y = places(scene, batch)
@@ -136,7 +136,7 @@ def test_patches_stay_within_the_borders_and_reach_the_corners(scene):
     corners = [np.zeros_like(mask) for mask in scene.masks]
     for mask in corners:
         mask[[0, 0, -1, -1], [0, -1, 0, -1]] = True
-    batch = PatchSampler(replace(scene, masks=corners), inside_share=1.0, near_share=0.0).draw(4800, seeded())
+    batch = PatchSampler(replace(scene, masks=corners), inside_fraction=1.0, near_fraction=0.0).draw(4800, seeded())
     view, x, y = places(scene, batch)
     seen = set(zip(view.tolist(), x.tolist(), y.tolist(), strict=True))
     assert {(0, 0, 0), (0, 39, 29), (1, 19, 0), (2, 0, 32)} <= seen
@@ -153,11 +153,11 @@ def test_photographs_smaller_than_a_patch_repeat_their_border():
 def test_kinds_without_pixels_leave_their_share_to_the_others(scene):
     full = [np.ones_like(mask) for mask in scene.masks]
     empty = [np.zeros_like(mask) for mask in scene.masks]
-    without_ring = PatchSampler(replace(scene, masks=full), inside_share=0.5, near_share=0.5).draw(160, seeded())
+    without_ring = PatchSampler(replace(scene, masks=full), inside_fraction=0.5, near_fraction=0.5).draw(160, seeded())
     assert (without_ring.masks == 1).all()
     only_sphere = PatchSampler(replace(scene, masks=empty), patch=1).draw(1000, seeded())
     assert intersect_sphere(only_sphere.origins, only_sphere.directions, radius=1.001)[2].all()
-    nothing_left = PatchSampler(replace(scene, masks=empty), inside_share=1.0, near_share=0.0).draw(160, seeded())
+    nothing_left = PatchSampler(replace(scene, masks=empty), inside_fraction=1.0, near_fraction=0.0).draw(160, seeded())
     assert len(nothing_left.colors) == 160 and (nothing_left.masks == 0).all()
 
 
@@ -189,7 +189,7 @@ def test_any_number_of_rays_can_be_drawn(scene):
     assert [len(PatchSampler(scene).draw(n, seeded()).colors) for n in (1, 15, 16, 17, 100)] == [1, 15, 16, 17, 100]
 
 
-@pytest.mark.parametrize("wrong", [{"patch": 0}, {"near_pixels": 0}, {"inside_share": -0.1}, {"near_share": 0.3}])
+@pytest.mark.parametrize("wrong", [{"patch": 0}, {"near_pixels": 0}, {"inside_fraction": -0.1}, {"near_fraction": 0.3}])
 def test_impossible_settings_are_refused(scene, wrong):
     with pytest.raises(InputError, match="expected"):
         PatchSampler(scene, **wrong)

@@ -5,21 +5,21 @@ import torch
 
 from neus.errors import InputError, InputWarning
 from neus.kernels.dispatch import VARIABLE
-from neus.rendering.distance_cache import DistanceCache
+from neus.rendering.sdf_grid import SdfGrid
 from neus.runs.build import model_for_scene
 from neus.scenes.readers import read_scene
-from neus.stereo.initial_shape import FirstShape
+from neus.stereo.initial_shape import InitialShape
 from neus.training import strategies as steps_module
 from neus.training import trainer as trainer_module
 from neus.training.checkpoint import read_checkpoint
-from neus.training.config import MarchConfig
+from neus.training.config import GuidedSamplingConfig
 from neus.training.patches import PatchSampler
 from neus.training.step import StepTerms
-from neus.training.strategies import MarchedSteps, SampledSteps
+from neus.training.strategies import GridGuidedTraining, HierarchicalTraining
 from neus.training.trainer import Trainer
-from tests.kernels.forms import HAS_GPU, NEEDS_TRITON
+from tests.kernels.backends import HAS_GPU, NEEDS_TRITON
 
-MARCH = MarchConfig(n_sections=6, first_shape=False)
+GUIDED = GuidedSamplingConfig(n_intervals=6, initial_shape=False)
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +28,21 @@ def scene(scene_folder):
 
 
 @pytest.fixture
-def marched_config(tiny_hash_config):
+def guided_config(tiny_hash_config):
     color = replace(tiny_hash_config.model.rendering_network, weight_norm=False)
     return replace(
         tiny_hash_config,
         model=replace(tiny_hash_config.model, rendering_network=color),
-        train=replace(tiny_hash_config.train, batch_size=64, march=MARCH),
+        train=replace(tiny_hash_config.train, batch_size=64, guided_sampling=GUIDED),
     )
 
 
 @pytest.fixture
-def make_trainer(scene, marched_config):
-    def make(march=MARCH, scene=scene, n_outside=0, **changes):
-        model = marched_config.model
+def make_trainer(scene, guided_config):
+    def make(guided_sampling=GUIDED, scene=scene, n_outside=0, **changes):
+        model = guided_config.model
         model = replace(model, neus_renderer=replace(model.neus_renderer, n_outside=n_outside))
-        config = replace(marched_config, model=model, train=replace(marched_config.train, march=march, **changes))
+        config = replace(guided_config, model=model, train=replace(guided_config.train, guided_sampling=guided, **changes))
         return Trainer(model_for_scene(config, scene), scene, config.train, on_message=lambda text: None)
 
     return make
@@ -53,8 +53,8 @@ def states(trainer):
 
 
 def test_sections_choose_the_steps(make_trainer):
-    assert isinstance(make_trainer().steps, MarchedSteps)
-    assert isinstance(make_trainer(march=MarchConfig()).steps, SampledSteps)
+    assert isinstance(make_trainer().steps, GridGuidedTraining)
+    assert isinstance(make_trainer(guided_sampling=GuidedSamplingConfig()).steps, HierarchicalTraining)
 
 
 def test_marched_training_gives_the_same_numbers_twice(make_trainer):
@@ -85,19 +85,19 @@ def test_a_resumed_marched_run_goes_on_to_the_same_numbers(make_trainer, tmp_pat
 
 
 def test_a_sampled_run_cannot_be_resumed_as_a_marched_one(make_trainer, tmp_path):
-    sampled = make_trainer(march=MarchConfig())
+    sampled = make_trainer(guided_sampling=GuidedSamplingConfig())
     sampled.run([])
     sampled.save(tmp_path / "sampled.pth", {"config": {}, "scene": {}, "run": {}})
-    with pytest.raises(InputError, match="n_sections"):
+    with pytest.raises(InputError, match="n_intervals"):
         make_trainer().load(read_checkpoint(tmp_path / "sampled.pth"), tmp_path / "sampled.pth")
 
 
 def test_networks_are_marched_without_a_first_shape(make_trainer, tiny_config, scene):
-    config = replace(tiny_config, train=replace(tiny_config.train, end_iter=2, march=MARCH))
+    config = replace(tiny_config, train=replace(tiny_config.train, end_iter=2, guided_sampling=GUIDED))
     with pytest.warns(InputWarning, match="slower, plain step: model.surface is mlp"):
         trainer = Trainer(model_for_scene(config, scene), scene, config.train, on_message=lambda text: None)
     trainer.run([])
-    assert trainer.iteration == 2 and trainer.steps.cache.values.isfinite().all()
+    assert trainer.iteration == 2 and trainer.steps.sdf_grid.values.isfinite().all()
 
 
 # Masks, and what is trained without them; the pull towards a shape in both. That against bending takes another direction for each ray of
@@ -109,22 +109,22 @@ SETTINGS = [
 
 
 def gradients_of_a_step(trainer):
-    """Terms and gradients of one step of a surface and a cache that know of a ball, with a first shape beside it; and the cache."""
+    """Terms and gradients of one step of a surface and a cache that know of a ball, with an initial shape beside it; and the cache."""
     axis = torch.linspace(-1.0, 1.0, 33)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.5
     steps = trainer.steps
-    steps.cache, steps.first_shape = DistanceCache(ball.clone()), ball - 0.03
+    steps.sdf_grid, steps.initial_shape = SdfGrid(ball.clone()), ball - 0.03
     if trainer.config.mask_weight == 0.0:
         # Rays of the object alone: all meet the sphere, as rays chosen by their masks do.
-        steps.sampler = PatchSampler(trainer.scene, patch=2, inside_share=1.0, near_share=0.0)
+        steps.sampler = PatchSampler(trainer.scene, patch=2, inside_fraction=1.0, near_fraction=0.0)
     terms = steps(1, 0.2, 0.7)
-    assert terms.anchor > 0.0 and (terms.curvature > 0.0) == (trainer.config.curvature_weight > 0.0)
+    assert terms.prior > 0.0 and (terms.curvature > 0.0) == (trainer.config.curvature_weight > 0.0)
     gradients = {name: p.grad for name, p in steps.model.named_parameters() if p.grad is not None}
-    return terms.named(), gradients, steps.cache.values, ball
+    return terms.named(), gradients, steps.sdf_grid.values, ball
 
 
 def assert_same_gradients(found, expected, tolerance):
-    """The same terms; gradients equal to a share of the greatest of their kind, and in tables row by row."""
+    """The same terms; gradients equal to a fraction of the greatest of their kind, and in tables row by row."""
     assert found[0] == pytest.approx(expected[0], rel=tolerance, abs=1e-6)
     assert found[1].keys() == expected[1].keys() and len(expected[1]) >= 10
     for name, truth in expected[1].items():
@@ -156,55 +156,55 @@ def test_the_fused_step_of_a_cpu_knows_one_precision(make_trainer):
 
 @pytest.mark.parametrize("where", ["sdf_network.hidden.bias", "sdf_network.grid.table", "color_network.lin0.bias"])
 def test_recovery_leaves_no_nan_in_the_cache_or_the_checkpoint(make_trainer, monkeypatch, tmp_path, where):
-    monkeypatch.setattr(trainer_module, "ITERATIONS_BETWEEN_GOOD_STATES", 2)
+    monkeypatch.setattr(trainer_module, "ITERATIONS_BETWEEN_SNAPSHOTS", 2)
     # Every iteration refreshes, so that the spoilt surface is evaluated for the cache too.
     monkeypatch.setattr(steps_module, "ITERATIONS_BETWEEN_REFRESHES", 1)
     trainer, going_back = make_trainer(end_iter=8), []
-    steps, in_the_good_state = trainer.steps, {}
+    steps, in_the_snapshot = trainer.steps, {}
 
     def poison(t, terms):
         if t.iteration == 4:
-            in_the_good_state.update(cache=steps.cache.values.clone(), slab=steps.cache.slab)
-        if t.iteration == 5 and not t.recoveries:
+            in_the_snapshot.update(sdf_grid=steps.sdf_grid.values.clone(), slab=steps.sdf_grid.slab)
+        if t.iteration == 5 and not t.rollbacks:
             t.model.get_parameter(where).data.fill_(torch.nan)
 
     def restored(message):
-        going_back.append((steps.cache.values.clone(), steps.cache.slab))
+        going_back.append((steps.sdf_grid.values.clone(), steps.sdf_grid.slab))
 
     trainer.begin()
     trainer.on_message = restored
     trainer.run([poison])
     ((values, slab),) = going_back
-    assert trainer.recoveries == 1 and trainer.iteration == 8
-    assert torch.equal(values, in_the_good_state["cache"]) and slab == in_the_good_state["slab"]
-    assert steps.cache.values.isfinite().all() and all(p.isfinite().all() for p in trainer.model.parameters())
+    assert trainer.rollbacks == 1 and trainer.iteration == 8
+    assert torch.equal(values, in_the_snapshot["sdf_grid"]) and slab == in_the_snapshot["slab"]
+    assert steps.sdf_grid.values.isfinite().all() and all(p.isfinite().all() for p in trainer.model.parameters())
     trainer.save(tmp_path / "recovered.pth", {})
-    assert read_checkpoint(tmp_path / "recovered.pth")["neus"]["training"]["cache"].isfinite().all()
+    assert read_checkpoint(tmp_path / "recovered.pth")["neus"]["training"]["sdf_grid"].isfinite().all()
 
 
 def test_the_plain_step_of_no_ray_with_something_to_teach_is_zero(make_trainer, monkeypatch):
     monkeypatch.setenv("NEUS_KERNELS", "reference")
     with pytest.warns(InputWarning, match="slower, plain step"):
         trainer = make_trainer(end_iter=1)
-    trainer.steps.cache, trainer._has_begun = DistanceCache(torch.full((9, 9, 9), 0.1)), True
+    trainer.steps.sdf_grid, trainer._has_begun = SdfGrid(torch.full((9, 9, 9), 0.1)), True
     monkeypatch.setattr(
-        steps_module, "_teaches", lambda batch, *rest: torch.zeros(len(batch.origins), dtype=torch.bool)
+        steps_module, "is_informative", lambda batch, *rest: torch.zeros(len(batch.origins), dtype=torch.bool)
     )
     totals = []
     trainer.run([lambda t, terms: totals.append(float(terms.total.detach()))])
-    assert totals == [0.0] and trainer.recoveries == 0
+    assert totals == [0.0] and trainer.rollbacks == 0
 
 
 def test_a_spoilt_term_of_the_surface_is_named(make_trainer):
     trainer = make_trainer()
     zero, nan = torch.zeros(()), torch.tensor(torch.nan)
-    names = ("total", "color", "eikonal", "mask", "psnr", "weight_max", "anchor", "curvature")
-    terms = StepTerms(**{name: nan if name in ("total", "anchor", "curvature") else zero for name in names})
-    assert trainer._what_is_not_finite(terms) == "the anchor and curvature loss"
+    names = ("total", "color", "eikonal", "mask", "psnr", "weight_max", "prior", "curvature")
+    terms = StepTerms(**{name: nan if name in ("total", "prior", "curvature") else zero for name in names})
+    assert trainer._what_is_not_finite(terms) == "the prior and curvature loss"
 
 
 def test_batches_grow_when_it_is_time(make_trainer):
-    trainer = make_trainer(march=replace(MARCH, growth=3, growth_at=0.5), end_iter=6)
+    trainer = make_trainer(guided_sampling=replace(GUIDED, batch_growth=3, batch_growth_at=0.5), end_iter=6)
     trainer.run([])
     assert trainer.steps.n_rays == 64 * (3 + 3 * 3)
 
@@ -212,22 +212,22 @@ def test_batches_grow_when_it_is_time(make_trainer):
 def test_the_surface_starts_as_the_first_shape_and_is_pulled_at_for_a_while(make_trainer, monkeypatch):
     axis = torch.linspace(-1.0, 1.0, 128)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.3
-    shape = FirstShape(ball, torch.ones_like(ball, dtype=torch.bool))
-    monkeypatch.setattr(steps_module, "first_shape", lambda scene, resolution: shape)
-    trainer = make_trainer(march=replace(MARCH, first_shape=True, anchor_until=0.5), end_iter=4)
+    shape = InitialShape(ball, torch.ones_like(ball, dtype=torch.bool))
+    monkeypatch.setattr(steps_module, "initial_shape", lambda scene, resolution: shape)
+    trainer = make_trainer(guided_sampling=replace(GUIDED, initial_shape=True, prior_until=0.5), end_iter=4)
     trainer.begin()
     points = torch.tensor([[0.0, 0.0, 0.3], [0.3, 0.0, 0.0], [0.6, 0.0, 0.0]])
     assert torch.allclose(trainer.model.sdf(points), torch.tensor([0.0, 0.0, 0.3]), atol=0.05)
     pulls = []
-    trainer.run([lambda t, terms: pulls.append(float(terms.anchor))])
-    assert pulls[0] > 0.0 and pulls[1] > 0.0 and trainer.steps._weights(trainer.progress).anchor == 0.0
+    trainer.run([lambda t, terms: pulls.append(float(terms.prior))])
+    assert pulls[0] > 0.0 and pulls[1] > 0.0 and trainer.steps._weights(trainer.progress).prior == 0.0
 
 
 def test_a_shape_that_nobody_saw_does_not_pull(make_trainer):
-    trainer, pulls = make_trainer(march=replace(MARCH, first_shape=True), end_iter=2), []
-    trainer.run([lambda t, terms: pulls.append(float(terms.anchor))])
+    trainer, pulls = make_trainer(guided_sampling=replace(GUIDED, initial_shape=True), end_iter=2), []
+    trainer.run([lambda t, terms: pulls.append(float(terms.prior))])
     # Four views of 32x24 pixels match nowhere: the hull is where training begins, and no more.
-    assert trainer.steps.first_shape.isnan().all() and pulls == [0.0, 0.0]
+    assert trainer.steps.initial_shape.isnan().all() and pulls == [0.0, 0.0]
 
 
 def test_training_without_masks_looks_at_none(make_trainer, scene):

@@ -16,7 +16,7 @@ from neus.training import trainer as trainer_module
 from neus.training.checkpoint import checkpoints_in, read_checkpoint
 from neus.training.metrics import read_metrics
 from neus.training.step import training_step
-from neus.training.trainer import MAX_RECOVERIES, RECOVERY_FACTOR, Trainer, TrainingDiverged
+from neus.training.trainer import MAX_ROLLBACKS, ROLLBACK_RATE_FACTOR, Trainer, TrainingDiverged
 from tests.test_oracle import assert_same
 
 
@@ -147,16 +147,16 @@ def test_a_step_that_is_not_finite_is_named_and_training_goes_on_with_smaller_st
             assert same(start, parameters(t)), "back at the good state, then a first step of the warm-up, which is zero"
 
     trainer.run([after_recovery])
-    assert trainer.iteration == 6 and trainer.recoveries == 1
+    assert trainer.iteration == 6 and trainer.rollbacks == 1
     (message,) = trainer.messages
     assert what in message and "iteration 4" in message and "from iteration 0" in message
     assert len(rates) == 4 + 6 and all(p.isfinite().all() for p in trainer.model.parameters())
-    assert rates[4] == pytest.approx(rates[0] * RECOVERY_FACTOR) and trainer.lr_scale == RECOVERY_FACTOR
-    assert max(rates[4:]) <= full_rate * RECOVERY_FACTOR
+    assert rates[4] == pytest.approx(rates[0] * ROLLBACK_RATE_FACTOR) and trainer.lr_scale == ROLLBACK_RATE_FACTOR
+    assert max(rates[4:]) <= full_rate * ROLLBACK_RATE_FACTOR
 
 
 def test_good_states_are_kept_on_the_way(make_trainer, monkeypatch):
-    monkeypatch.setattr(trainer_module, "ITERATIONS_BETWEEN_GOOD_STATES", 2)
+    monkeypatch.setattr(trainer_module, "ITERATIONS_BETWEEN_SNAPSHOTS", 2)
     trainer = make_trainer()
     spoiled(monkeypatch, {5}, nan_loss)
     trainer.run([])
@@ -166,7 +166,7 @@ def test_good_states_are_kept_on_the_way(make_trainer, monkeypatch):
 def test_optimizer_moments_go_back_with_the_parameters(make_trainer, monkeypatch):
     trainer = make_trainer(end_iter=3)
     trainer.run([])
-    trainer._good_state = trainer._snapshot()
+    trainer._last_snapshot = trainer._snapshot()
     good = [trainer.optimizer.state[p]["exp_avg"].clone() for p in trainer.model.sdf_network.parameters()]
     trainer.config = replace(trainer.config, end_iter=5)
     spoiled(monkeypatch, {1}, nan_loss)
@@ -185,7 +185,7 @@ def test_training_that_is_never_finite_stops_and_says_so(make_trainer, monkeypat
         TrainingDiverged, match=r"color loss is not finite.*4th time.*lower train.learning_rate.*--resume"
     ):
         trainer.run([])
-    assert len(trainer.messages) == MAX_RECOVERIES
+    assert len(trainer.messages) == MAX_ROLLBACKS
 
 
 def test_after_divergence_the_last_checkpoint_is_intact(tiny_config, tmp_path, monkeypatch):
@@ -204,11 +204,11 @@ def test_a_nan_in_the_network_is_named_and_recovered_from(make_trainer):
     assert trainer.steps.weights.mask > 0
 
     def poison(trainer, terms):
-        if trainer.iteration == 4 and not trainer.recoveries:
+        if trainer.iteration == 4 and not trainer.rollbacks:
             trainer.model.sdf_network.lin0.bias.data[0] = torch.nan
 
     trainer.run([poison])
-    assert trainer.iteration == 6 and trainer.recoveries == 1
+    assert trainer.iteration == 6 and trainer.rollbacks == 1
     assert "color and eikonal and mask loss is not finite in iteration 4" in trainer.messages[0]
     assert all(p.isfinite().all() for p in trainer.model.parameters())
 
@@ -359,7 +359,7 @@ def test_a_resumed_run_keeps_its_smaller_step_and_may_recover_anew(make_trainer,
     trainer.save(tmp_path / "x.pth", {})
     other = make_trainer()
     other.load(read_checkpoint(tmp_path / "x.pth"), tmp_path / "x.pth")
-    assert (other.recoveries, other.lr_scale) == (0, RECOVERY_FACTOR)
+    assert (other.rollbacks, other.lr_scale) == (0, ROLLBACK_RATE_FACTOR)
 
 
 def test_old_checkpoints_are_deleted_as_the_conf_says(tiny_config, tmp_path):

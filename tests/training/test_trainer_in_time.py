@@ -13,7 +13,7 @@ from neus.training.trainer import Trainer
 
 @pytest.fixture
 def make_trainer(tiny_hash_config, scene_folder):
-    """Trainers whose iterations take so many seconds; the conf's six iterations stand for the whole time."""
+    """Trainers whose iterations take so many seconds; the config's six iterations stand for the whole time."""
 
     def make(seconds=None, step=1.0, **changes):
         now, scene = [0.0], read_scene(scene_folder)

@@ -7,12 +7,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from neus.kernels.dispatch import VARIABLE
-from neus.rendering.distance_cache import DistanceCache
+from neus.rendering.sdf_grid import SdfGrid
 from neus.runs.build import model_for_scene
 from neus.scenes.readers import read_scene
-from neus.training.config import MarchConfig
+from neus.training.config import GuidedSamplingConfig
 from neus.training.trainer import Trainer
-from tests.kernels.forms import HAS_GPU, NEEDS_TRITON
+from tests.kernels.backends import HAS_GPU, NEEDS_TRITON
 
 aten = torch.ops.aten
 # Their results are numbers or sizes that the CPU needs to go on.
@@ -63,17 +63,17 @@ def test_a_marched_iteration_waits_once(tiny_hash_config, scene_folder, settings
         pytest.skip("Triton is interpreted only where there is no GPU")
     monkeypatch.setenv(VARIABLE, "gpu")
     color = replace(tiny_hash_config.model.rendering_network, weight_norm=False)
-    march, settings = MarchConfig(n_sections=6, first_shape=False), {"n_outside": 0, **settings}
+    guided, settings = GuidedSamplingConfig(n_intervals=6, initial_shape=False), {"n_outside": 0, **settings}
     renderer = replace(tiny_hash_config.model.neus_renderer, n_outside=settings.pop("n_outside"))
     config = replace(
         tiny_hash_config,
         model=replace(tiny_hash_config.model, rendering_network=color, neus_renderer=renderer),
-        train=replace(tiny_hash_config.train, march=march, **settings),
+        train=replace(tiny_hash_config.train, guided_sampling=guided, **settings),
     )
     scene = read_scene(scene_folder)
     trainer = Trainer(model_for_scene(config, scene), scene, config.train)
-    trainer.steps.cache = DistanceCache(torch.full((33, 33, 33), 0.1))
-    trainer.steps.first_shape = torch.full((5, 5, 5), 0.1)
+    trainer.steps.sdf_grid = SdfGrid(torch.full((33, 33, 33), 0.1))
+    trainer.steps.initial_shape = torch.full((5, 5, 5), 0.1)
     # Between two refreshes; they and notes are done in its own way on a CPU.
-    trainer.iteration, trainer.steps.cache.note = 1, lambda seen: None
+    trainer.iteration, trainer.steps.sdf_grid.update = 1, lambda seen: None
     assert trainer.steps.is_fused and questions_of_a_step(trainer) == 1

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from neus.errors import InputError
-from neus.reports import truth_picture
+from neus.reports import truth_image
 from neus.workflows import demo
 
 
@@ -15,7 +15,7 @@ def small(monkeypatch):
     monkeypatch.setattr(demo, "HEIGHT", 24)
     monkeypatch.setattr(demo, "ORBIT_FRAMES", 2)
     monkeypatch.setattr(demo, "MINUTES", 1e-3)
-    monkeypatch.setattr(truth_picture, "PICTURE_VIEWS", (0,))
+    monkeypatch.setattr(truth_image, "IMAGE_VIEWS", (0,))
 
 
 @pytest.mark.slow

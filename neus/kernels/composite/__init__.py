@@ -1,3 +1,3 @@
-"""Opacities and values of the sections of rays to their weights and weighted sums."""
+"""Opacities and values of the intervals of rays to their weights and weighted sums."""
 
 __all__ = ["cpu", "gpu", "reference"]

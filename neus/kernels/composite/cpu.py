@@ -45,7 +45,7 @@ class _Composite(torch.autograd.Function):
         grad_alphas, grad_values = np.empty_like(given[0]), np.empty_like(given[1])
 
         def pull(start: int, stop: int) -> None:
-            _pull_back(*given, _floor(grad_alphas), start, stop, grad_alphas, grad_values)
+            _vjp(*given, _floor(grad_alphas), start, stop, grad_alphas, grad_values)
 
         run_tasks(pull, ranges(len(grad_alphas), RAYS_PER_TASK))
         return torch.from_numpy(grad_alphas), torch.from_numpy(grad_values)
@@ -75,12 +75,12 @@ def _add_up(alphas, values, floor, start, stop, weights, sums):
 
 
 @_compiled
-def _pull_back(alphas, values, grad_weights, grad_sums, floor, start, stop, grad_alphas, grad_values):
+def _vjp(alphas, values, grad_weights, grad_sums, floor, start, stop, grad_alphas, grad_values):
     """Fills both gradients of rays start ... stop.
 
     With q_i the gradient in w_i from both outputs, and behind_i = sum_{j>i} q_j alpha_j prod_{i<l<j} (1 - alpha_l) what a ray
-    with all its light would gain behind section i, the gradient in alpha_i is T_i (q_i - behind_i). Nothing is divided by
-    what passes a section, which may be nothing.
+    with all its light would gain behind interval i, the gradient in alpha_i is T_i (q_i - behind_i). Nothing is divided by
+    what passes an interval, which may be nothing.
     """
     one = alphas.dtype.type(1)
     n = alphas.shape[1]

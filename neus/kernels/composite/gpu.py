@@ -1,6 +1,6 @@
 """Compositing on a GPU, by Triton: the signature of `reference`, whose docstrings hold here too.
 
-One program goes along the sections of a block of rays. Nothing is added up across rays, so the numbers are the same every time.
+One program goes along the intervals of a block of rays. Nothing is added up across rays, so the numbers are the same every time.
 Differentiable once.
 """
 
@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from neus.kernels.composite.reference import TRANSMITTANCE_FLOOR
 from neus.kernels.launch import blocks, launch, power_of_two, program_size
 
-# Rays of a program: few, since a step has only thousands of rays and a GPU has hundreds of processors.
+# Rays of a program: few, since a step has only thousands of rays and a GPU has hundreds of CPUs.
 RAYS = program_size(32)
 _FLOOR = tl.constexpr(TRANSMITTANCE_FLOOR)
 
@@ -51,7 +51,7 @@ class _Composite(torch.autograd.Function):
         alphas, values, lights = ctx.saved_tensors
         grad_alphas, grad_values = torch.empty_like(alphas), torch.empty_like(values)
         given = alphas, values, lights, grad_weights.contiguous(), grad_sums.contiguous(), grad_alphas, grad_values
-        launch(_pull_back, (blocks(len(alphas), RAYS),), *given, *_sizes(values), **_tile(values))
+        launch(_vjp, (blocks(len(alphas), RAYS),), *given, *_sizes(values), **_tile(values))
         return grad_alphas, grad_values
 
 
@@ -64,19 +64,19 @@ def _tile(values: Tensor) -> dict[str, int]:
     return {"C": n_channels, "CP": power_of_two(n_channels), "BLOCK": RAYS, "num_warps": 1}
 
 
-@triton.jit(do_not_specialize=["n_rays", "n_sections"])
+@triton.jit(do_not_specialize=["n_rays", "n_intervals"])
 def _add_up(
-    alphas, values, weights, lights, sums, n_rays, n_sections, C: tl.constexpr, CP: tl.constexpr, BLOCK: tl.constexpr
+    alphas, values, weights, lights, sums, n_rays, n_intervals, C: tl.constexpr, CP: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """Fills weights and lights (N, S), what reaches each section, and sums (N, C) of a block of rays."""
+    """Fills weights and lights (N, S), what reaches each interval, and sums (N, C) of a block of rays."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     c = tl.arange(0, CP)[None, :]
     here = ray < n_rays
     valid = here[:, None] & (c < C)
     light = tl.full([BLOCK], 1.0, dtype=alphas.dtype.element_ty)
     total = tl.zeros([BLOCK, CP], dtype=alphas.dtype.element_ty)
-    for section in range(n_sections):
-        at = ray * n_sections + section
+    for interval in range(n_intervals):
+        at = ray * n_intervals + interval
         alpha = tl.load(alphas + at, mask=here, other=0.0)
         weight = alpha * light
         tl.store(weights + at, weight, mask=here)
@@ -86,20 +86,20 @@ def _add_up(
     tl.store(sums + ray[:, None] * C + c, total, mask=valid)
 
 
-@triton.jit(do_not_specialize=["n_rays", "n_sections"])
-def _pull_back(
-    alphas, values, lights, grad_weights, grad_sums, grad_alphas, grad_values, n_rays, n_sections,
+@triton.jit(do_not_specialize=["n_rays", "n_intervals"])
+def _vjp(
+    alphas, values, lights, grad_weights, grad_sums, grad_alphas, grad_values, n_rays, n_intervals,
     C: tl.constexpr, CP: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Fills both gradients of a block of rays, from their ends to their starts; see `cpu._pull_back` for the formula."""
+    """Fills both gradients of a block of rays, from their ends to their starts; see `cpu._vjp` for the formula."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     c = tl.arange(0, CP)[None, :]
     here = ray < n_rays
     valid = here[:, None] & (c < C)
     grad_sum = tl.load(grad_sums + ray[:, None] * C + c, mask=valid, other=0.0)
     behind = tl.zeros([BLOCK], dtype=alphas.dtype.element_ty)
-    for passed in range(n_sections):
-        at = ray * n_sections + (n_sections - 1 - passed)
+    for passed in range(n_intervals):
+        at = ray * n_intervals + (n_intervals - 1 - passed)
         alpha, light = tl.load(alphas + at, mask=here, other=0.0), tl.load(lights + at, mask=here, other=0.0)
         value = tl.load(values + at[:, None] * C + c, mask=valid, other=0.0)
         gain = tl.load(grad_weights + at, mask=here, other=0.0) + tl.sum(grad_sum * value, 1)

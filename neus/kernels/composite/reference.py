@@ -8,7 +8,7 @@ TRANSMITTANCE_FLOOR = 1e-7
 
 
 def composite(alphas: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of the sections of each ray, and the sums of their values so weighted (NeuS eq. 2 and 11, discretised).
+    """Weights of the intervals of each ray, and the sums of their values so weighted (NeuS eq. 2 and 11, discretised).
 
     Args:
         alphas: (N, S) in [0, 1], front to back.
@@ -26,7 +26,7 @@ def composite(alphas: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def weights_from_alphas(alphas: Tensor) -> Tensor:
-    """w_i = alpha_i T_i with T_i = prod_{j<i} (1 - alpha_j): the share of each section in the pixel (NeuS eq. 11).
+    """w_i = alpha_i T_i with T_i = prod_{j<i} (1 - alpha_j): the fraction of each interval in the pixel (NeuS eq. 11).
 
     Args:
         alphas: (..., S) in [0, 1], front to back.
@@ -41,7 +41,7 @@ def weights_from_alphas(alphas: Tensor) -> Tensor:
 
 
 def transmittance_from_alphas(alphas: Tensor) -> Tensor:
-    """(..., S + 1): the light that reaches each section, and last what passes all of them.
+    """(..., S + 1): the light that reaches each interval, and last what passes all of them.
 
     >>> transmittance_from_alphas(torch.tensor([0.5, 0.5]))
     tensor([1.0000, 0.5000, 0.2500])
@@ -51,5 +51,5 @@ def transmittance_from_alphas(alphas: Tensor) -> Tensor:
 
 
 def weighted_sums(weights: Tensor, values: Tensor) -> Tensor:
-    """(..., C): weighted sum of values (..., S, C) of the sections of each ray (NeuS eq. 2, discretised)."""
+    """(..., C): weighted sum of values (..., S, C) of the intervals of each ray (NeuS eq. 2, discretised)."""
     return (weights.unsqueeze(-1) * values).sum(-2)

@@ -39,12 +39,12 @@ class ColorWeights(NamedTuple):
 
 
 class Rays(NamedTuple):
-    """N rays cut into K sections: origins, directions (N, 3), edges (N, K + 1), colors (N, 3), masks (N,).
+    """N rays cut into K intervals: origins, directions (N, 3), edges (N, K + 1), colors (N, 3), masks (N,).
 
     Masks are 1 on the object and 0 elsewhere; on a GPU rays with a mask below 0 are left out.
     `color_bias` (N, H') is what the first layer of the colour network makes of the viewing direction, bias included;
-    `backdrop` (N, 3) the colour behind everything. `beside` (N, 3) are steps from a sample to another place that the curvature
-    is told by; (0, 3) if nobody asks for it. `anchor` (P, P, P) are the distances of the first shape at linspace(-1, 1, P),
+    `background` (N, 3) the colour behind everything. `beside` (N, 3) are steps from a sample to another place that the curvature
+    receives by; (0, 3) if nobody asks for it. `prior` (P, P, P) are the distances of the initial shape at linspace(-1, 1, P),
     NaN where unknown.
     """
 
@@ -54,12 +54,12 @@ class Rays(NamedTuple):
     colors: np.ndarray
     masks: np.ndarray
     color_bias: np.ndarray
-    backdrop: np.ndarray
-    anchor: np.ndarray
-    beside: np.ndarray
+    background: np.ndarray
+    prior: np.ndarray
+    offsets: np.ndarray
 
 
-class Places(NamedTuple):
+class ShellSamplesArguments(NamedTuple):
     """N rays with K places each: origins, directions (N, 3), t (N, K), and `color_bias` (N, H') as in `Rays`."""
 
     origins: np.ndarray
@@ -77,8 +77,8 @@ class ShellRays(NamedTuple):
     far: np.ndarray
 
 
-class ShellScales(NamedTuple):
-    """Numbers of a walk, lengths in scene units: see `ShellConfig`, `trace` and `sample_sections`."""
+class ShellConstants(NamedTuple):
+    """Numbers of a walk, lengths in scene units: see `ShellConfig`, `trace` and `sample_intervals`."""
 
     half: np.float32
     tolerance: np.float32
@@ -94,27 +94,27 @@ class ShellScales(NamedTuple):
     refuted_beyond: np.float32
     slope_margin: np.float32
     weight_floor: np.float32
-    max_looks: int
+    max_queries: int
     max_shells: int
     max_steps: int
 
 
-class ShellSeen(NamedTuple):
-    """What N rays met: t (N, K) at quantiles of their weight, transmittance (N,), met (N,), is_unclear (N,)."""
+class ShellTraceResult(NamedTuple):
+    """What N rays met: t (N, K) at quantiles of their weight, transmittance (N,), met (N,), needs_fallback (N,)."""
 
     t: np.ndarray
     transmittance: np.ndarray
-    met: np.ndarray
-    is_unclear: np.ndarray
+    is_hit: np.ndarray
+    needs_fallback: np.ndarray
 
 
-class Scales(NamedTuple):
+class StepConstants(NamedTuple):
     """Numbers of one step.
 
-    `color`, `eikonal`, `mask`, `anchor`, `curvature` are the weights of the terms over the number of what they sum: rays in the
-    mask, samples, rays, samples, rays. `huber` and `anchor_width` are the errors up to which the terms of colour and anchor are
-    squares. The curvature is told at samples nearer to the surface than `curvature_reach`; where gradients differ by far more than
-    `curvature_edge` it is an edge. Colours of weights up to `negligible` are not asked for. Sections count as no longer than
+    `color`, `eikonal`, `mask`, `prior`, `curvature` are the weights of the terms over the number of what they sum: rays in the
+    mask, samples, rays, samples, rays. `huber` and `prior_width` are the errors up to which the terms of colour and prior are
+    squares. The curvature receives at samples nearer to the surface than `curvature_reach`; where gradients differ by far more than
+    `curvature_edge` it is an edge. Colours of weights up to `negligible` are not asked for. Intervals count as no longer than
     `longest`: so far the slope at their middles holds.
     """
 
@@ -124,13 +124,13 @@ class Scales(NamedTuple):
     transmittance_floor: np.float32
     opacity_margin: np.float32
     huber: np.float32
-    anchor_width: np.float32
-    negligible: np.float32
+    prior_width: np.float32
+    weight_threshold: np.float32
     longest: np.float32
     color: np.float32
     eikonal: np.float32
     mask: np.float32
-    anchor: np.float32
+    prior: np.float32
     curvature: np.float32
     curvature_reach: np.float32
     curvature_edge: np.float32
@@ -164,7 +164,7 @@ class Samples(NamedTuple):
     """What the second part of the step needs of all M samples, channel by channel: N K, and N beside them if curvature is asked for.
 
     points, grad_normals (3, M); normals (3, M) raw gradients; sdf (M,); cotangents, grad_features (C, M) of the grid's channels;
-    is_seen (M,) whose colours were asked for, and grad_color_features (C', M) of the colour grid's channels for those.
+    is_visible (M,) whose colours were asked for, and grad_color_features (C', M) of the colour grid's channels for those.
     """
 
     points: np.ndarray
@@ -173,13 +173,13 @@ class Samples(NamedTuple):
     cotangents: np.ndarray
     grad_features: np.ndarray
     grad_normals: np.ndarray
-    is_seen: np.ndarray
+    is_visible: np.ndarray
     grad_color_features: np.ndarray
 
 
 class Pixels(NamedTuple):
     """What each ray sees: rgb (N, 3), opacity (N,), t (N,), normals (N, 3), weight_max (N,); and the derivatives of the loss
-    in `Rays.color_bias` (N, H') and `Rays.backdrop` (N, 3).
+    in `Rays.color_bias` (N, H') and `Rays.background` (N, 3).
     """
 
     rgb: np.ndarray
@@ -188,9 +188,9 @@ class Pixels(NamedTuple):
     normals: np.ndarray
     weight_max: np.ndarray
     grad_color_bias: np.ndarray
-    grad_backdrop: np.ndarray
+    grad_background: np.ndarray
 
 
 # Places of `Gradients.sums`.
-SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_ANCHOR, SUM_CURVATURE = range(7)
+SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_PRIOR, SUM_CURVATURE = range(7)
 N_SUMS = 7

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from neus.kernels.hash_encode.layout import Grid, GridLayout
-from neus.kernels.hash_encode.lookups import (
+from neus.kernels.hash_encode.hash_lookup import (
     add,
     add_with_slopes,
     corners,
@@ -22,11 +21,12 @@ from neus.kernels.hash_encode.lookups import (
     read_bends,
     read_with_slopes,
 )
-from neus.kernels.hash_encode.reference import pull_back
+from neus.kernels.hash_encode.layout import Grid, GridLayout
+from neus.kernels.hash_encode.reference import vjp
 from neus.kernels.jit import compiled
 from neus.kernels.threads import ranges, run_tasks
 
-__all__ = ["encode", "encode_with_jacobian", "pull_back"]
+__all__ = ["encode", "encode_with_jacobian", "vjp"]
 
 # Points of a task, enough to make it worth its start, and of a tile, few enough for its features and slopes to stay in cache.
 POINTS_PER_TASK, POINTS_PER_TILE = 1024, 256

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from neus.kernels.hash_encode.layout import HASH_FACTORS, GridLayout
-from neus.kernels.hash_encode.reference import pull_back
+from neus.kernels.hash_encode.reference import vjp
 from neus.kernels.launch import blocks, launch, power_of_two, program_size
 from neus.kernels.trilinear.gpu import locate
 
-__all__ = ["encode", "encode_with_jacobian", "level_tensors", "pull_back", "row_of"]
+__all__ = ["encode", "encode_with_jacobian", "level_tensors", "vjp", "row_of"]
 
 # Points of a program: eight look-ups each keep enough reads in flight to hide the memory's latency.
 POINTS = program_size(128)

@@ -46,10 +46,10 @@ def encode_with_jacobian(points: Tensor, table: Tensor, layout: GridLayout, n_ac
     return torch.cat(features, dim=1), torch.cat(jacobians, dim=1)
 
 
-def pull_back(jacobian: Tensor, cotangents: Tensor) -> Tensor:
+def vjp(jacobian: Tensor, cotangents: Tensor) -> Tensor:
     """J^T v (M, 3) of jacobian (M, C, 3) and cotangents (M, C): the gradient in the points of a function of the features.
 
-    >>> pull_back(torch.tensor([[[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]]]), torch.tensor([[2.0, 1.0]]))
+    >>> vjp(torch.tensor([[[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]]]), torch.tensor([[2.0, 1.0]]))
     tensor([[2., 5., 6.]])
     """
     return (cotangents.unsqueeze(1) @ jacobian).squeeze(1)

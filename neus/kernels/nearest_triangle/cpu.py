@@ -149,8 +149,8 @@ def _to_segment(p, start, end):
     e0, e1, e2 = end[0] - start[0], end[1] - start[1], end[2] - start[2]
     p0, p1, p2 = p[0] - start[0], p[1] - start[1], p[2] - start[2]
     squared = e0 * e0 + e1 * e1 + e2 * e2
-    share = 0.0
+    fraction = 0.0
     if squared > 0.0:
-        share = min(max((e0 * p0 + e1 * p1 + e2 * p2) / squared, 0.0), 1.0)
-    p0, p1, p2 = p0 - share * e0, p1 - share * e1, p2 - share * e2
+        fraction = min(max((e0 * p0 + e1 * p1 + e2 * p2) / squared, 0.0), 1.0)
+    p0, p1, p2 = p0 - fraction * e0, p1 - fraction * e1, p2 - fraction * e2
     return p0 * p0 + p1 * p1 + p2 * p2

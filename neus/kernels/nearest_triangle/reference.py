@@ -53,6 +53,6 @@ def _squared_distances(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def _squared_to_segment(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     axis, offset = end - start, points - start
     squared = (axis * axis).sum(-1)
-    share = (offset * axis).sum(-1) / np.where(squared > 0.0, squared, 1.0)
-    beside = offset - np.clip(share, 0.0, 1.0)[..., None] * axis
+    fraction = (offset * axis).sum(-1) / np.where(squared > 0.0, squared, 1.0)
+    beside = offset - np.clip(fraction, 0.0, 1.0)[..., None] * axis
     return (beside * beside).sum(-1)

@@ -40,9 +40,9 @@ def _draw(corners, faces, rounding, nearness, numbers):
             y = row + 0.5 - a[1]
             for column in range(first_x, min(last_x + 1, width)):
                 x = column + 0.5 - a[0]
-                share_b, share_c = (x * c1 - y * c0) / area, (b0 * y - b1 * x) / area
-                share_a = 1.0 - share_b - share_c
-                if min(share_a, min(share_b, share_c)) >= -rounding:
-                    here = share_a * a[2] + share_b * b[2] + share_c * c[2]
+                weight_b, weight_c = (x * c1 - y * c0) / area, (b0 * y - b1 * x) / area
+                weight_a = 1.0 - weight_b - weight_c
+                if min(weight_a, min(weight_b, weight_c)) >= -rounding:
+                    here = weight_a * a[2] + weight_b * b[2] + weight_c * c[2]
                     if here > nearness[row, column]:
                         nearness[row, column], numbers[row, column] = here, f

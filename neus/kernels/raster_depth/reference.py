@@ -32,26 +32,26 @@ def foremost_triangles(corners: np.ndarray, faces: np.ndarray, width: int, heigh
             continue
         (left, top), (right, bottom) = (np.clip(corner[:2], 0, (width, height)).astype(int) for corner in (low, high))
         x, y = np.meshgrid(np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5)
-        shares = _shares(a, b, c, x, y)
-        if shares is None:
+        weights = _fractions(a, b, c, x, y)
+        if weights is None:
             continue
-        here = sum(share * corner[2] for share, corner in zip(shares, (a, b, c), strict=True))
+        here = sum(weight * corner[2] for weight, corner in zip(weights, (a, b, c), strict=True))
         part = slice(top, bottom), slice(left, right)
-        is_foremost = (np.minimum.reduce(shares) >= -ROUNDING) & (here > nearness[part])
+        is_foremost = (np.minimum.reduce(weights) >= -ROUNDING) & (here > nearness[part])
         nearness[part][is_foremost], numbers[part][is_foremost] = here[is_foremost], number
     return nearness, numbers
 
 
-def shares_of_corners(corners: np.ndarray, triangles: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def barycentric_weights(corners: np.ndarray, triangles: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(p, 3) barycentric coordinates, in the image, of points x, y (p,) in the triangles (p, 3) of projected corners (v, 3)."""
     a, b, c = np.moveaxis(corners[triangles], 1, 0)
-    return np.stack(_shares(a.T, b.T, c.T, x, y), axis=-1)
+    return np.stack(_fractions(a.T, b.T, c.T, x, y), axis=-1)
 
 
-def _shares(a: np.ndarray, b: np.ndarray, c: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...] | None:
+def _fractions(a: np.ndarray, b: np.ndarray, c: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...] | None:
     area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
     if np.ndim(area) == 0 and area == 0.0:
         return None
-    share_b = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
-    share_c = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
-    return 1.0 - share_b - share_c, share_b, share_c
+    weight_b = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
+    weight_c = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
+    return 1.0 - weight_b - weight_c, weight_b, weight_c

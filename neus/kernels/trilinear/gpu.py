@@ -18,10 +18,10 @@ def locate(coordinate, resolution):
 
 
 @triton.jit
-def _between(at, share, here):
+def _between(at, fraction, here):
     """Between a value and the next one in memory."""
     low = tl.load(at, mask=here, other=0.0)
-    return low + share * (tl.load(at + 1, mask=here, other=0.0) - low)
+    return low + fraction * (tl.load(at + 1, mask=here, other=0.0) - low)
 
 
 @triton.jit

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from neus.kernels.fused_step.arguments import ColorWeights, Gradients, Grid
-from neus.kernels.fused_step.cpu.products import (
+from neus.kernels.fused_step.cpu.matmul import (
     ONE,
     ZERO,
     add_outer,
@@ -16,7 +16,7 @@ from neus.kernels.fused_step.cpu.products import (
     product,
 )
 from neus.kernels.fused_step.cpu.tile import Tile
-from neus.kernels.hash_encode.lookups import gather
+from neus.kernels.hash_encode.hash_lookup import gather
 
 
 @compiled
@@ -43,7 +43,7 @@ def color_forward(
     n_features: int,
     color_bias: np.ndarray,
     first_ray: int,
-    n_sections: int,
+    n_intervals: int,
     n: int,
 ) -> None:
     """Fills the tile's rgb (4, n) of its n seen samples, whose places are in `tile.seen`.
@@ -57,7 +57,7 @@ def color_forward(
             tile.color_inputs[3 + axis, m] = tile.normals[axis, i]
         for f in range(n_features):
             tile.color_inputs[6 + f, m] = tile.out[1 + f, i]
-        tile.ray[m] = first_ray + i // n_sections
+        tile.ray[m] = first_ray + i // n_intervals
     for j in range(color_bias.shape[1]):
         row, ray = tile.color_hidden[0, j], tile.ray
         for m in range(n):

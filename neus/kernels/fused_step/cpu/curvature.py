@@ -2,42 +2,42 @@
 
 import numpy as np
 
-from neus.kernels.fused_step.arguments import SUM_CURVATURE, Rays, Scales
-from neus.kernels.fused_step.cpu.products import ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.arguments import SUM_CURVATURE, Rays, StepConstants
+from neus.kernels.fused_step.cpu.matmul import ONE, TWO, ZERO, compiled
 from neus.kernels.fused_step.cpu.tile import Tile
 
 
 @compiled
-def place_beside(rays: Rays, scales: Scales, tile: Tile, beside: Tile, first_ray: int, n_rays: int) -> None:
+def offset_samples(rays: Rays, scales: StepConstants, tile: Tile, offsets: Tile, first_ray: int, n_rays: int) -> None:
     """Fills the points of `beside`, a step from each ray's sample nearest to the surface; `seen` is that sample, -1 if none is near."""
-    n_sections = rays.edges.shape[1] - 1
+    n_intervals = rays.edges.shape[1] - 1
     for r in range(n_rays):
-        nearest = r * n_sections
-        for i in range(nearest + 1, nearest + n_sections):
+        nearest = r * n_intervals
+        for i in range(nearest + 1, nearest + n_intervals):
             if abs(tile.out[0, i]) < abs(tile.out[0, nearest]):
                 nearest = i
-        beside.seen[r] = nearest if abs(tile.out[0, nearest]) < scales.curvature_reach else -1
-        beside.place[r] = -1
+        offsets.seen[r] = nearest if abs(tile.out[0, nearest]) < scales.curvature_reach else -1
+        offsets.place[r] = -1
         for axis in range(3):
-            beside.inputs[axis, r] = tile.inputs[axis, nearest] + rays.beside[first_ray + r, axis]
+            offsets.inputs[axis, r] = tile.inputs[axis, nearest] + rays.offsets[first_ray + r, axis]
 
 
 @compiled
-def lose_curvature(scales: Scales, tile: Tile, beside: Tile, n_rays: int, sums: np.ndarray) -> None:
+def curvature_gradients(scales: StepConstants, tile: Tile, offsets: Tile, n_rays: int, sums: np.ndarray) -> None:
     """Adds to the samples' grad_normals, and fills those beside them."""
     per_edge = ONE / (scales.curvature_edge * scales.curvature_edge)
     for r in range(n_rays):
-        i = beside.seen[r]
-        beside.grad_normals[0, r] = beside.grad_normals[1, r] = beside.grad_normals[2, r] = ZERO
+        i = offsets.seen[r]
+        offsets.grad_normals[0, r] = offsets.grad_normals[1, r] = offsets.grad_normals[2, r] = ZERO
         if i < 0:
             continue
         square = ZERO
         for axis in range(3):
-            apart = tile.normals[axis, i] - beside.normals[axis, r]
+            apart = tile.normals[axis, i] - offsets.normals[axis, r]
             square += apart * apart
         easing = ONE / (ONE + square * per_edge)
         sums[SUM_CURVATURE] += square * easing
         for axis in range(3):
-            slope = TWO * scales.curvature * easing * easing * (tile.normals[axis, i] - beside.normals[axis, r])
+            slope = TWO * scales.curvature * easing * easing * (tile.normals[axis, i] - offsets.normals[axis, r])
             tile.grad_normals[axis, i] += slope
-            beside.grad_normals[axis, r] = -slope
+            offsets.grad_normals[axis, r] = -slope

@@ -5,17 +5,17 @@ import math
 import numpy as np
 
 from neus.kernels.fused_step.arguments import (
-    SUM_ANCHOR,
     SUM_COLOR,
     SUM_EIKONAL,
     SUM_MASK,
+    SUM_PRIOR,
     SUM_SHARPNESS,
     SUM_SQUARE,
     Pixels,
     Rays,
-    Scales,
+    StepConstants,
 )
-from neus.kernels.fused_step.cpu.products import HALF, ONE, TWO, ZERO, compiled
+from neus.kernels.fused_step.cpu.matmul import HALF, ONE, TWO, ZERO, compiled
 from neus.kernels.fused_step.cpu.tile import Tile
 from neus.kernels.logistic.cpu import alpha, alpha_vjp, phi
 from neus.kernels.trilinear.cpu import trilinear
@@ -25,13 +25,13 @@ TINY_OPACITY = np.float32(1e-6)
 
 
 @compiled
-def place_samples(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int) -> None:
-    """Fills the tile's points, the middles of sections, and the lengths that those count for."""
-    n_sections = rays.edges.shape[1] - 1
+def sample_points(rays: Rays, scales: StepConstants, tile: Tile, first_ray: int, n_rays: int) -> None:
+    """Fills the tile's points, the middles of intervals, and the lengths that those count for."""
+    n_intervals = rays.edges.shape[1] - 1
     for r in range(n_rays):
         ray = first_ray + r
-        for k in range(n_sections):
-            i = r * n_sections + k
+        for k in range(n_intervals):
+            i = r * n_intervals + k
             start, end = rays.edges[ray, k], rays.edges[ray, k + 1]
             tile.deltas[i] = min(end - start, scales.longest)
             t = start + (end - start) * HALF
@@ -41,15 +41,15 @@ def place_samples(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays
 
 
 @compiled
-def weigh(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int) -> int:
+def compute_weights(rays: Rays, scales: StepConstants, tile: Tile, first_ray: int, n_rays: int) -> int:
     """Fills alphas, transmittance and weights (NeuS eq. 11, 13), and lists the samples whose colour is asked for."""
-    n_sections, n_seen = rays.edges.shape[1] - 1, 0
+    n_intervals, n_visible = rays.edges.shape[1] - 1, 0
     for r in range(n_rays):
         ray = first_ray + r
         dx, dy, dz = rays.directions[ray, 0], rays.directions[ray, 1], rays.directions[ray, 2]
-        passing = ONE
-        for k in range(n_sections):
-            i = r * n_sections + k
+        transmittance = ONE
+        for k in range(n_intervals):
+            i = r * n_intervals + k
             cosine = dx * tile.normals[0, i] + dy * tile.normals[1, i] + dz * tile.normals[2, i]
             early, late = max(HALF - HALF * cosine, ZERO), max(-cosine, ZERO)
             drop = (early * (ONE - scales.cos_anneal) + late * scales.cos_anneal) * tile.deltas[i] * HALF
@@ -58,25 +58,25 @@ def weigh(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int) -
             at_end = phi((tile.out[0, i] - drop) * scales.sharpness)
             tile.at_start[i], tile.at_end[i] = at_start, at_end
             opacity = alpha(at_start, at_end, scales.epsilon)
-            weight = passing * opacity
-            tile.alphas[i], tile.passing[i], tile.weights[i] = opacity, passing, weight
+            weight = transmittance * opacity
+            tile.alphas[i], tile.transmittance[i], tile.weights[i] = opacity, transmittance, weight
             tile.place[i] = -1
-            if weight > scales.negligible and rays.masks[ray] > ZERO:
-                tile.place[i], tile.seen[n_seen] = n_seen, i
-                n_seen += 1
-            passing *= ONE - opacity + scales.transmittance_floor
-    return n_seen
+            if weight > scales.weight_threshold and rays.masks[ray] > ZERO:
+                tile.place[i], tile.seen[n_visible] = n_visible, i
+                n_visible += 1
+            transmittance *= ONE - opacity + scales.transmittance_floor
+    return n_visible
 
 
 @compiled
-def draw(rays: Rays, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels) -> None:
+def composite(rays: Rays, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels) -> None:
     """Fills the rays' pixels. Unseen samples count with the mean colour of the seen ones, which they do not pull at."""
-    n_sections = rays.edges.shape[1] - 1
+    n_intervals = rays.edges.shape[1] - 1
     for r in range(n_rays):
         ray = first_ray + r
         red = green = blue = seen = opacity = t = nx = ny = nz = top = ZERO
-        for k in range(n_sections):
-            i = r * n_sections + k
+        for k in range(n_intervals):
+            i = r * n_intervals + k
             w, m = tile.weights[i], tile.place[i]
             opacity += w
             t += w * tile.t[i]
@@ -94,7 +94,7 @@ def draw(rays: Rays, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels) ->
         tile.mean_rgb[0, r], tile.mean_rgb[1, r], tile.mean_rgb[2, r] = red, green, blue
         for channel in range(3):
             pixels.rgb[ray, channel] = (
-                opacity * tile.mean_rgb[channel, r] + (ONE - opacity) * rays.backdrop[ray, channel]
+                opacity * tile.mean_rgb[channel, r] + (ONE - opacity) * rays.background[ray, channel]
             )
         pixels.opacity[ray], pixels.weight_max[ray] = opacity, top
         pixels.t[ray] = t / max(opacity, TINY_OPACITY)
@@ -144,9 +144,9 @@ def _silhouette_slope(opacity, mask, scales, sums):
 
 
 @compiled
-def lose(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels, sums: np.ndarray) -> None:
+def loss_and_gradient(rays: Rays, scales: StepConstants, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels, sums: np.ndarray) -> None:
     """The loss of each ray, and its derivatives in colours, signed distances and normals: grad_rgb, grad_out[0], grad_normals."""
-    n_sections = rays.edges.shape[1] - 1
+    n_intervals = rays.edges.shape[1] - 1
     for r in range(n_rays):
         ray = first_ray + r
         d0, d1, d2 = _error_slopes(rays, scales, ray, pixels.rgb[ray], sums)
@@ -154,13 +154,13 @@ def lose(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int, pi
         if scales.mask > ZERO:
             by_opacity = _silhouette_slope(pixels.opacity[ray], rays.masks[ray], scales, sums)
         clear = ONE - pixels.opacity[ray]
-        pixels.grad_backdrop[ray, 0], pixels.grad_backdrop[ray, 1] = d0 * clear, d1 * clear
-        pixels.grad_backdrop[ray, 2] = d2 * clear
-        behind = d0 * rays.backdrop[ray, 0] + d1 * rays.backdrop[ray, 1] + d2 * rays.backdrop[ray, 2]
+        pixels.grad_background[ray, 0], pixels.grad_background[ray, 1] = d0 * clear, d1 * clear
+        pixels.grad_background[ray, 2] = d2 * clear
+        behind = d0 * rays.background[ray, 0] + d1 * rays.background[ray, 1] + d2 * rays.background[ray, 2]
         mean = d0 * tile.mean_rgb[0, r] + d1 * tile.mean_rgb[1, r] + d2 * tile.mean_rgb[2, r]
         later = ZERO
-        for k in range(n_sections - 1, -1, -1):
-            i = r * n_sections + k
+        for k in range(n_intervals - 1, -1, -1):
+            i = r * n_intervals + k
             w, m = tile.weights[i], tile.place[i]
             by_weight = by_opacity - behind
             if m >= 0:
@@ -171,25 +171,25 @@ def lose(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int, pi
                 tile.grad_rgb[2, m] = w * d2 * blue * (ONE - blue)
             else:
                 by_weight += mean
-            tile.grad_alphas[i] = tile.passing[i] * by_weight - later / (
+            tile.grad_alphas[i] = tile.transmittance[i] * by_weight - later / (
                 ONE - tile.alphas[i] + scales.transmittance_floor
             )
             later += w * by_weight
-    _lose_alphas(rays, scales, tile, first_ray, n_rays, sums)
-    _lose_eikonal(scales, tile, n_rays * n_sections, sums)
-    if scales.anchor > ZERO:
-        _lose_anchor(rays.anchor, scales, tile, n_rays * n_sections, sums)
+    _alpha_gradients(rays, scales, tile, first_ray, n_rays, sums)
+    _eikonal_gradients(scales, tile, n_rays * n_intervals, sums)
+    if scales.prior > ZERO:
+        _prior_loss(rays.prior, scales, tile, n_rays * n_intervals, sums)
 
 
 @compiled
-def _lose_alphas(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays: int, sums: np.ndarray) -> None:
+def _alpha_gradients(rays: Rays, scales: StepConstants, tile: Tile, first_ray: int, n_rays: int, sums: np.ndarray) -> None:
     """From the derivatives in the alphas to those in distances, normals and the sharpness."""
-    n_sections, by_sharpness = rays.edges.shape[1] - 1, ZERO
+    n_intervals, by_sharpness = rays.edges.shape[1] - 1, ZERO
     for r in range(n_rays):
         ray = first_ray + r
         dx, dy, dz = rays.directions[ray, 0], rays.directions[ray, 1], rays.directions[ray, 2]
-        for k in range(n_sections):
-            i = r * n_sections + k
+        for k in range(n_intervals):
+            i = r * n_intervals + k
             by_start, by_end = alpha_vjp(tile.at_start[i], tile.at_end[i], scales.epsilon, tile.grad_alphas[i])
             if by_start == ZERO and by_end == ZERO:
                 continue
@@ -209,7 +209,7 @@ def _lose_alphas(rays: Rays, scales: Scales, tile: Tile, first_ray: int, n_rays:
 
 
 @compiled
-def _lose_eikonal(scales: Scales, tile: Tile, n: int, sums: np.ndarray) -> None:
+def _eikonal_gradients(scales: StepConstants, tile: Tile, n: int, sums: np.ndarray) -> None:
     """(|normal| - 1)^2 of every sample: NeuS eq. 17's second term."""
     x, y, z = tile.normals[0], tile.normals[1], tile.normals[2]
     by_x, by_y, by_z = tile.grad_normals[0], tile.grad_normals[1], tile.grad_normals[2]
@@ -225,11 +225,11 @@ def _lose_eikonal(scales: Scales, tile: Tile, n: int, sums: np.ndarray) -> None:
 
 
 @compiled
-def _lose_anchor(anchor: np.ndarray, scales: Scales, tile: Tile, n: int, sums: np.ndarray) -> None:
-    """Departure from the first shape, where that is known."""
+def _prior_loss(prior: np.ndarray, scales: StepConstants, tile: Tile, n: int, sums: np.ndarray) -> None:
+    """Departure from the initial shape, where that is known."""
     x, y, z, sdf, by_sdf = tile.inputs[0], tile.inputs[1], tile.inputs[2], tile.out[0], tile.grad_out[0]
     for i in range(n):
-        apart = sdf[i] - trilinear(anchor, x[i], y[i], z[i])
+        apart = sdf[i] - trilinear(prior, x[i], y[i], z[i])
         if not math.isnan(apart):
-            sums[SUM_ANCHOR] += _huber(apart, scales.anchor_width)
-            by_sdf[i] += scales.anchor * _huber_slope(apart, scales.anchor_width)
+            sums[SUM_PRIOR] += _huber(apart, scales.prior_width)
+            by_sdf[i] += scales.prior * _huber_slope(apart, scales.prior_width)

@@ -15,27 +15,27 @@ from neus.kernels.fused_step.arguments import (
     Grid,
     Networks,
     Pixels,
-    Places,
     Rays,
     Samples,
-    Scales,
+    ShellConstants,
     ShellRays,
-    ShellScales,
-    ShellSeen,
+    ShellSamplesArguments,
+    ShellTraceResult,
+    StepConstants,
     SurfaceWeights,
 )
-from neus.kernels.fused_step.cpu.passes import distance_lane, render_range, shade_range, train_lanes
+from neus.kernels.fused_step.cpu.passes import render_range, sdf_partial_sum, shade_range, train_partial_sums
 from neus.kernels.fused_step.cpu.tables import scatter, scatter_features
 from neus.kernels.fused_step.cpu.tile import TILE, Tile, empty_tile
-from neus.kernels.fused_step.cpu.walk import empty_lanes, walk_range
+from neus.kernels.fused_step.cpu.trace import empty_ray_slots, trace_range
 from neus.kernels.threads import n_threads, ranges, run_tasks
 
 # Sums of gradients that are added up in turn; more than the cores of most machines, few enough to cost nothing.
-N_LANES = 16
+N_PARTIAL_SUMS = 16
 POINTS_PER_TASK = 8192
 TASKS_PER_THREAD, TILES_PER_TASK = 2, 64
 # The last rays of a task share a tile that is not full.
-RAYS_WALKED_PER_TASK = 8192
+RAYS_TRACED_PER_TASK = 8192
 # Shapes of tiles that a thread keeps the memory of.
 TILES_KEPT = 4
 _local = threading.local()
@@ -47,7 +47,7 @@ def train_rays(
     surface: SurfaceWeights,
     color: ColorWeights,
     rays: Rays,
-    scales: Scales,
+    scales: StepConstants,
     grad_table: np.ndarray,
     grad_color_table: np.ndarray,
 ) -> tuple[Pixels, Samples, Gradients]:
@@ -55,7 +55,7 @@ def train_rays(
 
     Args:
         grid, color_grid, surface, color: the model, padded as `arguments` says; a color_grid without levels is none.
-        rays: N rays of K sections with their truth.
+        rays: N rays of K intervals with their truth.
         scales: sharpness, annealing, weights of the terms.
         grad_table, grad_color_table: (rows, F), added to.
 
@@ -63,18 +63,18 @@ def train_rays(
         Pixels, the samples with their distances and normals, and the gradients of all layers (float32, except the sums of the
         losses, float64).
     """
-    n, n_sections = len(rays.edges), rays.edges.shape[1] - 1
+    n, n_intervals = len(rays.edges), rays.edges.shape[1] - 1
     n_channels = len(grid.resolutions) * grid.table.shape[1]
     n_color_channels = len(color_grid.resolutions) * color_grid.table.shape[1]
     pixels = _empty_pixels(n, color)
-    samples = _empty_samples(n * n_sections + len(rays.beside), n_channels, n_color_channels)
+    samples = _empty_samples(n * n_intervals + len(rays.offsets), n_channels, n_color_channels)
     gradients, networks = _zero_gradients(surface, color), Networks(grid, color_grid, surface, color)
-    rays_per_tile = max(1, TILE // n_sections)
+    rays_per_tile = max(1, TILE // n_intervals)
 
     def train(start: int, stop: int) -> None:
-        tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
-        beside = _tile(rays_per_tile, n_channels, surface, _NO_COLOR)
-        train_lanes(networks, rays, scales, tile, beside, start, stop, rays_per_tile, pixels, samples, gradients)
+        tile = _tile(rays_per_tile * n_intervals, n_channels, surface, color)
+        offsets = _tile(rays_per_tile, n_channels, surface, _NO_COLOR)
+        train_partial_sums(networks, rays, scales, tile, offsets, start, stop, rays_per_tile, pixels, samples, gradients)
 
     def add_to_table(level: int, is_color: bool) -> None:
         if is_color:
@@ -83,25 +83,25 @@ def train_rays(
             scatter(grid, level, samples, grad_table)
 
     # Handing a model over takes a fraction of a millisecond: few tasks, but more than threads, of which one may be held up.
-    run_tasks(train, ranges(N_LANES, -(-N_LANES // (TASKS_PER_THREAD * n_threads()))))
+    run_tasks(train, ranges(N_PARTIAL_SUMS, -(-N_PARTIAL_SUMS // (TASKS_PER_THREAD * n_threads()))))
     levels = [(level, False) for level in range(len(grid.resolutions))]
     levels += [(level, True) for level in range(len(color_grid.resolutions))]
     # Finest first: those take longest.
     run_tasks(add_to_table, sorted(levels, reverse=True))
-    return pixels, samples, Gradients(*(lanes.sum(axis=0) for lanes in gradients))
+    return pixels, samples, Gradients(*(partial_sums.sum(axis=0) for partial_sums in gradients))
 
 
 def render(
-    grid: Grid, color_grid: Grid, surface: SurfaceWeights, color: ColorWeights, rays: Rays, scales: Scales
+    grid: Grid, color_grid: Grid, surface: SurfaceWeights, color: ColorWeights, rays: Rays, scales: StepConstants
 ) -> Pixels:
     """Pixels of rays, without gradients."""
-    n_sections = rays.edges.shape[1] - 1
+    n_intervals = rays.edges.shape[1] - 1
     n_channels = len(grid.resolutions) * grid.table.shape[1]
     pixels = _empty_pixels(len(rays.edges), color)
-    rays_per_tile, networks = max(1, TILE // n_sections), Networks(grid, color_grid, surface, color)
+    rays_per_tile, networks = max(1, TILE // n_intervals), Networks(grid, color_grid, surface, color)
 
     def draw(start: int, stop: int) -> None:
-        tile = _tile(rays_per_tile * n_sections, n_channels, surface, color)
+        tile = _tile(rays_per_tile * n_intervals, n_channels, surface, color)
         render_range(networks, rays, scales, tile, start, stop, rays_per_tile, pixels)
 
     run_tasks(draw, ranges(len(rays.edges), rays_per_tile * TILES_PER_TASK))
@@ -115,46 +115,46 @@ def distances(grid: Grid, surface: SurfaceWeights, points: np.ndarray) -> np.nda
 
     def evaluate(start: int, stop: int) -> None:
         tile = _tile(TILE, n_channels, surface, _NO_COLOR)
-        distance_lane(grid, surface, tile, points, start, stop, out)
+        sdf_partial_sum(grid, surface, tile, points, start, stop, out)
 
     run_tasks(evaluate, ranges(len(points), POINTS_PER_TASK))
     return out
 
 
 def shade(
-    grid: Grid, color_grid: Grid, surface: SurfaceWeights, color: ColorWeights, places: Places
+    grid: Grid, color_grid: Grid, surface: SurfaceWeights, color: ColorWeights, sample_points: ShellSamplesArguments
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean colours (N, 3) and mean gradients (N, 3) of the places of N rays."""
-    n, n_places = places.t.shape
-    rays_per_tile, n_channels = max(1, TILE // n_places), len(grid.resolutions) * grid.table.shape[1]
+    n, n_samples = sample_points.t.shape
+    rays_per_tile, n_channels = max(1, TILE // n_samples), len(grid.resolutions) * grid.table.shape[1]
     networks, rgb, normals = (
         Networks(grid, color_grid, surface, color),
         *(np.empty((n, 3), np.float32) for _ in range(2)),
     )
 
     def shade_some(start: int, stop: int) -> None:
-        tile = _tile(rays_per_tile * n_places, n_channels, surface, color)
-        shade_range(networks, places, tile, start, stop, rays_per_tile, rgb, normals)
+        tile = _tile(rays_per_tile * n_samples, n_channels, surface, color)
+        shade_range(networks, sample_points, tile, start, stop, rays_per_tile, rgb, normals)
 
     run_tasks(shade_some, ranges(n, rays_per_tile * TILES_PER_TASK))
     return rgb, normals
 
 
-def walk(
-    grid: Grid, surface: SurfaceWeights, rays: ShellRays, scales: ShellScales, n_places: int
-) -> tuple[ShellSeen, int]:
-    """What N rays meet on their way through the shell, with n_places quantiles each, and the evaluations this took."""
+def trace(
+    grid: Grid, surface: SurfaceWeights, rays: ShellRays, scales: ShellConstants, n_samples: int
+) -> tuple[ShellTraceResult, int]:
+    """What N rays meet on their way through the shell, with n_samples quantiles each, and the evaluations this took."""
     n, n_channels = len(rays.start), len(grid.resolutions) * grid.table.shape[1]
-    seen = ShellSeen(
-        np.zeros((n, n_places), np.float32), np.ones(n, np.float32), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    seen = ShellTraceResult(
+        np.zeros((n, n_samples), np.float32), np.ones(n, np.float32), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     )
     evaluations = []
 
-    def walk_some(start: int, stop: int) -> None:
-        tile, lanes = _tile(TILE, n_channels, surface, _NO_COLOR), empty_lanes(TILE, scales.max_looks)
-        evaluations.append(walk_range(grid, surface, rays, scales, tile, lanes, start, stop, seen))
+    def trace_some(start: int, stop: int) -> None:
+        tile, partial_sums = _tile(TILE, n_channels, surface, _NO_COLOR), empty_ray_slots(TILE, scales.max_queries)
+        evaluations.append(trace_range(grid, surface, rays, scales, tile, partial_sums, start, stop, seen))
 
-    run_tasks(walk_some, ranges(n, RAYS_WALKED_PER_TASK))
+    run_tasks(trace_some, ranges(n, RAYS_TRACED_PER_TASK))
     return seen, sum(evaluations)
 
 
@@ -181,7 +181,7 @@ def _empty_samples(m: int, n_channels: int, n_color_channels: int) -> Samples:
 
 
 def _zero_gradients(surface: SurfaceWeights, color: ColorWeights) -> Gradients:
-    """Zeros for every lane, (N_LANES, ...)."""
+    """Zeros for every lane, (N_PARTIAL_SUMS, ...)."""
     like = (
         surface.w1,
         surface.b1,
@@ -193,8 +193,8 @@ def _zero_gradients(surface: SurfaceWeights, color: ColorWeights) -> Gradients:
         color.last,
         color.last_b,
     )
-    arrays = [np.zeros((N_LANES, *x.shape), np.float32) for x in like]
-    return Gradients(*arrays, np.zeros((N_LANES, N_SUMS), np.float64))
+    arrays = [np.zeros((N_PARTIAL_SUMS, *x.shape), np.float32) for x in like]
+    return Gradients(*arrays, np.zeros((N_PARTIAL_SUMS, N_SUMS), np.float64))
 
 
 _NO_COLOR = ColorWeights(

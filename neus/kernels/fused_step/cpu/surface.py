@@ -7,7 +7,7 @@ of W2; the grid's Jacobian carries it to the point. All of it is written out, so
 import math
 
 from neus.kernels.fused_step.arguments import Gradients, Grid, SurfaceWeights
-from neus.kernels.fused_step.cpu.products import (
+from neus.kernels.fused_step.cpu.matmul import (
     HALF,
     ONE,
     ZERO,
@@ -19,7 +19,7 @@ from neus.kernels.fused_step.cpu.products import (
     product,
 )
 from neus.kernels.fused_step.cpu.tile import Tile
-from neus.kernels.hash_encode.lookups import gather
+from neus.kernels.hash_encode.hash_lookup import gather
 
 
 @compiled

@@ -3,7 +3,7 @@
 import numpy as np
 
 from neus.kernels.fused_step.arguments import Grid, Samples
-from neus.kernels.hash_encode.lookups import add, add_with_slopes, corners, level_of
+from neus.kernels.hash_encode.hash_lookup import add, add_with_slopes, corners, level_of
 from neus.kernels.jit import compiled
 
 
@@ -12,7 +12,7 @@ def scatter_features(grid: Grid, index: int, samples: Samples, grad_table: np.nd
     """Adds the gradient of one level's rows of the colour grid, of seen samples: the transpose of `gather`."""
     flat, n_features, level = grad_table.reshape(grad_table.size), grad_table.shape[1], level_of(grid, index)
     for m in range(samples.points.shape[1]):
-        if not samples.is_seen[m]:
+        if not samples.is_visible[m]:
             continue
         at, places, _ = corners(level, samples.points[0, m], samples.points[1, m], samples.points[2, m])
         for f in range(n_features):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neus.kernels.fused_step.arguments import ColorWeights, SurfaceWeights
-from neus.kernels.fused_step.cpu.blocks import COLUMNS
+from neus.kernels.fused_step.cpu.gemm_microkernel import COLUMNS
 
 # Samples of a tile: their activations fill about half of a core's second cache.
 TILE = 128
@@ -44,7 +44,7 @@ class Tile(NamedTuple):
     at_end: np.ndarray
     alphas: np.ndarray
     grad_alphas: np.ndarray
-    passing: np.ndarray
+    transmittance: np.ndarray
     weights: np.ndarray
     place: np.ndarray
     seen: np.ndarray
@@ -65,6 +65,6 @@ def empty_tile(n: int, n_channels: int, surface: SurfaceWeights, color: ColorWei
     forward = [*of_inputs, *of_layers, rows(d_out), rows(d_in), rows(3)]
     backward = [rows(d_in), rows(d_in), rows(d_hidden), rows(d_hidden), rows(d_out), rows(3)]
     colors = [rows(e), rows(n_hidden + 1, d_color), rows(4), rows(e), rows(2, d_color), rows(4), rows(3)]
-    of_sections = [rows() for _ in range(10)]
+    of_intervals = [rows() for _ in range(10)]
     whole_numbers = [np.zeros(n, np.int64) for _ in range(3)]
-    return Tile(*forward, *backward, *colors, *of_sections, *whole_numbers)
+    return Tile(*forward, *backward, *colors, *of_intervals, *whole_numbers)

@@ -6,9 +6,9 @@ Seen samples are listed one after another, and how many there are is known to th
 import triton
 import triton.language as tl
 
-from neus.kernels.fused_step.gpu.lookups import gather, product, scatter
+from neus.kernels.fused_step.gpu.hash_lookup import gather, product, scatter
 
-_COUNTS = ["n_samples", "n_sections", "n_features", "n_channels", "mask"]
+_COUNTS = ["n_samples", "n_intervals", "n_features", "n_channels", "mask"]
 # Columns of the first layer: point, normal, features of the distance, features of the colour grid.
 _OF_NORMAL, _OF_FEATURES = tl.constexpr(3), tl.constexpr(6)
 # The last layer has three channels and one of padding; products want at least sixteen columns.
@@ -30,13 +30,13 @@ def _columns(weights, h, width, start, c, n, H: tl.constexpr):
 
 @triton.jit(do_not_specialize=_COUNTS)
 def color_forward(
-    points, normals, out, seen, n_seen, table, resolutions, offsets, is_dense, color_bias, first, hidden, hidden_b,
-    last, last_b, activations, rgb, mask, width, n_samples, n_sections, n_features, n_channels,
+    points, normals, out, seen, n_visible, table, resolutions, offsets, is_dense, color_bias, first, hidden, hidden_b,
+    last, last_b, activations, rgb, mask, width, n_samples, n_intervals, n_features, n_channels,
     F: tl.constexpr, CP: tl.constexpr, G: tl.constexpr, GP: tl.constexpr, H: tl.constexpr, HP: tl.constexpr,
     N_HIDDEN: tl.constexpr, HAS_GRID: tl.constexpr, KEEP: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Fills rgb (3, M) of a block of seen samples; with KEEP also activations (N_HIDDEN + 1, M, H), in the order of `seen`."""
-    count, start = tl.load(n_seen), tl.program_id(0) * BLOCK
+    count, start = tl.load(n_visible), tl.program_id(0) * BLOCK
     if start < count:
         m = start + tl.arange(0, BLOCK)
         here = m < count
@@ -45,7 +45,7 @@ def color_forward(
         is_unit = here[:, None] & (h < H)[None, :]
         x, y = tl.load(points + i, mask=here, other=0.0), tl.load(points + n_samples + i, mask=here, other=0.0)
         z = tl.load(points + 2 * n_samples + i, mask=here, other=0.0)
-        a = tl.load(color_bias + (i // n_sections)[:, None] * H + h[None, :], mask=is_unit, other=0.0)
+        a = tl.load(color_bias + (i // n_intervals)[:, None] * H + h[None, :], mask=is_unit, other=0.0)
         a += x[:, None] * _column(first, h, width, 0, H)
         a += y[:, None] * _column(first, h, width, 1, H)
         a += z[:, None] * _column(first, h, width, 2, H)
@@ -81,18 +81,18 @@ def color_forward(
         tl.store(rgb + k[None, :] * n_samples + i[:, None], color, mask=here[:, None] & (k < 3)[None, :])
 
 
-@triton.jit(do_not_specialize=[*_COUNTS, "n_lanes"])
+@triton.jit(do_not_specialize=[*_COUNTS, "n_partial_sums"])
 def color_backward(
-    points, normals, out, seen, n_seen, table, resolutions, offsets, is_dense, first, hidden, last, activations,
+    points, normals, out, seen, n_visible, table, resolutions, offsets, is_dense, first, hidden, last, activations,
     grad_rgb, grad_out, grad_normals, grad_bias, grad_table, grad_first, grad_hidden, grad_hidden_b, grad_last,
-    grad_last_b, mask, width, n_samples, n_sections, n_features, n_channels, n_lanes, lane_stride,
+    grad_last_b, mask, width, n_samples, n_intervals, n_features, n_channels, n_partial_sums, partial_sum_stride,
     F: tl.constexpr, CP: tl.constexpr, G: tl.constexpr, GP: tl.constexpr, H: tl.constexpr, HP: tl.constexpr,
     N_HIDDEN: tl.constexpr, HAS_GRID: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """From grad_rgb (3, M), before the sigmoid, to grad_out and grad_normals, the layers by lanes, bias and colour grid."""
-    count, start = tl.load(n_seen), tl.program_id(0) * BLOCK
+    count, start = tl.load(n_visible), tl.program_id(0) * BLOCK
     if start < count:
-        lane = (tl.program_id(0) % n_lanes).to(tl.int64) * lane_stride
+        partial_sum = (tl.program_id(0) % n_partial_sums).to(tl.int64) * partial_sum_stride
         m = start + tl.arange(0, BLOCK)
         here = m < count
         i = tl.load(seen + m, mask=here, other=0).to(tl.int64)
@@ -104,8 +104,8 @@ def color_backward(
         above = tl.load(at, mask=is_unit, other=0.0)
         is_last = (k < 3)[:, None] & (h < H)[None, :]
         of_last = product(tl.trans(by_rgb), above, PRECISION)
-        tl.atomic_add(grad_last + lane + k[:, None] * H + h[None, :], of_last, mask=is_last, sem="relaxed")
-        tl.atomic_add(grad_last_b + lane + k, tl.sum(by_rgb, 0), mask=k < 3, sem="relaxed")
+        tl.atomic_add(grad_last + partial_sum + k[:, None] * H + h[None, :], of_last, mask=is_last, sem="relaxed")
+        tl.atomic_add(grad_last_b + partial_sum + k, tl.sum(by_rgb, 0), mask=k < 3, sem="relaxed")
         to_rgb = tl.load(last + k[:, None] * H + h[None, :], mask=is_last, other=0.0)
         grads = tl.where(above > 0.0, product(by_rgb, to_rgb, PRECISION), 0.0)
         for passed in tl.static_range(N_HIDDEN):
@@ -114,13 +114,13 @@ def color_backward(
             below = tl.load(at, mask=is_unit, other=0.0)
             at_weights = layer * H * H + h[:, None] * H + h[None, :]
             of_layer = product(tl.trans(grads), below, PRECISION)
-            tl.atomic_add(grad_hidden + lane + at_weights, of_layer, mask=is_weight, sem="relaxed")
-            tl.atomic_add(grad_hidden_b + lane + layer * H + h, tl.sum(grads, 0), mask=h < H, sem="relaxed")
+            tl.atomic_add(grad_hidden + partial_sum + at_weights, of_layer, mask=is_weight, sem="relaxed")
+            tl.atomic_add(grad_hidden_b + partial_sum + layer * H + h, tl.sum(grads, 0), mask=h < H, sem="relaxed")
             across = tl.load(hidden + at_weights, mask=is_weight, other=0.0)
             grads = tl.where(below > 0.0, product(grads, across, PRECISION), 0.0)
-        tl.atomic_add(grad_bias + (i // n_sections)[:, None] * H + h[None, :], grads, mask=is_unit, sem="relaxed")
+        tl.atomic_add(grad_bias + (i // n_intervals)[:, None] * H + h[None, :], grads, mask=is_unit, sem="relaxed")
 
-        at_first = grad_first + lane + h * width
+        at_first = grad_first + partial_sum + h * width
         for axis in tl.static_range(3):
             point = tl.load(points + axis * n_samples + i, mask=here, other=0.0)
             tl.atomic_add(at_first + axis, tl.sum(grads * point[:, None], 0), mask=h < H, sem="relaxed")

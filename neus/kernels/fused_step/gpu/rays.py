@@ -1,25 +1,25 @@
 """Alphas, weights, pixels and losses of blocks of rays, and the way back; the formulas are those of `cpu.rays`.
 
-Rays go along their sections side by side, each in its own element of a block.
+Rays go along their intervals side by side, each in its own element of a block.
 """
 
 import triton
 import triton.language as tl
 
 from neus.kernels.fused_step.arguments import (
-    SUM_ANCHOR,
     SUM_COLOR,
     SUM_EIKONAL,
     SUM_MASK,
+    SUM_PRIOR,
     SUM_SHARPNESS,
     SUM_SQUARE,
-    Scales,
+    StepConstants,
 )
 from neus.kernels.logistic.gpu import alpha, alpha_vjp, phi
 from neus.kernels.trilinear.gpu import trilinear
 
-_COUNTS = ["n_rays", "n_sections"]
-# Places of the numbers of `Scales`, which kernels read from the GPU's memory: some are computed there.
+_COUNTS = ["n_rays", "n_intervals"]
+# Places of the numbers of `StepConstants`, which kernels read from the GPU's memory: some are computed there.
 (
     _S,
     _COS_ANNEAL,
@@ -27,27 +27,27 @@ _COUNTS = ["n_rays", "n_sections"]
     _FLOOR,
     _MARGIN,
     _HUBER,
-    _ANCHOR_WIDTH,
-    _NEGLIGIBLE,
+    _PRIOR_WIDTH,
+    _WEIGHT_THRESHOLD,
     _LONGEST,
     _BY_COLOR,
     _BY_EIKONAL,
     _BY_MASK,
-    _BY_ANCHOR,
-) = (tl.constexpr(place) for place in range(Scales._fields.index("curvature")))
+    _BY_PRIOR,
+) = (tl.constexpr(place) for place in range(StepConstants._fields.index("curvature")))
 # Keeps the mean distance of a ray that meets nothing at zero.
 _TINY_OPACITY = tl.constexpr(1e-6)
 _COLOR, _SQUARE, _EIKONAL = tl.constexpr(SUM_COLOR), tl.constexpr(SUM_SQUARE), tl.constexpr(SUM_EIKONAL)
-_MASK, _SHARPNESS, _ANCHOR = tl.constexpr(SUM_MASK), tl.constexpr(SUM_SHARPNESS), tl.constexpr(SUM_ANCHOR)
+_MASK, _SHARPNESS, _PRIOR = tl.constexpr(SUM_MASK), tl.constexpr(SUM_SHARPNESS), tl.constexpr(SUM_PRIOR)
 
 
 @triton.jit(do_not_specialize=[*_COUNTS, "n"])
-def place_samples(origins, directions, edges, points, n_sections, n, BLOCK: tl.constexpr):
-    """Fills points (3, M), the middles of sections."""
+def sample_points(origins, directions, edges, points, n_intervals, n, BLOCK: tl.constexpr):
+    """Fills points (3, M), the middles of intervals."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here = i < n
-    ray = i // n_sections
-    start = tl.load(edges + i + ray, mask=here, other=0.0)  # a ray has one edge more than sections
+    ray = i // n_intervals
+    start = tl.load(edges + i + ray, mask=here, other=0.0)  # a ray has one edge more than intervals
     t = start + (tl.load(edges + i + ray + 1, mask=here, other=0.0) - start) * 0.5
     for axis in tl.static_range(3):
         origin = tl.load(origins + ray * 3 + axis, mask=here, other=0.0)
@@ -79,63 +79,63 @@ def _channels(values, i, n_samples, here):
 
 @triton.jit
 def _ends(sdf, cosine, delta, sharpness, cos_anneal):
-    """Sigmoids at both ends of sections, and how much the distance drops to either end from the middle (NeuS eq. 13)."""
+    """Sigmoids at both ends of intervals, and how much the distance drops to either end from the middle (NeuS eq. 13)."""
     early, late = tl.maximum(0.5 - 0.5 * cosine, 0.0), tl.maximum(-cosine, 0.0)
     drop = (early * (1.0 - cos_anneal) + late * cos_anneal) * delta * 0.5
     return phi((sdf + drop) * sharpness), phi((sdf - drop) * sharpness), drop
 
 
 @triton.jit(do_not_specialize=_COUNTS)
-def weigh(
-    directions, edges, masks, sdf, normals, alphas, passing, is_seen, scales, n_rays, n_sections, BLOCK: tl.constexpr
+def compute_weights(
+    directions, edges, masks, sdf, normals, alphas, transmittance, is_visible, scales, n_rays, n_intervals, BLOCK: tl.constexpr
 ):
-    """Fills alphas, the light that reaches them and is_seen, whose colour is asked for, (M,) each (NeuS eq. 11, 13)."""
+    """Fills alphas, the light that reaches them and is_visible, whose colour is asked for, (M,) each (NeuS eq. 11, 13)."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_sections
+    here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_intervals
     dx, dy, dz = _three(directions, ray, here)
     in_mask = tl.load(masks + ray, mask=here, other=0.0) > 0.0
     sharpness, cos_anneal = tl.load(scales + _S), tl.load(scales + _COS_ANNEAL)
-    epsilon, floor, negligible = tl.load(scales + _EPSILON), tl.load(scales + _FLOOR), tl.load(scales + _NEGLIGIBLE)
+    epsilon, floor, weight_threshold = tl.load(scales + _EPSILON), tl.load(scales + _FLOOR), tl.load(scales + _WEIGHT_THRESHOLD)
     longest = tl.load(scales + _LONGEST)
     light = tl.full([BLOCK], 1.0, tl.float32)
-    end = tl.load(edges + ray * (n_sections + 1), mask=here, other=0.0)
-    for section in range(n_sections):
-        i, start = ray * n_sections + section, end
-        end = tl.load(edges + ray * (n_sections + 1) + section + 1, mask=here, other=0.0)
+    end = tl.load(edges + ray * (n_intervals + 1), mask=here, other=0.0)
+    for interval in range(n_intervals):
+        i, start = ray * n_intervals + interval, end
+        end = tl.load(edges + ray * (n_intervals + 1) + interval + 1, mask=here, other=0.0)
         nx, ny, nz = _channels(normals, i, n_samples, here)
         cosine = dx * nx + dy * ny + dz * nz
         distance, delta = tl.load(sdf + i, mask=here, other=0.0), tl.minimum(end - start, longest)
         at_start, at_end, _ = _ends(distance, cosine, delta, sharpness, cos_anneal)
         opacity = alpha(at_start, at_end, epsilon)
         tl.store(alphas + i, opacity, mask=here)
-        tl.store(passing + i, light, mask=here)
-        tl.store(is_seen + i, ((opacity * light > negligible) & in_mask).to(tl.int32), mask=here)
+        tl.store(transmittance + i, light, mask=here)
+        tl.store(is_visible + i, ((opacity * light > weight_threshold) & in_mask).to(tl.int32), mask=here)
         light = light * (1.0 - opacity + floor)
 
 
 @triton.jit(do_not_specialize=["n"])
-def list_seen(is_seen, ends, seen, n, BLOCK: tl.constexpr):
-    """Fills seen with the places of seen samples, in order; `ends` (M,) is the running sum of is_seen."""
+def list_visible(is_visible, ends, seen, n, BLOCK: tl.constexpr):
+    """Fills seen with the places of seen samples, in order; `ends` (M,) is the running sum of is_visible."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    here = tl.load(is_seen + i, mask=i < n, other=0) > 0
+    here = tl.load(is_visible + i, mask=i < n, other=0) > 0
     tl.store(seen + tl.load(ends + i, mask=here, other=1) - 1, i, mask=here)
 
 
 @triton.jit(do_not_specialize=_COUNTS)
-def draw(
-    edges, backdrop, normals, alphas, passing, is_seen, rgb, out_rgb, out_opacity, out_t, out_normals, out_top,
-    mean_rgb, n_rays, n_sections, BLOCK: tl.constexpr,
+def composite(
+    edges, background, normals, alphas, transmittance, is_visible, rgb, out_rgb, out_opacity, out_t, out_normals, out_top,
+    mean_rgb, n_rays, n_intervals, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Fills the rays' pixels. Unseen samples count with the mean colour of the seen ones, mean_rgb (3, N)."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_sections
+    here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_intervals
     red = tl.zeros([BLOCK], tl.float32)
-    green, blue, of_seen, opacity, t, nx, ny, nz, top = red, red, red, red, red, red, red, red, red
-    end = tl.load(edges + ray * (n_sections + 1), mask=here, other=0.0)
-    for section in range(n_sections):
-        i, start = ray * n_sections + section, end
-        end = tl.load(edges + ray * (n_sections + 1) + section + 1, mask=here, other=0.0)
-        w = tl.load(alphas + i, mask=here, other=0.0) * tl.load(passing + i, mask=here, other=0.0)
+    green, blue, of_visible, opacity, t, nx, ny, nz, top = red, red, red, red, red, red, red, red, red
+    end = tl.load(edges + ray * (n_intervals + 1), mask=here, other=0.0)
+    for interval in range(n_intervals):
+        i, start = ray * n_intervals + interval, end
+        end = tl.load(edges + ray * (n_intervals + 1) + interval + 1, mask=here, other=0.0)
+        w = tl.load(alphas + i, mask=here, other=0.0) * tl.load(transmittance + i, mask=here, other=0.0)
         opacity += w
         t += w * (start + (end - start) * 0.5)
         x, y, z = _channels(normals, i, n_samples, here)
@@ -143,18 +143,18 @@ def draw(
         ny += w * y
         nz += w * z
         top = tl.maximum(top, w)
-        is_asked = here & (tl.load(is_seen + i, mask=here, other=0) > 0)
+        is_asked = here & (tl.load(is_visible + i, mask=here, other=0) > 0)
         r, g, b = _channels(rgb, i, n_samples, is_asked)
-        of_seen += tl.where(is_asked, w, 0.0)
+        of_visible += tl.where(is_asked, w, 0.0)
         red += w * r
         green += w * g
         blue += w * b
-    share = tl.where(of_seen > 0.0, of_seen, 1.0)
-    red, green, blue = red / share, green / share, blue / share
+    fraction = tl.where(of_visible > 0.0, of_visible, 1.0)
+    red, green, blue = red / fraction, green / fraction, blue / fraction
     tl.store(mean_rgb + ray, red, mask=here)
     tl.store(mean_rgb + n_rays + ray, green, mask=here)
     tl.store(mean_rgb + 2 * n_rays + ray, blue, mask=here)
-    behind_r, behind_g, behind_b = _three(backdrop, ray, here)
+    behind_r, behind_g, behind_b = _three(background, ray, here)
     tl.store(out_rgb + ray * 3, opacity * red + (1.0 - opacity) * behind_r, mask=here)
     tl.store(out_rgb + ray * 3 + 1, opacity * green + (1.0 - opacity) * behind_g, mask=here)
     tl.store(out_rgb + ray * 3 + 2, opacity * blue + (1.0 - opacity) * behind_b, mask=here)
@@ -176,26 +176,26 @@ def _huber(error, width):
 
 
 @triton.jit(do_not_specialize=[*_COUNTS, "last"])
-def lose(
-    directions, edges, colors, masks, backdrop, anchor, points, sdf, normals, alphas, passing, is_seen, rgb, mean_rgb,
-    drawn_rgb, opacities, sums, grad_backdrop, grad_rgb, grad_out, grad_normals, scales,
-    last, n_rays, n_sections, G: tl.constexpr, BLOCK: tl.constexpr,
+def loss_and_gradient(
+    directions, edges, colors, masks, background, prior, points, sdf, normals, alphas, transmittance, is_visible, rgb, mean_rgb,
+    drawn_rgb, opacities, sums, grad_background, grad_rgb, grad_out, grad_normals, scales,
+    last, n_rays, n_intervals, G: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Losses of a block of rays, sums (6, N) of each, and their derivatives in distances, raw normals and colours before sigmoids.
 
-    From the last section to the first, so that what lies behind is known where it is needed. Rays with a mask below zero lose
+    From the last interval to the first, so that what lies behind is known where it is needed. Rays with a mask below zero lose
     nothing.
     """
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_sections
+    here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_intervals
     mask, opacity = tl.load(masks + ray, mask=here, other=0.0), tl.load(opacities + ray, mask=here, other=0.0)
     takes_part = mask >= 0.0
     sharpness, cos_anneal = tl.load(scales + _S), tl.load(scales + _COS_ANNEAL)
     longest = tl.load(scales + _LONGEST)
     epsilon, floor, margin = tl.load(scales + _EPSILON), tl.load(scales + _FLOOR), tl.load(scales + _MARGIN)
-    huber, anchor_width = tl.load(scales + _HUBER), tl.load(scales + _ANCHOR_WIDTH)
+    huber, prior_width = tl.load(scales + _HUBER), tl.load(scales + _PRIOR_WIDTH)
     by_color, by_mask = tl.load(scales + _BY_COLOR), tl.load(scales + _BY_MASK)
-    by_eikonal, by_anchor = tl.load(scales + _BY_EIKONAL), tl.load(scales + _BY_ANCHOR)
+    by_eikonal, by_prior = tl.load(scales + _BY_EIKONAL), tl.load(scales + _BY_PRIOR)
     dx, dy, dz = _three(directions, ray, here)
     drawn_r, drawn_g, drawn_b = _three(drawn_rgb, ray, here)
     true_r, true_g, true_b = _three(colors, ray, here)
@@ -217,25 +217,25 @@ def lose(
     is_kept = (opacity >= margin) & (opacity <= 1.0 - margin)
     by_opacity = tl.where(is_kept & has_masks, by_mask * (kept - mask) / (kept * (1.0 - kept)), 0.0)
 
-    behind_r, behind_g, behind_b = _three(backdrop, ray, here)
+    behind_r, behind_g, behind_b = _three(background, ray, here)
     clear = 1.0 - opacity
-    tl.store(grad_backdrop + ray * 3, d0 * clear, mask=here)
-    tl.store(grad_backdrop + ray * 3 + 1, d1 * clear, mask=here)
-    tl.store(grad_backdrop + ray * 3 + 2, d2 * clear, mask=here)
+    tl.store(grad_background + ray * 3, d0 * clear, mask=here)
+    tl.store(grad_background + ray * 3 + 1, d1 * clear, mask=here)
+    tl.store(grad_background + ray * 3 + 2, d2 * clear, mask=here)
     unmasked = by_opacity - (d0 * behind_r + d1 * behind_g + d2 * behind_b)
     mean_r, mean_g, mean_b = _channels(mean_rgb, ray, n_rays, here)
     mean = d0 * mean_r + d1 * mean_g + d2 * mean_b
 
     later = tl.zeros([BLOCK], tl.float32)
-    of_eikonal, of_sharpness, of_anchor = later, later, later
-    start = tl.load(edges + ray * (n_sections + 1) + n_sections, mask=here, other=0.0)
-    for passed in range(n_sections):
-        section, end = n_sections - 1 - passed, start
-        i = ray * n_sections + section
-        start = tl.load(edges + ray * (n_sections + 1) + section, mask=here, other=0.0)
-        part, light = tl.load(alphas + i, mask=here, other=0.0), tl.load(passing + i, mask=here, other=0.0)
+    of_eikonal, of_sharpness, of_prior = later, later, later
+    start = tl.load(edges + ray * (n_intervals + 1) + n_intervals, mask=here, other=0.0)
+    for passed in range(n_intervals):
+        interval, end = n_intervals - 1 - passed, start
+        i = ray * n_intervals + interval
+        start = tl.load(edges + ray * (n_intervals + 1) + interval, mask=here, other=0.0)
+        part, light = tl.load(alphas + i, mask=here, other=0.0), tl.load(transmittance + i, mask=here, other=0.0)
         w = part * light
-        is_asked = here & (tl.load(is_seen + i, mask=here, other=0) > 0)
+        is_asked = here & (tl.load(is_visible + i, mask=here, other=0) > 0)
         r, g, b = _channels(rgb, i, n_samples, is_asked)
         by_weight = unmasked + tl.where(is_asked, d0 * r + d1 * g + d2 * b, mean)
         tl.store(grad_rgb + i, w * d0 * r * (1.0 - r), mask=is_asked)
@@ -258,17 +258,17 @@ def lose(
         of_eikonal += tl.where(takes_part, (length - 1.0) * (length - 1.0), 0.0)
         has_length = takes_part & (length != 0.0)
         outward = tl.where(has_length, by_eikonal * 2.0 * (length - 1.0) / tl.where(has_length, length, 1.0), 0.0)
-        if by_anchor > 0.0:
+        if by_prior > 0.0:
             x, y, z = _channels(points, i, n_samples, here)
-            apart = distance - trilinear(anchor, x, y, z, last, here)
-            pull, pull_slope = _huber(apart, anchor_width)
+            apart = distance - trilinear(prior, x, y, z, last, here)
+            pull, pull_slope = _huber(apart, prior_width)
             is_known = takes_part & (apart == apart)
-            of_anchor += tl.where(is_known, pull, 0.0)
-            by_distance += tl.where(is_known, by_anchor * pull_slope, 0.0)
+            of_prior += tl.where(is_known, pull, 0.0)
+            by_distance += tl.where(is_known, by_prior * pull_slope, 0.0)
         tl.store(grad_out + i * G, by_distance, mask=here)
         tl.store(grad_normals + i, along * dx + outward * nx, mask=here)
         tl.store(grad_normals + n_samples + i, along * dy + outward * ny, mask=here)
         tl.store(grad_normals + 2 * n_samples + i, along * dz + outward * nz, mask=here)
     tl.store(sums + _EIKONAL * n_rays + ray, of_eikonal, mask=here)
     tl.store(sums + _SHARPNESS * n_rays + ray, of_sharpness, mask=here)
-    tl.store(sums + _ANCHOR * n_rays + ray, of_anchor, mask=here)
+    tl.store(sums + _PRIOR * n_rays + ray, of_prior, mask=here)

@@ -1,11 +1,11 @@
 """The fused step on a GPU: eight Triton kernels with the samples in global memory between them.
 
-The functions are those of `cpu.step`, their arguments tensors on the GPU instead of arrays; so are the numbers of `Scales`, one float32
+The functions are those of `cpu.step`, their arguments tensors on the GPU instead of arrays; so are the numbers of `StepConstants`, one float32
 after the other. What a kernel would have to read back it
 computes again where that is less to read: hidden units and look-ups of the surface. Between the kernels a sample of a surface
 with G outputs and a colour network of width H' takes 4 (21 + 2 G) bytes, and 4 H' for each of its layers if it is seen.
 
-Gradients of layers are added up by atomics in `N_LANES` sums, those of tables straight into the table: their last digits may
+Gradients of layers are added up by atomics in `N_PARTIAL_SUMS` sums, those of tables straight into the table: their last digits may
 differ from run to run.
 """
 
@@ -24,11 +24,11 @@ from neus.kernels.fused_step.arguments import (
     Pixels,
     Rays,
     Samples,
-    Scales,
+    StepConstants,
     SurfaceWeights,
 )
 from neus.kernels.fused_step.gpu.color import color_backward, color_forward
-from neus.kernels.fused_step.gpu.rays import draw, list_seen, lose, place_samples, weigh
+from neus.kernels.fused_step.gpu.rays import composite, compute_weights, list_visible, loss_and_gradient, sample_points
 from neus.kernels.fused_step.gpu.surface import surface_backward, surface_forward
 from neus.kernels.launch import blocks, launch, power_of_two, program_size
 
@@ -36,7 +36,7 @@ from neus.kernels.launch import blocks, launch, power_of_two, program_size
 # bfloat16, whose range is that of single precision, so that no loss needs scaling. Sums and weights are always exact.
 PRECISIONS = ("ieee", "tf32x3", "tf32", "bfloat16")
 # Sums that a layer's gradient is added up in: enough that programs seldom meet in one.
-N_LANES = 16
+N_PARTIAL_SUMS = 16
 # Samples of a program with products; of a program without; rays of a program. Products want at least 16 rows and columns.
 SAMPLES, PLAIN_SAMPLES, RAYS = program_size(32, 256), program_size(256), program_size(32)
 LEAST_SIDE = 16
@@ -53,10 +53,10 @@ class _Evaluated(NamedTuple):
     out: Tensor
     normals: Tensor
     alphas: Tensor
-    passing: Tensor
-    is_seen: Tensor
+    transmittance: Tensor
+    is_visible: Tensor
     seen: Tensor
-    n_seen: Tensor
+    n_visible: Tensor
     rgb: Tensor
     activations: Tensor
     mean_rgb: Tensor
@@ -79,44 +79,44 @@ def train_rays(
     Samples have no cotangents and no gradients of channels: those are used up where they arise.
     """
     seen = _evaluate(grid, color_grid, surface, color, rays, scales, precision, keep=True)
-    n, n_sections, m = *_sizes(rays), len(seen.sdf)
+    n, n_intervals, m = *_sizes(rays), len(seen.sdf)
     pixels = _draw(rays, seen, color)
     flat, layers = _empty_gradients(surface, color, rays.edges.device)
     sums, grad_rgb = rays.edges.new_zeros(N_SUMS, n), torch.empty_like(seen.rgb)
     grad_out, grad_normals = torch.zeros_like(seen.out), torch.empty_like(seen.normals)
-    of_rays = rays.directions, rays.edges, rays.colors, rays.masks, rays.backdrop, rays.anchor
-    of_samples = *seen[:2], seen.normals, seen.alphas, seen.passing, seen.is_seen, seen.rgb, seen.mean_rgb
-    filled = pixels.rgb, pixels.opacity, sums, pixels.grad_backdrop, grad_rgb, grad_out, grad_normals
-    sizes = len(rays.anchor) - 1, n, n_sections
+    of_rays = rays.directions, rays.edges, rays.colors, rays.masks, rays.background, rays.prior
+    of_samples = *seen[:2], seen.normals, seen.alphas, seen.transmittance, seen.is_visible, seen.rgb, seen.mean_rgb
+    filled = pixels.rgb, pixels.opacity, sums, pixels.grad_background, grad_rgb, grad_out, grad_normals
+    sizes = len(rays.prior) - 1, n, n_intervals
     tile = {"G": seen.out.shape[1], "BLOCK": RAYS, "num_warps": 1}
-    launch(lose, (blocks(n, RAYS),), *of_rays, *of_samples, *filled, scales, *sizes, **tile)
+    launch(loss_and_gradient, (blocks(n, RAYS),), *of_rays, *of_samples, *filled, scales, *sizes, **tile)
 
-    lanes = N_LANES, flat.shape[1]
-    given = seen.points, seen.normals, seen.out, seen.seen, seen.n_seen, *color_grid[:4]
+    partial_sums = N_PARTIAL_SUMS, flat.shape[1]
+    given = seen.points, seen.normals, seen.out, seen.seen, seen.n_visible, *color_grid[:4]
     given += color.first, color.hidden, color.last, seen.activations, grad_rgb
     given += grad_out, grad_normals, pixels.grad_color_bias, grad_color_table, *layers[4:]
-    sizes = _color_sizes(color_grid, surface, color, m, n_sections)
+    sizes = _color_sizes(color_grid, surface, color, m, n_intervals)
     constants = _color_constants(color_grid, surface, color, precision)
-    launch(color_backward, (blocks(m, SAMPLES),), *given, *sizes, *lanes, **constants)
+    launch(color_backward, (blocks(m, SAMPLES),), *given, *sizes, *partial_sums, **constants)
 
-    noted, parts = (seen.points, seen.sdf, seen.normals), [(seen.points, grad_out, grad_normals)]
-    if len(rays.beside) > 0:
-        beside, slopes = _lose_curvature(
+    recorded_samples, parts = (seen.points, seen.sdf, seen.normals), [(seen.points, grad_out, grad_normals)]
+    if len(rays.offsets) > 0:
+        offsets, slopes = _curvature_gradients(
             grid, surface, rays, scales, seen, grad_normals, sums[SUM_CURVATURE], precision
         )
-        parts.append((beside[0], grad_out.new_zeros(n, seen.out.shape[1]), slopes))
-        noted = (torch.cat(pair, dim=-1) for pair in zip(noted, beside, strict=True))
+        parts.append((offsets[0], grad_out.new_zeros(n, seen.out.shape[1]), slopes))
+        recorded_samples = (torch.cat(pair, dim=-1) for pair in zip(recorded_samples, offsets, strict=True))
     for points, by_out, by_normals in parts:
         size = points.shape[1]
         given = points, *grid[:4], surface.w1, surface.b1, surface.w2, by_out, by_normals, grad_table, *layers[:4]
-        numbers = float(surface.squareplus_b), int(grid.hash_mask), surface.w1.shape[1], size, _n_channels(grid), *lanes
+        numbers = float(surface.squareplus_b), int(grid.hash_mask), surface.w1.shape[1], size, _n_channels(grid), *partial_sums
         launch(surface_backward, (blocks(size, SAMPLES),), *given, *numbers, **_constants(grid, surface, precision))
-    (points, sdf, normals), nothing = noted, seen.points[:0]
-    samples = Samples(points, normals, sdf, nothing, nothing, grad_normals, seen.is_seen.bool(), nothing)
+    (points, sdf, normals), nothing = recorded_samples, seen.points[:0]
+    samples = Samples(points, normals, sdf, nothing, nothing, grad_normals, seen.is_visible.bool(), nothing)
     return pixels, samples, Gradients(*_summed(flat, layers), sums.double().sum(1))
 
 
-def _lose_curvature(
+def _curvature_gradients(
     grid: Grid,
     surface: SurfaceWeights,
     rays: Rays,
@@ -132,11 +132,11 @@ def _lose_curvature(
         Points (3, N) beside the samples nearest to the surface, signed distances (N,) and raw gradients (3, N) there; derivatives in
         the latter.
     """
-    (n, n_sections), numbers = _sizes(rays), Scales(*scales.unbind())
-    distance, nearest = seen.sdf.view(n, n_sections).abs().min(dim=1)
-    at = torch.arange(n, device=nearest.device) * n_sections + nearest
+    (n, n_intervals), numbers = _sizes(rays), StepConstants(*scales.unbind())
+    distance, nearest = seen.sdf.view(n, n_intervals).abs().min(dim=1)
+    at = torch.arange(n, device=nearest.device) * n_intervals + nearest
     is_near = (distance < numbers.curvature_reach) & (rays.masks >= 0.0)
-    points = (seen.points[:, at] + rays.beside.t()).contiguous()
+    points = (seen.points[:, at] + rays.offsets.t()).contiguous()
     sdf, out, normals = torch.empty_like(distance), seen.out.new_empty(n, seen.out.shape[1]), torch.empty_like(points)
     _surface(grid, surface, points, (n, 1), (sdf, out, normals), precision, is_alone=False)
     apart = seen.normals[:, at] - normals
@@ -180,30 +180,30 @@ def _evaluate(
 ) -> _Evaluated:
     """Forwards, up to the colours of samples; `keep` keeps what the way back needs."""
     assert precision in PRECISIONS, precision
-    (n, n_sections), new = _sizes(rays), rays.edges.new_empty
-    m = n * n_sections
+    (n, n_intervals), new = _sizes(rays), rays.edges.new_empty
+    m = n * n_intervals
     points, sdf, out, normals = new(3, m), new(m), new(m, surface.w2.shape[0]), new(3, m)
     launch(
-        place_samples, (blocks(m, PLAIN_SAMPLES),), rays.origins, rays.directions, rays.edges, points, n_sections, m,
+        sample_points, (blocks(m, PLAIN_SAMPLES),), rays.origins, rays.directions, rays.edges, points, n_intervals, m,
         BLOCK=PLAIN_SAMPLES,
     )  # fmt: skip
     _surface(grid, surface, points, (m, 1), (sdf, out, normals), precision, is_alone=False)
-    alphas, passing, is_seen = new(m), new(m), new(m, dtype=torch.int32)
+    alphas, transmittance, is_visible = new(m), new(m), new(m, dtype=torch.int32)
     launch(
-        weigh, (blocks(n, RAYS),), rays.directions, rays.edges, rays.masks, sdf, normals, alphas, passing, is_seen,
-        scales, n, n_sections, BLOCK=RAYS, num_warps=1,
+        compute_weights, (blocks(n, RAYS),), rays.directions, rays.edges, rays.masks, sdf, normals, alphas, transmittance, is_visible,
+        scales, n, n_intervals, BLOCK=RAYS, num_warps=1,
     )  # fmt: skip
-    ends, seen = is_seen.cumsum(0, dtype=torch.int32), torch.empty_like(is_seen)
-    launch(list_seen, (blocks(m, PLAIN_SAMPLES),), is_seen, ends, seen, m, BLOCK=PLAIN_SAMPLES)
+    ends, seen = is_visible.cumsum(0, dtype=torch.int32), torch.empty_like(is_visible)
+    launch(list_visible, (blocks(m, PLAIN_SAMPLES),), is_visible, ends, seen, m, BLOCK=PLAIN_SAMPLES)
     rgb, kept = new(3, m), new(len(color.hidden) + 1 if keep else 0, m, color.first.shape[0])
     launch(
         color_forward, (blocks(m, SAMPLES),), points, normals, out, seen, ends[-1:], *color_grid[:4], rays.color_bias,
         color.first, color.hidden, color.hidden_b, color.last, color.last_b, kept, rgb,
-        *_color_sizes(color_grid, surface, color, m, n_sections), KEEP=keep,
+        *_color_sizes(color_grid, surface, color, m, n_intervals), KEEP=keep,
         **_color_constants(color_grid, surface, color, precision),
     )  # fmt: skip
     return _Evaluated(
-        points, sdf, out, normals, alphas, passing, is_seen, seen, ends[-1:], rgb, kept, new(3, n)
+        points, sdf, out, normals, alphas, transmittance, is_visible, seen, ends[-1:], rgb, kept, new(3, n)
     )  # fmt: skip
 
 
@@ -227,13 +227,13 @@ def _surface(
 
 
 def _draw(rays: Rays, seen: _Evaluated, color: ColorWeights) -> Pixels:
-    n, n_sections = _sizes(rays)
+    n, n_intervals = _sizes(rays)
     new = rays.edges.new_empty
     grad_bias = rays.edges.new_zeros(n, color.first.shape[0])
     pixels = Pixels(new(n, 3), new(n), new(n), new(n, 3), new(n), grad_bias, new(n, 3))
-    given = rays.edges, rays.backdrop, seen.normals, seen.alphas, seen.passing, seen.is_seen, seen.rgb
+    given = rays.edges, rays.background, seen.normals, seen.alphas, seen.transmittance, seen.is_visible, seen.rgb
     tile = {"BLOCK": RAYS, "num_warps": 1}
-    launch(draw, (blocks(n, RAYS),), *given, *pixels[:5], seen.mean_rgb, n, n_sections, **tile)
+    launch(composite, (blocks(n, RAYS),), *given, *pixels[:5], seen.mean_rgb, n, n_intervals, **tile)
     return pixels
 
 
@@ -253,8 +253,8 @@ def _constants(grid: Grid, surface: SurfaceWeights, precision: str) -> dict[str,
     return {**widths, "PRECISION": precision, "BLOCK": SAMPLES, "num_warps": WARPS}
 
 
-def _color_sizes(grid: Grid, surface: SurfaceWeights, color: ColorWeights, m: int, n_sections: int) -> tuple[int, ...]:
-    return int(grid.hash_mask), color.first.shape[1], m, n_sections, surface.n_features, _n_channels(grid)
+def _color_sizes(grid: Grid, surface: SurfaceWeights, color: ColorWeights, m: int, n_intervals: int) -> tuple[int, ...]:
+    return int(grid.hash_mask), color.first.shape[1], m, n_intervals, surface.n_features, _n_channels(grid)
 
 
 def _color_constants(grid: Grid, surface: SurfaceWeights, color: ColorWeights, precision: str) -> dict[str, Any]:
@@ -266,9 +266,9 @@ def _color_constants(grid: Grid, surface: SurfaceWeights, color: ColorWeights, p
 
 
 def _empty_gradients(surface: SurfaceWeights, color: ColorWeights, device: torch.device) -> tuple[Tensor, list[Tensor]]:
-    """Zeros (N_LANES, ...) for all layers in one piece, and for each layer its part of the first lane, in the layer's shape."""
+    """Zeros (N_PARTIAL_SUMS, ...) for all layers in one piece, and for each layer its part of the first lane, in the layer's shape."""
     layers = *surface[:4], *color[:5]
-    flat = torch.zeros(N_LANES, sum(layer.numel() for layer in layers), device=device)
+    flat = torch.zeros(N_PARTIAL_SUMS, sum(layer.numel() for layer in layers), device=device)
     parts = flat[0].split([layer.numel() for layer in layers])
     return flat, [part.view(layer.shape) for part, layer in zip(parts, layers, strict=True)]
 

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from neus.kernels.fused_step.gpu.lookups import gather, product, scatter
+from neus.kernels.fused_step.gpu.hash_lookup import gather, product, scatter
 
 _COUNTS = ["stride_axis", "stride_point", "n", "n_channels", "mask"]
 
@@ -61,16 +61,16 @@ def surface_forward(
         tl.store(normals + 2 * n + i, tl.sum(pulled * of_z, 1) + tl.sum(cotangents * jz, 1), mask=here)
 
 
-@triton.jit(do_not_specialize=["n", "n_channels", "mask", "n_lanes"])
+@triton.jit(do_not_specialize=["n", "n_channels", "mask", "n_partial_sums"])
 def surface_backward(
     points, table, resolutions, offsets, is_dense, w1, b1, w2, grad_out, grad_normals, grad_table,
-    grad_w1, grad_b1, grad_w2, grad_b2, squareplus_b, mask, d_in, n, n_channels, n_lanes, lane_stride,
+    grad_w1, grad_b1, grad_w2, grad_b2, squareplus_b, mask, d_in, n, n_channels, n_partial_sums, partial_sum_stride,
     F: tl.constexpr, CP: tl.constexpr, H: tl.constexpr, HP: tl.constexpr, G: tl.constexpr, GP: tl.constexpr,
     PRECISION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """From grad_out (M, G) and grad_normals (3, M) to the gradients of the layers, by lanes, and of the table."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    lane = (tl.program_id(0) % n_lanes).to(tl.int64) * lane_stride
+    partial_sum = (tl.program_id(0) % n_partial_sums).to(tl.int64) * partial_sum_stride
     here = i < n
     x, y = tl.load(points + i, mask=here, other=0.0), tl.load(points + n + i, mask=here, other=0.0)
     z = tl.load(points + 2 * n + i, mask=here, other=0.0)
@@ -95,11 +95,11 @@ def surface_backward(
     # Padding beyond the last sample has hidden units but no gradient: it adds nothing.
     of_second = product(tl.trans(grads), hidden, PRECISION)
     of_second += tl.where(g[:, None] == 0, tl.sum(slope * by_pulled, 0)[None, :], 0.0)
-    at = grad_w2 + lane + g[:, None] * H + h[None, :]
+    at = grad_w2 + partial_sum + g[:, None] * H + h[None, :]
     tl.atomic_add(at, of_second, mask=is_output[:, None] & is_unit[None, :], sem="relaxed")
-    tl.atomic_add(grad_b2 + lane + g, tl.sum(grads, 0), mask=is_output, sem="relaxed")
+    tl.atomic_add(grad_b2 + partial_sum + g, tl.sum(grads, 0), mask=is_output, sem="relaxed")
     of_first = product(tl.trans(pulled), by_cotangent, PRECISION) + product(tl.trans(by_hidden), features, PRECISION)
-    at = grad_w1 + lane + h * d_in
+    at = grad_w1 + partial_sum + h * d_in
     at_channels = at[:, None] + 3 + c[None, :]
     tl.atomic_add(at_channels, of_first, mask=is_unit[:, None] & is_channel[None, :], sem="relaxed")
     to_x = tl.sum(pulled * dx[:, None] + by_hidden * x[:, None], 0)
@@ -108,7 +108,7 @@ def surface_backward(
     tl.atomic_add(at, to_x, mask=is_unit, sem="relaxed")
     tl.atomic_add(at + 1, to_y, mask=is_unit, sem="relaxed")
     tl.atomic_add(at + 2, to_z, mask=is_unit, sem="relaxed")
-    tl.atomic_add(grad_b1 + lane + h, tl.sum(by_hidden, 0), mask=is_unit, sem="relaxed")
+    tl.atomic_add(grad_b1 + partial_sum + h, tl.sum(by_hidden, 0), mask=is_unit, sem="relaxed")
     scatter(
         grad_table, resolutions, offsets, is_dense, mask, x, y, z, here, n_channels,
         product(by_hidden, of_channels, PRECISION), product(pulled, of_channels, PRECISION), dx, dy, dz, F, CP, True,

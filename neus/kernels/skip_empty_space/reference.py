@@ -8,7 +8,7 @@ LEAST_STEP = 0.01
 
 
 @torch.no_grad()
-def empty_starts(
+def skip_empty_space(
     origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, values: Tensor, lipschitz: float, margin: float
 ) -> Tensor:
     """(N,) distances along rays, at least `near`, before which f > margin; more than `far` for rays that meet nothing.

@@ -14,7 +14,7 @@ from numba import njit
 from torch import Tensor
 
 from neus.geometry import cup
-from neus.kernels.cup.reference import POLISH_STEPS, POLISHED
+from neus.kernels.demo_scene.reference import POLISH_STEPS, POLISHED
 from neus.kernels.threads import ranges, run_tasks
 
 # Rays or points handled at a time: some milliseconds, long against the start of a task.
@@ -152,8 +152,8 @@ def _arc(x, y, z, radius, cosine, sine):
 @_compiled
 def _stirrer(x, y, z, sizes):
     axis_x, axis_y, axis_z, squared, radius, knob_radius = sizes[7], sizes[8], sizes[9], sizes[10], sizes[11], sizes[12]
-    share = min(max((x * axis_x + y * axis_y + z * axis_z) / squared, 0.0), 1.0)
-    rod = math.sqrt((x - share * axis_x) ** 2 + (y - share * axis_y) ** 2 + (z - share * axis_z) ** 2)
+    fraction = min(max((x * axis_x + y * axis_y + z * axis_z) / squared, 0.0), 1.0)
+    rod = math.sqrt((x - fraction * axis_x) ** 2 + (y - fraction * axis_y) ** 2 + (z - fraction * axis_z) ** 2)
     knob = math.sqrt((x - axis_x) ** 2 + (y - axis_y) ** 2 + (z - axis_z) ** 2)
     return min(rod - radius, knob - knob_radius)
 

@@ -12,21 +12,21 @@ from neus.kernels.seeds import generator_on
 
 # Vertices per axis; a voxel is then 1/63 of the unit sphere's radius.
 RESOLUTION = 128
-# Sections are placed by a blurred surface, whatever its true sharpness: a sharp one would not look beside itself.
+# Intervals are placed by a blurred surface, whatever its true sharpness: a sharp one would not look beside itself.
 SHARPNESS_RANGE = (40.0, 400.0)
-SHARPNESS_SHARE = 0.5
-# Vertices further from the surface than this are not looked at again: sections are not placed there.
+SHARPNESS_FRACTION = 0.5
+# Vertices further from the surface than this are not looked at again: intervals are not placed there.
 REFRESH_WITHIN = 0.25
 # Slabs are refreshed in this order, a step without common factor with their number, so that no part waits for long.
 SLAB_STRIDE = 37
 # Rays that keep so far from every cached surface, scene units, pass it: some voxels, since caches lag behind.
-NOWHERE_NEAR = 0.06
+EMPTY_RAY_MARGIN = 0.06
 # Vertices evaluated at a time.
 CHUNK = 2**16
 _CPU = torch.device("cpu")
 
 
-class SurfaceNotes(NamedTuple):
+class SdfSamples(NamedTuple):
     """What samples of a step showed of the surface: points and raw gradients (3, M), sdf (M,), and which count, None for all."""
 
     points: Tensor
@@ -35,7 +35,7 @@ class SurfaceNotes(NamedTuple):
     counts: Tensor | None = None
 
 
-class DistanceCache:
+class SdfGrid:
     """Signed distances at the vertices of a lattice over [-1, 1]^3: what was last seen there.
 
     Attributes:
@@ -52,62 +52,62 @@ class DistanceCache:
     @torch.no_grad()
     def of(
         cls, sdf: Callable[[Tensor], Tensor], resolution: int = RESOLUTION, device: torch.device = _CPU
-    ) -> "DistanceCache":
+    ) -> "SdfGrid":
         """A cache, on a device, of distances sdf (M,) of points (M, 3) there, every vertex looked at."""
         axis = torch.linspace(-1.0, 1.0, resolution).to(device)
         points = torch.cartesian_prod(axis, axis, axis)
         values = torch.cat([sdf(part) for part in points.split(CHUNK)])
         return cls(values.view(resolution, resolution, resolution))
 
-    def sections(
+    def intervals(
         self,
         origins: Tensor,
         directions: Tensor,
-        n_sections: int,
+        n_intervals: int,
         sharpness: float | Tensor,
-        uniform_share: float,
+        uniform_fraction: float,
         generator: Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Ends (N, K + 1) of the sections of rays (N, 3), (N, 3), and their clearance (N,): see `kernels.march`.
+        """Ends (N, K + 1) of the intervals of rays (N, 3), (N, 3), and their minimum distance (N,): see `kernels.guided_sampling`.
 
         Args:
-            n_sections: K.
+            n_intervals: K.
             sharpness: the model's; as a tensor () it is not waited for.
-            uniform_share: of the sections, spread along the rays.
+            uniform_fraction: of the intervals, spread along the rays.
             generator: of the jitter; None puts every end in the middle of its share.
         """
         enters, leaves, hits = intersect_sphere(origins, directions)
         far = torch.where(hits, leaves, enters)
         lowest, highest = SHARPNESS_RANGE
-        blurred = (torch.as_tensor(sharpness) * SHARPNESS_SHARE).clamp(lowest, highest)
-        shape = (len(origins), n_sections + 1)
+        sampling_sharpness = (torch.as_tensor(sharpness) * SHARPNESS_FRACTION).clamp(lowest, highest)
+        shape = (len(origins), n_intervals + 1)
         jitter = torch.full(shape, 0.5, device=origins.device)
         if generator is not None:
             generator = generator_on(origins.device, generator)
             jitter = torch.rand(shape, generator=generator, device=origins.device)
-        march = kernels_for("march", origins.device).march
-        return march(origins, directions, enters, far, self.values, blurred, uniform_share, jitter)
+        guided_intervals = kernels_for("guided_sampling", origins.device).guided_intervals
+        return guided_intervals(origins, directions, enters, far, self.values, sampling_sharpness, uniform_fraction, jitter)
 
     def starts(
         self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, lipschitz: float, margin: float
     ) -> Tensor:
-        """(N,) distances along rays (N, 3), (N, 3), from `near` (N,) on, before which f > margin: see `kernels.empty_starts`."""
-        kernels = kernels_for("empty_starts", near.device)
-        return kernels.empty_starts(origins, directions, near, far, self.values, lipschitz, margin)
+        """(N,) distances along rays (N, 3), (N, 3), from `near` (N,) on, before which f > margin: see `kernels.skip_empty_space`."""
+        kernels = kernels_for("skip_empty_space", near.device)
+        return kernels.skip_empty_space(origins, directions, near, far, self.values, lipschitz, margin)
 
-    def note(self, seen: SurfaceNotes) -> None:
+    def update(self, samples: SdfSamples) -> None:
         """Takes over what samples showed: at the vertex v nearest to a sample x, f(x) + grad f . (v - x), where that is finite.
 
         A step that is not finite is known for one only afterwards, and what it left here would outlive it.
         """
         last = len(self.axis) - 1
         per_unit = 0.5 * last
-        cells = ((seen.points + 1.0) * per_unit).round().clamp(0, last).nan_to_num(0.0)
-        offsets = cells / per_unit - 1.0 - seen.points
-        values = seen.sdf + (seen.gradients * offsets).sum(0)
+        cells = ((samples.points + 1.0) * per_unit).round().clamp(0, last).nan_to_num(0.0)
+        offsets = cells / per_unit - 1.0 - samples.points
+        values = samples.sdf + (samples.gradients * offsets).sum(0)
         x, y, z = cells.long()
         places = (x * (last + 1) + y) * (last + 1) + z
-        counts = values.isfinite() if seen.counts is None else values.isfinite() & seen.counts
+        counts = values.isfinite() if samples.counts is None else values.isfinite() & samples.counts
         if values.device.type == "cpu":
             # numpy: of several samples at one vertex the last one stays, every time.
             self.values.view(-1).numpy()[places[counts].numpy()] = values[counts].numpy()

@@ -1,4 +1,4 @@
-"""Scenes of runs, and sequences of rendered pictures on disk."""
+"""Scenes of runs, and sequences of rendered images on disk."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,10 +16,10 @@ from neus.rendering.views import (
     RenderedView,
     Renderer,
     cut_out,
-    depth_picture,
-    normal_picture,
+    depth_image,
+    normal_image,
     render_view,
-    rgb_picture,
+    rgb_image,
 )
 from neus.runs.frames import FrameFolder, settings_of
 from neus.scenes.scene import Scene
@@ -27,44 +27,44 @@ from neus.scenes.scene import Scene
 FRAMES_PER_SECOND = 30
 
 
-def pictures_of(
-    seen: RenderedView,
+def images_of(
+    rendered: RenderedView,
     camera: Camera,
     what: list[str],
-    photograph: np.ndarray | None = None,
+    captured: np.ndarray | None = None,
     depth_span: tuple[float, float] | None = None,
     is_alone: bool = False,
 ) -> dict[str, np.ndarray]:
-    """(H, W, 3) uint8 RGB pictures by name: some of `photo`, `rgb`, `normal`, `depth`, `opacity`; (H, W, 4) with the object alone."""
+    """(H, W, 3) uint8 RGB images by name: some of `photo`, `rgb`, `normal`, `depth`, `opacity`; (H, W, 4) with the object alone."""
     makers: dict[str, Callable[[], np.ndarray]] = {
-        "photo": lambda: fitted(photograph, camera.width, camera.height),
-        "rgb": lambda: rgb_picture(seen),
-        "normal": lambda: normal_picture(seen, camera),
-        "depth": lambda: depth_picture(seen, depth_span),
+        "photo": lambda: fitted(captured, camera.width, camera.height),
+        "rgb": lambda: rgb_image(rendered),
+        "normal": lambda: normal_image(rendered, camera),
+        "depth": lambda: depth_image(rendered, depth_span),
         "opacity": lambda: np.repeat(
-            (seen.foreground.clamp(0, 1).numpy() * 255.0).round().astype(np.uint8)[..., None], 3, -1
+            (rendered.foreground.clamp(0, 1).numpy() * 255.0).round().astype(np.uint8)[..., None], 3, -1
         ),
     }
-    pictures = {name: makers[name]() for name in what}
+    named_images = {name: makers[name]() for name in what}
     if not is_alone:
-        return pictures
-    # The photograph shows more than the object, and stays whole.
+        return named_images
+    # The image shows more than the object, and stays whole.
     return {
-        name: cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if name == "photo" else cut_out(seen, picture, name == "rgb")
-        for name, picture in pictures.items()
+        name: cv2.cvtColor(rendered_image, cv2.COLOR_RGB2RGBA) if name == "photo" else cut_out(rendered, rendered_image, name == "rgb")
+        for name, rendered_image in named_images.items()
     }
 
 
-def fitted(photograph: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(height, width, 3) a photograph scaled to fit, white beside it if its shape is another."""
-    factor = min(width / photograph.shape[1], height / photograph.shape[0])
-    size = max(1, round(photograph.shape[1] * factor)), max(1, round(photograph.shape[0] * factor))
+def fitted(captured: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(height, width, 3) an image scaled to fit, white beside it if its shape is another."""
+    factor = min(width / captured.shape[1], height / captured.shape[0])
+    size = max(1, round(captured.shape[1] * factor)), max(1, round(captured.shape[0] * factor))
     method = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR
-    small = photograph if size == photograph.shape[1::-1] else cv2.resize(photograph, size, interpolation=method)
-    picture = np.full((height, width, 3), 255, np.uint8)
+    small = captured if size == captured.shape[1::-1] else cv2.resize(captured, size, interpolation=method)
+    rendered_image = np.full((height, width, 3), 255, np.uint8)
     top, left = (height - size[1]) // 2, (width - size[0]) // 2
-    picture[top : top + size[1], left : left + size[0]] = small
-    return picture
+    rendered_image[top : top + size[1], left : left + size[0]] = small
+    return rendered_image
 
 
 def nearest_view(scene: Scene, camera: Camera) -> int:
@@ -87,27 +87,27 @@ def write_frames(
     settings: dict[str, str] | None = None,
     is_alone: bool = False,
 ) -> None:
-    """Renders a camera path to an .mp4, or to numbered PNG files in a folder; several pictures stand side by side.
+    """Renders a camera path to an .mp4, or to numbered PNG files in a folder; several images stand side by side.
 
-    Frames are written to a folder first (of an .mp4: NAME_frames beside it, removed once the film is whole). If that
-    holds frames of the same model, path and pictures from a run that was interrupted, only the others are rendered.
+    Frames are written to a folder first (of an .mp4: NAME_frames beside it, removed once the video is whole). If that
+    holds frames of the same model, path and images from a run that was interrupted, only the others are rendered.
 
     Args:
-        model, cameras, what: one frame for each camera; names as of `pictures_of`.
+        model, cameras, what: one frame for each camera; names as of `images_of`.
         out: ends in .mp4, or is a folder.
         on_frame: called with (frames done, frames in all) after each.
-        scene: whose nearest photograph is shown as `photo`.
-        fps: frames per second of the film.
+        scene: whose nearest image is shown as `photo`.
+        fps: frames per second of the video.
         on_start: called once with (frames found from an earlier run, frames in all).
         renderer: of the model; None takes the fastest.
-        settings: what else the pictures depend on, by name, such as how the renderer is set.
+        settings: what else the images depend on, by name, such as how the renderer is set.
         is_alone: the surface alone, cut out; not for an .mp4.
 
     Raises:
         InputError: the output cannot be written.
     """
-    is_film = out.suffix.lower() == ".mp4"
-    place = out.with_name(f"{out.stem}_frames") if is_film else out
+    is_video = out.suffix.lower() == ".mp4"
+    place = out.with_name(f"{out.stem}_frames") if is_video else out
     folder = FrameFolder(
         place, settings_of(model, cameras, what, is_alone=str(is_alone), **(settings or {})), len(cameras)
     )
@@ -122,7 +122,7 @@ def write_frames(
         folder.write(number, frame)
         if on_frame:
             on_frame(done + 1, len(cameras))
-    if is_film:
+    if is_video:
         height, width = folder.read(0).shape[:2]
         write_video(out, (folder.read(number) for number in range(len(cameras))), width, height, fps)
         folder.remove()
@@ -184,7 +184,7 @@ def _frames(
     span = float((distances.min() - 1.0).clamp_min(0.0)), float(distances.max() + 1.0)
     background = torch.zeros(3) if is_alone else None
     for number in numbers:
-        seen = render_view(renderer, cameras[number], background=background)
-        photograph = scene.images[nearest_view(scene, cameras[number])] if "photo" in what else None
-        pictures = pictures_of(seen, cameras[number], what, photograph, span, is_alone)
-        yield number, np.concatenate(list(pictures.values()), axis=1)
+        rendered = render_view(renderer, cameras[number], background=background)
+        captured = scene.images[nearest_view(scene, cameras[number])] if "photo" in what else None
+        named_images = images_of(rendered, cameras[number], what, captured, span, is_alone)
+        yield number, np.concatenate(list(named_images.values()), axis=1)

@@ -3,7 +3,7 @@ import torch
 
 from neus.geometry.cup import BOUNDING_RADIUS, object_sdf
 from neus.geometry.rays import intersect_sphere
-from neus.kernels.cup import cpu, reference
+from neus.kernels.demo_scene import cpu, reference
 from neus.rendering.sphere_tracing import trace
 
 TOLERANCE, MAX_STEPS = 3e-4, 1000
@@ -44,8 +44,8 @@ def test_hits_lie_on_the_surface_and_nothing_lies_before_them():
     at_end = object_sdf(origins + end * directions)[hit].abs()
     # Rays that only graze the object stay where they came within the tolerance.
     assert (at_end < TOLERANCE).all() and (at_end < 2e-5).double().mean() > 0.98
-    for share in torch.linspace(0.0, 1.0, 40)[:-1]:
-        t_before = near.unsqueeze(-1) + share * (end - near.unsqueeze(-1))
+    for fraction in torch.linspace(0.0, 1.0, 40)[:-1]:
+        t_before = near.unsqueeze(-1) + fraction * (end - near.unsqueeze(-1))
         assert (object_sdf(origins + t_before * directions) > 0.0).all()
 
 

@@ -7,9 +7,9 @@ import torch
 from neus.errors import InputError
 from neus.geometry.cameras import Camera
 from neus.rendering.views import RenderedView
-from neus.runs import films as views
-from neus.runs.films import pictures_of, write_video
+from neus.runs import videos as views
 from neus.runs.run import Run
+from neus.runs.videos import images_of, write_video
 
 
 def test_a_run_knows_its_scene(trained_run, scene_folder):
@@ -29,10 +29,10 @@ def test_pictures_by_name():
     plane = torch.ones(4, 6)
     seen = RenderedView(torch.zeros(4, 6, 3), plane, 0.5 * plane, plane, plane, torch.zeros(4, 6, 3))
     camera = Camera(torch.eye(3, dtype=torch.float64), torch.eye(4, dtype=torch.float64), 6, 4)
-    pictures = pictures_of(seen, camera, ["opacity", "rgb", "depth", "normal"])
-    assert list(pictures) == ["opacity", "rgb", "depth", "normal"]
-    assert all(p.shape == (4, 6, 3) and p.dtype == np.uint8 for p in pictures.values())
-    assert (pictures["opacity"] == 128).all() and (pictures["rgb"] == 0).all()
+    images = images_of(seen, camera, ["opacity", "rgb", "depth", "normal"])
+    assert list(images) == ["opacity", "rgb", "depth", "normal"]
+    assert all(p.shape == (4, 6, 3) and p.dtype == np.uint8 for p in images.values())
+    assert (images["opacity"] == 128).all() and (images["rgb"] == 0).all()
 
 
 def test_an_error_while_rendering_leaves_no_half_film(tmp_path):

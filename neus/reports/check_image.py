@@ -1,4 +1,4 @@
-"""Cameras, sphere and visual hull of a scene in one picture, from the front, from the right and from above."""
+"""Cameras, sphere and visual hull of a scene in one image, from the front, from the right and from above."""
 
 import warnings
 from pathlib import Path
@@ -13,7 +13,7 @@ from neus.checks.silhouettes import Silhouettes
 from neus.errors import InputWarning
 from neus.files import write_json
 from neus.reports.six_sides import side_axes
-from neus.scenes.images import write_picture
+from neus.scenes.images import write_image
 from neus.scenes.scene import Scene
 
 FILE, PICTURE = "check.json", "check.png"
@@ -22,7 +22,7 @@ PANEL, HEADER, FOOTER, ROOM = 600, 40, 76, 36
 SIDES = {"front": "from the front", "right": "from the right", "top": "from above"}
 PAPER, INK, FAINT = (255, 255, 255), (45, 45, 45), (205, 205, 205)
 SPHERE, HULL, CAMERA, WRONG = (45, 105, 200), (236, 160, 80), (95, 95, 95), (205, 30, 40)
-# Points of the hull are drawn in shades of HULL by depth: the darkest share of it.
+# Points of the hull are drawn in shades of HULL by depth: the darkest fraction of it.
 FAR_SHADE = 0.62
 # Up to so many cameras all carry their numbers; of more only those with findings do.
 NUMBERED = 60
@@ -30,7 +30,7 @@ NUMBERED = 60
 PYRAMID = 0.09
 
 
-def check_picture(scene: Scene, findings: list[Finding], silhouettes: Silhouettes | None) -> NDArray:
+def check_image(scene: Scene, findings: list[Finding], silhouettes: Silhouettes | None) -> NDArray:
     """(H, W, 3) uint8 RGB: three parallel projections side by side; cameras with findings are red."""
     named = {view for finding in findings for view in finding.views}
     up, front = (
@@ -43,12 +43,12 @@ def check_picture(scene: Scene, findings: list[Finding], silhouettes: Silhouette
     scale = (PANEL / 2 - ROOM) / _reach(scene)
     panels = [_panel(scene, title, axes[side], scale, silhouettes, named) for side, title in SIDES.items()]
     panels = [cv2.copyMakeBorder(panel, 0, 0, 0, 1, cv2.BORDER_CONSTANT, value=FAINT) for panel in panels]
-    picture = np.concatenate(panels, axis=1)
-    return np.concatenate([picture, _legend(picture.shape[1], scale, silhouettes is not None, len(named))])
+    image = np.concatenate(panels, axis=1)
+    return np.concatenate([image, _legend(image.shape[1], scale, silhouettes is not None, len(named))])
 
 
 def _reach(scene: Scene) -> float:
-    """How far from the sphere's centre the picture reaches: to nearly all cameras, and to the sphere."""
+    """How far from the sphere's centre the image reaches: to nearly all cameras, and to the sphere."""
     distances = np.linalg.norm(scene.camera_to_scene[:, :3, 3].numpy(), axis=-1)
     return max(1.2, 1.08 * min(float(distances.max()), 2.0 * float(np.median(distances))))
 
@@ -107,7 +107,7 @@ def _draw_camera(panel: NDArray, scene: Scene, view: int, placed: object, size: 
 def _legend(width: int, scale: float, has_hull: bool, n_named: int) -> NDArray:
     strip = np.full((FOOTER, width, 3), PAPER, np.uint8)
     entries = [(SPHERE, "unit sphere: what is reconstructed")]
-    entries += [(HULL, "visual hull of the masks")] if has_hull else []
+    entries += [(HULL, "visual visual hull")] if has_hull else []
     entries += [(CAMERA, "camera and its number")]
     entries += [(WRONG, f"camera of a view with findings ({n_named})")] if n_named else []
     x = 18
@@ -137,9 +137,9 @@ def write_check(scene: Scene, result: SceneCheck, folder: Path) -> Path:
     folder = Path(folder)
     write_json(folder / FILE, check_record(scene, result))
     try:
-        picture = check_picture(scene, result.findings, result.shape.silhouettes)
+        image = check_image(scene, result.findings, result.shape.silhouettes)
     except Exception as error:  # the findings and numbers are worth having without it
         warnings.warn(f"{folder / PICTURE}: not drawn ({type(error).__name__}: {error})", InputWarning, stacklevel=2)
     else:
-        write_picture(folder / PICTURE, picture)
+        write_image(folder / PICTURE, image)
     return folder

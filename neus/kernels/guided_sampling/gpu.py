@@ -9,57 +9,57 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from neus.kernels.launch import blocks, launch, power_of_two, program_size
-from neus.kernels.logistic.gpu import exact_alpha
-from neus.kernels.march.reference import (
+from neus.kernels.async_copy import to_device_async
+from neus.kernels.guided_sampling.reference import (
     FARTHEST,
     MAX_STEP,
     MAX_STEPS,
     MIN_STEP_IN_VOXELS,
     NOTHING_MET,
-    SPREAD_WIDTH,
-    STEP_SHARE,
+    STEP_FRACTION,
+    UNIFORM_WIDTH,
 )
-from neus.kernels.transfer import sent
+from neus.kernels.launch import blocks, launch, power_of_two, program_size
+from neus.kernels.logistic.gpu import exact_alpha
 from neus.kernels.trilinear.gpu import trilinear
 
 # Rays walked together, as long as the longest of them takes; and edges found together.
 RAYS, EDGES = program_size(32), program_size(256)
 # Bisections that find one piece of a whole walk.
 _BISECTIONS = tl.constexpr(power_of_two(MAX_STEPS).bit_length())
-_MAX_STEPS, _MAX_STEP, _STEP_SHARE = (tl.constexpr(value) for value in (MAX_STEPS, MAX_STEP, STEP_SHARE))
-_PER_WIDTH, _FARTHEST, _NOTHING_MET = (tl.constexpr(value) for value in (1.0 / SPREAD_WIDTH, FARTHEST, NOTHING_MET))
+_MAX_STEPS, _MAX_STEP, _STEP_FRACTION = (tl.constexpr(value) for value in (MAX_STEPS, MAX_STEP, STEP_FRACTION))
+_PER_WIDTH, _FARTHEST, _NOTHING_MET = (tl.constexpr(value) for value in (1.0 / UNIFORM_WIDTH, FARTHEST, NOTHING_MET))
 
 
 @torch.no_grad()
-def march(
+def guided_intervals(
     origins: Tensor,
     directions: Tensor,
     near: Tensor,
     far: Tensor,
     distances: Tensor,
     sharpness: float | Tensor,
-    uniform_share: float,
+    uniform_fraction: float,
     jitter: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Edges (N, K + 1) and clearance (N,); see `reference.march`."""
+    """Edges (N, K + 1) and minimum distance (N,); see `reference.guided_intervals`."""
     rays = [tensor.float().contiguous() for tensor in (origins, directions, near, far)]
-    grid, shares = distances.float().contiguous(), jitter.float().contiguous()
-    n_rays, n_edges = shares.shape
-    edges, clearance = torch.empty_like(shares), torch.empty_like(rays[2])
+    grid, quantiles = distances.float().contiguous(), jitter.float().contiguous()
+    n_rays, n_edges = quantiles.shape
+    edges, min_sdf = torch.empty_like(quantiles), torch.empty_like(rays[2])
     # Pieces of a ray are a column, so that neighbouring rays write to neighbouring places.
-    ts = clearance.new_empty(MAX_STEPS + 1, n_rays)
-    opacity, spread = (torch.empty_like(ts[:-1], dtype=torch.float64) for _ in range(2))
-    n_pieces = torch.empty_like(clearance, dtype=torch.int32)
+    ts = min_sdf.new_empty(MAX_STEPS + 1, n_rays)
+    opacity, uniform_mass = (torch.empty_like(ts[:-1], dtype=torch.float64) for _ in range(2))
+    n_pieces = torch.empty_like(min_sdf, dtype=torch.int32)
     n_cells = len(grid) - 1
-    walk = ts, opacity, spread, n_pieces
+    traversal = ts, opacity, uniform_mass, n_pieces
     # From the GPU's memory, where it may have been computed.
-    blur = sent(torch.as_tensor(sharpness, dtype=torch.float32), grid.device)
+    sharpness_at = to_device_async(torch.as_tensor(sharpness, dtype=torch.float32), grid.device)
     numbers = n_rays, n_cells, MIN_STEP_IN_VOXELS * 2.0 / n_cells
-    launch(_walk, (blocks(n_rays, RAYS),), *rays, grid, *walk, clearance, blur, *numbers, BLOCK=RAYS, num_warps=1)
-    places = n_rays, n_edges, float(uniform_share)
-    launch(_place, (blocks(n_rays * n_edges, EDGES),), *walk, rays[2], shares, edges, *places, BLOCK=EDGES)
-    return edges.to(origins.dtype), clearance.to(origins.dtype)
+    launch(_traverse, (blocks(n_rays, RAYS),), *rays, grid, *traversal, min_sdf, sharpness_at, *numbers, BLOCK=RAYS, num_warps=1)
+    sizes = n_rays, n_edges, float(uniform_fraction)
+    launch(_place_edges, (blocks(n_rays * n_edges, EDGES),), *traversal, rays[2], quantiles, edges, *sizes, BLOCK=EDGES)
+    return edges.to(origins.dtype), min_sdf.to(origins.dtype)
 
 
 @triton.jit
@@ -76,11 +76,11 @@ def _closeness(sdf):
 
 
 @triton.jit(do_not_specialize=["n_rays", "n_cells"])
-def _walk(
-    origins, directions, nears, fars, grid, ts, opacities, spreads, n_pieces, clearance, blur,
+def _traverse(
+    origins, directions, nears, fars, grid, ts, opacities, uniform_masses, n_pieces, min_sdf, sharpness_at,
     n_rays, n_cells, min_step, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Fills vertices ts (W + 1, N), running sums of both measures (W, N), numbers of pieces and clearance (N,) of a block of rays."""
+    """Fills vertices ts (W + 1, N), running sums of both measures (W, N), numbers of pieces and minimum distance (N,) of a block of rays."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here = ray < n_rays
     ox, oy, oz = (
@@ -94,7 +94,7 @@ def _walk(
         tl.load(directions + ray * 3 + 2, mask=here, other=0.0),
     )
     t, far = tl.load(nears + ray, mask=here, other=0.0), tl.load(fars + ray, mask=here, other=0.0)
-    is_walking, sharpness = here & (t < far), tl.load(blur)
+    is_walking, sharpness = here & (t < far), tl.load(sharpness_at)
     tl.store(ts + ray, t, mask=here)
     sdf = _sdf_at(ox + dx * t, oy + dy * t, oz + dz * t, grid, n_cells, is_walking)
     least, light, closeness = (
@@ -102,33 +102,33 @@ def _walk(
         tl.full([BLOCK], 1.0, tl.float32),
         _closeness(sdf),
     )
-    # Double precision: shares of the sum are looked for to single precision.
-    opacity, spread = tl.zeros([BLOCK], tl.float64), tl.zeros([BLOCK], tl.float64)
+    # Double precision: fractions of the sum are looked for to single precision.
+    opacity, uniform_mass = tl.zeros([BLOCK], tl.float64), tl.zeros([BLOCK], tl.float64)
     count, taken = tl.zeros([BLOCK], tl.int32), 0
     while tl.max(is_walking.to(tl.int32), 0) > 0:
         left = _MAX_STEPS - taken
-        step = tl.minimum(tl.maximum(_STEP_SHARE * tl.abs(sdf), min_step), _MAX_STEP)
+        step = tl.minimum(tl.maximum(_STEP_FRACTION * tl.abs(sdf), min_step), _MAX_STEP)
         step = tl.maximum(step, (far - t) / (left * 1.0))
         t_next = tl.where(left > 1, tl.minimum(t + step, far), far)
         sdf_next = _sdf_at(ox + dx * t_next, oy + dy * t_next, oz + dz * t_next, grid, n_cells, is_walking)
         alpha, closeness_next = exact_alpha(sdf, sdf_next, sharpness), _closeness(sdf_next)
         opacity += tl.where(is_walking, alpha * light, 0.0).to(tl.float64)
-        spread += tl.where(is_walking, (closeness + closeness_next) * (t_next - t), 0.0).to(tl.float64)
+        uniform_mass += tl.where(is_walking, (closeness + closeness_next) * (t_next - t), 0.0).to(tl.float64)
         light = light * tl.where(is_walking, 1.0 - alpha, 1.0)
         least = tl.where(is_walking, tl.minimum(least, sdf_next), least)
         tl.store(opacities + taken * n_rays + ray, opacity, mask=is_walking)
-        tl.store(spreads + taken * n_rays + ray, spread, mask=is_walking)
+        tl.store(uniform_masses + taken * n_rays + ray, uniform_mass, mask=is_walking)
         tl.store(ts + (taken + 1) * n_rays + ray, t_next, mask=is_walking)
         t, sdf, closeness = t_next, sdf_next, closeness_next
         count += is_walking.to(tl.int32)
         taken += 1
         is_walking = is_walking & (t < far)
     tl.store(n_pieces + ray, count, mask=here)
-    tl.store(clearance + ray, least, mask=here)
+    tl.store(min_sdf + ray, least, mask=here)
 
 
 @triton.jit(do_not_specialize=["n_rays", "n_edges"])
-def _place(ts, opacities, spreads, n_pieces, nears, jitter, edges, n_rays, n_edges, uniform_share, BLOCK: tl.constexpr):
+def _place_edges(ts, opacities, uniform_masses, n_pieces, nears, jitter, edges, n_rays, n_edges, uniform_fraction, BLOCK: tl.constexpr):
     """Fills a block of the edges (N, K + 1): where the mixture of both measures first reaches their shares."""
     edge = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     ray, k = edge // n_edges, edge % n_edges
@@ -136,27 +136,27 @@ def _place(ts, opacities, spreads, n_pieces, nears, jitter, edges, n_rays, n_edg
     n = tl.load(n_pieces + ray, mask=here, other=0)
     has_walk = here & (n > 0)
     last = (tl.maximum(n, 1) - 1).to(tl.int64) * n_rays + ray
-    of_weights = tl.zeros([BLOCK], tl.float64) + (1.0 - uniform_share)
+    of_weights = tl.zeros([BLOCK], tl.float64) + (1.0 - uniform_fraction)
     opacity = tl.load(opacities + last, mask=has_walk, other=0.0)
-    of_spread = (1.0 - of_weights * opacity) / tl.load(spreads + last, mask=has_walk, other=1.0)
-    share = ((k.to(tl.float32) + tl.load(jitter + edge, mask=here, other=0.0)) / n_edges.to(tl.float32)).to(tl.float64)
-    # The first piece at whose end the share is reached lies in low ... high.
+    of_uniform = (1.0 - of_weights * opacity) / tl.load(uniform_masses + last, mask=has_walk, other=1.0)
+    quantile = ((k.to(tl.float32) + tl.load(jitter + edge, mask=here, other=0.0)) / n_edges.to(tl.float32)).to(tl.float64)
+    # The first piece at whose end the fraction is reached lies in low ... high.
     low, high = tl.zeros([BLOCK], tl.int32), tl.maximum(n, 1) - 1
     for _ in range(_BISECTIONS):
         middle = (low + high) // 2
         at = middle.to(tl.int64) * n_rays + ray
         reached = of_weights * tl.load(opacities + at, mask=has_walk, other=0.0)
-        reached += of_spread * tl.load(spreads + at, mask=has_walk, other=0.0)
-        is_reached = reached >= share
+        reached += of_uniform * tl.load(uniform_masses + at, mask=has_walk, other=0.0)
+        is_reached = reached >= quantile
         high = tl.where(is_reached, middle, high)
         low = tl.where(is_reached, low, tl.minimum(middle + 1, high))
     at = low.to(tl.int64) * n_rays + ray
     end = of_weights * tl.load(opacities + at, mask=has_walk, other=0.0)
-    end += of_spread * tl.load(spreads + at, mask=has_walk, other=0.0)
+    end += of_uniform * tl.load(uniform_masses + at, mask=has_walk, other=0.0)
     has_before = has_walk & (low > 0)
     start = of_weights * tl.load(opacities + at - n_rays, mask=has_before, other=0.0)
-    start += of_spread * tl.load(spreads + at - n_rays, mask=has_before, other=0.0)
-    fraction = (share - start) / tl.maximum(end - start, 1e-300)
+    start += of_uniform * tl.load(uniform_masses + at - n_rays, mask=has_before, other=0.0)
+    fraction = (quantile - start) / tl.maximum(end - start, 1e-300)
     fraction = tl.minimum(tl.maximum(fraction, 0.0), 1.0).to(tl.float32)
     t_start, t_end = tl.load(ts + at, mask=has_walk, other=0.0), tl.load(ts + at + n_rays, mask=has_walk, other=0.0)
     found = tl.minimum(t_start + fraction * (t_end - t_start), t_end)

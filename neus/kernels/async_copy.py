@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device_async(tensor: Tensor, device: torch.device) -> Tensor:
     """The tensor on a device. From a CPU to a CUDA device the copy is only ordered: what is ordered later finds it done.
 
     A plain `.to` waits until the device has done all that was ordered before, and the device then waits for the next order.
 
-    >>> sent(torch.ones(1), torch.device("cpu"))
+    >>> to_device_async(torch.ones(1), torch.device("cpu"))
     tensor([1.])
     """
     if device.type != "cuda" or tensor.device.type != "cpu":

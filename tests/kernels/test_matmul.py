@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from neus.kernels.fused_step.cpu.blocks import COLUMNS
-from neus.kernels.fused_step.cpu.products import add_outer, add_product, product
+from neus.kernels.fused_step.cpu.gemm_microkernel import COLUMNS
+from neus.kernels.fused_step.cpu.matmul import add_outer, add_product, product
 
 SHAPES = [(2, 4), (6, 8), (8, 64), (64, 16)]
 

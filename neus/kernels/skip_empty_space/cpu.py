@@ -7,7 +7,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from neus.kernels.empty_starts.reference import LEAST_STEP
+from neus.kernels.skip_empty_space.reference import LEAST_STEP
 from neus.kernels.threads import ranges, run_tasks
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
@@ -16,10 +16,10 @@ RAYS_PER_TASK = 8192
 
 
 @torch.no_grad()
-def empty_starts(
+def skip_empty_space(
     origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, values: Tensor, lipschitz: float, margin: float
 ) -> Tensor:
-    """See `reference.empty_starts`."""
+    """See `reference.skip_empty_space`."""
     arrays = [x.detach().float().contiguous().numpy() for x in (origins, directions, near, far, values)]
     starts = np.empty(len(near), np.float32)
 

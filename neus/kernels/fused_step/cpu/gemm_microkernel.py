@@ -1,6 +1,6 @@
 """Blocks of matrix products whose sums stay in vector registers: what the compiler does not find by itself in nested loops.
 
-Written as vectors of eight numbers in the compiler's own language, which any processor's registers are mapped to. Tiles have
+Written as vectors of eight numbers in the compiler's own language, which any CPU's registers are mapped to. Tiles have
 whole blocks of columns (`COLUMNS`), so no block ends early; what lies beyond the samples in use is computed and never looked at.
 """
 

@@ -18,10 +18,10 @@ from neus.stereo.epipolar import FEWEST_PAIRS, FITTING, better_cameras, better_s
 from neus.stereo.matches import PairMatches
 from neus.stereo.sparse_points import SparsePoints, on_object, outside_masks, triangulated
 
-# Share of the object's points outside of a view's mask: with right masks it stays below 0.003.
+# Fraction of the object's points outside of a view's mask: with right masks it stays below 0.003.
 OUTSIDE_MASK = 0.02
 # The sphere is too large if nine tenths of the object's points in it (without masks: of all) lie within this radius; they
-# reach to 0.8 in scenes made with care. It is in the wrong place, or too small, if it holds a smaller share of them than this.
+# reach to 0.8 in scenes made with care. It is in the wrong place, or too small, if it holds a smaller fraction of them than this.
 SMALL_REACH, FEW_INSIDE = 0.5, 0.05
 # A region of interest found from the points must be so much smaller for a smaller one to be advised.
 WORTHWHILE = 0.8
@@ -36,25 +36,25 @@ VIEWS_FOR_EXPOSURE = 20
 
 
 @dataclass(frozen=True)
-class PhotoMeasures:
+class ImageMeasures:
     """What was measured in pairs of images.
 
     Attributes:
         pairs: of views with enough in common.
-        fits: share of the matches of each pair that fit the cameras.
+        fits: fraction of the matches of each pair that fit the cameras.
         wrong: views whose image does not belong to its camera, worst first.
-        misfit_shares: (V,) share of a view's pairs that do not fit; NaN for views without pairs.
+        misfit_fractions: (V,) fraction of a view's pairs that do not fit; NaN for views without pairs.
         brightness: (V,) how bright a view shows the same places, over the usual view; NaN likewise.
         exposures: (V,) the part of it that all places share: nearer to one; NaN likewise.
         exposed: views whose exposure differs from that of most.
         sparse: points in space.
-        outside: (V,) share of the object's points outside of a view's mask; NaN without masks.
+        outside: (V,) fraction of the object's points outside of a view's mask; NaN without masks.
     """
 
     pairs: list[PairMatches]
     fits: list[float]
     wrong: list[int]
-    misfit_shares: NDArray
+    misfit_fractions: NDArray
     brightness: NDArray
     exposures: NDArray
     exposed: list[int] = field(default_factory=list)
@@ -62,7 +62,7 @@ class PhotoMeasures:
     outside: NDArray | None = None
 
 
-def measure_photographs(scene: Scene, pairs: list[PairMatches], attempt: Callable[..., Any]) -> PhotoMeasures:
+def measure_consistency(scene: Scene, pairs: list[PairMatches], attempt: Callable[..., Any]) -> ImageMeasures:
     """Matches between neighbouring views, compared with the cameras, the masks, and in colour.
 
     Args:
@@ -73,14 +73,14 @@ def measure_photographs(scene: Scene, pairs: list[PairMatches], attempt: Callabl
     n, ends = len(scene), [(pair.first, pair.second) for pair in pairs]
     unknown = np.full(n, np.nan)
     fits = [pair_fit(scene, pair) for pair in pairs]
-    wrong, shares = misfits(n, ends, fits)
+    wrong, fractions = misfits(n, ends, fits)
     brightness, exposures, exposed = attempt("exposure", _measure_exposure, n, pairs, otherwise=(unknown, unknown, []))
     sparse = attempt("points in space", triangulated, scene, pairs, set(wrong))
     outside = None
     if sparse is not None and scene.masks is not None:
         outside = attempt("masks against points in space", outside_masks, scene, sparse)
-    return PhotoMeasures(
-        pairs, fits, wrong, shares, brightness, exposures, exposed, sparse, unknown if outside is None else outside
+    return ImageMeasures(
+        pairs, fits, wrong, fractions, brightness, exposures, exposed, sparse, unknown if outside is None else outside
     )
 
 
@@ -101,7 +101,7 @@ def unmatched_line(scene: Scene, pairs: list[PairMatches]) -> list[str]:
     return [f"pose and exposure of {counted(n_alone, 'view')}: fewer than {FEWEST_PAIRS} other images match"]
 
 
-def order_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
+def order_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
     """Images that do not belong to their cameras."""
     if not photos.wrong:
         return []
@@ -127,12 +127,12 @@ def order_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
     return [Finding("photos_misfit", tuple(wrong), found, remedy)]
 
 
-def most_misfit(photos: PhotoMeasures) -> bool:
+def most_misfit(photos: ImageMeasures) -> bool:
     """Whether more than half of the pairs do not fit their cameras, and single images are not to blame."""
     return bool(photos.wrong) and 2 * sum(fit < FITTING for fit in photos.fits) > len(photos.fits)
 
 
-def point_mask_findings(photos: PhotoMeasures) -> list[Finding]:
+def point_mask_findings(photos: ImageMeasures) -> list[Finding]:
     """Masks that leave out what other views show on the object."""
     is_bad = np.nan_to_num(photos.outside) > OUTSIDE_MASK
     if not is_bad.any():
@@ -170,7 +170,7 @@ def point_region_findings(scene: Scene, sparse: SparsePoints) -> list[Finding]:
     return []
 
 
-def exposure_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
+def exposure_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
     """Views with another exposure than most."""
     if not photos.exposed:
         return []
@@ -182,8 +182,8 @@ def exposure_findings(scene: Scene, photos: PhotoMeasures) -> list[Finding]:
     return [Finding("exposure", tuple(photos.exposed), found, remedy)]
 
 
-def photo_findings(scene: Scene, photos: PhotoMeasures, attempt: Callable[..., Any]) -> tuple[list[Finding], list[str]]:
-    """What looks wrong, and what could not be checked; `attempt` as for `measure_photographs`."""
+def photo_consistency_findings(scene: Scene, photos: ImageMeasures, attempt: Callable[..., Any]) -> tuple[list[Finding], list[str]]:
+    """What looks wrong, and what could not be checked; `attempt` as for `measure_consistency`."""
     unchecked = unmatched_line(scene, photos.pairs)
     findings = attempt("order of the images", order_findings, scene, photos, otherwise=[])
     if most_misfit(photos):

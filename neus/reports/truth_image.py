@@ -10,32 +10,32 @@ from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.rendering.model import Model, in_chunks
 from neus.rendering.modes import renderer_for
 from neus.rendering.sphere_tracing import trace
-from neus.rendering.views import normal_picture, render_view, rgb_picture
+from neus.rendering.views import normal_image, render_view, rgb_image
 from neus.scenes.scene import Scene
 from neus.scenes.synthetic import MILLIMETRES_PER_UNIT
 
-# Views of the picture: the side, the handle's hole, the inside seen from above.
-PICTURE_VIEWS = (6, 20, 37)
+# Views of the image: the side, the handle's hole, the inside seen from above.
+IMAGE_VIEWS = (6, 20, 37)
 # Full red in the error column, as a fraction of the object's radius.
 ERROR_SCALE = 0.05
 COLUMNS = ("image", "render", "normals", "error: 0")
 LABEL_HEIGHT = 28
 
 
-def comparison_picture(model: Model, scene: Scene) -> np.ndarray:
+def comparison_image(model: Model, scene: Scene) -> np.ndarray:
     """(H, W, 3) uint8 RGB: for each view its image, render, normals, and the surface coloured by its true error."""
     rows, renderer = [], renderer_for(model)
-    for view in PICTURE_VIEWS:
+    for view in IMAGE_VIEWS:
         camera = scene.camera(view)
         seen = render_view(renderer, camera)
-        cells = [scene.images[view], rgb_picture(seen), normal_picture(seen, camera), error_picture(model, camera)]
+        cells = [scene.images[view], rgb_image(seen), normal_image(seen, camera), error_image(model, camera)]
         rows.append(np.concatenate(cells, axis=1))
-    picture = np.concatenate(rows)
+    image = np.concatenate(rows)
     full_scale = f" (blue) to {ERROR_SCALE * MILLIMETRES_PER_UNIT:.1f} mm"
-    return np.concatenate([_labels(picture.shape[1], [*COLUMNS[:3], COLUMNS[3] + full_scale]), picture])
+    return np.concatenate([_labels(image.shape[1], [*COLUMNS[:3], COLUMNS[3] + full_scale]), image])
 
 
-def error_picture(model: Model, camera: Camera) -> np.ndarray:
+def error_image(model: Model, camera: Camera) -> np.ndarray:
     """(H, W, 3) uint8 RGB: the model's surface as a camera sees it, coloured by its exact distance from the truth."""
     pixels = pixel_centers(camera.width, camera.height).reshape(-1, 2)
     origins, directions = (x.float() for x in rays_from_pixels(pixels, camera.intrinsics, camera.camera_to_scene))
@@ -47,9 +47,9 @@ def error_picture(model: Model, camera: Camera) -> np.ndarray:
     hit[meets] = found.hit
     error = object_sdf(points).abs() / ERROR_SCALE
     bgr = cv2.applyColorMap((error.clamp(0, 1) * 255).to(torch.uint8).numpy(), cv2.COLORMAP_TURBO).reshape(-1, 3)
-    picture = np.full((camera.height * camera.width, 3), 255, np.uint8)
-    picture[hit.numpy()] = bgr[:, ::-1]
-    return picture.reshape(camera.height, camera.width, 3)
+    image = np.full((camera.height * camera.width, 3), 255, np.uint8)
+    image[hit.numpy()] = bgr[:, ::-1]
+    return image.reshape(camera.height, camera.width, 3)
 
 
 def _labels(width: int, texts: list[str]) -> np.ndarray:

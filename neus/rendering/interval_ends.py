@@ -1,16 +1,16 @@
-"""What the middle of a section of a ray tells of the signed distances at its ends, and how far that is to be trusted."""
+"""What the middle of an interval of a ray tells of the signed distances at its ends, and how far that is to be trusted."""
 
 import torch
 from torch import Tensor
 
 # How far the slope of a distance holds about a point, scene units: so far as surfaces are flat, or as the blur reaches.
-TRUSTED_LENGTH, TRUSTED_BLURS = 0.04, 4.0
+MAX_LINEAR_EXTENT, LINEAR_EXTENT_IN_WIDTHS = 0.04, 4.0
 
 
-def section_ends(
+def sdf_at_interval_ends(
     sdf: Tensor, gradients: Tensor, directions: Tensor, deltas: Tensor, cos_anneal: float | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Signed distances at both ends of sections, by the slope of the field at their middles.
+    """Signed distances at both ends of intervals, by the slope of the field at their middles.
 
     f -/+ cos(theta) delta / 2 with cos(theta) = d . grad f, kept from rising: what leaves a surface is not drawn. Early in
     training the cosine is mixed with (cos - 1) / 2, which is negative for every ray, so that surfaces may turn towards it
@@ -30,14 +30,14 @@ def section_ends(
     return sdf + half_drops, sdf - half_drops
 
 
-def trusted_length(sharpness: Tensor) -> Tensor:
-    """(), the length that sections of `render_sections` count for at most, scene units; without gradient.
+def max_linear_extent(sharpness: Tensor) -> Tensor:
+    """(), the length that intervals of `render_intervals` count for at most, scene units; without gradient.
 
-    Sections may be long where nothing is expected. There the slope at the middle does not hold to the ends: a ray that comes down
+    Intervals may be long where nothing is expected. There the slope at the middle does not hold to the ends: a ray that comes down
     on a surface would be told to be behind it long before, and a sharp density turns that into a wall in the air. Within a
     blurred surface the blur itself sets the length.
 
-    >>> trusted_length(torch.tensor([20.0, 1000.0]))
+    >>> max_linear_extent(torch.tensor([20.0, 1000.0]))
     tensor([0.2000, 0.0400])
     """
-    return (TRUSTED_BLURS / sharpness.detach()).clamp_min(TRUSTED_LENGTH)
+    return (LINEAR_EXTENT_IN_WIDTHS / sharpness.detach()).clamp_min(MAX_LINEAR_EXTENT)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neus.kernels.fused_step.cpu.blocks import COLUMNS, outer_of_two, product_of_four, product_of_two
+from neus.kernels.fused_step.cpu.gemm_microkernel import COLUMNS, outer_of_two, product_of_four, product_of_two
 from neus.kernels.jit import compiled
 
 ZERO, HALF, ONE, TWO = (np.float32(value) for value in (0.0, 0.5, 1.0, 2.0))
