@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--conf", type=Path, default=ROOT / "confs" / "quick_wmask.conf")
     parser.add_argument("--rays", type=int, default=2048)
-    parser.add_argument("--sections", type=int, default=16, help="per ray (presets end with 12)")
+    parser.add_argument("--intervals", type=int, default=16, help="per ray (presets end with 12)")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
@@ -108,7 +108,7 @@ def main() -> None:
                 {
                     "threads": n_threads,
                     "rays": options.rays,
-                    "sections": options.intervals,
+                    "intervals": options.intervals,
                     "milliseconds": {name: round(value, 1) for name, value in parts.items()},
                     "composed over fused": round(parts["composed step"] / parts["fused step"], 2),
                     "rays per second": round(1e3 * options.rays / iteration),

@@ -38,7 +38,7 @@ def measure(model: Model, scene: Scene, views: list[int], scale: float) -> tuple
     for mode in MODES:
         renderer, seconds, held_out = renderer_for(model, mode), 0.0, []
         render_view(renderer, scene.camera(views[0]).scaled(0.05))  # kernels are compiled the first time
-        renderer.tally.__init__()
+        renderer.stats.__init__()
         for view in views:
             camera = scene.camera(view).scaled(scale)
             started = time.perf_counter()
@@ -51,12 +51,12 @@ def measure(model: Model, scene: Scene, views: list[int], scale: float) -> tuple
                 mask = cv2.resize(scene.masks[view].astype(np.uint8), (camera.width, camera.height)) > 0
             held_out.append(psnr(images[mode, view], captured.astype(np.float32) / 255.0, mask))
             rows[view] += [rgb_image(seen), normal_image(seen, camera)]
-        tally = renderer.tally
+        stats = renderer.stats
         numbers[mode] = {
             "seconds": round(seconds, 2),
-            "seconds for 1600x1200": round(seconds * PIXELS / tally.rays, 1),
-            "evaluations per ray": round((tally.distances + tally.colors) / tally.rays, 1),
-            "fallen back": round(tally.fallback_fraction, 4),
+            "seconds for 1600x1200": round(seconds * PIXELS / stats.rays, 1),
+            "evaluations per ray": round((stats.distances + stats.colors) / stats.rays, 1),
+            "fallen back": round(stats.fallback_fraction, 4),
             "psnr to volume": round(float(np.mean([psnr(images[mode, v], images["volume", v]) for v in views])), 2)
             if mode != "volume"
             else None,

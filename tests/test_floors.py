@@ -38,7 +38,7 @@ def is_module(name: str) -> bool:
 def imports_of(source: str, module: str) -> list[tuple[int, str]]:
     """Line and module of every import of `neus` in some source, those inside functions too."""
     found = []
-    for node in ast.trace(ast.parse(source)):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -254,7 +254,7 @@ def scales_of(kernels: ModuleType, sharpness: Tensor, **numbers: float | Tensor)
         "sharpness": sharpness,
         "epsilon": PUBLISHED_EPSILON,
         "transmittance_floor": TRANSMITTANCE_FLOOR,
-        "negligible": WEIGHT_THRESHOLD,
+        "weight_threshold": WEIGHT_THRESHOLD,
         "longest": max_linear_extent(sharpness),
     }
     given = [(known | numbers)[name] for name in StepConstants._fields]

@@ -21,10 +21,10 @@ VOLUME_RAYS = 2**12
 
 
 class VolumeRenderer:
-    """Pixels by the full sampler, with a tally like `ShellRenderer`'s."""
+    """Pixels by the full sampler, with a stats like `ShellRenderer`'s."""
 
     def __init__(self, model: Model, shading: Shading, background: Tensor | None = None) -> None:
-        self.model, self.shading, self.background, self.tally = model, shading, background, Tally()
+        self.model, self.shading, self.background, self.stats = model, shading, background, Tally()
         self.fields = model.fields()
         self.device, self.rays_at_a_time = model.device, VOLUME_RAYS
 
@@ -34,8 +34,8 @@ class VolumeRenderer:
     ) -> RenderedPixels:
         """Pixels of rays (N, 3), (N, 3); arguments as in `Model.render`."""
         pixels = self.shading.full(origins, directions, self.background if background is None else background)
-        self.tally.add_full(self.model.config.neus_renderer, len(origins))
-        self.tally.rays += len(origins)
+        self.stats.add_full(self.model.config.neus_renderer, len(origins))
+        self.stats.rays += len(origins)
         along_axis = 1.0 if forward is None else (directions * forward).sum(-1)
         normals = torch.nn.functional.normalize(pixels.normals, dim=-1)
         return pixels._replace(depth=pixels.t * along_axis, normals=normals)

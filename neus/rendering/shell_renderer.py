@@ -74,7 +74,7 @@ class ShellRenderer:
 
     Attributes:
         mode: `shell`, or `surface` for one colour where the distance is zero: hard edges, and nothing translucent.
-        tally: what was done so far.
+        stats: what was done so far.
         lipschitz: the field's greatest slope, estimated.
     """
 
@@ -145,7 +145,7 @@ class ShellRenderer:
         )
 
     def _traced(self, rays: Sequence[Tensor], config: ShellConfig) -> "_ShellResult":
-        found = self.shading.samples(*rays, self.sharpness, self.fields.density, self.lipschitz, config)
+        found = self.shading.sample_points(*rays, self.sharpness, self.fields.density, self.lipschitz, config)
         seen = (found.is_hit & ~found.needs_fallback).nonzero().squeeze(-1)
         return _ShellResult([(seen, found.t[seen])], found.transmittance, found.needs_fallback, found.evaluations)
 

@@ -153,7 +153,7 @@ def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
 
 
 def _check_closed(text: str, source: str) -> None:
-    """InputError for `${...}`, which would be replaced by the environment: what a config means must not depend on whose machine it is on."""
+    """InputError for `${...}`, which would be replaced by the environment: a config must mean the same on every machine."""
     if "${" in _QUOTED.sub("", _COMMENT.sub("", text)):
         raise InputError(f"{source}: ${{...}} is not replaced in configs; write the value, or put it in quotes if it is meant so.")
 
@@ -304,17 +304,19 @@ def _check_training(train: TrainConfig, model: ModelConfig, source: str) -> None
         return
     if model.neus_renderer.near_far != "sphere":
         raise InputError(
-            f"{source}: model.neus_renderer.near_far = {model.neus_renderer.near_far}: grid-guided training (train.guided_sampling.n_intervals = "
-            f"{guided.n_intervals}) samples within the unit sphere; expected sphere."
+            f"{source}: model.neus_renderer.near_far = {model.neus_renderer.near_far}: grid-guided training "
+            f"(train.guided_sampling.n_intervals = {guided.n_intervals}) samples within the unit sphere; expected sphere."
         )
     if guided.inside_fraction + guided.near_fraction > 1.0:
         raise InputError(
-            f"{source}: train.guided_sampling.inside_fraction = {guided.inside_fraction} and near_fraction = {guided.near_fraction}, expected at most 1 together."
+            f"{source}: train.guided_sampling.inside_fraction = {guided.inside_fraction} and near_fraction = "
+            f"{guided.near_fraction}, expected at most 1 together."
         )
     if guided.initial_shape and model.surface != "hash":
         raise InputError(
-            f"{source}: train.guided_sampling.n_intervals = {guided.n_intervals} starts from an initial shape, which takes model.surface = hash, found "
-            f"{model.surface}; set train.guided_sampling.n_intervals = 0, or train.guided_sampling.initial_shape = false."
+            f"{source}: train.guided_sampling.n_intervals = {guided.n_intervals} starts from an initial shape, which takes "
+            f"model.surface = hash, found {model.surface}; set train.guided_sampling.n_intervals = 0, or "
+            "train.guided_sampling.initial_shape = false."
         )
 
 

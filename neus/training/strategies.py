@@ -185,7 +185,7 @@ class GridGuidedTraining:
         if self.is_fused:
             terms, samples = self._fused_step(batch, weights, cos_anneal, edges, generator)
             # Without the fused step the grid lives on what is refreshed alone.
-            self.sdf_grid.note(samples)
+            self.sdf_grid.update(samples)
         else:
             terms = self._plain_step(batch, weights, cos_anneal, edges)
         if iteration % ITERATIONS_BETWEEN_REFRESHES == 0:

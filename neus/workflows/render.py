@@ -141,4 +141,4 @@ def about_fallback(mode: str, renderer: VolumeRenderer | ShellRenderer) -> str:
         return f"rendered by volume: {reason}"
     if mode == "volume":
         return ""
-    return f"{mode}: {renderer.tally.fallback_fraction:.1%} of the rays fell back to full volume rendering"
+    return f"{mode}: {renderer.stats.fallback_fraction:.1%} of the rays fell back to full volume rendering"

@@ -56,7 +56,7 @@ def test_a_hash_model_looks_the_same_by_shell_and_by_volume(sharp, rays):
     assert (plain.foreground - seen.foreground).abs().max() < 0.03
     hit = plain.foreground > 0.99
     assert (plain.t - seen.t)[hit].abs().max() < 5e-3
-    ratio = (volume.tally.distances + volume.tally.colors) / (shell.tally.distances + shell.tally.colors)
+    ratio = (volume.stats.distances + volume.stats.colors) / (shell.stats.distances + shell.stats.colors)
     assert ratio > 8.0
 
 
@@ -174,11 +174,11 @@ def test_distances_of_a_hash_model_that_is_sampled_as_neus_samples_are_those_of_
     sharp.config = replace(sharp.config, neus_renderer=replace(sharp.config.neus_renderer, near_far="neus"))
     renderer, plain = renderer_for(sharp), renderer_for(sharp, "volume").render(*rays, BACKGROUND)
     monkeypatch.setattr(sharp.sdf_network, "sdf", None)
-    seen = renderer.shading.places(
+    seen = renderer.shading.sample_points(
         *rays, *renderer._near_far(*rays), renderer.sharpness, sharp.density, 1.2, ShellConfig()
     )
     # Rays that graze come into the shell and show next to nothing.
-    assert 20 < seen.met.sum() < 150 and (seen.met != (plain.foreground > 0.01)).sum() < 9
+    assert 20 < seen.is_hit.sum() < 150 and (seen.is_hit != (plain.foreground > 0.01)).sum() < 9
 
 
 @pytest.mark.parametrize("near_far", ["neus", "sphere"])
@@ -211,9 +211,9 @@ def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):
     given = origins, directions, near, far, sharpness, LogisticDensity()
     start = shell.starts(origins, directions, near, far, 1.2, config.half_width / sharpness)
     plain = shell_samples(FusedShading(sharp, sharp.fields()).sdf, *given, 1.2, config, start=start)
-    tiled = shell.places(*given, 1.2, config)
-    assert 100 < plain.met.sum() < 600 and plain.needs_fallback.any() and not plain.needs_fallback.all()
-    assert torch.equal(tiled.met, plain.met) and torch.equal(tiled.needs_fallback, plain.needs_fallback)
+    tiled = shell.sample_points(*given, 1.2, config)
+    assert 100 < plain.is_hit.sum() < 600 and plain.needs_fallback.any() and not plain.needs_fallback.all()
+    assert torch.equal(tiled.is_hit, plain.is_hit) and torch.equal(tiled.needs_fallback, plain.needs_fallback)
     assert torch.allclose(tiled.transmittance, plain.transmittance, atol=1e-4)
     # Where next to nothing is met, quantiles are those of rounding.
     is_opaque = ~plain.needs_fallback & (plain.transmittance < 0.5)

@@ -41,7 +41,7 @@ def test_what_samples_show_of_a_plane_is_exact_at_the_nearest_vertices(cache):
     points = torch.rand(3, 50) * 1.6 - 0.8
     normal = torch.tensor([0.6, 0.0, 0.8])
     sdf = (normal.unsqueeze(1) * points).sum(0) - 0.1
-    cache.note(SdfSamples(points, sdf, normal.unsqueeze(1).expand(3, 50)))
+    cache.update(SdfSamples(points, sdf, normal.unsqueeze(1).expand(3, 50)))
     vertices = ((points + 1.0) * 16).round().long()
     seen = cache.values[tuple(vertices)]
     expected = (normal.unsqueeze(1) * (vertices / 16 - 1.0)).sum(0) - 0.1
@@ -67,7 +67,7 @@ def test_only_finite_values_are_noted(cache):
     before, points = cache.values.clone(), torch.tensor([[-1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     gradients = torch.zeros(3, 3)
     gradients[0, 1] = torch.inf
-    cache.note(SdfSamples(points, torch.tensor([torch.nan, 8.0, 9.0]), gradients))
+    cache.update(SdfSamples(points, torch.tensor([torch.nan, 8.0, 9.0]), gradients))
     changed = (cache.values != before).nonzero()
     assert changed.tolist() == [[16, 16, 16]] and cache.values[16, 16, 16] == 9.0
 
@@ -95,5 +95,5 @@ def test_samples_that_do_not_count_leave_no_note(cache):
     _put_last(memory, places, torch.arange(1.0, 5.0), counts)
     assert memory.tolist() == [0.0, 2.0, 0.0, 1.0, 0.0]
     before, points = cache.values.clone(), torch.tensor([[-1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
-    cache.note(SdfSamples(points, torch.tensor([7.0, 8.0]), torch.zeros(3, 2), torch.tensor([False, True])))
+    cache.update(SdfSamples(points, torch.tensor([7.0, 8.0]), torch.zeros(3, 2), torch.tensor([False, True])))
     assert cache.values[0, 16, 16] == before[0, 16, 16] and cache.values[32, 16, 16] == 8.0

@@ -46,11 +46,11 @@ def test_a_mug_looks_as_by_volume_rendering_for_a_fraction_of_the_work(wall, sca
     )
     renderer = renderer_of(fields, lipschitz=1.35 if scale > 1.0 else 1.0)
     seen = renderer.render(*rays, WHITE)
-    tally, n = renderer.tally, len(rays[0])
+    stats, n = renderer.stats, len(rays[0])
     assert psnr(seen.rgb, truth) > 44.0
     ordinary = (64 + 48) + 128 * COST_OF_COLOR
-    assert fewer * (tally.distances + COST_OF_COLOR * tally.colors) < n * ordinary
-    assert tally.rays == n and tally.fallback_fraction < 0.01, "unclear rays are walked again"
+    assert fewer * (stats.distances + COST_OF_COLOR * stats.colors) < n * ordinary
+    assert stats.rays == n and stats.fallback_fraction < 0.01, "rays that need it are traced again"
 
 
 def test_without_a_second_look_thin_walls_of_low_sharpness_are_wrong():
@@ -60,7 +60,7 @@ def test_without_a_second_look_thin_walls_of_low_sharpness_are_wrong():
     renderers = [renderer_of(fields, config=config, lipschitz=1.0) for config in (None, full, never)]
     finer, fallen_back, without = (psnr(renderer.render(*rays, WHITE).rgb, volume) for renderer in renderers)
     assert min(finer, fallen_back) > without + 3.0
-    assert renderers[1].tally.fallback_fraction > 0.1 > renderers[0].tally.fallback_fraction
+    assert renderers[1].stats.fallback_fraction > 0.1 > renderers[0].stats.fallback_fraction
 
 
 def test_the_shell_draws_soft_edges_and_the_surface_hard_ones():
@@ -128,7 +128,7 @@ def test_a_camera_in_the_shell_sees_from_where_it_stands_and_one_in_the_object_f
     directions = torch.tensor([[0.0, 0.0, 1.0]]).expand(2, 3)
     renderer = renderer_of(fields)
     seen = renderer.render(origins, directions)
-    assert renderer.tally.fallen_back == 1, "the one that starts within the object"
+    assert renderer.stats.fallen_back == 1, "the one that starts within the object"
     # From f = 1 / s on: what is behind the camera does not count, so the light that is left is Phi(-inf) / Phi(1) = 0.
     assert seen.foreground[0] > 0.99 and 0.0 < seen.t[0] < 0.02
 

@@ -83,8 +83,8 @@ def test_validation_stacks_the_rendered_view_above_its_photograph(make_trainer, 
     number = int(fine[0].stem.split("_")[-1])
     image = cv2.imread(str(fine[0]))[..., ::-1]
     assert image.shape == (24, 16, 3)
-    image = cv2.resize(trainer.scene.images[numbers.index(number)], (16, 12), interpolation=cv2.INTER_AREA)
-    assert np.array_equal(image[12:], image)
+    captured = cv2.resize(trainer.scene.images[numbers.index(number)], (16, 12), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(image[12:], captured)
     assert (tmp_path / "normals" / fine[0].name).is_file()
 
 

@@ -42,7 +42,7 @@ def make_trainer(scene, guided_config):
     def make(guided_sampling=GUIDED, scene=scene, n_outside=0, **changes):
         model = guided_config.model
         model = replace(model, neus_renderer=replace(model.neus_renderer, n_outside=n_outside))
-        config = replace(guided_config, model=model, train=replace(guided_config.train, guided_sampling=guided, **changes))
+        config = replace(guided_config, model=model, train=replace(guided_config.train, guided_sampling=guided_sampling, **changes))
         return Trainer(model_for_scene(config, scene), scene, config.train, on_message=lambda text: None)
 
     return make

@@ -80,7 +80,7 @@ def _traverse(
     origins, directions, nears, fars, grid, ts, opacities, uniform_masses, n_pieces, min_sdf, sharpness_at,
     n_rays, n_cells, min_step, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Fills vertices ts (W + 1, N), running sums of both measures (W, N), numbers of pieces and minimum distance (N,) of a block of rays."""
+    """Fills vertices ts (W + 1, N), running sums of both measures (W, N), numbers of pieces and min_sdf (N,) of a block of rays."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here = ray < n_rays
     ox, oy, oz = (

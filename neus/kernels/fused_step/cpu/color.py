@@ -1,4 +1,4 @@
-"""The colour network for those samples of a tile that are seen, and the way back."""
+"""The colour network for those samples of a tile that are visible, and the way back."""
 
 import math
 
@@ -46,12 +46,12 @@ def color_forward(
     n_intervals: int,
     n: int,
 ) -> None:
-    """Fills the tile's rgb (4, n) of its n seen samples, whose places are in `tile.seen`.
+    """Fills the tile's rgb (4, n) of its n visible samples, whose places are in `tile.visible`.
 
     The network sees point, normal, the distance's n_features and the features of the colour grid.
     """
     for m in range(n):
-        i = tile.seen[m]
+        i = tile.visible[m]
         for axis in range(3):
             tile.color_inputs[axis, m] = tile.inputs[axis, i]
             tile.color_inputs[3 + axis, m] = tile.normals[axis, i]
@@ -103,7 +103,7 @@ def color_backward(
     add_outer(grads, tile.color_inputs, gradients.first, n)
     product(weights.first_t, grads, tile.grad_color_inputs, n)
     for m in range(n):
-        i = tile.seen[m]
+        i = tile.visible[m]
         for axis in range(3):
             tile.grad_normals[axis, i] += tile.grad_color_inputs[3 + axis, m]
         for f in range(n_features):

@@ -9,14 +9,14 @@ from neus.kernels.fused_step.cpu.tile import Tile
 
 @compiled
 def offset_samples(rays: Rays, scales: StepConstants, tile: Tile, offsets: Tile, first_ray: int, n_rays: int) -> None:
-    """Fills the points of `beside`, a step from each ray's sample nearest to the surface; `seen` is that sample, -1 if none is near."""
+    """Fills the points of `beside`, a step from each ray's sample nearest to the surface; `visible` is that sample, -1 if none is near."""
     n_intervals = rays.edges.shape[1] - 1
     for r in range(n_rays):
         nearest = r * n_intervals
         for i in range(nearest + 1, nearest + n_intervals):
             if abs(tile.out[0, i]) < abs(tile.out[0, nearest]):
                 nearest = i
-        offsets.seen[r] = nearest if abs(tile.out[0, nearest]) < scales.curvature_reach else -1
+        offsets.visible[r] = nearest if abs(tile.out[0, nearest]) < scales.curvature_reach else -1
         offsets.place[r] = -1
         for axis in range(3):
             offsets.inputs[axis, r] = tile.inputs[axis, nearest] + rays.offsets[first_ray + r, axis]
@@ -27,7 +27,7 @@ def curvature_gradients(scales: StepConstants, tile: Tile, offsets: Tile, n_rays
     """Adds to the samples' grad_normals, and fills those beside them."""
     per_edge = ONE / (scales.curvature_edge * scales.curvature_edge)
     for r in range(n_rays):
-        i = offsets.seen[r]
+        i = offsets.visible[r]
         offsets.grad_normals[0, r] = offsets.grad_normals[1, r] = offsets.grad_normals[2, r] = ZERO
         if i < 0:
             continue

@@ -9,8 +9,8 @@ from neus.kernels.fused_step.arguments import (
     Pixels,
     Rays,
     Samples,
-    StepConstants,
     ShellSamplesArguments,
+    StepConstants,
     SurfaceWeights,
 )
 from neus.kernels.fused_step.cpu.color import color_backward, color_forward
@@ -33,7 +33,7 @@ def _clear(rows, n):
 def render_tile(
     networks: Networks, rays: Rays, scales: StepConstants, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels
 ) -> int:
-    """The pixels of a tile's rays; returns how many samples were seen."""
+    """The pixels of a tile's rays; returns how many samples were visible."""
     n_intervals, surface = rays.edges.shape[1] - 1, networks.surface
     sample_points(rays, scales, tile, first_ray, n_rays)
     surface_forward(networks.grid, surface, tile, n_rays * n_intervals)

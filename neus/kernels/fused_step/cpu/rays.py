@@ -62,7 +62,7 @@ def compute_weights(rays: Rays, scales: StepConstants, tile: Tile, first_ray: in
             tile.alphas[i], tile.transmittance[i], tile.weights[i] = opacity, transmittance, weight
             tile.place[i] = -1
             if weight > scales.weight_threshold and rays.masks[ray] > ZERO:
-                tile.place[i], tile.seen[n_visible] = n_visible, i
+                tile.place[i], tile.visible[n_visible] = n_visible, i
                 n_visible += 1
             transmittance *= ONE - opacity + scales.transmittance_floor
     return n_visible
@@ -70,11 +70,11 @@ def compute_weights(rays: Rays, scales: StepConstants, tile: Tile, first_ray: in
 
 @compiled
 def composite(rays: Rays, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels) -> None:
-    """Fills the rays' pixels. Unseen samples count with the mean colour of the seen ones, which they do not pull at."""
+    """Fills the rays' pixels. Unseen samples count with the mean colour of the visible ones, which they do not pull at."""
     n_intervals = rays.edges.shape[1] - 1
     for r in range(n_rays):
         ray = first_ray + r
-        red = green = blue = seen = opacity = t = nx = ny = nz = top = ZERO
+        red = green = blue = visible = opacity = t = nx = ny = nz = top = ZERO
         for k in range(n_intervals):
             i = r * n_intervals + k
             w, m = tile.weights[i], tile.place[i]
@@ -85,12 +85,12 @@ def composite(rays: Rays, tile: Tile, first_ray: int, n_rays: int, pixels: Pixel
             nz += w * tile.normals[2, i]
             top = max(top, w)
             if m >= 0:
-                seen += w
+                visible += w
                 red += w * tile.rgb[0, m]
                 green += w * tile.rgb[1, m]
                 blue += w * tile.rgb[2, m]
-        if seen > ZERO:
-            red, green, blue = red / seen, green / seen, blue / seen
+        if visible > ZERO:
+            red, green, blue = red / visible, green / visible, blue / visible
         tile.mean_rgb[0, r], tile.mean_rgb[1, r], tile.mean_rgb[2, r] = red, green, blue
         for channel in range(3):
             pixels.rgb[ray, channel] = (

@@ -145,17 +145,17 @@ def trace(
 ) -> tuple[ShellTraceResult, int]:
     """What N rays meet on their way through the shell, with n_samples quantiles each, and the evaluations this took."""
     n, n_channels = len(rays.start), len(grid.resolutions) * grid.table.shape[1]
-    seen = ShellTraceResult(
+    visible = ShellTraceResult(
         np.zeros((n, n_samples), np.float32), np.ones(n, np.float32), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     )
     evaluations = []
 
     def trace_some(start: int, stop: int) -> None:
         tile, partial_sums = _tile(TILE, n_channels, surface, _NO_COLOR), empty_ray_slots(TILE, scales.max_queries)
-        evaluations.append(trace_range(grid, surface, rays, scales, tile, partial_sums, start, stop, seen))
+        evaluations.append(trace_range(grid, surface, rays, scales, tile, partial_sums, start, stop, visible))
 
     run_tasks(trace_some, ranges(n, RAYS_TRACED_PER_TASK))
-    return seen, sum(evaluations)
+    return visible, sum(evaluations)
 
 
 def _tile(n: int, n_channels: int, surface: SurfaceWeights, color: ColorWeights) -> Tile:

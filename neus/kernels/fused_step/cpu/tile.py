@@ -47,7 +47,7 @@ class Tile(NamedTuple):
     transmittance: np.ndarray
     weights: np.ndarray
     place: np.ndarray
-    seen: np.ndarray
+    visible: np.ndarray
     ray: np.ndarray
 
 

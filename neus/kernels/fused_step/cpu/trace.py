@@ -58,13 +58,13 @@ def trace_range(
     ray_slots: RaySlots,
     first: int,
     stop: int,
-    seen: ShellTraceResult,
+    visible: ShellTraceResult,
 ) -> int:
-    """Fills `seen` of rays first ... stop; returns how often the field was evaluated."""
+    """Fills `visible` of rays first ... stop; returns how often the field was evaluated."""
     n, size, evaluations = 0, tile.t.shape[0], 0
     while True:
         while n < size and first < stop:
-            seen.transmittance[first], seen.is_hit[first], seen.needs_fallback[first] = ONE, False, False
+            visible.transmittance[first], visible.is_hit[first], visible.needs_fallback[first] = ONE, False, False
             if rays.start[first] <= rays.far[first]:
                 _begin(ray_slots, ray_slots.order[n], first, rays.start[first], scales)
                 n += 1
@@ -83,14 +83,14 @@ def trace_range(
             slot, f = ray_slots.order[i], tile.out[0, i]
             far = rays.far[ray_slots.ray[slot]]
             if ray_slots.phase[slot] == _TRACES:
-                goes_on = _trace(ray_slots, slot, f, far, scales, seen)
+                goes_on = _trace(ray_slots, slot, f, far, scales, visible)
             else:
-                goes_on = _cross(ray_slots, slot, f, far, scales, seen)
+                goes_on = _cross(ray_slots, slot, f, far, scales, visible)
             if goes_on:
                 ray_slots.order[i], ray_slots.order[n_left] = ray_slots.order[n_left], slot
                 n_left += 1
             else:
-                _finish(ray_slots, slot, scales, seen)
+                _finish(ray_slots, slot, scales, visible)
         n = n_left
 
 
@@ -109,10 +109,10 @@ def _set_out(ray_slots, slot, t, scales):
 
 
 @compiled
-def _trace(ray_slots, slot, f, far, scales, seen):
+def _trace(ray_slots, slot, f, far, scales, visible):
     """A step of `trace` to f = half; whether the ray is still under way."""
     if math.isnan(f):
-        seen.needs_fallback[ray_slots.ray[slot]] = True
+        visible.needs_fallback[ray_slots.ray[slot]] = True
         return False
     f -= scales.half
     ray_slots.steps[slot] += 1
@@ -126,7 +126,7 @@ def _trace(ray_slots, slot, f, far, scales, seen):
         slack = np.float32(1e-4) * step * bound if f > tolerance else TWO * tolerance
         overshoots = f < -tolerance or f_before + f < step * bound - slack
     if f < tolerance and not overshoots:
-        return _enter(ray_slots, slot, t, f + scales.half, far, scales, seen)
+        return _enter(ray_slots, slot, t, f + scales.half, far, scales, visible)
     if overshoots:
         ray_slots.relaxation[slot] = ONE
         t, f = t_before, f_before
@@ -134,16 +134,16 @@ def _trace(ray_slots, slot, f, far, scales, seen):
     t_next = min(t + ray_slots.relaxation[slot] * f / bound, max(plain, far))
     ray_slots.t_before[slot], ray_slots.f_before[slot], ray_slots.t[slot], ray_slots.bound[slot] = t, f, t_next, bound
     if ray_slots.steps[slot] >= scales.max_steps and t_next <= far:
-        seen.needs_fallback[ray_slots.ray[slot]] = True
+        visible.needs_fallback[ray_slots.ray[slot]] = True
         return False
     return t_next <= far
 
 
 @compiled
-def _enter(ray_slots, slot, t, f, far, scales, seen):
+def _enter(ray_slots, slot, t, f, far, scales, visible):
     """Notes where the ray comes into a shell; one that starts deeper than the shell is within the object."""
     if f < -scales.half or ray_slots.count[slot] >= scales.max_queries - 1:
-        seen.needs_fallback[ray_slots.ray[slot]] = True
+        visible.needs_fallback[ray_slots.ray[slot]] = True
         return False
     ray_slots.phase[slot] = _CROSSES
     _record_query(ray_slots, slot, t, f)
@@ -152,21 +152,21 @@ def _enter(ray_slots, slot, t, f, far, scales, seen):
 
 
 @compiled
-def _cross(ray_slots, slot, f, far, scales, seen):
+def _cross(ray_slots, slot, f, far, scales, visible):
     """A look within the shell; whether the ray is still under way."""
     t, f_before, ray = ray_slots.t[slot], ray_slots.f_before[slot], ray_slots.ray[slot]
     ray_slots.light[slot] *= ONE - _alpha(f_before, f, scales)
     _record_query(ray_slots, slot, t, f)
     is_open = ray_slots.light[slot] > scales.opaque and t < far
     if math.isnan(f) or (is_open and ray_slots.count[slot] >= scales.max_queries):
-        seen.needs_fallback[ray] = True
+        visible.needs_fallback[ray] = True
         return False
     if not is_open:
         return False
     if f > scales.half + scales.tolerance and f > f_before:
         ray_slots.shells[slot] += 1
         if ray_slots.shells[slot] >= scales.max_shells:
-            seen.needs_fallback[ray] = True
+            visible.needs_fallback[ray] = True
             return False
         t += (f - scales.half) / scales.lipschitz
         _set_out(ray_slots, slot, t, scales)
@@ -195,13 +195,13 @@ def _alpha(f_start, f_end, scales):
 
 
 @compiled
-def _finish(ray_slots, slot, scales, seen):
+def _finish(ray_slots, slot, scales, visible):
     """Hands on what the ray met, with the mid quantiles of its weight."""
     ray, n, light = ray_slots.ray[slot], ray_slots.count[slot], ray_slots.light[slot]
-    seen.transmittance[ray], seen.is_hit[ray] = light, n > 0
+    visible.transmittance[ray], visible.is_hit[ray] = light, n > 0
     if scales.clear_below < light < scales.clear_above:
-        seen.needs_fallback[ray] = True
-    if n == 0 or seen.needs_fallback[ray]:
+        visible.needs_fallback[ray] = True
+    if n == 0 or visible.needs_fallback[ray]:
         return
     t, f, weights = ray_slots.t_queries[slot], ray_slots.f_queries[slot], ray_slots.weights
     transmittance_before, total = ONE, ZERO
@@ -210,7 +210,7 @@ def _finish(ray_slots, slot, scales, seen):
         weights[i] = transmittance_before * opacity + scales.weight_floor
         transmittance_before *= ONE - opacity
         total += weights[i]
-    n_samples = seen.t.shape[1]
+    n_samples = visible.t.shape[1]
     i, below = 0, ZERO
     for k in range(n_samples):
         wanted = total * (np.float32(k) + HALF) / np.float32(n_samples)
@@ -218,4 +218,4 @@ def _finish(ray_slots, slot, scales, seen):
             below += weights[i]
             i += 1
         fraction = min((wanted - below) / weights[i], ONE) if n > 1 else ZERO
-        seen.t[ray, k] = t[i] + fraction * (t[min(i + 1, n - 1)] - t[i])
+        visible.t[ray, k] = t[i] + fraction * (t[min(i + 1, n - 1)] - t[i])

@@ -1,4 +1,4 @@
-"""The colour network for blocks of those samples that are seen, and the way back; see `color` for the same on a CPU.
+"""The colour network for blocks of those samples that are visible, and the way back; see `color` for the same on a CPU.
 
 Seen samples are listed one after another, and how many there are is known to the GPU alone: programs beyond the last one end at once.
 """
@@ -30,17 +30,17 @@ def _columns(weights, h, width, start, c, n, H: tl.constexpr):
 
 @triton.jit(do_not_specialize=_COUNTS)
 def color_forward(
-    points, normals, out, seen, n_visible, table, resolutions, offsets, is_dense, color_bias, first, hidden, hidden_b,
+    points, normals, out, visible, n_visible, table, resolutions, offsets, is_dense, color_bias, first, hidden, hidden_b,
     last, last_b, activations, rgb, mask, width, n_samples, n_intervals, n_features, n_channels,
     F: tl.constexpr, CP: tl.constexpr, G: tl.constexpr, GP: tl.constexpr, H: tl.constexpr, HP: tl.constexpr,
     N_HIDDEN: tl.constexpr, HAS_GRID: tl.constexpr, KEEP: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Fills rgb (3, M) of a block of seen samples; with KEEP also activations (N_HIDDEN + 1, M, H), in the order of `seen`."""
+    """Fills rgb (3, M) of a block of visible samples; with KEEP also activations (N_HIDDEN + 1, M, H), in the order of `visible`."""
     count, start = tl.load(n_visible), tl.program_id(0) * BLOCK
     if start < count:
         m = start + tl.arange(0, BLOCK)
         here = m < count
-        i = tl.load(seen + m, mask=here, other=0).to(tl.int64)
+        i = tl.load(visible + m, mask=here, other=0).to(tl.int64)
         h, g = tl.arange(0, HP), tl.arange(0, GP)
         is_unit = here[:, None] & (h < H)[None, :]
         x, y = tl.load(points + i, mask=here, other=0.0), tl.load(points + n_samples + i, mask=here, other=0.0)
@@ -83,7 +83,7 @@ def color_forward(
 
 @triton.jit(do_not_specialize=[*_COUNTS, "n_partial_sums"])
 def color_backward(
-    points, normals, out, seen, n_visible, table, resolutions, offsets, is_dense, first, hidden, last, activations,
+    points, normals, out, visible, n_visible, table, resolutions, offsets, is_dense, first, hidden, last, activations,
     grad_rgb, grad_out, grad_normals, grad_bias, grad_table, grad_first, grad_hidden, grad_hidden_b, grad_last,
     grad_last_b, mask, width, n_samples, n_intervals, n_features, n_channels, n_partial_sums, partial_sum_stride,
     F: tl.constexpr, CP: tl.constexpr, G: tl.constexpr, GP: tl.constexpr, H: tl.constexpr, HP: tl.constexpr,
@@ -95,7 +95,7 @@ def color_backward(
         partial_sum = (tl.program_id(0) % n_partial_sums).to(tl.int64) * partial_sum_stride
         m = start + tl.arange(0, BLOCK)
         here = m < count
-        i = tl.load(seen + m, mask=here, other=0).to(tl.int64)
+        i = tl.load(visible + m, mask=here, other=0).to(tl.int64)
         h, g, k = tl.arange(0, HP), tl.arange(0, GP), tl.arange(0, _CHANNELS)
         is_unit, is_weight = here[:, None] & (h < H)[None, :], (h < H)[:, None] & (h < H)[None, :]
         at_rgb = grad_rgb + k[None, :] * n_samples + i[:, None]
@@ -127,7 +127,7 @@ def color_backward(
             normal = tl.load(normals + axis * n_samples + i, mask=here, other=0.0)
             of_normal = tl.sum(grads * normal[:, None], 0)
             tl.atomic_add(at_first + _OF_NORMAL + axis, of_normal, mask=h < H, sem="relaxed")
-            # Each sample is seen once: no other program adds to its gradient.
+            # Each sample is visible once: no other program adds to its gradient.
             at_normal = grad_normals + axis * n_samples + i
             pull = tl.sum(grads * _column(first, h, width, _OF_NORMAL + axis, H), 1)
             tl.store(at_normal, tl.load(at_normal, mask=here, other=0.0) + pull, mask=here)

@@ -114,11 +114,11 @@ def compute_weights(
 
 
 @triton.jit(do_not_specialize=["n"])
-def list_visible(is_visible, ends, seen, n, BLOCK: tl.constexpr):
-    """Fills seen with the places of seen samples, in order; `ends` (M,) is the running sum of is_visible."""
+def list_visible(is_visible, ends, visible, n, BLOCK: tl.constexpr):
+    """Fills visible with the places of visible samples, in order; `ends` (M,) is the running sum of is_visible."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = tl.load(is_visible + i, mask=i < n, other=0) > 0
-    tl.store(seen + tl.load(ends + i, mask=here, other=1) - 1, i, mask=here)
+    tl.store(visible + tl.load(ends + i, mask=here, other=1) - 1, i, mask=here)
 
 
 @triton.jit(do_not_specialize=_COUNTS)
@@ -126,7 +126,7 @@ def composite(
     edges, background, normals, alphas, transmittance, is_visible, rgb, out_rgb, out_opacity, out_t, out_normals, out_top,
     mean_rgb, n_rays, n_intervals, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Fills the rays' pixels. Unseen samples count with the mean colour of the seen ones, mean_rgb (3, N)."""
+    """Fills the rays' pixels. Unseen samples count with the mean colour of the visible ones, mean_rgb (3, N)."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_intervals
     red = tl.zeros([BLOCK], tl.float32)

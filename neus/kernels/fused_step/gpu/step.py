@@ -1,9 +1,9 @@
 """The fused step on a GPU: eight Triton kernels with the samples in global memory between them.
 
-The functions are those of `cpu.step`, their arguments tensors on the GPU instead of arrays; so are the numbers of `StepConstants`, one float32
-after the other. What a kernel would have to read back it
+The functions are those of `cpu.step`, their arguments tensors on the GPU instead of arrays; so are the
+numbers of `StepConstants`, one float32 after the other. What a kernel would have to read back it
 computes again where that is less to read: hidden units and look-ups of the surface. Between the kernels a sample of a surface
-with G outputs and a colour network of width H' takes 4 (21 + 2 G) bytes, and 4 H' for each of its layers if it is seen.
+with G outputs and a colour network of width H' takes 4 (21 + 2 G) bytes, and 4 H' for each of its layers if it is visible.
 
 Gradients of layers are added up by atomics in `N_PARTIAL_SUMS` sums, those of tables straight into the table: their last digits may
 differ from run to run.
@@ -55,7 +55,7 @@ class _Evaluated(NamedTuple):
     alphas: Tensor
     transmittance: Tensor
     is_visible: Tensor
-    seen: Tensor
+    visible: Tensor
     n_visible: Tensor
     rgb: Tensor
     activations: Tensor
@@ -78,41 +78,41 @@ def train_rays(
     Rays with a mask below zero are left out: they take part in nothing, as if they were not there.
     Samples have no cotangents and no gradients of channels: those are used up where they arise.
     """
-    seen = _evaluate(grid, color_grid, surface, color, rays, scales, precision, keep=True)
-    n, n_intervals, m = *_sizes(rays), len(seen.sdf)
-    pixels = _draw(rays, seen, color)
+    visible = _evaluate(grid, color_grid, surface, color, rays, scales, precision, keep=True)
+    n, n_intervals, m = *_sizes(rays), len(visible.sdf)
+    pixels = _draw(rays, visible, color)
     flat, layers = _empty_gradients(surface, color, rays.edges.device)
-    sums, grad_rgb = rays.edges.new_zeros(N_SUMS, n), torch.empty_like(seen.rgb)
-    grad_out, grad_normals = torch.zeros_like(seen.out), torch.empty_like(seen.normals)
+    sums, grad_rgb = rays.edges.new_zeros(N_SUMS, n), torch.empty_like(visible.rgb)
+    grad_out, grad_normals = torch.zeros_like(visible.out), torch.empty_like(visible.normals)
     of_rays = rays.directions, rays.edges, rays.colors, rays.masks, rays.background, rays.prior
-    of_samples = *seen[:2], seen.normals, seen.alphas, seen.transmittance, seen.is_visible, seen.rgb, seen.mean_rgb
+    of_samples = *visible[:2], visible.normals, visible.alphas, visible.transmittance, visible.is_visible, visible.rgb, visible.mean_rgb
     filled = pixels.rgb, pixels.opacity, sums, pixels.grad_background, grad_rgb, grad_out, grad_normals
     sizes = len(rays.prior) - 1, n, n_intervals
-    tile = {"G": seen.out.shape[1], "BLOCK": RAYS, "num_warps": 1}
+    tile = {"G": visible.out.shape[1], "BLOCK": RAYS, "num_warps": 1}
     launch(loss_and_gradient, (blocks(n, RAYS),), *of_rays, *of_samples, *filled, scales, *sizes, **tile)
 
     partial_sums = N_PARTIAL_SUMS, flat.shape[1]
-    given = seen.points, seen.normals, seen.out, seen.seen, seen.n_visible, *color_grid[:4]
-    given += color.first, color.hidden, color.last, seen.activations, grad_rgb
+    given = visible.points, visible.normals, visible.out, visible.visible, visible.n_visible, *color_grid[:4]
+    given += color.first, color.hidden, color.last, visible.activations, grad_rgb
     given += grad_out, grad_normals, pixels.grad_color_bias, grad_color_table, *layers[4:]
     sizes = _color_sizes(color_grid, surface, color, m, n_intervals)
     constants = _color_constants(color_grid, surface, color, precision)
     launch(color_backward, (blocks(m, SAMPLES),), *given, *sizes, *partial_sums, **constants)
 
-    recorded_samples, parts = (seen.points, seen.sdf, seen.normals), [(seen.points, grad_out, grad_normals)]
+    recorded_samples, parts = (visible.points, visible.sdf, visible.normals), [(visible.points, grad_out, grad_normals)]
     if len(rays.offsets) > 0:
         offsets, slopes = _curvature_gradients(
-            grid, surface, rays, scales, seen, grad_normals, sums[SUM_CURVATURE], precision
+            grid, surface, rays, scales, visible, grad_normals, sums[SUM_CURVATURE], precision
         )
-        parts.append((offsets[0], grad_out.new_zeros(n, seen.out.shape[1]), slopes))
+        parts.append((offsets[0], grad_out.new_zeros(n, visible.out.shape[1]), slopes))
         recorded_samples = (torch.cat(pair, dim=-1) for pair in zip(recorded_samples, offsets, strict=True))
     for points, by_out, by_normals in parts:
         size = points.shape[1]
         given = points, *grid[:4], surface.w1, surface.b1, surface.w2, by_out, by_normals, grad_table, *layers[:4]
         numbers = float(surface.squareplus_b), int(grid.hash_mask), surface.w1.shape[1], size, _n_channels(grid), *partial_sums
         launch(surface_backward, (blocks(size, SAMPLES),), *given, *numbers, **_constants(grid, surface, precision))
-    (points, sdf, normals), nothing = recorded_samples, seen.points[:0]
-    samples = Samples(points, normals, sdf, nothing, nothing, grad_normals, seen.is_visible.bool(), nothing)
+    (points, sdf, normals), nothing = recorded_samples, visible.points[:0]
+    samples = Samples(points, normals, sdf, nothing, nothing, grad_normals, visible.is_visible.bool(), nothing)
     return pixels, samples, Gradients(*_summed(flat, layers), sums.double().sum(1))
 
 
@@ -121,7 +121,7 @@ def _curvature_gradients(
     surface: SurfaceWeights,
     rays: Rays,
     scales: Tensor,
-    seen: _Evaluated,
+    visible: _Evaluated,
     grad_normals: Tensor,
     sums: Tensor,
     precision: str,
@@ -133,13 +133,13 @@ def _curvature_gradients(
         the latter.
     """
     (n, n_intervals), numbers = _sizes(rays), StepConstants(*scales.unbind())
-    distance, nearest = seen.sdf.view(n, n_intervals).abs().min(dim=1)
+    distance, nearest = visible.sdf.view(n, n_intervals).abs().min(dim=1)
     at = torch.arange(n, device=nearest.device) * n_intervals + nearest
     is_near = (distance < numbers.curvature_reach) & (rays.masks >= 0.0)
-    points = (seen.points[:, at] + rays.offsets.t()).contiguous()
-    sdf, out, normals = torch.empty_like(distance), seen.out.new_empty(n, seen.out.shape[1]), torch.empty_like(points)
+    points = (visible.points[:, at] + rays.offsets.t()).contiguous()
+    sdf, out, normals = torch.empty_like(distance), visible.out.new_empty(n, visible.out.shape[1]), torch.empty_like(points)
     _surface(grid, surface, points, (n, 1), (sdf, out, normals), precision, is_alone=False)
-    apart = seen.normals[:, at] - normals
+    apart = visible.normals[:, at] - normals
     square = apart.square().sum(dim=0)
     easing = is_near / (1.0 + square / numbers.curvature_edge**2)
     sums += square * easing
@@ -193,17 +193,17 @@ def _evaluate(
         compute_weights, (blocks(n, RAYS),), rays.directions, rays.edges, rays.masks, sdf, normals, alphas, transmittance, is_visible,
         scales, n, n_intervals, BLOCK=RAYS, num_warps=1,
     )  # fmt: skip
-    ends, seen = is_visible.cumsum(0, dtype=torch.int32), torch.empty_like(is_visible)
-    launch(list_visible, (blocks(m, PLAIN_SAMPLES),), is_visible, ends, seen, m, BLOCK=PLAIN_SAMPLES)
+    ends, visible = is_visible.cumsum(0, dtype=torch.int32), torch.empty_like(is_visible)
+    launch(list_visible, (blocks(m, PLAIN_SAMPLES),), is_visible, ends, visible, m, BLOCK=PLAIN_SAMPLES)
     rgb, kept = new(3, m), new(len(color.hidden) + 1 if keep else 0, m, color.first.shape[0])
     launch(
-        color_forward, (blocks(m, SAMPLES),), points, normals, out, seen, ends[-1:], *color_grid[:4], rays.color_bias,
+        color_forward, (blocks(m, SAMPLES),), points, normals, out, visible, ends[-1:], *color_grid[:4], rays.color_bias,
         color.first, color.hidden, color.hidden_b, color.last, color.last_b, kept, rgb,
         *_color_sizes(color_grid, surface, color, m, n_intervals), KEEP=keep,
         **_color_constants(color_grid, surface, color, precision),
     )  # fmt: skip
     return _Evaluated(
-        points, sdf, out, normals, alphas, transmittance, is_visible, seen, ends[-1:], rgb, kept, new(3, n)
+        points, sdf, out, normals, alphas, transmittance, is_visible, visible, ends[-1:], rgb, kept, new(3, n)
     )  # fmt: skip
 
 
@@ -226,14 +226,14 @@ def _surface(
     )  # fmt: skip
 
 
-def _draw(rays: Rays, seen: _Evaluated, color: ColorWeights) -> Pixels:
+def _draw(rays: Rays, visible: _Evaluated, color: ColorWeights) -> Pixels:
     n, n_intervals = _sizes(rays)
     new = rays.edges.new_empty
     grad_bias = rays.edges.new_zeros(n, color.first.shape[0])
     pixels = Pixels(new(n, 3), new(n), new(n), new(n, 3), new(n), grad_bias, new(n, 3))
-    given = rays.edges, rays.background, seen.normals, seen.alphas, seen.transmittance, seen.is_visible, seen.rgb
+    given = rays.edges, rays.background, visible.normals, visible.alphas, visible.transmittance, visible.is_visible, visible.rgb
     tile = {"BLOCK": RAYS, "num_warps": 1}
-    launch(composite, (blocks(n, RAYS),), *given, *pixels[:5], seen.mean_rgb, n, n_intervals, **tile)
+    launch(composite, (blocks(n, RAYS),), *given, *pixels[:5], visible.mean_rgb, n, n_intervals, **tile)
     return pixels
 
 
