@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width
+from neus.fields.activations import color_sigmoid
+from neus.fields.encoding import MAX_OCTAVES, collapsed, encode_frequencies, frequency_width
 from neus.settings import at_least, between
 
 
@@ -73,7 +74,7 @@ class Nerf(nn.Module):
                 x = torch.cat([encoded, x], dim=-1)
         density = nn.functional.softplus(self.alpha_linear(x)).squeeze(-1)
         x = torch.relu(self._of_features(x) + self._of_views(directions))
-        return density.to(points.dtype), torch.sigmoid(self.rgb_linear(x)).to(points.dtype)
+        return density.to(points.dtype), color_sigmoid(self.rgb_linear(x)).to(points.dtype)
 
     def _of_features(self, x: Tensor) -> Tensor:
         """(..., W / 2) what the colour layer makes of the features, without its bias.
@@ -85,9 +86,7 @@ class Nerf(nn.Module):
 
     def _of_views(self, directions: Tensor) -> Tensor:
         """(..., W / 2) what the colour layer makes of the directions, its bias included; of size 1 along expanded axes."""
-        for axis in range(directions.dim() - 1):
-            if directions.stride(axis) == 0:
-                directions = directions.narrow(axis, 0, min(1, directions.shape[axis]))
+        directions = collapsed(directions)
         layer = self.views_linears[0]
         codes = encode_frequencies(directions, self.config.multires_view)
         return nn.functional.linear(codes, layer.weight[:, self.config.W :], layer.bias)

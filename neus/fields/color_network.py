@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from neus.fields.activations import color_sigmoid
 from neus.fields.encoding import MAX_OCTAVES, encode_frequencies, frequency_width
 from neus.fields.mlp import chunked, default_linear, layers_of
 from neus.settings import at_least, between, one_of
@@ -82,4 +83,4 @@ class ColorNetwork(nn.Module):
         x = torch.cat(inputs, dim=-1)
         for i, layer in enumerate(layers_of(self, self.n_linear)):
             x = layer(x if i == 0 else torch.relu(x))
-        return (torch.sigmoid(x) if self.config.squeeze_out else x,)
+        return (color_sigmoid(x) if self.config.squeeze_out else x,)

@@ -58,3 +58,15 @@ def _octaves(x: Tensor, n_octaves: int) -> Tensor:
 def _phases(x: Tensor, n_octaves: int) -> Tensor:
     """(..., L, D) of 2^l x."""
     return x.unsqueeze(-2) * _octaves(x, n_octaves)
+
+
+def collapsed(values: Tensor) -> Tensor:
+    """The same values (..., C), of size 1 along axes that they are expanded over, so that they are encoded once.
+
+    >>> collapsed(torch.zeros(5, 1, 3).expand(5, 7, 3)).shape
+    torch.Size([5, 1, 3])
+    """
+    for axis in range(values.dim() - 1):
+        if values.stride(axis) == 0:
+            values = values.narrow(axis, 0, min(1, values.shape[axis]))
+    return values

@@ -18,3 +18,19 @@ def inverted_sphere(points: Tensor) -> Tensor:
     """
     radius = points.norm(dim=-1, keepdim=True).clamp(1.0, 1e10)
     return torch.cat([points / radius, 1.0 / radius], dim=-1)
+
+
+def contracted_ball(inverted: Tensor) -> Tensor:
+    """Points of the ball of radius 1 for inverted-sphere points: (1 - w / 2) u for (u, w), mip-NeRF 360 eq. 10 halved.
+
+    Args:
+        inverted: (..., 4), from `inverted_sphere`.
+
+    Returns:
+        (..., 3): the unit sphere becomes the sphere of radius 1/2, infinity that of radius 1.
+
+    >>> contracted_ball(torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.25]]))
+    tensor([[0.0000, 0.0000, 0.5000],
+            [0.0000, 0.0000, 0.8750]])
+    """
+    return (1.0 - inverted[..., 3:] / 2.0) * inverted[..., :3]

@@ -11,6 +11,7 @@ from neus.errors import InputError
 from neus.fields.background import Nerf, NerfConfig
 from neus.fields.base import BackgroundField, ColorField, SurfaceField
 from neus.fields.color_network import ColorNetwork, ColorNetworkConfig
+from neus.fields.hash_background import HashBackground, HashBackgroundConfig
 from neus.fields.hash_sdf import HashSdf, HashSdfConfig
 from neus.fields.sdf_network import SdfNetwork, SdfNetworkConfig
 from neus.fields.sharpness import Sharpness, SharpnessConfig
@@ -33,6 +34,8 @@ from neus.settings import one_of
 
 # Kinds of surface: NeuS's network, or a hash grid with one small layer.
 SURFACES = ("mlp", "hash")
+# Kinds of background: the NeRF of NeuS, or a hash grid.
+BACKGROUNDS = ("nerf", "hash")
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,13 @@ class ModelConfig:
 
     Attributes:
         surface: `mlp` is built as `sdf_network` says, `hash` as `hash_sdf` says; the other section is without effect.
+        background: `nerf` is built as `nerf` says, `hash` as `hash_background` says, likewise.
     """
 
     surface: str = one_of(SURFACES, default="mlp")
+    background: str = one_of(BACKGROUNDS, default="nerf")
     nerf: NerfConfig = field(default_factory=NerfConfig)
+    hash_background: HashBackgroundConfig = field(default_factory=HashBackgroundConfig)
     sdf_network: SdfNetworkConfig = field(default_factory=SdfNetworkConfig)
     hash_sdf: HashSdfConfig = field(default_factory=HashSdfConfig)
     variance_network: SharpnessConfig = field(default_factory=SharpnessConfig)
@@ -83,7 +89,7 @@ class Model(nn.Module):
             config = replace(config, variance_network=SharpnessConfig(math.log(sharpness) / 10.0))
         self.config = config
         # Order of construction is the order of the parameters in published optimiser states.
-        self.nerf = background_field or Nerf(config.nerf)
+        self.nerf = background_field or _background_of(config)
         self.sdf_network = surface or _surface_of(config)
         self.sharpness = Sharpness(config.variance_network)
         self.color_network = color or ColorNetwork(config.rendering_network)
@@ -222,6 +228,10 @@ class Model(nn.Module):
         """All parameters in the order of published optimiser states: background, distance, sharpness, colour."""
         parts = (self.nerf, self.sdf_network, self.sharpness, self.color_network)
         return [p for part in parts if isinstance(part, nn.Module) for p in part.parameters()]
+
+
+def _background_of(config: ModelConfig) -> Nerf | HashBackground:
+    return HashBackground(config.hash_background) if config.background == "hash" else Nerf(config.nerf)
 
 
 def _surface_of(config: ModelConfig) -> SdfNetwork | HashSdf:

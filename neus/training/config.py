@@ -55,6 +55,8 @@ class TrainConfig:
         learning_rate: of Adam, at the end of the warm-up.
         learning_rate_table: the same for the table of a hash surface.
         learning_rate_color_table: the same for the table of its colours.
+        learning_rate_background: the same for the layers of a hash model's background; 0 is that of the networks.
+        learning_rate_background_table: the same for the table of a hash background.
         learning_rate_sharpness: the same for the sharpness of the surface; 0 is that of the networks.
         learning_rate_surface: the same for the layers of a hash surface; 0 is that of the networks.
         learning_rate_alpha: fraction of all that is left at the end.
@@ -86,6 +88,8 @@ class TrainConfig:
     learning_rate: float = at_least(0.0, default=5e-4)
     learning_rate_table: float = at_least(0.0, default=5e-3)
     learning_rate_color_table: float = at_least(0.0, default=1e-2)
+    learning_rate_background: float = at_least(0.0, default=0.0)
+    learning_rate_background_table: float = at_least(0.0, default=1e-2)
     learning_rate_sharpness: float = at_least(0.0, default=0.0)
     learning_rate_surface: float = at_least(0.0, default=0.0)
     learning_rate_alpha: float = between(0.0, 1.0, default=0.05)

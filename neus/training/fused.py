@@ -46,6 +46,7 @@ def fused_training_step(
     generator: Randomness | None = None,
     initial_shape: Tensor | None = None,
     precision: str = "float32",
+    is_hidden: Tensor | None = None,
 ) -> tuple[StepTerms, SdfSamples]:
     """`training_step` of rays cut into intervals and its backward pass at once: sets `grad` of every parameter of a hash model.
 
@@ -55,6 +56,8 @@ def fused_training_step(
         model, batch, weights, cos_anneal, edges, generator, initial_shape: as in `training_step`; edges within the unit sphere.
             On a GPU rays with a mask below zero are left out, as if they were not in the batch.
             Rays that miss the sphere, whose edges are all alike, teach the background network alone.
+        is_hidden: (N,) bool, rays whose surface is known to hide the background: it is not evaluated for them, and their own colours
+            stand in for it; None evaluates all.
         precision: of products, one of `PRECISIONS`; kernels for a CPU know float32 alone.
 
     Returns:
@@ -63,7 +66,7 @@ def fused_training_step(
     kernels = fused_kernels(model)
     model.color_network.zero_grad()
     model.nerf.zero_grad()
-    all_behind = model.behind(batch.origins, batch.directions, generator).rgb
+    all_behind = _behind(model, batch, generator, is_hidden)
     behind = all_behind
     masks = batch.masks if weights.mask > 0.0 else edges.new_ones(len(edges))
     meets = edges[:, -1] > edges[:, 0]
@@ -125,6 +128,15 @@ def fused_training_step(
     seen = SdfSamples(*recorded_samples, counts_of if takes_tensors(kernels) else None)
     top = (torch.as_tensor(pixels.weight_max) * takes_part).sum()
     return _terms(sums, top, weights, counts), seen
+
+
+def _behind(model: Model, batch: RayBatch, generator: Randomness | None, is_hidden: Tensor | None) -> Tensor | None:
+    """(N, 3) or (3,) colours behind the surface, see `Model.behind`; None is black."""
+    if is_hidden is None or model.config.neus_renderer.n_outside == 0:
+        return model.behind(batch.origins, batch.directions, generator).rgb
+    shows = (~is_hidden).nonzero().squeeze(-1)
+    rgb = model.behind(batch.origins[shows], batch.directions[shows], generator).rgb
+    return batch.colors.index_copy(0, shows, rgb)
 
 
 class _Missed(NamedTuple):

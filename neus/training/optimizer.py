@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neus.fields.hash_background import HashBackground
 from neus.kernels.adam_rows.reference import MAX_ROW_STEPS
 from neus.kernels.dispatch import kernels_for
 from neus.rendering.model import Model
@@ -13,7 +14,7 @@ from neus.rendering.model import Model
 # For the table of a hash grid (Mueller et al. 2022, sec. 4): rows are touched rarely and their gradients are tiny.
 TABLE_BETAS, TABLE_EPSILON = (0.9, 0.99), 1e-15
 # Roles of groups that are tables.
-TABLES = ("table", "color_table")
+TABLES = ("table", "color_table", "background_table")
 
 
 class TableAdam(torch.optim.Adam):
@@ -68,7 +69,8 @@ def build_optimizer(model: Model) -> torch.optim.Adam:
     """Adam over all parameters, its learning rates set before each step.
 
     A model of networks is one group in the order of published optimiser states, with torch's betas (0.9, 0.999). The parts of a hash
-    model are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table` and `color_table`;
+    model are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table`, `color_table`,
+    `background` (its layers), and `background_table`;
     all have `TABLE_BETAS`, since all of it is trained in a few thousand steps, and tables alone have `TABLE_EPSILON`.
     """
     if model.config.surface != "hash":
@@ -79,6 +81,7 @@ def build_optimizer(model: Model) -> torch.optim.Adam:
         "surface": [*surface.hidden.parameters(), *surface.out.parameters()],
         "table": [surface.grid.table],
         "color_table": [surface.color_grid.table] if surface.color_grid is not None else [],
+        **_background_parts(model),
     }
     apart = {id(parameter) for parameters in parts.values() for parameter in parameters}
     parts = {"networks": [p for p in model.parameter_list() if id(p) not in apart], **parts}
@@ -87,6 +90,14 @@ def build_optimizer(model: Model) -> torch.optim.Adam:
         if group["role"] in TABLES:
             group["eps"] = TABLE_EPSILON
     return TableAdam(groups, lr=0.0, betas=TABLE_BETAS)
+
+
+def _background_parts(model: Model) -> dict[str, list[torch.nn.Parameter]]:
+    background = model.nerf
+    if not isinstance(background, HashBackground):
+        return {"background": list(background.parameters()) if isinstance(background, torch.nn.Module) else []}
+    table = background.grid.table
+    return {"background": [p for p in background.parameters() if p is not table], "background_table": [table]}
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, rates: dict[str, float]) -> None:

@@ -31,6 +31,9 @@ from neus.training.step import LossWeights, StepTerms, training_step
 ITERATIONS_BETWEEN_REFRESHES = 4
 # The pull towards the initial shape falls to this fraction before it ends.
 PRIOR_DECAY = 0.02
+# A ray whose distance falls to -5.3 / s is opaque to 0.995: the opacities of its intervals telescope to 1 - Phi(s f). Of such rays
+# this fraction evaluates the background all the same, so that a surface in the wrong place can be found out.
+OPAQUE_LOGIT, EXPLORED_FRACTION = 5.3, 0.1
 
 
 # Present name by the name in checkpoints of earlier versions.
@@ -174,6 +177,7 @@ class GridGuidedTraining:
         start = guided.n_intervals_start, guided.uniform_fraction_start
         placing = interval_schedule(progress, guided.wide_sampling_until, start, (guided.n_intervals, guided.uniform_fraction))
         edges, min_sdf = self.sdf_grid.intervals(*rays, placing[0], sharpness, placing[1], generator)
+        is_hidden = self._hides_background(min_sdf, sharpness, generator)
         if self.config.mask_weight > 0.0:
             kept = is_informative(batch, edges, min_sdf)
             # A GPU would have to tell how many there are; it leaves the others out itself.
@@ -181,9 +185,10 @@ class GridGuidedTraining:
                 batch = replace(batch, masks=batch.masks.where(kept, -1.0))
             else:
                 batch, edges = rays_of(batch, kept), edges[kept]
+                is_hidden = None if is_hidden is None else is_hidden[kept]
         weights = self._weights(progress)
         if self.is_fused:
-            terms, samples = self._fused_step(batch, weights, cos_anneal, edges, generator)
+            terms, samples = self._fused_step(batch, weights, cos_anneal, edges, generator, is_hidden)
             # Without the fused step the grid lives on what is refreshed alone.
             self.sdf_grid.update(samples)
         else:
@@ -192,11 +197,28 @@ class GridGuidedTraining:
             self.sdf_grid.refresh(self._sdf)
         return terms
 
+    def _hides_background(self, min_sdf: Tensor, sharpness: Tensor, generator: Generator) -> Tensor | None:
+        """(N,) whether rays are opaque by the grid's least distance along them; a part of those counts as clear all the same.
+
+        None where nothing is saved: without a background network, and on a GPU, which would wait for their number.
+        """
+        is_on_cpu = self.is_fused and not takes_tensors(fused_kernels(self.model))
+        if not is_on_cpu or self.model.config.neus_renderer.n_outside == 0:
+            return None
+        is_explored = torch.rand(len(min_sdf), generator=generator) < EXPLORED_FRACTION
+        return (min_sdf * sharpness < -OPAQUE_LOGIT) & ~is_explored
+
     def _fused_step(
-        self, batch: RayBatch, weights: LossWeights, cos_anneal: float | Tensor, edges: Tensor, generator: Randomness
+        self,
+        batch: RayBatch,
+        weights: LossWeights,
+        cos_anneal: float | Tensor,
+        edges: Tensor,
+        generator: Randomness,
+        is_hidden: Tensor | None = None,
     ) -> tuple[StepTerms, SdfSamples]:
         if self.captured is None or isinstance(generator, Noise):
-            rest = edges, generator, self.initial_shape, self.config.precision
+            rest = edges, generator, self.initial_shape, self.config.precision, is_hidden
             return fused_training_step(self.model, batch, weights, cos_anneal, *rest)
         numbers = to_device_async(torch.tensor([cos_anneal, weights.prior]), self.device)
         noise = drawn(self._noise_shapes(len(edges)), generator)

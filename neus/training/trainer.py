@@ -166,6 +166,8 @@ class Trainer:
             "surface": config.learning_rate_surface or config.learning_rate,
             "table": config.learning_rate_table,
             "color_table": config.learning_rate_color_table,
+            "background": config.learning_rate_background or config.learning_rate,
+            "background_table": config.learning_rate_background_table,
         }
         return {role: rate * factor for role, rate in rates.items()}
 

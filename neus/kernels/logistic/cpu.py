@@ -3,6 +3,7 @@
 import math
 
 from neus.kernels.jit import inlined
+from neus.kernels.logistic.reference import LEAST_SLOPE
 
 # Phi(-x) beyond it is less than the rounding of a sum close to one: the exponentials are not worth taking.
 NO_WEIGHT_FROM = 36.0
@@ -47,3 +48,14 @@ def exact_alpha(sdf_start: float, sdf_end: float, sharpness: float) -> float:
     decay = math.exp(-abs(at_end))
     behind = (one if at_end <= 0 else decay) / (one + decay)
     return -math.expm1(sharpness * (sdf_end - sdf_start)) * behind
+
+
+@inlined
+def color_slope(y: float, grad: float) -> float:
+    """`reference.color_slope` of one number."""
+    number = type(y)
+    least, zero = number(LEAST_SLOPE), number(0)
+    slope = y * (number(1) - y)
+    if slope >= least:
+        return slope
+    return least if (grad < zero) == (y < number(0.5)) else zero

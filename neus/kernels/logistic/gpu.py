@@ -3,8 +3,11 @@
 import triton
 import triton.language as tl
 
+from neus.kernels.logistic.reference import LEAST_SLOPE
+
 # Phi(-x) beyond it is less than the rounding of a sum close to one.
 _NO_WEIGHT_FROM = tl.constexpr(36.0)
+_LEAST_SLOPE = tl.constexpr(LEAST_SLOPE)
 
 
 @triton.jit
@@ -46,3 +49,11 @@ def exact_alpha(sdf_start, sdf_end, sharpness):
     behind = tl.where(at_end <= 0.0, 1.0, decay) / (1.0 + decay)
     has_weight = (sdf_end < sdf_start) & (at_end <= _NO_WEIGHT_FROM)
     return tl.where(has_weight, _less_than_one(sharpness * tl.maximum(sdf_start - sdf_end, 0.0)) * behind, 0.0)
+
+
+@triton.jit
+def color_slope(y, grad):
+    """`reference.color_slope`."""
+    slope = y * (1.0 - y)
+    leads_out = (grad < 0.0) == (y < 0.5)
+    return tl.where(slope >= _LEAST_SLOPE, slope, tl.where(leads_out, _LEAST_SLOPE, 0.0))

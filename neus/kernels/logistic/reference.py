@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+# The derivative of a colour's sigmoid falls no further than this: one grey level of an 8-bit image.
+LEAST_SLOPE = 1.0 / 255.0
+
 
 def alpha(sdf_starts: Tensor, sdf_ends: Tensor, sharpness: Tensor, epsilon: float) -> Tensor:
     """(...) clamp((Phi(s f_start) - Phi(s f_end) + eps) / (Phi(s f_start) + eps), 0, 1): NeuS eq. 13, guarded as in its code.
@@ -29,3 +32,18 @@ def exact_alpha(sdf_starts: Tensor, sdf_ends: Tensor, sharpness: float | Tensor)
     """
     drops = (sdf_starts - sdf_ends).clamp_min(0.0)
     return -torch.expm1(-sharpness * drops) * torch.sigmoid(-sharpness * sdf_ends)
+
+
+def color_slope(y: Tensor, grad: Tensor) -> Tensor:
+    """(...) the derivative y (1 - y) of a sigmoid with outputs y (...), changed where it is below `LEAST_SLOPE`.
+
+    There it is `LEAST_SLOPE` where a step against `grad` (...), the derivative of the loss in y, leads out of saturation, and 0 where it
+    leads further in. Adam divides by the size of past gradients, so that however small, they push on at the full rate, and none lead
+    back: a dark region that overshoots would stay black for good.
+
+    >>> color_slope(torch.tensor([0.5, 1e-6, 1e-6]), torch.tensor([1.0, 1.0, -1.0]))
+    tensor([0.2500, 0.0000, 0.0039])
+    """
+    slope = y * (1.0 - y)
+    leads_out = (grad < 0.0) == (y < 0.5)
+    return torch.where(slope >= LEAST_SLOPE, slope, leads_out.to(slope) * LEAST_SLOPE)

@@ -17,7 +17,7 @@ from neus.kernels.fused_step.arguments import (
 )
 from neus.kernels.fused_step.cpu.matmul import HALF, ONE, TWO, ZERO, compiled
 from neus.kernels.fused_step.cpu.tile import Tile
-from neus.kernels.logistic.cpu import alpha, alpha_vjp, phi
+from neus.kernels.logistic.cpu import alpha, alpha_vjp, color_slope, phi
 from neus.kernels.trilinear.cpu import trilinear
 
 # Keeps the mean distance of a ray that meets nothing at zero.
@@ -166,9 +166,9 @@ def loss_and_gradient(rays: Rays, scales: StepConstants, tile: Tile, first_ray: 
             if m >= 0:
                 red, green, blue = tile.rgb[0, m], tile.rgb[1, m], tile.rgb[2, m]
                 by_weight += d0 * red + d1 * green + d2 * blue
-                tile.grad_rgb[0, m] = w * d0 * red * (ONE - red)
-                tile.grad_rgb[1, m] = w * d1 * green * (ONE - green)
-                tile.grad_rgb[2, m] = w * d2 * blue * (ONE - blue)
+                tile.grad_rgb[0, m] = w * d0 * color_slope(red, d0)
+                tile.grad_rgb[1, m] = w * d1 * color_slope(green, d1)
+                tile.grad_rgb[2, m] = w * d2 * color_slope(blue, d2)
             else:
                 by_weight += mean
             tile.grad_alphas[i] = tile.transmittance[i] * by_weight - later / (

@@ -15,7 +15,7 @@ from neus.kernels.fused_step.arguments import (
     SUM_SQUARE,
     StepConstants,
 )
-from neus.kernels.logistic.gpu import alpha, alpha_vjp, phi
+from neus.kernels.logistic.gpu import alpha, alpha_vjp, color_slope, phi
 from neus.kernels.trilinear.gpu import trilinear
 
 _COUNTS = ["n_rays", "n_intervals"]
@@ -238,9 +238,9 @@ def loss_and_gradient(
         is_asked = here & (tl.load(is_visible + i, mask=here, other=0) > 0)
         r, g, b = _channels(rgb, i, n_samples, is_asked)
         by_weight = unmasked + tl.where(is_asked, d0 * r + d1 * g + d2 * b, mean)
-        tl.store(grad_rgb + i, w * d0 * r * (1.0 - r), mask=is_asked)
-        tl.store(grad_rgb + n_samples + i, w * d1 * g * (1.0 - g), mask=is_asked)
-        tl.store(grad_rgb + 2 * n_samples + i, w * d2 * b * (1.0 - b), mask=is_asked)
+        tl.store(grad_rgb + i, w * d0 * color_slope(r, d0), mask=is_asked)
+        tl.store(grad_rgb + n_samples + i, w * d1 * color_slope(g, d1), mask=is_asked)
+        tl.store(grad_rgb + 2 * n_samples + i, w * d2 * color_slope(b, d2), mask=is_asked)
         by_alpha = light * by_weight - later / (1.0 - part + floor)
         later += w * by_weight
 

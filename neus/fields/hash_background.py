@@ -1,0 +1,67 @@
+"""The background of hash models: a hash grid over contracted space."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, softplus
+
+from neus.fields.activations import color_sigmoid
+from neus.fields.encoding import MAX_OCTAVES, collapsed, encode_frequencies, frequency_width
+from neus.fields.hash_grid import HashGrid, HashGridConfig
+from neus.geometry.contraction import contracted_ball
+from neus.settings import at_least, between
+
+
+@dataclass(frozen=True)
+class HashBackgroundConfig:
+    """Config section `model.hash_background`, used where `model.background` is `hash`.
+
+    Attributes:
+        grid: levels, features, table; its box holds all of contracted space.
+        d_hidden: width of both hidden layers.
+        multires_view: octaves of the encoding of the direction.
+    """
+
+    grid: HashGridConfig = field(
+        default_factory=lambda: HashGridConfig(
+            n_levels=6, n_features=4, base_resolution=8, finest_resolution=256, log2_table_size=15
+        )
+    )
+    d_hidden: int = at_least(2, default=32)
+    multires_view: int = between(0, MAX_OCTAVES, default=2)
+
+
+class HashBackground(nn.Module):
+    """Density and colour outside the unit sphere, from hash-grid features in contracted space (mip-NeRF 360, eq. 10).
+
+    Hidden units are leaky, so that no step, however large, can silence them for good.
+    """
+
+    def __init__(self, config: HashBackgroundConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.grid = HashGrid(config.grid)
+        self.hidden = nn.Linear(3 + self.grid.n_channels, config.d_hidden)
+        self.density = nn.Linear(config.d_hidden, 1)
+        self.of_features = nn.Linear(config.d_hidden, config.d_hidden)
+        self.of_views = nn.Linear(frequency_width(3, config.multires_view), config.d_hidden, bias=False)
+        self.rgb = nn.Linear(config.d_hidden, 3)
+
+    def forward(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density and colour at inverted-sphere points.
+
+        Args:
+            points: (..., 4), from `inverted_sphere`.
+            directions: (..., 3), unit, from the camera; along axes that they are expanded over, they are encoded once.
+
+        Returns:
+            density (...) >= 0 per scene unit, and RGB (..., 3) in [0, 1].
+        """
+        contracted = contracted_ball(points).to(self.grid.table.dtype)
+        features = self.grid(contracted.reshape(-1, 3)).view(*contracted.shape[:-1], -1)
+        hidden = leaky_relu(self.hidden(torch.cat([contracted, features], dim=-1)))
+        density = softplus(self.density(hidden)).squeeze(-1)
+        codes = encode_frequencies(collapsed(directions).to(contracted), self.config.multires_view)
+        colors = color_sigmoid(self.rgb(leaky_relu(self.of_features(hidden) + self.of_views(codes))))
+        return density.to(points.dtype), colors.to(points.dtype)
