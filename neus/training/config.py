@@ -55,7 +55,7 @@ class TrainConfig:
         learning_rate: of Adam, at the end of the warm-up.
         learning_rate_table: the same for the table of a hash surface.
         learning_rate_color_table: the same for the table of its colours.
-        learning_rate_background: the same for the layers of a hash model's background; 0 is that of the networks.
+        learning_rate_background: the same for the layers of a hash background; 0 is that of the networks.
         learning_rate_background_table: the same for the table of a hash background.
         learning_rate_sharpness: the same for the sharpness of the surface; 0 is that of the networks.
         learning_rate_surface: the same for the layers of a hash surface; 0 is that of the networks.

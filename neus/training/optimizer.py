@@ -69,8 +69,8 @@ def build_optimizer(model: Model) -> torch.optim.Adam:
     """Adam over all parameters, its learning rates set before each step.
 
     A model of networks is one group in the order of published optimiser states, with torch's betas (0.9, 0.999). The parts of a hash
-    model are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table`, `color_table`,
-    `background` (its layers), and `background_table`;
+    model are groups of their own, named by `role`: `networks`, `sharpness`, `surface` (its layers), `table`, `color_table`, and of a
+    hash background `background` (its layers) and `background_table`;
     all have `TABLE_BETAS`, since all of it is trained in a few thousand steps, and tables alone have `TABLE_EPSILON`.
     """
     if model.config.surface != "hash":
@@ -95,7 +95,7 @@ def build_optimizer(model: Model) -> torch.optim.Adam:
 def _background_parts(model: Model) -> dict[str, list[torch.nn.Parameter]]:
     background = model.nerf
     if not isinstance(background, HashBackground):
-        return {"background": list(background.parameters()) if isinstance(background, torch.nn.Module) else []}
+        return {}  # a NeRF is one of the networks, as in earlier checkpoints
     table = background.grid.table
     return {"background": [p for p in background.parameters() if p is not table], "background_table": [table]}
 
