@@ -38,7 +38,7 @@ def test_a_dark_surrounding_is_learnt_after_an_overshoot(kind):
         last.bias.fill_(-12.0)  # as a few steps at too large a rate leave it
     assert field(points, directions)[1].max() < 1e-4
     optimizer = torch.optim.Adam(field.parameters(), lr=1e-2)
-    for _ in range(400):
+    for _ in range(600):
         optimizer.zero_grad()
         (field(points, directions)[1] - SURROUNDING).abs().sum().backward()
         optimizer.step()

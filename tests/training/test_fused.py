@@ -367,3 +367,20 @@ def test_fused_step_on_a_gpu_is_the_plain_step_at_full_size(kernels):
     grid = HashGridConfig(n_levels=6, n_features=2, base_resolution=16, finest_resolution=512, log2_table_size=18)
     model = hash_model(grid=grid, d_hidden=64, d_out=8, d_color=64, color_grid=replace(grid, n_levels=4, n_features=4))
     assert_same_step(model, *rays_with_intervals(1537, 24), WEIGHTS, 1.0)
+
+
+def test_rays_known_to_be_opaque_leave_the_background_alone():
+    model, (batch, edges) = hash_model(n_outside=4), rays_with_intervals()
+    is_hidden = torch.arange(len(edges)) % 2 == 0
+    visible = torch.where(is_hidden)[0]
+    weights = LossWeights(0.1, 0.0, 0.0)
+    fused_training_step(model, batch, weights, 1.0, edges, is_hidden=torch.ones_like(is_hidden))
+    assert all(p.grad is None or not p.grad.any() for p in model.nerf.parameters())
+    fused_training_step(model, batch, weights, 1.0, edges, is_hidden=is_hidden)
+    some = [p.grad.clone() for p in model.nerf.parameters()]
+    assert any(grad.any() for grad in some)
+    moved = replace(batch, colors=batch.colors.index_fill(0, visible, 0.3))
+    fused_training_step(model, moved, weights, 1.0, edges, is_hidden=is_hidden)
+    # Colours of hidden rays say nothing of the background.
+    for grad, before in zip((p.grad for p in model.nerf.parameters()), some, strict=True):
+        torch.testing.assert_close(grad, before, rtol=1e-4, atol=1e-7)
