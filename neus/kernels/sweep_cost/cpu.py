@@ -117,7 +117,7 @@ def _advance(sums, squares, products, old, new, old_grey, new_grey):
 
 @_inlined
 def _project_row(height, width, steps, starts, seen, places, right_part, lower_part):
-    """Where pixels along one row of the view lie in a neighbour: 1 or 0 for seen or not, index of the pixel, and the parts of a pixel beyond it."""
+    """Where pixels along a row of the view lie in a neighbour: 1 or 0 for seen or not, index of the pixel, parts of a pixel beyond."""
     right, bottom, zero, one = np.float32(width - 1), np.float32(height - 1), np.float32(0.0), np.float32(1.0)
     stride = np.int32(width)
     u_step, v_step, w_step = steps
