@@ -24,8 +24,8 @@ MARGIN = 1
 def plain_background(views: Sequence[StereoView]) -> list[NDArray] | None:
     """(H, W) bool of each view, True where it shows a plain background, or None if the scene has none.
 
-    A background is plain if 60 % of all border pixels are within 10 grey levels of their median colour, and 60 % of its own border
-    in at least half of the images. What has that colour and is connected to the border belongs to it, less a margin of a pixel around all else.
+    A background is plain if 60 % of all border pixels are within 10 grey levels of their median colour, and 60 % of its own border in at
+    least half of the images. What has that colour and is connected to the border belongs to it, less a margin of a pixel around all else.
     """
     if not views:
         return None

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-# tau sigma |D|^2 <= 1 with |D|^2 <= 12 for differences along three axes makes the iterations converge (Chambolle and Pock 2011).
-PRIMAL_STEP = DUAL_STEP = 0.28
+# tau sigma |D|^2 <= 1 with |D|^2 <= 12 for differences along three axes makes the iterations converge (Chambolle and Pock 2011); the
+# larger primal step settles what costs say nothing of.
+PRIMAL_STEP, DUAL_STEP = 0.4, 0.2
 
 
 def iterate(u: NDArray, leading: NDArray, dual: NDArray, costs: NDArray, weights: NDArray, n_iterations: int) -> None:
