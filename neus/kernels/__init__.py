@@ -2,6 +2,6 @@
 
 __all__ = [
     "adam_rows", "composite", "cup", "dispatch", "empty_starts", "fused_step", "hash_encode", "jit",
-    "launch", "logistic", "march", "nearest_triangle", "raster_depth", "seeds", "thin_points", "threads",
-    "transfer", "trilinear",
+    "launch", "logistic", "march", "nearest_triangle", "raster_depth", "seeds", "semi_global", "thin_points",
+    "threads", "transfer", "trilinear",
 ]  # fmt: skip
