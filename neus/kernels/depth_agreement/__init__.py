@@ -1,0 +1,3 @@
+"""Whether two depth maps show the same surface."""
+
+__all__ = ["cpu", "reference"]
