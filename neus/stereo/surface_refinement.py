@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from neus.kernels.dispatch import kernels_for
 from neus.scenes.scene import Scene
+from neus.stereo.depth_maps import consistent
 from neus.stereo.drawn_depths import drawn_depths
-from neus.stereo.lattice_distances import distances_from_values
 from neus.stereo.stereo_views import DepthEstimate, StereoView, neighbors, stereo_views
 from neus.stereo.surface_sweep import sweep_surface
-from neus.stereo.depth_agreement import consistent
 
 # A depth counts if so many of the views around agree with it, to so many steps.
 N_AGREEING, AGREEMENT_STEPS = 2, 2.0
@@ -69,7 +68,8 @@ def refined(
     views = stereo_views(scene, longest_side)
     estimates = agreed(views, sweep_surface(views, drawn_depths(distances, views), n_offsets, pixels_per_step, window))
     values, is_seen = moved_values(resampled(distances, resolution), views, estimates)
-    return Refinement(distances_from_values(values, 2.0 / (resolution - 1)), is_seen, estimates)
+    distances = kernels_for("zero_distances", torch.device("cpu")).distances_to_zeros(values, 2.0 / (resolution - 1))
+    return Refinement(distances, is_seen, estimates)
 
 
 def agreed(views: list[StereoView], estimates: list[DepthEstimate]) -> list[DepthEstimate]:
