@@ -117,7 +117,7 @@ def _step(turns, shifts, known, inverse, start, pixels_per_step) -> float:
 def _stacked(others, depths):
     """Images and depths of different sizes in the upper left corners of one array each, and their sizes."""
     sizes = np.array([other.grey.shape for other in others])
-    images = np.zeros((len(others), *sizes.max(axis=0)), np.float32)
+    images = np.zeros((len(others), *sizes.max(axis=0)), np.uint8)
     drawn = np.full(images.shape, np.nan, np.float32)
     for i, (other, depth) in enumerate(zip(others, depths, strict=True)):
         images[i, : sizes[i, 0], : sizes[i, 1]], drawn[i, : sizes[i, 0], : sizes[i, 1]] = other.grey, depth

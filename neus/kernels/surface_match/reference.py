@@ -34,13 +34,13 @@ def costs_of_offsets(
 
     C is the mean of the better half of the zero-mean normalised cross correlations with those neighbours that see the
     pixel, and at least of two; with one only, 0.7 of it. A neighbour sees a pixel if the surface point falls into its
-    image and lies not behind what it draws there.
+    image at all offsets and lies, at its own place, not behind what the neighbour draws there.
 
     Args:
         grey: (H, W) float32, 0 to 255.
         inverse_depths: (H, W) float32 of the surface, carried on for half a window beyond what is asked; 0 elsewhere.
         is_asked: (H, W) bool, the pixels to match, none nearer than half a window to the border.
-        others: (N, H', W') float32 grey images of the neighbours, each in its upper left corner.
+        others: (N, H', W') uint8 grey images of the neighbours, each in the upper left corner of its own.
         other_depths: (N, H', W') float32, depths at which they see the surface, NaN for none.
         sizes: (N, 2) int64, height and width of each neighbour's image.
         turns, shifts: (N, 3, 3) and (N, 3), A and e.
@@ -60,14 +60,17 @@ def costs_of_offsets(
     for i, (image, depths, turn, shift) in enumerate(zip(others, other_depths, turns, shifts, strict=True)):
         image, depths = image[: sizes[i, 0], : sizes[i, 1]], depths[: sizes[i, 0], : sizes[i, 1]]
         base = pixels @ turn.T
+        reach = n_offsets * step
         sees = is_asked & _sees(base + inverse_depths[..., None] * shift, inverse_depths, depths)
+        for end in (-reach, reach):
+            sees &= _is_inside(base + (inverse_depths + end)[..., None] * shift, image.shape)
         for k in range(2 * n_offsets + 1):
             moved = base + (inverse_depths + (k - n_offsets) * step)[..., None] * shift
-            warped, is_inside = _sampled(image, moved)
+            warped = _sampled(image, moved)
             m = _box(warped, window)
             v = np.maximum(_box(warped * warped, window) - m * m, 0.0)
             ncc = (_box(warped * grey, window) - m * mean) / np.sqrt((v + NOISE) * (variance + NOISE))
-            scores[i, k] = np.where(sees & is_inside, ncc, -1.0)
+            scores[i, k] = np.where(sees, ncc, -1.0)
     return np.ascontiguousarray(np.moveaxis(_costs(scores), 0, -1))
 
 
@@ -86,14 +89,20 @@ def _sees(points: np.ndarray, inverse_depths: np.ndarray, depths: np.ndarray) ->
     return is_inside & ~(drawn < depth * (1.0 - OCCLUDED))
 
 
-def _sampled(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bilinear values at homogeneous pixels (H, W, 3), those of the border outside, and whether a pixel is inside."""
+def _is_inside(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) whether homogeneous pixels (H, W, 3) lie between the centres of an image's outermost pixels."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x, y = points[..., 0] / points[..., 2], points[..., 1] / points[..., 2]
+    return (points[..., 2] > 0) & (x >= 0) & (y >= 0) & (x <= shape[1] - 1) & (y <= shape[0] - 1)
+
+
+def _sampled(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(H, W) bilinear values at homogeneous pixels (H, W, 3); outside the image those of its border."""
     height, width = image.shape
     with np.errstate(divide="ignore", invalid="ignore"):
         x, y = np.nan_to_num(points[..., 0] / points[..., 2]), np.nan_to_num(points[..., 1] / points[..., 2])
-    is_inside = (points[..., 2] > 0) & (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-    return ndimage.map_coordinates(image.astype(np.float64), [y, x], order=1, mode="nearest"), is_inside
+    return ndimage.map_coordinates(image.astype(np.float64), [y, x], order=1, mode="nearest")
 
 
 def _costs(scores: np.ndarray) -> np.ndarray:
