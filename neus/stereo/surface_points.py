@@ -47,13 +47,13 @@ def surface_points(estimates: list[DepthEstimate], voxel: float = 0.0) -> Surfac
         estimates: as `refined` gives them.
         voxel: its width, scene units; 0 for the width of a pixel at the median depth.
     """
-    parts: list[SurfacePoints] = [_of_view(estimates[0])] * len(estimates) if estimates else []
+    parts = [_nothing()] * len(estimates)
 
     def fit(index: int) -> None:
         parts[index] = _of_view(estimates[index])
 
     run_tasks(fit, [(index,) for index in range(len(estimates))])
-    together = (np.concatenate(column) for column in zip(*parts, strict=True)) if parts else _nothing()
+    together = (np.concatenate(column) for column in zip(_nothing(), *parts, strict=True))
     return _thinned(SurfacePoints(*together), voxel or _pixel_width(estimates))
 
 
@@ -123,8 +123,8 @@ def _pixel_width(estimates: list[DepthEstimate]) -> float:
     return float(np.median(together)) if len(together) else 1.0
 
 
-def _nothing() -> tuple[NDArray, NDArray, NDArray]:
-    return np.empty((0, 3), np.float32), np.empty((0, 3), np.float32), np.empty(0, np.float32)
+def _nothing() -> SurfacePoints:
+    return SurfacePoints(np.empty((0, 3), np.float32), np.empty((0, 3), np.float32), np.empty(0, np.float32))
 
 
 def _thinned(found: SurfacePoints, voxel: float) -> SurfacePoints:
