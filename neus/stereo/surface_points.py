@@ -17,6 +17,8 @@ LARGEST_RESIDUAL = 1.0
 LEAST_COSINE = 0.2
 # Correlations from where confidence begins to where it is whole, and so many views make it so.
 SURE_FROM, SURE_OVER, SURE_VIEWS = 0.6, 0.3, 4
+# Less sure depths take part in the fit of planes, a little.
+LEAST_WEIGHT = 0.05
 # A voxel with points of both sides of a sheet has no normal.
 LEAST_MEAN_NORMAL = 0.5
 # Lattice of voxels: so many along each axis at most, that three indices fit 63 bits.
@@ -57,8 +59,8 @@ def surface_points(estimates: list[DepthEstimate], voxel: float = 0.0) -> Surfac
     return _thinned(SurfacePoints(*together), voxel or _pixel_width(estimates))
 
 
-def inverse_depth_planes(inverse: NDArray, weights: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """(H, W) each: a, b, c of the planes a + b dx + c dy of weighted least squares about each pixel, and the number known.
+def inverse_depth_planes(inverse: NDArray, weights: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """(H, W) each: a, b, c of the planes a + b dx + c dy of weighted least squares about each pixel.
 
     A plane in space has an inverse depth that is affine in the pixel. NaN where fewer than `LEAST_KNOWN` are known, or
     all on one line.
@@ -88,28 +90,37 @@ def inverse_depth_planes(inverse: NDArray, weights: NDArray) -> tuple[NDArray, N
     a = (t * minor_s - tx * minor_x + ty * minor_y) / determinant
     b = (-t * minor_x + tx * (s * syy - sy * sy) - ty * (s * sxy - sx * sy)) / determinant
     c = (t * minor_y - tx * (s * sxy - sx * sy) + ty * (s * sxx - sx * sx)) / determinant
-    return a, b, c, count
+    return a, b, c
+
+
+def planes_of(estimate: DepthEstimate) -> tuple[NDArray, NDArray, NDArray]:
+    """Planes q with q.(Y - center) = 1 through the depths around each pixel (H, W, 3), NaN where too few are known.
+
+    Also (H, W, 3) the rays of depth 1 and (H, W) the weights of the fit, from the correlations. The inverse depth q.ray is
+    affine in the pixel; q points away from the camera along the normal.
+    """
+    confidence = np.clip((estimate.scores - SURE_FROM) / SURE_OVER, LEAST_WEIGHT, 1.0)
+    known = np.isfinite(estimate.depths)
+    weights = np.where(known, confidence, 0.0)
+    a, b, c = inverse_depth_planes(np.where(known, 1.0 / np.where(known, estimate.depths, 1.0), 0.0), weights)
+    y, x = np.mgrid[: known.shape[0], : known.shape[1]]
+    planes = np.stack([b, c, a - b * x - c * y], axis=-1) @ estimate.matrix[:, :3]
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.linalg.inv(estimate.matrix[:, :3]).T
+    return planes, rays, weights
 
 
 def _of_view(estimate: DepthEstimate) -> SurfacePoints:
-    """Points of one view, from planes w = q.(Y - center): affine in the pixel, with the normal -q / |q|."""
-    confidence = np.clip((estimate.scores - SURE_FROM) / SURE_OVER, 0.0, 1.0)
-    known = np.isfinite(estimate.depths) & (confidence > 0)
-    inverse = np.where(known, 1.0 / np.where(known, estimate.depths, 1.0), 0.0)
-    a, b, c, _ = inverse_depth_planes(inverse, np.where(known, confidence, 0.0))
+    """Points on the planes of one view, where its depths are near them, and their normals -q / |q|."""
+    planes, rays, weights = planes_of(estimate)
+    smooth = (planes * rays).sum(axis=-1)
     with np.errstate(invalid="ignore"):
-        known &= (np.abs(inverse - a) < LARGEST_RESIDUAL * estimate.step) & (a > 0)
-    y, x = np.nonzero(known)
-    a, b, c = a[y, x], b[y, x], c[y, x]
-    back = np.linalg.inv(estimate.matrix[:, :3])
-    center = -back @ estimate.matrix[:, 3]
-    rays = np.column_stack([x, y, np.ones(len(x))]) @ back.T
-    planes = np.column_stack([b, c, a - b * x - c * y]) @ estimate.matrix[:, :3]
+        is_good = (np.abs(1.0 / estimate.depths - smooth) < LARGEST_RESIDUAL * estimate.step) & (smooth > 0)
+        cosines = smooth / np.linalg.norm(planes, axis=-1) / np.linalg.norm(rays, axis=-1)
+        is_good &= (cosines > LEAST_COSINE) & (weights > LEAST_WEIGHT)
+    planes, rays, weights = planes[is_good], rays[is_good], weights[is_good]
+    center = -np.linalg.solve(estimate.matrix[:, :3], estimate.matrix[:, 3])
     normals = -planes / np.linalg.norm(planes, axis=1, keepdims=True)
-    cosines = -(normals * rays).sum(axis=1) / np.linalg.norm(rays, axis=1)
-    is_good = cosines > LEAST_COSINE
-    points = center + rays / a[:, None]
-    found = points[is_good], normals[is_good], confidence[y, x][is_good]
+    found = center + rays / smooth[is_good][:, None], normals, weights
     return SurfacePoints(*(part.astype(np.float32) for part in found))
 
 

@@ -7,10 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from neus.kernels.dispatch import kernels_for
+from neus.kernels.threads import run_tasks
 from neus.scenes.scene import Scene
 from neus.stereo.depth_maps import consistent
 from neus.stereo.drawn_depths import drawn_depths
 from neus.stereo.stereo_views import DepthEstimate, StereoView, neighbors, stereo_views
+from neus.stereo.surface_points import LEAST_COSINE, planes_of
 from neus.stereo.surface_sweep import sweep_surface
 
 # A depth counts if so many of the views around agree with it, to so many steps.
@@ -110,10 +112,11 @@ def moved_values(
     points = np.linspace(-1.0, 1.0, len(distances), dtype=np.float32)[places]
     matrices = np.stack([estimate.matrix for estimate in estimates])
     evidence = kernels_for("band_fusion", torch.device("cpu")).evidence
-    n_near, total, n_through, n_behind = evidence(points, matrices, [estimate.depths for estimate in estimates], reach)
+    depths, cosines = [estimate.depths for estimate in estimates], cosines_of(estimates)
+    n_near, mean, n_through, n_behind = evidence(points, matrices, depths, cosines, reach)
     index = tuple(places.T)
     is_near = n_near >= N_NEAR
-    moved = np.where(is_near, total / np.maximum(n_near, 1), distances[index])
+    moved = np.where(is_near, mean, distances[index])
     is_empty = (n_through >= N_THROUGH) & (n_through > THROUGH_PER_OTHER * np.maximum(n_near, n_behind))
     values, is_seen = distances.copy(), np.zeros(distances.shape, dtype=bool)
     values[index] = np.where(is_empty, np.float32(reach), moved)
@@ -127,3 +130,17 @@ def reach_of(views: list[StereoView], estimates: list[DepthEstimate], step: floa
     pixels = np.concatenate(pixels)
     pixel = float(np.median(pixels)) if len(pixels) else 0.0
     return max(REACH_IN_STEPS * step, REACH_IN_PIXELS * pixel)
+
+
+def cosines_of(estimates: list[DepthEstimate]) -> list[NDArray]:
+    """(H, W) float32 each, cosine between a pixel's ray and the normal of the depths there, at least `LEAST_COSINE`."""
+    found: list[NDArray] = [np.empty(0)] * len(estimates)
+
+    def see(index: int) -> None:
+        planes, rays, _ = planes_of(estimates[index])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            cosine = (planes * rays).sum(axis=-1) / np.linalg.norm(planes, axis=-1) / np.linalg.norm(rays, axis=-1)
+        found[index] = np.fmax(cosine, LEAST_COSINE).astype(np.float32)
+
+    run_tasks(see, [(index,) for index in range(len(estimates))])
+    return found

@@ -127,7 +127,7 @@ def test_fitted_planes_are_exact_for_a_plane_with_holes_and_weights():
     generator = np.random.default_rng(3)
     y, x = np.mgrid[:9, :11]
     weights = generator.uniform(0.2, 1.0, (9, 11)) * (generator.uniform(size=(9, 11)) > 0.2)
-    a, b, c, _ = inverse_depth_planes(np.where(weights > 0, 0.4 + 0.01 * x - 0.02 * y, np.nan), weights)
+    a, b, c = inverse_depth_planes(np.where(weights > 0, 0.4 + 0.01 * x - 0.02 * y, np.nan), weights)
     known = np.isfinite(a)
     assert known.mean() > 0.8
     np.testing.assert_allclose(a[known], (0.4 + 0.01 * x - 0.02 * y)[known], atol=1e-9)
