@@ -1,7 +1,8 @@
 """The hot loops: each operation as readable torch (`reference`) and, where there is one, a faster form of the same."""
 
 __all__ = [
-    "adam_rows", "composite", "cup", "depth_votes", "dispatch", "empty_starts", "fused_step", "hash_encode",
-    "jit", "launch", "logistic", "march", "nearest_triangle", "raster_depth", "seeds", "thin_points",
-    "threads", "total_variation", "transfer", "trilinear",
+    "adam_rows", "band_fusion", "composite", "cup", "depth_agreement", "dispatch", "empty_starts", "fused_step",
+    "hash_encode", "jit", "launch", "logistic", "march", "nearest_triangle", "raster_depth", "seeds",
+    "semi_global", "surface_match", "sweep_cost", "thin_points", "threads", "transfer", "trilinear",
+    "zero_distances",
 ]  # fmt: skip

@@ -1,0 +1,3 @@
+"""Signed distances on a lattice to where its values change sign."""
+
+__all__ = ["cpu", "reference"]
