@@ -1,114 +1,111 @@
-"""An initial shape of the object from posed images, for training to start from: visual hull, carved by depths and colours."""
+"""An initial shape of the object from posed images, for training to start from: depth maps, their fusion, sweeps of the surface."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.ndimage import binary_dilation
 from torch import Tensor
 
 from neus.errors import InputError
 from neus.scenes.scene import Scene
-from neus.stereo.depth_fusion import carved, with_silhouettes
-from neus.stereo.lattice_distances import distances_from_values
-from neus.stereo.photo_carving import air_carved, photo_carved
-from neus.stereo.plane_sweep import small_masks, sweep_depths
-from neus.stereo.visual_hull import BALL_RADIUS, MOST_VIEWS, hull_values, spread_views
+from neus.stereo.depth_maps import depth_maps, open_spans
+from neus.stereo.fusion import fused_shape
+from neus.stereo.stereo_views import StereoView, stereo_views
+from neus.stereo.surface_points import SurfacePoints, surface_points
+from neus.stereo.surface_refinement import refined
+from neus.stereo.visual_hull import BALL_RADIUS, hull_values
 
-# Without masks the sweep goes on behind the sphere, this many times as far as the camera's distance from it: what lies
-# there shows that the space before it is empty.
-BEHIND = 4.0
-# More views than these cost seconds and hardly show more: each part of an object is then in the depth maps of a dozen.
-MOST_SWEPT = 48
-# What was seen speaks for vertices up to so many steps from it.
-OBSERVED_MARGIN = 3
+# Longer side of the images in which depths are found first, pixels, and vertices per axis of the lattice that they are fused on.
+LONGEST_SIDE, RESOLUTION = 320, 128
+
+
+@dataclass(frozen=True)
+class Round:
+    """A sweep of the surface: of which images, how far, on which lattice."""
+
+    longest_side: int
+    n_offsets: int
+    resolution: int
+
+
+# Offsets are half a pixel apart: a few pixels each way first, then less in images that resolve more.
+ROUNDS = (Round(640, 6, 256), Round(960, 4, 320))
+# Parts of the time of each stage, for progress: depth maps, fusion, and each round.
+DEPTHS_DONE, FUSION_DONE = 0.4, 0.5
 
 
 class InitialShape(NamedTuple):
-    """An initial shape on a lattice.
+    """A shape on a lattice and what is known of its surface.
 
     Attributes:
-        distances: (P, P, P) float32, signed, scene units, negative inside.
-        is_visible: (P, P, P) bool, near what images were seen to show; elsewhere the shape is all that masks, or the ball,
-            leave, and may be far too large.
+        distances: (P, P, P) float32, signed, scene units, negative inside, at vertices linspace(-1, 1, P), indexed [x, y, z].
+        is_visible: (P, P, P) bool, where images say how far the surface is; elsewhere the shape is a guess.
+        points: where views agree that the surface is.
     """
 
     distances: Tensor
     is_visible: Tensor
+    points: SurfacePoints
 
 
-def initial_shape(scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None) -> InitialShape:
+def initial_shape(
+    scene: Scene,
+    on_progress: Callable[[float], None] | None = None,
+    resolution: int = RESOLUTION,
+    rounds: tuple[Round, ...] = ROUNDS,
+) -> InitialShape:
     """An initial shape of the object.
 
-    The shape is the visual visual hull, or without masks the ball that is looked for, less the space that the
-    images prove to be empty: by depth, and by colours that contradict a fill within masks, or matter in the air where
-    there are none. It is made to contain the object: where nothing can be matched the hull stays.
+    Depth maps are fused to the smallest surface that agrees with them; with masks, what nothing is known of is solid within the visual
+    hull. Then the surface itself is matched again in finer images, round by round.
 
     Args:
         scene: with or without masks.
-        resolution: P, vertices linspace(-1, 1, P) along each axis; the result is indexed [x, y, z].
         on_progress: receives the fraction of the work that is done, from 0 to 1.
+        resolution: vertices per axis of the lattice before the first round.
+        rounds: sweeps of the surface; without any, the result is that of the fused depth maps.
 
     Returns:
         Tensors on the CPU.
 
     Raises:
-        InputError: a resolution below 8, or masks that have no point in common.
+        InputError: masks that have no point in common, or images of which nothing could be matched.
     """
-    if resolution < 8:
-        raise InputError(f"initial shape: resolution {resolution}; expected at least 8 vertices along each axis.")
-    values = hull_values(scene, resolution)
-    if not (values < 0).any():
-        raise InputError(
-            f"{scene.source}: the masks of the {len(scene)} views have no point in common inside the unit sphere; check "
-            "that masks and cameras belong to the same images, or train without masks (--conf womask.conf)."
-        )
-    swept = _thinned(scene)
-    maps = sweep_depths(swept, _spans(swept, values), on_progress)
-    fused, is_visible = carved(values, maps)
+    progress = on_progress or (lambda fraction: None)
+    hull = None
     if scene.masks is not None:
-        masks = small_masks(scene.subset(spread_views(scene, MOST_VIEWS)))
-        fused = with_silhouettes(values, fused, masks)
-        fused = with_silhouettes(fused, photo_carved(fused, is_visible, swept), masks)
-    else:
-        fused = air_carved(fused, is_visible, swept)
-    distances = torch.from_numpy(distances_from_values(fused, 2.0 / (resolution - 1)))
-    if on_progress:
-        on_progress(1.0)
-    is_visible = binary_dilation(is_visible, iterations=OBSERVED_MARGIN)
-    return InitialShape(distances, torch.from_numpy(is_visible))
+        hull = hull_values(scene, resolution)
+        if not (hull < 0).any():
+            raise InputError(
+                f"{scene.source}: the masks of the {len(scene)} views have no point in common inside the unit sphere; check "
+                "that masks and cameras belong to the same images, or train without masks (--conf womask.conf)."
+            )
+    views = stereo_views(scene, LONGEST_SIDE)
+    spans = open_spans(views) if hull is None else hull_spans(views, hull)
+    estimates = depth_maps(views, spans, lambda fraction: progress(DEPTHS_DONE * fraction))
+    shape = fused_shape(views, estimates, resolution, hull)
+    distances, is_visible = shape.distances, shape.is_seen
+    for i, step in enumerate(rounds):
+        progress(FUSION_DONE + (1.0 - FUSION_DONE) * i / len(rounds))
+        refinement = refined(scene, distances, step.longest_side, step.n_offsets, resolution=step.resolution)
+        distances, is_visible, estimates = refinement.distances, refinement.is_seen, refinement.estimates
+    progress(1.0)
+    return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), surface_points(estimates))
 
 
-def initial_distances(
-    scene: Scene, resolution: int = 128, on_progress: Callable[[float], None] | None = None
-) -> Tensor:
-    """(P, P, P) the distances of `initial_shape`."""
-    return initial_shape(scene, resolution, on_progress).distances
-
-
-def _thinned(scene: Scene) -> Scene:
-    """The scene with at most `MOST_SWEPT` of its views, spread evenly over their order."""
-    n = len(scene)
-    if n <= MOST_SWEPT:
-        return scene
-    return scene.subset(sorted({round(i * (n - 1) / (MOST_SWEPT - 1)) for i in range(MOST_SWEPT)}))
-
-
-def _spans(scene: Scene, values: np.ndarray) -> np.ndarray:
-    """(V, 2) nearest and farthest depth at which each view may see a surface."""
-    poses = scene.camera_to_scene.numpy()
-    forward, centers = poses[:, :3, 2], poses[:, :3, 3]
-    if scene.masks is None:
-        depths = -(centers * forward).sum(-1)
-        distances = np.linalg.norm(centers, axis=-1)
-        near = np.maximum(depths - BALL_RADIUS, 0.1 * distances)
-        return np.stack([near, BEHIND * distances], axis=-1)
-    step = 2.0 / (len(values) - 1)
+def hull_spans(views: list[StereoView], hull: np.ndarray) -> np.ndarray:
+    """(V, 2) nearest and farthest depth at which each view may see the visual hull, values (P, P, P), negative inside."""
+    step = 2.0 / (len(hull) - 1)
     # A view's nearest and farthest vertex lie among the first and last of their columns.
-    inside = values < 0
+    inside = hull < 0
     ends = inside & ~(np.roll(inside, 1, axis=2) & np.roll(inside, -1, axis=2))
     points = np.argwhere(ends) * step - 1.0
-    depths = points @ forward.T - (centers * forward).sum(-1)
+    axes, centers = (np.array([getattr(view, name) for view in views]) for name in ("forward", "center"))
+    depths = points @ axes.T - (centers * axes).sum(-1)
     near, far = depths.min(axis=0) - step, depths.max(axis=0) + step
     return np.stack([np.maximum(near, 0.1 * np.linalg.norm(centers, axis=-1)), far], axis=-1)
+
+
+__all__ = ["BALL_RADIUS", "InitialShape", "Round", "initial_shape"]
