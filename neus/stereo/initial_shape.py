@@ -92,7 +92,7 @@ def initial_shape(
         refinement = refined(scene, distances, step.longest_side, step.n_offsets, resolution=step.resolution)
         distances, is_visible, estimates = refinement.distances, refinement.is_seen, refinement.estimates
     progress(1.0)
-    return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), surface_points(estimates))
+    return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), surface_points(estimates, 1.0 / len(distances)))
 
 
 def hull_spans(views: list[StereoView], hull: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from neus.kernels.trilinear.reference import trilinear
 from neus.rendering.model import Model
 from neus.training.optimizer import TABLE_BETAS, TABLE_EPSILON, TableAdam
 
-N_ITERATIONS = 120
+N_ITERATIONS = 500
 # Points of one step: near the surface, where signs are decided, and all over the ball.
 N_NEAR, N_ANYWHERE = 3072, 1024
 NEAR, BALL_RADIUS = 0.08, 1.05
@@ -17,7 +17,7 @@ LEARNING_RATE, LEARNING_RATE_TABLE, FINAL_FRACTION = 8e-3, 2e-2, 0.1
 # Errors count as their square up to this, scene units; the Eikonal term only keeps the field smooth.
 HUBER, EIKONAL = 0.01, 0.01
 # Finer levels are left at rest: the shape knows nothing of them.
-LEVELS_FRACTION = 0.7
+LEVELS_FRACTION = 1.0
 
 
 def fit_distances(model: Model, values: Tensor, generator: Generator, n_iterations: int = N_ITERATIONS) -> float:

@@ -19,6 +19,8 @@ from neus.rendering.sampling import Noise, Randomness
 from neus.rendering.sdf_grid import EMPTY_RAY_MARGIN, RESOLUTION, SdfGrid, SdfSamples
 from neus.scenes.scene import Scene
 from neus.stereo.initial_shape import initial_shape
+from neus.stereo.surface_refinement import resampled
+from neus.training.surface_teacher import SurfaceTeacher
 from neus.training.config import TrainConfig
 from neus.training.cuda_graphs import batch_of, captured_if_enabled, drawn, parts_of, put_gradients
 from neus.training.fused import fused_training_step
@@ -30,7 +32,8 @@ from neus.training.step import LossWeights, StepTerms, training_step
 
 ITERATIONS_BETWEEN_REFRESHES = 4
 # The pull towards the initial shape falls to this fraction before it ends.
-PRIOR_DECAY = 0.02
+import os
+PRIOR_DECAY = float(os.environ.get("DECAY","0.3"))
 # A ray whose distance falls to -5.3 / s is opaque to 0.995: the opacities of its intervals telescope to 1 - Phi(s f). Of such rays
 # this fraction evaluates the background all the same, so that a surface in the wrong place can be found out.
 OPAQUE_LOGIT, EXPLORED_FRACTION = 5.3, 0.1
@@ -141,6 +144,7 @@ class GridGuidedTraining:
         self.device = model.device if self.is_fused else torch.device("cpu")
         self.sampler = PatchSampler(scene, guided.patch, guided.inside_fraction, guided.near_fraction).to(self.device)
         self.initial_shape: Tensor | None = None
+        self.teacher: SurfaceTeacher | None = None
         self.sdf_grid: SdfGrid | None = None
         self.n_rays, self.batch_size = 0, config.batch_size
         self.captured = captured_if_enabled(
@@ -153,15 +157,18 @@ class GridGuidedTraining:
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Finds the initial shape and makes the surface so; or fills the grid from the surface as it is."""
         if self.config.guided_sampling.initial_shape:
-            values, is_visible = (part.to(self.device) for part in initial_shape(self.scene, RESOLUTION))
-            error = fit_distances(self.model, values, self.generator)
-            source = "the visual hull" if self.scene.masks is not None else "the unit sphere"
-            on_message(
-                f"initial shape: {source}, less what images show to be empty; fitted to {error:.4f} scene units"
-            )
-            # Where nothing was seen the surface is free: a hull has no concavities to hold on to.
-            self.initial_shape = values.where(is_visible, values.new_tensor(torch.nan))
-            self.sdf_grid = SdfGrid(values)
+            import time, os
+            t0=time.time()
+            shape = initial_shape(self.scene)
+            t1=time.time()
+            error = fit_distances(self.model, shape.distances, self.generator)
+            on_message(f"initial shape: {len(shape.points.points)} surface points ({t1-t0:.1f} s); fitted to {error:.4f} scene units ({time.time()-t1:.1f} s)")
+            self.sdf_grid = SdfGrid(torch.from_numpy(resampled(shape.distances.numpy(), RESOLUTION)).to(self.device))
+            if os.environ.get('LATTICE'):
+                self.initial_shape = shape.distances.where(shape.is_visible, shape.distances.new_tensor(torch.nan))
+            if not os.environ.get('NOTEACH'):
+                self.teacher = SurfaceTeacher.of(shape.points, 0.001)
+            self.model.sharpness.variance.data.fill_(float(os.environ.get('VAR','0.55')))
             return
         self.sdf_grid = SdfGrid.of(self._sdf, device=self.device)
 
@@ -193,6 +200,9 @@ class GridGuidedTraining:
             self.sdf_grid.update(samples)
         else:
             terms = self._plain_step(batch, weights, cos_anneal, edges)
+        if self.teacher is not None and guided.prior_weight > 0.0 and progress < guided.prior_until:
+            weight = guided.prior_weight * PRIOR_DECAY ** (progress / guided.prior_until)
+            terms = replace(terms, prior=self.teacher.add_gradients(self.model, weight, self.generator))
         if iteration % ITERATIONS_BETWEEN_REFRESHES == 0:
             self.sdf_grid.refresh(self._sdf)
         return terms
