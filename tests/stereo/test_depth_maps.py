@@ -147,4 +147,5 @@ def test_progress_reaches_one(arc):
 def test_spans_begin_before_the_region_and_end_behind_it():
     center = np.array([0.0, 0.0, -3.0])
     view = StereoView(0, None, np.zeros((2, 2)), None, None, center, np.array([0.0, 0.0, 1.0]), 1.0)
-    np.testing.assert_allclose(open_spans([view]), [[1.95, 12.0]])
+    masked = dataclasses.replace(view, mask=np.ones((2, 2), bool))
+    np.testing.assert_allclose(open_spans([view, masked]), [[1.95, 12.0], [1.95, 4.05]])
