@@ -59,10 +59,10 @@ def _add(points, matrix, image, reach, n_near, total, weight, n_through, n_behin
         # The mean is not a number where any of the four is not.
         if spread < smooth * seen and mean == mean:
             seen = mean
-        before = (seen - z) * cosine
+        before = seen - z
         if abs(before) <= reach:
             n_near[p] += 1
-            total[p] += cosine * before
+            total[p] += cosine * cosine * before
             weight[p] += cosine
         elif before > reach:
             n_through[p] += 1
