@@ -98,7 +98,9 @@ def carried_on(depths: NDArray, radius: int) -> NDArray:
     known = np.isfinite(depths)
     inverse = np.where(known, 1.0 / np.where(known, depths, 1.0), 0.0).astype(np.float32)
     for _ in range(radius):
-        count = cv2.boxFilter((inverse > 0).astype(np.float32), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        count = cv2.boxFilter(
+            (inverse > 0).astype(np.float32), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT
+        )
         total = cv2.boxFilter(inverse, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
         inverse = np.where((inverse > 0) | (count < 0.5), inverse, total / np.maximum(count, 1.0))
     return inverse

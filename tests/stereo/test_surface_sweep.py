@@ -93,7 +93,8 @@ def test_a_surface_moves_where_it_is_seen_and_stays_where_nobody_sees_it():
     front, back = directions @ middle > 0.8, directions @ middle < -0.5
     # A pixel is 0.0083 wide; parallax of 12 degrees makes depths five times as coarse.
     assert np.median(np.abs(radii[front] - RADIUS)) < 1e-3
-    assert np.abs(radii[back] - 1.02 * RADIUS).max() < 1e-3
+    # As far as straight edges follow a sphere on this lattice.
+    assert np.abs(radii[back] - 1.02 * RADIUS).max() < 2e-3
     assert result.is_seen[52, 40, 32] == (abs(np.linalg.norm(np.array([52, 40, 32]) / 31.5 - 1) - RADIUS) < 0.1)
 
 

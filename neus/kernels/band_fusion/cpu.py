@@ -21,7 +21,9 @@ def evidence(
     n_near, n_through, n_behind = (np.zeros(len(points), np.int32) for _ in range(3))
     total, weight = np.zeros(len(points), np.float32), np.zeros(len(points), np.float32)
     # Both lie side by side, so that what is read of a pixel is in one place.
-    images = [np.stack([image, slants], axis=-1).astype(np.float32) for image, slants in zip(depths, cosines, strict=True)]
+    images = [
+        np.stack([image, slants], axis=-1).astype(np.float32) for image, slants in zip(depths, cosines, strict=True)
+    ]
     matrices = matrices.astype(np.float32)
 
     def add(start: int, end: int) -> None:

@@ -36,8 +36,7 @@ def evidence(
     n_near, n_through, n_behind = (np.zeros(n, np.int32) for _ in range(3))
     total, weight = np.zeros(n, np.float32), np.zeros(n, np.float32)
     for matrix, image, slants in zip(matrices, depths, cosines, strict=True):
-        matrix = matrix.astype(np.float32)
-        x, y, z = (matrix[row, 0] * points[:, 0] + matrix[row, 1] * points[:, 1] + matrix[row, 2] * points[:, 2] + matrix[row, 3] for row in range(3))
+        x, y, z = matrix.astype(np.float32) @ np.vstack([points.T, np.ones(n)]).astype(np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):
             seen, cosine = _at(image, slants, x / z, y / z)
             d = np.where(z > 0, seen - z, np.nan)
