@@ -126,8 +126,8 @@ def moved_values(
 
 def reach_of(views: list[StereoView], estimates: list[DepthEstimate], step: float) -> float:
     """How far from a depth the surface may be that it means: a few pixels or steps of the lattice, scene units."""
-    pixels = [estimate.depths[np.isfinite(estimate.depths)][::SAMPLED] / view.focal for view, estimate in zip(views, estimates, strict=True)]
-    pixels = np.concatenate(pixels)
+    known = [estimate.depths[np.isfinite(estimate.depths)][::SAMPLED] for estimate in estimates]
+    pixels = np.concatenate([depths / view.focal for view, depths in zip(views, known, strict=True)])
     pixel = float(np.median(pixels)) if len(pixels) else 0.0
     return max(REACH_IN_STEPS * step, REACH_IN_PIXELS * pixel)
 

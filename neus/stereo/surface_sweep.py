@@ -19,6 +19,8 @@ LEAST_SCORE, LEAST_SCORE_AT_JUMPS = 0.45, 0.7
 JUMP, JUMP_STEPS = 0.05, 4.0
 # Change of inverse depth by which the motion of pixels is measured.
 PROBE = 0.01
+# Motion per inverse depth of views that see no parallax: then steps are large, and nothing is found.
+LEAST_MOTION = 1e-9
 
 # Labels are filled up to whole vector registers, with costs that never win: four times faster.
 LANES = 16
@@ -43,44 +45,50 @@ def sweep_surface(
     found: list[DepthEstimate | None] = [None] * len(views)
 
     def sweep(index: int) -> None:
-        found[index] = _swept(index, views, depths, lists[index], n_offsets, pixels_per_step, window)
+        others, others_drawn = ([items[other] for other in lists[index]] for items in (views, depths))
+        found[index] = _swept(views[index], depths[index], others, others_drawn, n_offsets, pixels_per_step, window)
 
     run_tasks(sweep, [(index,) for index in range(len(views))])
     return [estimate for estimate in found if estimate is not None]
 
 
-def _swept(index, views, depths, chosen, n_offsets, pixels_per_step, window) -> DepthEstimate:
-    view, known = views[index], np.isfinite(depths[index])
-    if view.mask is not None:
-        known &= view.mask
+def _swept(
+    view: StereoView, drawn: NDArray, others: list[StereoView], others_drawn: list[NDArray],
+    n_offsets: int, pixels_per_step: float, window: int,
+) -> DepthEstimate:  # fmt: skip
+    """The estimate of one view."""
+    depths, scores = np.full(view.grey.shape, np.nan, np.float32), np.zeros(view.grey.shape, np.float32)
     radius = window // 2
-    inner = np.zeros_like(known)
-    inner[radius:-radius, radius:-radius] = True
-    known &= inner
-    nothing = DepthEstimate(view.matrix, np.full(known.shape, np.nan, np.float32), np.zeros(known.shape, np.float32), 1e-9)
-    if not known.any() or not chosen:
-        return nothing
-    rows, columns = _bounds(known, radius)
-    known, grey = known[rows, columns], view.grey[rows, columns]
-    inverse = carried_on(depths[index][rows, columns], radius)
-    others = [views[j] for j in chosen]
-    turns, shifts = _pair_geometry(view, others)
-    step = _step(turns, shifts, known, inverse, (rows.start, columns.start), pixels_per_step)
+    asked = _asked(view, drawn, radius)
+    if not asked.any() or not others:
+        return DepthEstimate(view.matrix, depths, scores, step=1.0)
+    rows, columns = _bounds(asked, radius)
+    asked, grey = asked[rows, columns], view.grey[rows, columns]
+    inverse = carried_on(drawn[rows, columns], radius)
     corner = np.array([[1.0, 0.0, columns.start], [0.0, 1.0, rows.start], [0.0, 0.0, 1.0]])
-    images, drawn, sizes = _stacked(others, [depths[j] for j in chosen])
+    turns, shifts = _pair_geometry(view, others, corner)
+    step = _step(turns, shifts, asked, inverse, pixels_per_step)
     match = kernels_for("surface_match", torch.device("cpu")).costs_of_offsets
-    costs = match(grey, inverse, known, images, drawn, sizes, turns @ corner, shifts, step, n_offsets, window)
-    offsets, scores = _winners(costs, grey)
+    costs = match(grey, inverse, asked, *_stacked(others, others_drawn), turns, shifts, step, n_offsets, window)
+    offsets, found_scores = _winners(costs, grey)
     moved = inverse + offsets * np.float32(step)
-    is_good = known & np.isfinite(moved) & (moved > 0) & (scores > LEAST_SCORE)
-    is_good &= (scores > LEAST_SCORE_AT_JUMPS) | ~_jumps(inverse, step, window)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        nothing.depths[rows, columns] = np.where(is_good, 1.0 / moved, np.nan)
-    nothing.scores[rows, columns] = np.where(is_good, scores, 0.0)
-    return DepthEstimate(view.matrix, nothing.depths, nothing.scores, step)
+    is_good = asked & (moved > 0) & (found_scores > LEAST_SCORE)
+    is_good &= (found_scores > LEAST_SCORE_AT_JUMPS) | ~_jumps(inverse, step, window)
+    depths[rows, columns] = np.where(is_good, 1.0 / np.where(is_good, moved, 1.0), np.nan)
+    scores[rows, columns] = np.where(is_good, found_scores, 0.0)
+    return DepthEstimate(view.matrix, depths, scores, step)
+
+
+def _asked(view: StereoView, drawn: NDArray, radius: int) -> NDArray:
+    """(H, W) bool: the pixels of the surface, inside the mask, whose windows lie in the image."""
+    asked = np.zeros(drawn.shape, dtype=bool)
+    inner = (slice(radius, drawn.shape[0] - radius), slice(radius, drawn.shape[1] - radius))
+    asked[inner] = np.isfinite(drawn[inner])
+    return asked if view.mask is None else asked & view.mask
 
 
 def _bounds(known: NDArray, margin: int) -> tuple[slice, slice]:
+    """The rectangle about what is True, with a margin that lies in the image."""
     rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
     return slice(rows[0] - margin, rows[-1] + margin + 1), slice(columns[0] - margin, columns[-1] + margin + 1)
 
@@ -90,31 +98,33 @@ def carried_on(depths: NDArray, radius: int) -> NDArray:
     known = np.isfinite(depths)
     inverse = np.where(known, 1.0 / np.where(known, depths, 1.0), 0.0).astype(np.float32)
     for _ in range(radius):
-        count = cv2.boxFilter((inverse > 0).astype(np.float32), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        count = cv2.boxFilter(
+            (inverse > 0).astype(np.float32), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT
+        )
         total = cv2.boxFilter(inverse, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
         inverse = np.where((inverse > 0) | (count < 0.5), inverse, total / np.maximum(count, 1.0))
     return inverse
 
 
-def _pair_geometry(view, others):
-    """(N, 3, 3) A and (N, 3) e of a pixel's way in the others: A u + w e."""
-    inverse = view.backprojection()
+def _pair_geometry(view: StereoView, others: list[StereoView], corner: NDArray) -> tuple[NDArray, NDArray]:
+    """(N, 3, 3) A and (N, 3) e of a pixel's way in the others: A u + w e, u counted from a corner (3, 3)."""
+    inverse = view.backprojection() @ corner
     turns = np.stack([other.matrix[:, :3] @ inverse for other in others])
     shifts = np.stack([other.matrix[:, :3] @ view.center + other.matrix[:, 3] for other in others])
     return turns, shifts
 
 
-def _step(turns, shifts, known, inverse, start, pixels_per_step) -> float:
+def _step(turns: NDArray, shifts: NDArray, asked: NDArray, inverse: NDArray, pixels_per_step: float) -> float:
     """The change of inverse depth that moves the middle of the surface by so many pixels in the median neighbour."""
-    y, x = np.nonzero(known)
-    middle = np.array([x.mean() + start[1], y.mean() + start[0], 1.0])
-    w = float(np.median(inverse[known]))
+    y, x = np.nonzero(asked)
+    middle = np.array([x.mean(), y.mean(), 1.0])
+    w = float(np.median(inverse[asked]))
     here, there = turns @ middle + shifts * w, turns @ middle + shifts * w * (1.0 + PROBE)
     motion = np.linalg.norm(there[:, :2] / there[:, 2:] - here[:, :2] / here[:, 2:], axis=1) / (PROBE * w)
-    return float(pixels_per_step / max(np.median(motion), 1e-9))
+    return float(pixels_per_step / max(np.median(motion), LEAST_MOTION))
 
 
-def _stacked(others, depths):
+def _stacked(others: list[StereoView], depths: list[NDArray]) -> tuple[NDArray, NDArray, NDArray]:
     """Images and depths of different sizes in the upper left corners of one array each, and their sizes."""
     sizes = np.array([other.grey.shape for other in others])
     images = np.zeros((len(others), *sizes.max(axis=0)), np.uint8)
@@ -124,7 +134,7 @@ def _stacked(others, depths):
     return images, drawn, sizes
 
 
-def _jumps(inverse, step, window):
+def _jumps(inverse: NDArray, step: float, window: int) -> NDArray:
     """(H, W) bool, where the depths within the window differ too much for one surface."""
     ones = np.ones((window, window), np.uint8)
     known = np.where(inverse > 0, inverse, np.nan)
@@ -137,12 +147,20 @@ def _jumps(inverse, step, window):
 
 
 def _winners(costs: NDArray, grey: NDArray) -> tuple[NDArray, NDArray]:
-    """(H, W) float32 offsets in steps, NaN where the best is the first or the last, and the scores there."""
+    """(H, W) float32 offsets in steps, NaN where the best is the first or the last, and the scores there.
+
+    Semi-global matching says which label it is. Where between labels is asked of the images alone: the paths charge each
+    step away from the neighbours' label, which pulls the minimum of their sum towards whole steps, by up to 0.25 of one.
+    """
     n = costs.shape[2]
     kernels = kernels_for("semi_global", torch.device("cpu"))
     padded = np.full((*grey.shape, -(-n // LANES) * LANES), 255, np.uint8)
     padded[..., :n] = costs
-    labels, fractions = kernels.subpixel_minimum(kernels.aggregate(padded, grey, P1, P2))
-    scores = 1.0 - np.take_along_axis(padded, labels[..., None], axis=2)[..., 0].astype(np.float32) / 255
+    labels, _ = kernels.subpixel_minimum(kernels.aggregate(padded, grey, P1, P2))
     is_between = (labels > 0) & (labels < n - 1)
-    return np.where(is_between, labels + fractions - n // 2, np.float32(np.nan)), scores
+    around = np.clip(labels, 1, n - 2)[..., None] + np.arange(-1, 2)
+    before, here, after = np.moveaxis(np.take_along_axis(padded, around, axis=2).astype(np.float32), -1, 0)
+    bend = before + after - 2.0 * here
+    fractions = np.where(bend > 0, np.clip(0.5 * (before - after) / np.maximum(bend, 1.0), -1.0, 1.0), 0.0)
+    offsets = np.where(is_between, labels + fractions - n // 2, np.nan).astype(np.float32)
+    return offsets, np.where(is_between, 1.0 - here / 255.0, 0.0).astype(np.float32)

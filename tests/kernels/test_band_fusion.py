@@ -34,6 +34,12 @@ def test_compiled_and_plain_agree_on_maps_with_holes_and_jumps():
 def test_points_before_at_and_behind_a_plane():
     matrices, depths = plane_views(np.random.default_rng(1))
     points = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 1.95], [0.0, 0.0, 2.2], [0.0, 0.0, 2.9], [0.0, 0.0, -5.0]])
-    n_near, mean, n_through, n_behind = cpu.evidence(points, matrices, depths, [np.full_like(image, 0.5) for image in depths], 0.05)
-    assert n_near.tolist() == [0, 5, 0, 0, 0] and n_through.tolist() == [5, 0, 0, 0, 0] and n_behind.tolist() == [0, 0, 5, 0, 0]
+    n_near, mean, n_through, n_behind = cpu.evidence(
+        points, matrices, depths, [np.full_like(image, 0.5) for image in depths], 0.1
+    )
+    assert (
+        n_near.tolist() == [0, 5, 0, 0, 0]
+        and n_through.tolist() == [5, 0, 0, 0, 0]
+        and n_behind.tolist() == [0, 0, 5, 0, 0]
+    )
     np.testing.assert_allclose(mean[1], 0.025, atol=1e-5)

@@ -60,7 +60,9 @@ def test_the_true_offset_costs_least_however_slanted_the_plane():
     costs = cpu.costs_of_offsets(**case)
     seen = case["is_asked"] & (costs[..., 3] < 255)
     assert seen.mean() > 0.4
-    assert (costs.argmin(axis=-1)[seen] == 3).mean() > 0.98 and np.median(costs[..., 3][seen]) < 10
+    # Costs are whole numbers, and where the texture is smooth several are 0.
+    assert (costs[..., 3] <= costs.min(axis=-1) + 1)[seen].mean() > 0.98
+    assert np.median(costs[..., 3][seen]) < 5 < 20 < np.median(costs[..., [0, 6]][seen])
 
 
 def test_a_neighbour_before_whose_surface_something_stands_does_not_vote():

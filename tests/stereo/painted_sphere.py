@@ -31,7 +31,9 @@ def sphere_scene(azimuths, elevations=(0.0,), color=paint, masks=False):
             outlines.append(hits)
             poses.append(pose)
     n = len(poses)
-    intrinsics = torch.tensor([[FOCAL, 0.0, WIDTH / 2], [0.0, FOCAL, HEIGHT / 2], [0.0, 0.0, 1.0]]).double().expand(n, 3, 3)
+    intrinsics = (
+        torch.tensor([[FOCAL, 0.0, WIDTH / 2], [0.0, FOCAL, HEIGHT / 2], [0.0, 0.0, 1.0]]).double().expand(n, 3, 3)
+    )
     names = [str(i) for i in range(n)]
     return Scene(images, outlines if masks else None, intrinsics, torch.stack(poses), torch.eye(4).double(), names)
 

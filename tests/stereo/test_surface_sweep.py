@@ -12,6 +12,8 @@ from neus.stereo.surface_refinement import agreed, refined, resampled
 from neus.stereo.surface_sweep import sweep_surface
 from tests.stereo.painted_sphere import RADIUS, paint, sphere_depths, sphere_distances, sphere_scene
 
+# Depth of a sphere's pixels whose windows hold nothing else.
+DISTANCE_OF_INNER = 2.62
 ARC = np.arange(0.0, 60.0, 12.0)
 
 
@@ -46,9 +48,6 @@ def test_where_the_paint_is_plain_nothing_is_claimed():
     # Beside the outline the black around is seen: it looks the same from everywhere. Inside there is nothing to match.
     inner = sphere_depths(views[2]) < DISTANCE_OF_INNER
     assert not np.isfinite(estimates[2].depths[inner]).any()
-
-
-DISTANCE_OF_INNER = 2.62
 
 
 def test_independent_noise_is_no_agreement():
@@ -94,16 +93,18 @@ def test_a_surface_moves_where_it_is_seen_and_stays_where_nobody_sees_it():
     front, back = directions @ middle > 0.8, directions @ middle < -0.5
     # A pixel is 0.0083 wide; parallax of 12 degrees makes depths five times as coarse.
     assert np.median(np.abs(radii[front] - RADIUS)) < 1e-3
-    assert np.abs(radii[back] - 1.02 * RADIUS).max() < 1e-3
+    # As far as straight edges follow a sphere on this lattice.
+    assert np.abs(radii[back] - 1.02 * RADIUS).max() < 2e-3
     assert result.is_seen[52, 40, 32] == (abs(np.linalg.norm(np.array([52, 40, 32]) / 31.5 - 1) - RADIUS) < 0.1)
 
 
 def test_a_later_round_may_revoke_what_an_earlier_one_claimed():
     # Whatever the surface was before, it is where the images say now.
     scene = sphere_scene(ARC, (-12.0, 0.0, 12.0))
-    first = refined(scene, sphere_distances(64, 0.985 * RADIUS), 112, resolution=64)
-    again = refined(scene, first.distances, 112, resolution=64)
-    assert np.nanmedian(np.abs(again.estimates[7].depths - first.estimates[7].depths)) < 1e-3
+    first, second = (refined(scene, sphere_distances(64, f * RADIUS), 112, resolution=64) for f in (0.985, 1.015))
+    front = sphere_depths(stereo_views(scene, 112)[7]) < DISTANCE_OF_INNER
+    apart = np.abs(first.estimates[7].depths - second.estimates[7].depths)[front]
+    assert np.isfinite(apart).mean() > 0.9 and np.nanmedian(apart) < 1e-3
 
 
 def test_points_lie_on_the_sphere_with_its_normals(arc, swept):

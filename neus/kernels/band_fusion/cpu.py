@@ -21,7 +21,9 @@ def evidence(
     n_near, n_through, n_behind = (np.zeros(len(points), np.int32) for _ in range(3))
     total, weight = np.zeros(len(points), np.float32), np.zeros(len(points), np.float32)
     # Both lie side by side, so that what is read of a pixel is in one place.
-    images = [np.stack([image, slants], axis=-1).astype(np.float32) for image, slants in zip(depths, cosines, strict=True)]
+    images = [
+        np.stack([image, slants], axis=-1).astype(np.float32) for image, slants in zip(depths, cosines, strict=True)
+    ]
     matrices = matrices.astype(np.float32)
 
     def add(start: int, end: int) -> None:
@@ -59,10 +61,10 @@ def _add(points, matrix, image, reach, n_near, total, weight, n_through, n_behin
         # The mean is not a number where any of the four is not.
         if spread < smooth * seen and mean == mean:
             seen = mean
-        before = (seen - z) * cosine
+        before = seen - z
         if abs(before) <= reach:
             n_near[p] += 1
-            total[p] += cosine * before
+            total[p] += cosine * cosine * before
             weight[p] += cosine
         elif before > reach:
             n_through[p] += 1

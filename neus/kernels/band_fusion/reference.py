@@ -1,7 +1,8 @@
 """What depth maps say about points near a surface, plainly: one map after another, all points at once.
 
-A point at depth z of a view that sees the surface at depth s is d = (s - z) c before it (Curless & Levoy 1996), c the cosine
-between ray and normal: so views from all sides mean the same distance. As c also says how well a view knows d, it is its weight.
+A point at depth z of a view that sees the surface at depth s is d = s - z before it along the ray and about d c before it
+in space, c the cosine between ray and normal. As c also says how well a view knows that, it is its weight in the mean (Curless
+& Levoy 1996).
 """
 
 from collections.abc import Sequence
@@ -28,21 +29,20 @@ def evidence(
         reach: |d| up to which a point is near.
 
     Returns:
-        (n,) int32 number of views with |d| <= reach, (n,) float32 weighted mean of those d, 0 for none, (n,) int32 numbers of views with
+        (n,) int32 number of views with |d| <= reach, (n,) float32 sum of their c^2 d over that of their c, 0 for none, (n,) int32 numbers of views with
         d > reach (they see through the point) and with -3 reach < d < -reach (the point is behind what they see).
     """
     n = len(points)
     n_near, n_through, n_behind = (np.zeros(n, np.int32) for _ in range(3))
     total, weight = np.zeros(n, np.float32), np.zeros(n, np.float32)
     for matrix, image, slants in zip(matrices, depths, cosines, strict=True):
-        matrix = matrix.astype(np.float32)
-        x, y, z = (matrix[row, 0] * points[:, 0] + matrix[row, 1] * points[:, 1] + matrix[row, 2] * points[:, 2] + matrix[row, 3] for row in range(3))
+        x, y, z = matrix.astype(np.float32) @ np.vstack([points.T, np.ones(n)]).astype(np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):
             seen, cosine = _at(image, slants, x / z, y / z)
-            d = np.where(z > 0, (seen - z) * cosine, np.nan)
+            d = np.where(z > 0, seen - z, np.nan)
             is_near = np.abs(d) <= reach
             n_near += is_near
-            total += np.where(is_near, cosine * d, 0.0)
+            total += np.where(is_near, cosine * cosine * d, 0.0)
             weight += np.where(is_near, cosine, 0.0)
             n_through += d > reach
             n_behind += (d < -reach) & (d > -BEHIND * reach)

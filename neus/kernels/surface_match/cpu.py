@@ -85,7 +85,20 @@ def _match(grey, inverse_depths, is_asked, fours, other_depths, sizes, turns, sh
                     continue
                 for k in range(n):
                     offset = np.float32(k - n_offsets) * step
-                    _warp(flat[i], stride, sizes[i, 0], sizes[i, 1], base, w, shift, offset, places, words, fractions, values)
+                    _warp(
+                        flat[i],
+                        stride,
+                        sizes[i, 0],
+                        sizes[i, 1],
+                        base,
+                        w,
+                        shift,
+                        offset,
+                        places,
+                        words,
+                        fractions,
+                        values,
+                    )
                     _rank(values, view, window, lines, mean, inverse_deviation, sees, best[k])
             _write(best, n_seeing, asked, costs[top : top + rows, left : left + columns])
 
@@ -195,7 +208,9 @@ def _sum_along(line, window, columns, sums):
     """Sums of so many neighbours in a row."""
     if window == 7:  # of known length: the sum stays in a register
         for x in range(columns):
-            sums[x] = ((line[x] + line[x + 1]) + (line[x + 2] + line[x + 3])) + ((line[x + 4] + line[x + 5]) + line[x + 6])
+            sums[x] = ((line[x] + line[x + 1]) + (line[x + 2] + line[x + 3])) + (
+                (line[x + 4] + line[x + 5]) + line[x + 6]
+            )
         return
     for x in range(columns):
         sums[x] = line[x]
@@ -227,7 +242,12 @@ def _moments(view, window, lines, mean, inverse_deviation):
 def _rank(values, view, window, lines, mean, inverse_deviation, sees, best):
     """Puts the correlations with one neighbour among the best so far."""
     rows, columns, wide = view.shape[0] - window + 1, view.shape[1] - window + 1, view.shape[1]
-    part, noise, unseen, zero = np.float32(1.0 / (window * window)), np.float32(NOISE), np.float32(-1.0), np.float32(0.0)
+    part, noise, unseen, zero = (
+        np.float32(1.0 / (window * window)),
+        np.float32(NOISE),
+        np.float32(-1.0),
+        np.float32(0.0),
+    )
     sums, scores = np.empty((3, COLUMNS), np.float32), np.empty(COLUMNS, np.float32)
     for y in range(rows):
         if y == 0:

@@ -38,7 +38,9 @@ def feet_of(values: NDArray) -> tuple[NDArray, NDArray]:
     for axis in range(3):
         for sign in (-1, 1):
             here, there = [slice(None)] * 3, [slice(None)] * 3
-            here[axis], there[axis] = (slice(1, None), slice(None, -1)) if sign < 0 else (slice(None, -1), slice(1, None))
+            here[axis], there[axis] = (
+                (slice(1, None), slice(None, -1)) if sign < 0 else (slice(None, -1), slice(1, None))
+            )
             here, there = tuple(here), tuple(there)
             crosses = inside[here] != inside[there]
             own = values[here].astype(np.float64)
