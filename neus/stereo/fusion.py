@@ -123,4 +123,6 @@ def _values(inside: NDArray, votes: Votes, step: float, reach: float, hull: NDAr
     is_known = (votes.near >= SEEN_NEAR) & (votes.free < 2 + votes.near.astype(np.int32))
     agrees = (np.sign(votes.mean) == np.sign(values)) | (np.abs(votes.mean) < step)
     values = np.where(is_known & agrees, votes.mean, values)
-    return values if hull is None else np.maximum(values, hull.astype(np.float32))
+    if hull is None:
+        return values
+    return np.where(hull >= 0, hull, np.maximum(values, hull)).astype(np.float32)
