@@ -35,3 +35,8 @@ class Sharpness(nn.Module):
         # The exponent is held in range, not the power: where that overflows, its gradient would be zero times infinity.
         lowest, highest = (math.log(limit) / 10.0 for limit in SHARPNESS_RANGE)
         return torch.exp(10.0 * self.variance.clamp(lowest, highest))
+
+    @torch.no_grad()
+    def start_at(self, sharpness: float) -> None:
+        """Makes the surface at least as sharp as `sharpness`, per scene unit."""
+        self.variance.clamp_(min=math.log(sharpness) / 10.0)

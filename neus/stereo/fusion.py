@@ -12,6 +12,7 @@ from neus.stereo.lattice_distances import distances_from_values
 from neus.stereo.minimal_surface import minimal_surface
 from neus.stereo.pieces import without_crumbs
 from neus.stereo.plain_background import plain_background
+from neus.stereo.silhouettes import with_silhouettes
 from neus.stereo.stereo_views import DepthEstimate, StereoView
 from neus.stereo.votes import Votes, votes_of_depths
 
@@ -77,6 +78,8 @@ def fused_shape(
     inside = minimal_surface(*costs_and_weights(votes, step, reach, hull))
     values = _values(inside, votes, step, reach, hull)
     values = without_crumbs(values, votes, [view.center for view in views], reach, hull)
+    if hull is not None:
+        values = with_silhouettes(values, hull, views)
     if not (values < 0).any() or not (values >= 0).any():
         raise InputError(
             f"nothing could be matched between the {len(views)} images that encloses an object; check the cameras and the region of "
@@ -121,6 +124,9 @@ def _values(inside: NDArray, votes: Votes, step: float, reach: float, hull: NDAr
     """
     values = (0.5 - inside) * np.float32(2.0 * reach)
     is_known = (votes.near >= SEEN_NEAR) & (votes.free < 2 + votes.near.astype(np.int32))
-    agrees = (np.sign(votes.mean) == np.sign(values)) | (np.abs(votes.mean) < step)
-    values = np.where(is_known & agrees, votes.mean, values)
-    return values if hull is None else np.maximum(values, hull.astype(np.float32))
+    is_known &= (np.sign(votes.mean) == np.sign(values)) | (np.abs(votes.mean) < step)
+    values = np.where(is_known, votes.mean, values)
+    if hull is None:
+        return values
+    # The intersection with the hull; what its outside alone decides has its values.
+    return np.where((hull >= 0) & ~is_known, hull, np.maximum(values, hull)).astype(np.float32)

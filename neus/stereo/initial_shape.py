@@ -1,5 +1,6 @@
 """An initial shape of the object from posed images, for training to start from: depth maps, their fusion, sweeps of the surface."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,10 +13,10 @@ from neus.errors import InputError
 from neus.scenes.scene import Scene
 from neus.stereo.depth_maps import depth_maps, open_spans
 from neus.stereo.fusion import fused_shape
-from neus.stereo.stereo_views import StereoView, stereo_views
-from neus.stereo.surface_points import SurfacePoints, surface_points
+from neus.stereo.stereo_views import DepthEstimate, StereoView, stereo_views
+from neus.stereo.surface_points import SurfacePoints, pixel_width, surface_points
 from neus.stereo.surface_refinement import refined
-from neus.stereo.visual_hull import BALL_RADIUS, hull_values
+from neus.stereo.visual_hull import hull_values
 
 # Longer side of the images in which depths are found first, pixels, and vertices per axis of the lattice that they are fused on.
 LONGEST_SIDE, RESOLUTION = 320, 128
@@ -32,8 +33,8 @@ class Round:
 
 # Offsets are half a pixel apart: a few pixels each way first, then less in images that resolve more.
 ROUNDS = (Round(640, 6, 256), Round(960, 4, 320))
-# Parts of the time of each stage, for progress: depth maps, fusion, and each round.
-DEPTHS_DONE, FUSION_DONE = 0.4, 0.5
+# One surface point for each voxel of half a lattice step.
+VOXELS_PER_STEP = 2.0
 
 
 class InitialShape(NamedTuple):
@@ -43,16 +44,18 @@ class InitialShape(NamedTuple):
         distances: (P, P, P) float32, signed, scene units, negative inside, at vertices linspace(-1, 1, P), indexed [x, y, z].
         is_visible: (P, P, P) bool, where images say how far the surface is; elsewhere the shape is a guess.
         points: where views agree that the surface is.
+        pixel: width of a pixel of the finest images matched, at the surface, scene units: what the points' errors are measured in.
     """
 
     distances: Tensor
     is_visible: Tensor
     points: SurfacePoints
+    pixel: float
 
 
 def initial_shape(
     scene: Scene,
-    on_progress: Callable[[float], None] | None = None,
+    on_message: Callable[[str], None] | None = None,
     resolution: int = RESOLUTION,
     rounds: tuple[Round, ...] = ROUNDS,
 ) -> InitialShape:
@@ -63,7 +66,7 @@ def initial_shape(
 
     Args:
         scene: with or without masks.
-        on_progress: receives the fraction of the work that is done, from 0 to 1.
+        on_message: receives one line on each stage: what was found, and how long it took.
         resolution: vertices per axis of the lattice before the first round.
         rounds: sweeps of the surface; without any, the result is that of the fused depth maps.
 
@@ -73,26 +76,47 @@ def initial_shape(
     Raises:
         InputError: masks that have no point in common, or images of which nothing could be matched.
     """
-    progress = on_progress or (lambda fraction: None)
-    hull = None
-    if scene.masks is not None:
-        hull = hull_values(scene, resolution)
-        if not (hull < 0).any():
-            raise InputError(
-                f"{scene.source}: the masks of the {len(scene)} views have no point in common inside the unit sphere; check "
-                "that masks and cameras belong to the same images, or train without masks (--conf womask.conf)."
-            )
+    tell = _stage_lines(on_message or (lambda text: None))
+    hull = None if scene.masks is None else _hull(scene, resolution)
     views = stereo_views(scene, LONGEST_SIDE)
-    spans = open_spans(views) if hull is None else hull_spans(views, hull)
-    estimates = depth_maps(views, spans, lambda fraction: progress(DEPTHS_DONE * fraction))
+    estimates = depth_maps(views, open_spans(views) if hull is None else hull_spans(views, hull))
+    tell(f"depth maps of {len(views)} views, {_known_fraction(estimates):.0%} of the pixels known")
     shape = fused_shape(views, estimates, resolution, hull)
     distances, is_visible = shape.distances, shape.is_seen
-    for i, step in enumerate(rounds):
-        progress(FUSION_DONE + (1.0 - FUSION_DONE) * i / len(rounds))
+    tell(f"depth maps fused on {resolution}^3 vertices")
+    for step in rounds:
         refinement = refined(scene, distances, step.longest_side, step.n_offsets, resolution=step.resolution)
         distances, is_visible, estimates = refinement.distances, refinement.is_seen, refinement.estimates
-    progress(1.0)
-    return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), surface_points(estimates, 1.0 / len(distances)))
+        tell(f"surface matched again in images of {step.longest_side} pixels, on {step.resolution}^3 vertices")
+    points = surface_points(estimates, 2.0 / (len(distances) - 1) / VOXELS_PER_STEP)
+    tell(f"{len(points.points)} surface points")
+    return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), points, pixel_width(estimates))
+
+
+def _stage_lines(on_message: Callable[[str], None]) -> Callable[[str], None]:
+    """Passes on what each stage found, with the time since the one before."""
+    started = [time.monotonic()]
+
+    def tell(found: str) -> None:
+        now = time.monotonic()
+        on_message(f"initial shape: {found} ({now - started[0]:.1f} s)")
+        started[0] = now
+
+    return tell
+
+
+def _known_fraction(estimates: list[DepthEstimate]) -> float:
+    return float(np.mean([np.isfinite(estimate.depths).mean() for estimate in estimates]))
+
+
+def _hull(scene: Scene, resolution: int) -> np.ndarray:
+    hull = hull_values(scene, resolution)
+    if not (hull < 0).any():
+        raise InputError(
+            f"{scene.source}: the masks of the {len(scene)} views have no point in common inside the unit sphere; check "
+            "that masks and cameras belong to the same images, or train without masks (--conf womask.conf)."
+        )
+    return hull
 
 
 def hull_spans(views: list[StereoView], hull: np.ndarray) -> np.ndarray:
@@ -106,6 +130,3 @@ def hull_spans(views: list[StereoView], hull: np.ndarray) -> np.ndarray:
     depths = points @ axes.T - (centers * axes).sum(-1)
     near, far = depths.min(axis=0) - step, depths.max(axis=0) + step
     return np.stack([np.maximum(near, 0.1 * np.linalg.norm(centers, axis=-1)), far], axis=-1)
-
-
-__all__ = ["BALL_RADIUS", "InitialShape", "Round", "initial_shape"]

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from neus.kernels.total_variation.cpu import energies, iterate
 
 # The coarsest lattice still shows the object; there the shape is found, finer ones move its surface by a vertex or so.
-COARSEST = 24
+COARSEST = 12
 # The energy may exceed the least one by this fraction of the surface's area: on real scenes one vertex in a thousand then changes sides.
 TOLERANCE = 0.02
 # On coarse lattices, where iterations cost little and mistakes are carried on, by less.

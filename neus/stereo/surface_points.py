@@ -56,7 +56,7 @@ def surface_points(estimates: list[DepthEstimate], voxel: float = 0.0) -> Surfac
 
     run_tasks(fit, [(index,) for index in range(len(estimates))])
     together = (np.concatenate(column) for column in zip(_nothing(), *parts, strict=True))
-    return _thinned(SurfacePoints(*together), voxel or _pixel_width(estimates))
+    return _thinned(SurfacePoints(*together), voxel or pixel_width(estimates))
 
 
 def inverse_depth_planes(inverse: NDArray, weights: NDArray) -> tuple[NDArray, NDArray, NDArray]:
@@ -124,7 +124,7 @@ def _of_view(estimate: DepthEstimate) -> SurfacePoints:
     return SurfacePoints(*(part.astype(np.float32) for part in found))
 
 
-def _pixel_width(estimates: list[DepthEstimate]) -> float:
+def pixel_width(estimates: list[DepthEstimate]) -> float:
     """Width of a pixel at the median depth of all views, scene units; 1 where nothing is known."""
     widths = []
     for estimate in estimates:

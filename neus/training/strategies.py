@@ -1,5 +1,7 @@
 """Where the rays of a step come from and how its gradients come about: as in NeuS, or guided by a grid of distances."""
 
+import math
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,8 +34,11 @@ from neus.training.step import LossWeights, StepTerms, training_step
 
 ITERATIONS_BETWEEN_REFRESHES = 4
 # The pull towards the initial shape falls to this fraction before it ends.
-import os
-PRIOR_DECAY = float(os.environ.get("DECAY","0.3"))
+PRIOR_DECAY = 0.3
+# Errors of the surface at points that views agree about count as their square up to half a pixel.
+TEACHER_WIDTH_IN_PIXELS = 0.5
+# A surface known to a pixel starts as wide as this, in standard deviations of the logistic density, pi / (sqrt(3) s).
+SURFACE_WIDTH_IN_PIXELS, LOGISTIC_DEVIATION = 4.0, math.pi / math.sqrt(3.0)
 # A ray whose distance falls to -5.3 / s is opaque to 0.995: the opacities of its intervals telescope to 1 - Phi(s f). Of such rays
 # this fraction evaluates the background all the same, so that a surface in the wrong place can be found out.
 OPAQUE_LOGIT, EXPLORED_FRACTION = 5.3, 0.1
@@ -157,18 +162,16 @@ class GridGuidedTraining:
     def begin(self, on_message: Callable[[str], None]) -> None:
         """Finds the initial shape and makes the surface so; or fills the grid from the surface as it is."""
         if self.config.guided_sampling.initial_shape:
-            import time, os
-            t0=time.time()
-            shape = initial_shape(self.scene)
-            t1=time.time()
-            error = fit_distances(self.model, shape.distances, self.generator)
-            on_message(f"initial shape: {len(shape.points.points)} surface points ({t1-t0:.1f} s); fitted to {error:.4f} scene units ({time.time()-t1:.1f} s)")
+            shape = initial_shape(self.scene, on_message)
+            started = time.monotonic()
+            error = fit_distances(self.model, shape.distances.to(self.device), self.generator)
+            on_message(
+                f"initial shape: surface fitted to {error:.4f} scene units ({time.monotonic() - started:.1f} s)"
+            )
             self.sdf_grid = SdfGrid(torch.from_numpy(resampled(shape.distances.numpy(), RESOLUTION)).to(self.device))
-            if os.environ.get('LATTICE'):
-                self.initial_shape = shape.distances.where(shape.is_visible, shape.distances.new_tensor(torch.nan))
-            if not os.environ.get('NOTEACH'):
-                self.teacher = SurfaceTeacher.of(shape.points, 0.001)
-            self.model.sharpness.variance.data.fill_(float(os.environ.get('VAR','0.55')))
+            self.teacher = SurfaceTeacher.of(shape.points, shape.pixel * TEACHER_WIDTH_IN_PIXELS)
+            if self.teacher is not None:
+                self.model.sharpness.start_at(LOGISTIC_DEVIATION / (SURFACE_WIDTH_IN_PIXELS * shape.pixel))
             return
         self.sdf_grid = SdfGrid.of(self._sdf, device=self.device)
 
