@@ -2,5 +2,5 @@
 
 __all__ = [
     "budget", "checkpoint", "config", "cuda_graphs", "fused", "hooks", "losses", "metrics", "optimizer", "patches",
-    "pixels", "schedules", "shape_fit", "step", "strategies", "trainer", "warm_up",
+    "pixels", "schedules", "shape_fit", "step", "strategies", "surface_teacher", "trainer", "warm_up",
 ]  # fmt: skip

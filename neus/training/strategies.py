@@ -22,7 +22,6 @@ from neus.rendering.sdf_grid import EMPTY_RAY_MARGIN, RESOLUTION, SdfGrid, SdfSa
 from neus.scenes.scene import Scene
 from neus.stereo.initial_shape import initial_shape
 from neus.stereo.surface_refinement import resampled
-from neus.training.surface_teacher import SurfaceTeacher
 from neus.training.config import TrainConfig
 from neus.training.cuda_graphs import batch_of, captured_if_enabled, drawn, parts_of, put_gradients
 from neus.training.fused import fused_training_step
@@ -31,6 +30,7 @@ from neus.training.pixels import RayBatch, ViewOrder, random_rays, rays_of
 from neus.training.schedules import interval_schedule
 from neus.training.shape_fit import fit_distances
 from neus.training.step import LossWeights, StepTerms, training_step
+from neus.training.surface_teacher import SurfaceTeacher
 
 ITERATIONS_BETWEEN_REFRESHES = 4
 # The pull towards the initial shape falls to this fraction before it ends.

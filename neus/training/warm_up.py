@@ -27,7 +27,7 @@ def warm_up_kernels(model: Model, scene: Scene, config: TrainConfig) -> None:
         steps(0, 0.0, 1.0)
     # With rates of zero a step changes nothing but the moments, and this optimiser is thrown away.
     optimizer = build_optimizer(model)
-    set_learning_rates(optimizer, dict.fromkeys(("networks", "sharpness", "surface", "table", "color_table", "background", "background_table"), 0.0))
+    set_learning_rates(optimizer, dict.fromkeys((group["role"] for group in optimizer.param_groups), 0.0))
     optimizer.step()
     model.zero_grad(set_to_none=True)
     points = torch.zeros(1, 3, device=model.device)
