@@ -33,8 +33,8 @@ class Round:
 
 # Offsets are half a pixel apart: a few pixels each way first, then less in images that resolve more.
 ROUNDS = (Round(640, 6, 256), Round(960, 4, 320))
-# One surface point for each voxel of half a lattice step.
-VOXELS_PER_STEP = 2.0
+# One surface point for each voxel of a lattice step.
+VOXELS_PER_STEP = 1.0
 
 
 class InitialShape(NamedTuple):
