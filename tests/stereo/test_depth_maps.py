@@ -86,7 +86,9 @@ def test_with_masks_only_the_object_is_known_and_as_well(arc):
     for estimate, true, mask in zip(depth_maps(views, open_spans(views)), depths, masks, strict=True):
         is_known = np.isfinite(estimate.depths)
         assert not is_known[~mask].any() and is_known[mask].mean() > 0.8
-        assert np.median(errors(estimate, true)) < 0.3
+        # Parallax to the next view, 8 degrees and 3 units away: its error is a small fraction of a pixel.
+        off = FOCAL * 3.0 * np.radians(8.0) * estimate.step * errors(estimate, true)
+        assert np.median(off) < 0.12
 
 
 def test_uniform_images_show_nothing_and_noise_hardly_anything():
