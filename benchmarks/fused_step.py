@@ -65,14 +65,14 @@ def measure(trainer: Trainer, n_rays: int, n_intervals: int, repeats: int) -> di
         )
         cpu.run_tasks = lambda function, tasks: timed(seconds, next(names), run_tasks)(function, tasks)
         _, samples = timed(seconds, "fused step", fused_training_step)(
-            model, batch, weights, 1.0, edges, None, steps.initial_shape
+            model, batch, weights, 1.0, edges, None
         )
         cpu.run_tasks = run_tasks
         timed(seconds, "check", gradients_are_finite)(trainer.optimizer)
         timed(seconds, "optimizer", trainer.optimizer.step)()
         timed(seconds, "cache refresh (every 4th)", steps.sdf_grid.refresh)(steps._sdf)
         model.zero_grad(set_to_none=True)
-        timed(seconds, "composed step", composed)(model, batch, weights, edges, steps.initial_shape)
+        timed(seconds, "composed step", composed)(model, batch, weights, edges)
         model.zero_grad(set_to_none=True)
     return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
 

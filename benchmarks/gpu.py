@@ -91,11 +91,11 @@ def iteration_times(trainer: Trainer) -> dict[str, Any]:
     weights = steps._weights(0.1)
 
     def fused(precision: str = "float32") -> None:
-        fused_training_step(model, batch, weights, 1.0, edges, None, steps.initial_shape, precision)
+        fused_training_step(model, batch, weights, 1.0, edges, None, precision)
 
     def composed() -> None:
         model.zero_grad(set_to_none=True)
-        training_step(model, batch, weights, 1.0, None, edges, steps.initial_shape).total.backward()
+        training_step(model, batch, weights, 1.0, None, edges).total.backward()
 
     parts = {
         "rays": milliseconds(lambda: steps.sampler.draw(len(edges), generator)),
@@ -118,7 +118,7 @@ def iteration_times(trainer: Trainer) -> dict[str, Any]:
     for precision, is_captured in product(PRECISIONS, (False, True)):
         trainer.config = replace(config, precision=precision, cuda_graphs=is_captured)
         trainer.steps = steps_for(model, scene, trainer.config, trainer.generator)
-        trainer.steps.sdf_grid, trainer.steps.initial_shape = steps.sdf_grid, steps.initial_shape
+        trainer.steps.sdf_grid, trainer.steps.initial_shape = steps.sdf_grid
         model.zero_grad(set_to_none=True)
         name = named(precision, is_captured)
         with products_in(precision, DEVICE):

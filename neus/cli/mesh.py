@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     finish.add_argument(
         "--clean",
         action="store_true",
-        help="Removal of floating pieces: those outside the visual visual hull, and those below a hundredth of the "
+        help="Removal of floating pieces: those outside the visual hull, and those below a hundredth of the "
         "largest one's area",
     )
     finish.add_argument(

@@ -107,7 +107,7 @@ def _draw_camera(panel: NDArray, scene: Scene, view: int, placed: object, size: 
 def _legend(width: int, scale: float, has_hull: bool, n_named: int) -> NDArray:
     strip = np.full((FOOTER, width, 3), PAPER, np.uint8)
     entries = [(SPHERE, "unit sphere: what is reconstructed")]
-    entries += [(HULL, "visual visual hull")] if has_hull else []
+    entries += [(HULL, "visual hull")] if has_hull else []
     entries += [(CAMERA, "camera and its number")]
     entries += [(WRONG, f"camera of a view with findings ({n_named})")] if n_named else []
     x = 18

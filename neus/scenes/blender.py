@@ -42,7 +42,7 @@ def read_blender(
 ) -> Scene:
     """The scene that a `transforms.json` describes; its world is that of the file.
 
-    The unit sphere is the file's own (`sphere_center`, `sphere_radius`), or is laid around the visual visual hull, or
+    The unit sphere is the file's own (`sphere_center`, `sphere_radius`), or is laid around the visual hull, or
     around the sparse points of `ply_file_path`, or around the point where the cameras look, as large as the images show.
 
     Args:

@@ -12,7 +12,6 @@ from neus.kernels.fused_step.arguments import (
     SUM_CURVATURE,
     SUM_EIKONAL,
     SUM_MASK,
-    SUM_PRIOR,
     SUM_SHARPNESS,
     SUM_SQUARE,
     Rays,
@@ -29,7 +28,7 @@ from neus.rendering.fused import (
 from neus.rendering.model import Model
 from neus.rendering.sampling import Randomness
 from neus.rendering.sdf_grid import SdfSamples
-from neus.training.losses import CURVATURE_EDGE, CURVATURE_STEP, OPACITY_MARGIN, PRIOR_WIDTH, TINY, curvature_offsets
+from neus.training.losses import CURVATURE_EDGE, CURVATURE_STEP, OPACITY_MARGIN, TINY, curvature_offsets
 from neus.training.pixels import RayBatch, rays_of
 from neus.training.step import LossWeights, StepTerms
 
@@ -44,7 +43,6 @@ def fused_training_step(
     cos_anneal: float | Tensor,
     edges: Tensor,
     generator: Randomness | None = None,
-    initial_shape: Tensor | None = None,
     precision: str = "float32",
     is_hidden: Tensor | None = None,
 ) -> tuple[StepTerms, SdfSamples]:
@@ -53,7 +51,7 @@ def fused_training_step(
     The gradient of the table is added to the one that is there. Nothing waits for a GPU: the terms are tensors on it.
 
     Args:
-        model, batch, weights, cos_anneal, edges, generator, initial_shape: as in `training_step`; edges within the unit sphere.
+        model, batch, weights, cos_anneal, edges, generator: as in `training_step`; edges within the unit sphere.
             On a GPU rays with a mask below zero are left out, as if they were not in the batch.
             Rays that miss the sphere, whose edges are all alike, teach the background network alone.
         is_hidden: (N,) bool, rays whose surface is known to hide the background: it is not evaluated for them, and their own colours
@@ -90,11 +88,9 @@ def fused_training_step(
         cos_anneal=cos_anneal,
         opacity_margin=OPACITY_MARGIN,
         huber=weights.huber,
-        prior_width=PRIOR_WIDTH,
         color=1.0 / counts["color"],
         eikonal=weights.eikonal / counts["eikonal"],
         mask=weights.mask / counts["mask"],
-        prior=weights.prior / counts["prior"],
         curvature=weights.curvature / counts["mask"],
         curvature_reach=CURVATURE_STEP,
         curvature_edge=CURVATURE_EDGE,
@@ -105,7 +101,7 @@ def fused_training_step(
         packed.color_grid,
         packed.surface,
         packed.color,
-        handed_to(kernels, _rays(batch, edges, masks, bias, behind, initial_shape, offsets)),
+        handed_to(kernels, _rays(batch, edges, masks, bias, behind, offsets)),
         scales,
         *handed_to(kernels, _kept_gradients(surface)),
         **({"precision": IN_KERNELS[precision]} if takes_tensors(kernels) else {}),
@@ -157,11 +153,11 @@ def _missed(behind: Tensor | None, batch: RayBatch, masks: Tensor, meets: Tensor
 
 
 def _counts(masks: Tensor, n_intervals: int) -> dict[str, Tensor]:
-    """What the sums of each term are divided by, () float64 each: rays in the mask, samples, rays, samples."""
+    """What the sums of each term are divided by, () float64 each: rays in the mask, samples, rays."""
     n_rays = (masks >= 0.0).sum().double()
     n_samples = n_rays * n_intervals + TINY
     n_colored = (masks.clamp_min(0.0).sum() + TINY).double()
-    return {"color": n_colored, "eikonal": n_samples, "mask": n_rays.clamp_min(1.0), "prior": n_samples}
+    return {"color": n_colored, "eikonal": n_samples, "mask": n_rays.clamp_min(1.0)}
 
 
 class _TableGradients(NamedTuple):
@@ -184,13 +180,10 @@ def _rays(
     masks: Tensor,
     bias: Tensor,
     behind: Tensor | None,
-    initial_shape: Tensor | None,
     offsets: Tensor,
 ) -> Rays:
     if behind is None:
         behind = edges.new_zeros(3)
-    if initial_shape is None:
-        initial_shape = edges.new_zeros(2, 2, 2)
     tensors = (
         batch.origins,
         batch.directions,
@@ -199,7 +192,6 @@ def _rays(
         masks,
         bias,
         behind.expand(len(edges), 3),
-        initial_shape,
         offsets,
     )
     return Rays(*(tensor.detach().contiguous() for tensor in tensors))
@@ -208,16 +200,16 @@ def _rays(
 def _terms(sums: Tensor, top: Tensor, weights: LossWeights, counts: dict[str, Tensor]) -> StepTerms:
     """Terms where the sums are, which may be a GPU that has yet to add them up."""
     color, eikonal = sums[SUM_COLOR] / counts["color"], sums[SUM_EIKONAL] / counts["eikonal"]
-    mask, prior = sums[SUM_MASK] / counts["mask"], sums[SUM_PRIOR] / counts["prior"]
+    mask = sums[SUM_MASK] / counts["mask"]
     curvature = sums[SUM_CURVATURE] / counts["mask"]
-    geometry = weights.eikonal * eikonal + weights.prior * prior + weights.curvature * curvature
+    geometry = weights.eikonal * eikonal + weights.curvature * curvature
     mean_square = sums[SUM_SQUARE] / (3.0 * counts["color"])
     terms = {
         "total": color + geometry + weights.mask * mask,
         "color": color,
         "eikonal": eikonal,
         "mask": mask,
-        "prior": prior,
+        "points": torch.zeros_like(color),
         "curvature": curvature,
         "psnr": -10.0 * mean_square.clamp_min(1e-12).log10(),
         "weight_max": top / counts["mask"],

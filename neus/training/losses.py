@@ -13,8 +13,6 @@ EIKONAL_RADIUS = 1.2
 # Opacity is kept off 0 and 1, where the logarithm of the cross entropy has no bound.
 OPACITY_MARGIN = 1e-3
 TINY = 1e-5
-# About a voxel of the grid that holds the initial shape, scene units.
-PRIOR_WIDTH = 0.01
 # How far apart gradients are compared to tell how the surface bends, and from how far off it, scene units: less than a cell of the
 # coarse levels, whose faces are creases. Gradients that differ by more than the edge are an edge of the object.
 CURVATURE_STEP, CURVATURE_EDGE = 0.02, 0.5
@@ -57,15 +55,6 @@ def mask_loss(opacity: Tensor, mask: Tensor) -> Tensor:
     # Written out: torch's own refuses NaN with an error of its own, before training can name it and recover.
     log_likelihood = mask * opacity.log() + (1.0 - mask) * (1.0 - opacity).log()
     return -log_likelihood.sum() / max(len(mask), 1)
-
-
-def shape_prior_loss(sdf: Tensor, first: Tensor) -> Tensor:
-    """Mean distance of signed distances from those of an initial shape, (N, S) each; a square up to `PRIOR_WIDTH`.
-
-    Where the initial shape is NaN it is not known, and nothing is pulled.
-    """
-    is_known = ~first.isnan()
-    return smooth_l1_loss(sdf[is_known], first[is_known], reduction="sum", beta=PRIOR_WIDTH) / (sdf.numel() + TINY)
 
 
 @functools.lru_cache(maxsize=4)

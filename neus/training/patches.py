@@ -24,8 +24,8 @@ REFERENCE_SIDE = 800
 class PatchSampler:
     """Draws training rays where they teach most: on the object, close around it, and in the sphere that holds it.
 
-    A patch is laid about an prior, a pixel drawn uniformly from one of three kinds: those within the masks of all views,
-    those in a ring around the masks, and those whose rays meet the unit sphere. The prior's place within its patch is
+    A patch is laid about an anchor, a pixel drawn uniformly from one of three kinds: those within the masks of all views,
+    those in a ring around the masks, and those whose rays meet the unit sphere. The anchor's place within its patch is
     drawn too, so that no side of it is preferred; at the borders of an image patches move inwards. A kind without
     any pixel leaves its share to the others, in proportion. Without masks all pixels of all views are alike. Where images have
     an alpha channel the masks of rays are it: on outlines a pixel shows object and background.
@@ -118,11 +118,11 @@ class PatchSampler:
         first, last = self._kind_ranks[kind], self._kind_ranks[kind + 1]
         rank = first + (place * (last - first)).long()
         run = torch.bucketize(rank, self._ranks, right=True) - 1
-        prior = self._run_starts[run] + rank - self._ranks[run]
-        view = torch.bucketize(prior, self._view_starts, right=True) - 1
-        width, prior = self._widths[view], prior - self._view_starts[view]
-        y = torch.minimum(prior // width - shift_y, self._heights[view] - len(self._steps)).clamp_min(0)
-        x = torch.minimum(prior % width - shift_x, width - len(self._steps)).clamp_min(0)
+        anchor = self._run_starts[run] + rank - self._ranks[run]
+        view = torch.bucketize(anchor, self._view_starts, right=True) - 1
+        width, anchor = self._widths[view], anchor - self._view_starts[view]
+        y = torch.minimum(anchor // width - shift_y, self._heights[view] - len(self._steps)).clamp_min(0)
+        x = torch.minimum(anchor % width - shift_x, width - len(self._steps)).clamp_min(0)
         return view, y, x
 
     def _directions(self, view: Tensor, y: Tensor, x: Tensor) -> Tensor:

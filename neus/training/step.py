@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neus.kernels.trilinear.reference import trilinear
 from neus.rendering.model import Model
 from neus.rendering.renderer import Behind, RenderedRays, render_intervals
-from neus.rendering.sampling import Randomness, points_along
+from neus.rendering.sampling import Randomness
 from neus.rendering.weights import WEIGHT_THRESHOLD
 from neus.training.losses import (
     CURVATURE_STEP,
@@ -18,29 +17,26 @@ from neus.training.losses import (
     eikonal_loss,
     mask_loss,
     psnr_of,
-    shape_prior_loss,
 )
 from neus.training.pixels import RayBatch, rays_of
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms beside the colour term: `igr_weight` (lambda), `mask_weight` (beta), the pull towards the initial shape
-    and that against bending.
+    """Weights of the terms beside the colour term: `igr_weight` (lambda), `mask_weight` (beta) and `curvature_weight`.
 
-    `huber` is the width of the colour term's square. The pull of a recorded step is a tensor ().
+    `huber` is the width of the colour term's square.
     """
 
     eikonal: float = 0.1
     mask: float = 0.0
     huber: float = 0.0
-    prior: float | Tensor = 0.0
     curvature: float = 0.0
 
 
 @dataclass(frozen=True)
 class StepTerms:
-    """The loss and its parts, () each; `total` carries the gradient."""
+    """The loss and its parts, () each; `total` carries the gradient. `points` is the term of `SurfaceTeacher`, 0 without."""
 
     total: Tensor
     color: Tensor
@@ -48,7 +44,7 @@ class StepTerms:
     mask: Tensor
     psnr: Tensor
     weight_max: Tensor
-    prior: Tensor
+    points: Tensor
     curvature: Tensor
 
     def detached(self) -> "StepTerms":
@@ -67,7 +63,6 @@ def training_step(
     cos_anneal: float | Tensor,
     generator: Randomness | None = None,
     edges: Tensor | None = None,
-    initial_shape: Tensor | None = None,
 ) -> StepTerms:
     """L = L_color + lambda L_eikonal + beta L_mask of one batch of rays (NeuS eq. 14).
 
@@ -79,7 +74,6 @@ def training_step(
         generator: source of the jitter of the samples.
         edges: (N, K + 1), ends of the intervals that the rays are cut into; None places them as NeuS does. Rays that miss the unit
             sphere, whose edges are all alike, teach the background network alone.
-        initial_shape: (P, P, P) signed distances at linspace(-1, 1, P), which `weights.prior` pulls towards; NaN where unknown.
     """
     every, missed, offsets = batch, None, curvature_offsets(len(batch.origins), batch.origins.device)
     if edges is None:
@@ -110,21 +104,17 @@ def training_step(
         if use_masks
         else torch.zeros_like(color)
     )
-    prior = torch.zeros_like(color)
-    if initial_shape is not None and weights.prior > 0.0:
-        points = points_along(batch.origins, batch.directions, rendered.t_mids)
-        prior = shape_prior_loss(rendered.sdf, trilinear(initial_shape, points.reshape(-1, 3)).view_as(rendered.sdf))
     curvature = torch.zeros_like(color)
     if weights.curvature > 0.0:
         curvature = _curvature(model, batch, rendered, offsets)
-    geometry = weights.eikonal * eikonal + weights.prior * prior + weights.curvature * curvature
+    geometry = weights.eikonal * eikonal + weights.curvature * curvature
 
     return StepTerms(
         total=color + geometry + weights.mask * silhouette,
         color=color,
         eikonal=eikonal,
         mask=silhouette,
-        prior=prior,
+        points=torch.zeros_like(color),
         curvature=curvature,
         psnr=psnr_of(rgb.detach(), colors, counted),
         weight_max=rendered.weights.detach().amax(-1).sum() / max(len(rendered.weights), 1),

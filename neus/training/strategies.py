@@ -44,8 +44,6 @@ SURFACE_WIDTH_IN_PIXELS, LOGISTIC_DEVIATION = 4.0, math.pi / math.sqrt(3.0)
 OPAQUE_LOGIT, EXPLORED_FRACTION = 5.3, 0.1
 
 
-# Present name by the name in checkpoints of earlier versions.
-FORMER_STATE = {"cache": "sdf_grid", "first_shape": "initial_shape"}
 
 
 class Steps(Protocol):
@@ -148,7 +146,6 @@ class GridGuidedTraining:
         # Where rays are drawn and marched: beside the model if the fused step takes them there, else on the CPU.
         self.device = model.device if self.is_fused else torch.device("cpu")
         self.sampler = PatchSampler(scene, guided.patch, guided.inside_fraction, guided.near_fraction).to(self.device)
-        self.initial_shape: Tensor | None = None
         self.teacher: SurfaceTeacher | None = None
         self.sdf_grid: SdfGrid | None = None
         self.n_rays, self.batch_size = 0, config.batch_size
@@ -196,16 +193,14 @@ class GridGuidedTraining:
             else:
                 batch, edges = rays_of(batch, kept), edges[kept]
                 is_hidden = None if is_hidden is None else is_hidden[kept]
-        weights = self._weights(progress)
+        weights = _loss_weights(self.config)
         if self.is_fused:
             terms, samples = self._fused_step(batch, weights, cos_anneal, edges, generator, is_hidden)
             # Without the fused step the grid lives on what is refreshed alone.
             self.sdf_grid.update(samples)
         else:
             terms = self._plain_step(batch, weights, cos_anneal, edges)
-        if self.teacher is not None and guided.prior_weight > 0.0 and progress < guided.prior_until:
-            weight = guided.prior_weight * PRIOR_DECAY ** (progress / guided.prior_until)
-            terms = replace(terms, prior=self.teacher.add_gradients(self.model, weight, self.generator))
+        terms = self._taught(terms, progress)
         if iteration % ITERATIONS_BETWEEN_REFRESHES == 0:
             self.sdf_grid.refresh(self._sdf)
         return terms
@@ -230,12 +225,12 @@ class GridGuidedTraining:
         is_hidden: Tensor | None = None,
     ) -> tuple[StepTerms, SdfSamples]:
         if self.captured is None or isinstance(generator, Noise):
-            rest = edges, generator, self.initial_shape, self.config.precision, is_hidden
+            rest = edges, generator, self.config.precision, is_hidden
             return fused_training_step(self.model, batch, weights, cos_anneal, *rest)
-        numbers = to_device_async(torch.tensor([cos_anneal, weights.prior]), self.device)
+        annealing = to_device_async(torch.tensor(cos_anneal), self.device)
         noise = drawn(self._noise_shapes(len(edges)), generator)
-        key = self.model.active_levels, self.initial_shape is None
-        terms, samples, gradients = self.captured(numbers, edges, *noise, *parts_of(batch), key=key)
+        key = self.model.active_levels
+        terms, samples, gradients = self.captured(annealing, edges, *noise, *parts_of(batch), key=key)
         put_gradients(self.model, gradients)
         return terms, samples
 
@@ -243,32 +238,30 @@ class GridGuidedTraining:
         return noise_shapes(self.model.config.neus_renderer, n_rays)[1:]  # of the background alone
 
     def _of_tensors(
-        self, numbers: Tensor, edges: Tensor, *tensors: Tensor
+        self, cos_anneal: Tensor, edges: Tensor, *tensors: Tensor
     ) -> tuple[StepTerms, SdfSamples, list[Tensor | None]]:
         """The fused step as a GPU can record it; see `HierarchicalTraining._of_tensors`."""
         n, config = len(self._noise_shapes(len(edges))), self.config
         # Tables too begin without gradient, lest that of one run be added to that of the last.
         self.model.zero_grad(set_to_none=True)
-        weights = _loss_weights(config, numbers[1])
-        terms, samples = self._fused_step(batch_of(tensors[n:]), weights, numbers[0], edges, Noise(*tensors[:n]))
+        terms, samples = self._fused_step(batch_of(tensors[n:]), _loss_weights(config), cos_anneal, edges, Noise(*tensors[:n]))
         return terms, samples, [parameter.grad for parameter in self.model.parameters()]
 
     def _plain_step(self, batch: RayBatch, weights: LossWeights, cos_anneal: float, edges: Tensor) -> StepTerms:
         self.model.zero_grad(set_to_none=True)
         device = self.model.device
-        initial_shape = None if self.initial_shape is None else self.initial_shape.to(device)
-        terms = training_step(
-            self.model, batch.to(device), weights, cos_anneal, self.generator, edges.to(device), initial_shape
-        )
+        terms = training_step(self.model, batch.to(device), weights, cos_anneal, self.generator, edges.to(device))
         terms.total.backward()
         return terms
 
-    def _weights(self, progress: float) -> LossWeights:
-        config, guided = self.config, self.config.guided_sampling
-        prior = 0.0
-        if self.initial_shape is not None and progress < guided.prior_until:
-            prior = guided.prior_weight * PRIOR_DECAY ** (progress / guided.prior_until)
-        return _loss_weights(config, prior)
+    def _taught(self, terms: StepTerms, progress: float) -> StepTerms:
+        """The terms with that of the surface points, whose gradients are added."""
+        guided = self.config.guided_sampling
+        if self.teacher is None or guided.prior_weight == 0.0 or progress >= guided.prior_until:
+            return terms
+        weight = guided.prior_weight * PRIOR_DECAY ** (progress / guided.prior_until)
+        points = self.teacher.add_gradients(self.model, weight, self.generator)
+        return replace(terms, total=terms.total.detach() + weight * points, points=points)
 
     def _sdf(self, points: Tensor) -> Tensor:
         if self.is_fused:
@@ -277,24 +270,23 @@ class GridGuidedTraining:
             return self.model.sdf(points.to(self.model.device)).cpu()
 
     def state(self) -> dict[str, Any]:
-        """The grid of distances and the initial shape."""
-        return {"sdf_grid": self.sdf_grid.values, "slab": self.sdf_grid.slab, "initial_shape": self.initial_shape}
+        """The grid of distances and the surface points."""
+        teacher = None if self.teacher is None else self.teacher.state()
+        return {"sdf_grid": self.sdf_grid.values, "slab": self.sdf_grid.slab, "teacher": teacher}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Inverse of `state`."""
-        state = {FORMER_STATE.get(key, key): value for key, value in state.items()}
-        if "sdf_grid" not in state:
+        """Inverse of `state`; of earlier versions' checkpoints, which held a lattice of the initial shape, the grid is read."""
+        values = state.get("sdf_grid", state.get("cache"))
+        if values is None:
             raise InputError("the checkpoint was trained with train.guided_sampling.n_intervals = 0; resume with that.")
-        self.sdf_grid, first = SdfGrid(state["sdf_grid"].clone().to(self.device)), state["initial_shape"]
-        if self.initial_shape is not None and first is not None:
-            self.initial_shape.copy_(first)  # in place, since a recorded step reads this memory
-        else:
-            self.initial_shape = None if first is None else first.to(self.device)
+        self.sdf_grid = SdfGrid(values.clone().to(self.device))
         self.sdf_grid.slab = int(state["slab"])
+        teacher = state.get("teacher")
+        self.teacher = None if teacher is None else SurfaceTeacher(**teacher)
 
 
-def _loss_weights(config: TrainConfig, prior: float | Tensor = 0.0) -> LossWeights:
-    return LossWeights(config.igr_weight, config.mask_weight, config.color_huber, prior, config.curvature_weight)
+def _loss_weights(config: TrainConfig) -> LossWeights:
+    return LossWeights(config.igr_weight, config.mask_weight, config.color_huber, config.curvature_weight)
 
 
 def is_informative(batch: RayBatch, edges: Tensor, min_sdf: Tensor) -> Tensor:

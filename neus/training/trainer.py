@@ -200,7 +200,7 @@ class Trainer:
 
     def _what_is_not_finite(self, terms: StepTerms) -> str:
         if not terms.total.isfinite():
-            parts = ("color", "eikonal", "mask", "prior", "curvature")
+            parts = ("color", "eikonal", "mask", "points", "curvature")
             bad = [name for name in parts if not getattr(terms, name).isfinite()]
             return f"the {' and '.join(bad) or 'total'} loss"
         of_parameters = self.model.named_parameters()

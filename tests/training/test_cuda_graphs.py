@@ -201,7 +201,6 @@ def guided_trainer(tiny_hash_config, scene_folder):
         trainer = Trainer(model, scene, config.train, on_message=lambda text: None)
         values = torch.full((17, 17, 17), 0.1, device=device)
         trainer.steps.sdf_grid, trainer._has_begun = SdfGrid(values), True
-        trainer.steps.initial_shape = torch.full((5, 5, 5), 0.2, device=device)
         return trainer
 
     return make

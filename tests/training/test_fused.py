@@ -81,7 +81,6 @@ def assert_same_step(
     edges: torch.Tensor,
     weights: LossWeights,
     cos_anneal: float,
-    initial_shape=None,
     tolerance=1e-4,
 ):
     """The fused step and the plain one in float64 agree: values to 1e-5, gradients to 1e-4 of the greatest element of their layer.
@@ -90,11 +89,10 @@ def assert_same_step(
     """
     exact = copy.deepcopy(model).cpu().double()
     exact.background = None if model.background is None else model.background.double()
-    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.cpu().double(), initial_shape)
+    expected = training_step(exact, double(batch), weights, cos_anneal, None, edges.cpu().double())
     expected.total.backward()
     model.zero_grad(set_to_none=True)
-    on_device = None if initial_shape is None else initial_shape.to(DEVICE)
-    terms, _ = fused_training_step(model, batch, weights, cos_anneal, edges, None, on_device)
+    terms, _ = fused_training_step(model, batch, weights, cos_anneal, edges)
     for name, value in expected.named().items():
         assert terms.named()[name] == pytest.approx(value, rel=1e-5, abs=1e-5), name
     found = {name: parameter.grad for name, parameter in model.named_parameters()}
@@ -209,12 +207,10 @@ def test_rays_left_out_on_a_gpu_are_as_if_they_were_not_there(kernels):
     kept = torch.arange(len(edges), device=DEVICE) % 3 != 1
     marked = replace(batch, masks=batch.masks.where(kept, -1.0))
     fewer = RayBatch(*(part[kept] for part in (batch.origins, batch.directions, batch.colors, batch.masks)))
-    axis = torch.linspace(-1.0, 1.0, 9)
-    initial_shape = (torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.6).to(DEVICE)
-    weights, found = replace(WEIGHTS, prior=3.0), []
+    found = []
     for rays, intervals in ((fewer, edges[kept]), (marked, edges)):
         model = hash_model()
-        terms, seen = fused_training_step(model, rays, weights, 1.0, intervals, None, initial_shape)
+        terms, seen = fused_training_step(model, rays, WEIGHTS, 1.0, intervals)
         found.append((terms.named(), [p.grad for p in model.parameters() if p.grad is not None]))
     assert torch.equal(seen.counts, kept.repeat_interleave(edges.shape[1] - 1))
     (expected, gradients), (terms, others) = found
@@ -317,14 +313,6 @@ def test_models_that_the_kernel_does_not_know_are_named():
     assert "mlp" in why_not_fused(other)
     other.config = replace(hash_model().config, neus_renderer=RendererConfig(density="laplace"))
     assert "laplace" in why_not_fused(other)
-
-
-@ON_BOTH
-def test_fused_step_pulls_towards_the_first_shape():
-    axis = torch.linspace(-1.0, 1.0, 9)
-    ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.6
-    ball[:4] = torch.nan  # not known on that side
-    assert_same_step(hash_model(), *rays_with_intervals(), replace(WEIGHTS, prior=3.0), 1.0, ball)
 
 
 @ON_BOTH

@@ -49,7 +49,7 @@ def test_only_the_total_carries_into_the_parameters_what_the_weights_say(model, 
 
 def test_terms_become_plain_numbers(model, batch):
     named = training_step(model, batch, LossWeights(), 1.0, generator()).named()
-    assert list(named) == ["total", "color", "eikonal", "mask", "psnr", "weight_max", "prior", "curvature"]
+    assert list(named) == ["total", "color", "eikonal", "mask", "psnr", "weight_max", "points", "curvature"]
     assert all(type(value) is float for value in named.values())
 
 

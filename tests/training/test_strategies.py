@@ -1,5 +1,7 @@
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from neus.rendering.sdf_grid import SdfGrid
 from neus.runs.build import model_for_scene
 from neus.scenes.readers import read_scene
 from neus.stereo.initial_shape import InitialShape
+from neus.stereo.surface_points import SurfacePoints
 from neus.training import strategies as steps_module
 from neus.training import trainer as trainer_module
 from neus.training.checkpoint import read_checkpoint
@@ -16,6 +19,7 @@ from neus.training.config import GuidedSamplingConfig
 from neus.training.patches import PatchSampler
 from neus.training.step import StepTerms
 from neus.training.strategies import GridGuidedTraining, HierarchicalTraining
+from neus.training.surface_teacher import SurfaceTeacher
 from neus.training.trainer import Trainer
 from tests.kernels.backends import HAS_GPU, NEEDS_TRITON
 
@@ -108,17 +112,27 @@ SETTINGS = [
 ]
 
 
+def ball_points(radius):
+    """Points of a ball's surface with their normals, each believed."""
+    normals = torch.nn.functional.normalize(torch.randn(500, 3, generator=torch.Generator().manual_seed(2)), dim=-1).numpy()
+    return SurfacePoints(radius * normals, normals, np.ones(500, np.float32))
+
+
+def ball_teacher(radius):
+    return SurfaceTeacher.of(ball_points(radius), 0.001)
+
+
 def gradients_of_a_step(trainer):
-    """Terms and gradients of one step of a surface and a cache that know of a ball, with an initial shape beside it; and the cache."""
+    """Terms and gradients of one step of a surface and a grid that know of a ball, taught by points beside it; and the grid."""
     axis = torch.linspace(-1.0, 1.0, 33)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.5
     steps = trainer.steps
-    steps.sdf_grid, steps.initial_shape = SdfGrid(ball.clone()), ball - 0.03
+    steps.sdf_grid, steps.teacher = SdfGrid(ball.clone()), ball_teacher(0.53)
     if trainer.config.mask_weight == 0.0:
         # Rays of the object alone: all meet the sphere, as rays chosen by their masks do.
         steps.sampler = PatchSampler(trainer.scene, patch=2, inside_fraction=1.0, near_fraction=0.0)
     terms = steps(1, 0.2, 0.7)
-    assert terms.prior > 0.0 and (terms.curvature > 0.0) == (trainer.config.curvature_weight > 0.0)
+    assert terms.points > 0.0 and (terms.curvature > 0.0) == (trainer.config.curvature_weight > 0.0)
     gradients = {name: p.grad for name, p in steps.model.named_parameters() if p.grad is not None}
     return terms.named(), gradients, steps.sdf_grid.values, ball
 
@@ -200,9 +214,9 @@ def test_the_plain_step_of_no_ray_with_something_to_teach_is_zero(make_trainer, 
 def test_a_spoilt_term_of_the_surface_is_named(make_trainer):
     trainer = make_trainer()
     zero, nan = torch.zeros(()), torch.tensor(torch.nan)
-    names = ("total", "color", "eikonal", "mask", "psnr", "weight_max", "prior", "curvature")
-    terms = StepTerms(**{name: nan if name in ("total", "prior", "curvature") else zero for name in names})
-    assert trainer._what_is_not_finite(terms) == "the prior and curvature loss"
+    names = ("total", "color", "eikonal", "mask", "psnr", "weight_max", "points", "curvature")
+    terms = StepTerms(**{name: nan if name in ("total", "points", "curvature") else zero for name in names})
+    assert trainer._what_is_not_finite(terms) == "the points and curvature loss"
 
 
 def test_batches_grow_when_it_is_time(make_trainer):
@@ -211,25 +225,32 @@ def test_batches_grow_when_it_is_time(make_trainer):
     assert trainer.steps.n_rays == 64 * (3 + 3 * 3)
 
 
-def test_the_surface_starts_as_the_first_shape_and_is_pulled_at_for_a_while(make_trainer, monkeypatch):
-    axis = torch.linspace(-1.0, 1.0, 128)
+def test_the_surface_starts_as_the_initial_shape_sharp_and_is_taught_its_points_for_a_while(make_trainer, monkeypatch):
+    axis = torch.linspace(-1.0, 1.0, 96)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.3
-    shape = InitialShape(ball, torch.ones_like(ball, dtype=torch.bool))
-    monkeypatch.setattr(steps_module, "initial_shape", lambda scene, resolution: shape)
+    shape = InitialShape(ball, torch.ones_like(ball, dtype=torch.bool), ball_points(0.3), 0.002)
+    monkeypatch.setattr(steps_module, "initial_shape", lambda scene, on_message: shape)
     trainer = make_trainer(guided_sampling=replace(GUIDED, initial_shape=True, prior_until=0.5), end_iter=4)
     trainer.begin()
     points = torch.tensor([[0.0, 0.0, 0.3], [0.3, 0.0, 0.0], [0.6, 0.0, 0.0]])
     assert torch.allclose(trainer.model.sdf(points), torch.tensor([0.0, 0.0, 0.3]), atol=0.05)
+    assert float(trainer.model.sharpness()) == pytest.approx(math.pi / math.sqrt(3.0) / (4.0 * 0.002), rel=1e-4)
     pulls = []
-    trainer.run([lambda t, terms: pulls.append(float(terms.prior))])
-    assert pulls[0] > 0.0 and pulls[1] > 0.0 and trainer.steps._weights(trainer.progress).prior == 0.0
+    trainer.run([lambda t, terms: pulls.append(float(terms.points))])
+    assert pulls[0] > 0.0 and pulls[1] > 0.0 and pulls[2:] == [0.0, 0.0]
 
 
-def test_a_shape_that_nobody_saw_does_not_pull(make_trainer):
-    trainer, pulls = make_trainer(guided_sampling=replace(GUIDED, initial_shape=True), end_iter=2), []
-    trainer.run([lambda t, terms: pulls.append(float(terms.prior))])
-    # Four views of 32x24 pixels match nowhere: the hull is where training begins, and no more.
-    assert trainer.steps.initial_shape.isnan().all() and pulls == [0.0, 0.0]
+def test_surface_points_pull_a_displaced_surface_onto_them(make_trainer):
+    trainer = make_trainer()
+    model, teacher = trainer.model, ball_teacher(0.5)
+    optimizer, generator = torch.optim.Adam(model.sdf_network.parameters(), lr=1e-3), torch.Generator().manual_seed(0)
+    errors = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        teacher.add_gradients(model, 50.0, generator)
+        optimizer.step()
+        errors.append(float(model.sdf(teacher.points).detach().abs().mean()))
+    assert errors[-1] < 0.1 * errors[0]
 
 
 def test_training_without_masks_looks_at_none(make_trainer, scene):

@@ -73,7 +73,6 @@ def test_a_marched_iteration_waits_once(tiny_hash_config, scene_folder, settings
     scene = read_scene(scene_folder)
     trainer = Trainer(model_for_scene(config, scene), scene, config.train)
     trainer.steps.sdf_grid = SdfGrid(torch.full((33, 33, 33), 0.1))
-    trainer.steps.initial_shape = torch.full((5, 5, 5), 0.1)
     # Between two refreshes; they and notes are done in its own way on a CPU.
     trainer.iteration, trainer.steps.sdf_grid.update = 1, lambda seen: None
     assert trainer.steps.is_fused and questions_of_a_step(trainer) == 1

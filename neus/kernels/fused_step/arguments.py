@@ -43,9 +43,8 @@ class Rays(NamedTuple):
 
     Masks are 1 on the object and 0 elsewhere; on a GPU rays with a mask below 0 are left out.
     `color_bias` (N, H') is what the first layer of the colour network makes of the viewing direction, bias included;
-    `background` (N, 3) the colour behind everything. `beside` (N, 3) are steps from a sample to another place that the curvature
-    receives by; (0, 3) if nobody asks for it. `prior` (P, P, P) are the distances of the initial shape at linspace(-1, 1, P),
-    NaN where unknown.
+    `background` (N, 3) the colour behind everything. `offsets` (N, 3) lead from a sample to the point at which the
+    curvature's second gradient is taken; (0, 3) without curvature.
     """
 
     origins: np.ndarray
@@ -55,7 +54,6 @@ class Rays(NamedTuple):
     masks: np.ndarray
     color_bias: np.ndarray
     background: np.ndarray
-    prior: np.ndarray
     offsets: np.ndarray
 
 
@@ -111,11 +109,11 @@ class ShellTraceResult(NamedTuple):
 class StepConstants(NamedTuple):
     """Numbers of one step.
 
-    `color`, `eikonal`, `mask`, `prior`, `curvature` are the weights of the terms over the number of what they sum: rays in the
-    mask, samples, rays, samples, rays. `huber` and `prior_width` are the errors up to which the terms of colour and prior are
-    squares. The curvature receives at samples nearer to the surface than `curvature_reach`; where gradients differ by far more than
-    `curvature_edge` it is an edge. Colours of weights up to `negligible` are not asked for. Intervals count as no longer than
-    `longest`: so far the slope at their middles holds.
+    `color`, `eikonal`, `mask`, `curvature` are the weights of the terms over the number of what they sum: rays in the mask, samples,
+    rays, rays. `huber` is the error up to which the term of colour is a square. The curvature is taken at samples nearer to the
+    surface than `curvature_reach`; where gradients differ by far more than `curvature_edge` it is an edge.
+    Colours of weights up to `weight_threshold` are not evaluated. Intervals count as no longer than `longest`: so far the slope at
+    their middles holds.
     """
 
     sharpness: np.float32
@@ -124,13 +122,11 @@ class StepConstants(NamedTuple):
     transmittance_floor: np.float32
     opacity_margin: np.float32
     huber: np.float32
-    prior_width: np.float32
     weight_threshold: np.float32
     longest: np.float32
     color: np.float32
     eikonal: np.float32
     mask: np.float32
-    prior: np.float32
     curvature: np.float32
     curvature_reach: np.float32
     curvature_edge: np.float32
@@ -192,5 +188,5 @@ class Pixels(NamedTuple):
 
 
 # Places of `Gradients.sums`.
-SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_PRIOR, SUM_CURVATURE = range(7)
+SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_CURVATURE = range(6)
 N_SUMS = 7

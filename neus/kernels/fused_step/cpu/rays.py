@@ -8,7 +8,6 @@ from neus.kernels.fused_step.arguments import (
     SUM_COLOR,
     SUM_EIKONAL,
     SUM_MASK,
-    SUM_PRIOR,
     SUM_SHARPNESS,
     SUM_SQUARE,
     Pixels,
@@ -18,7 +17,6 @@ from neus.kernels.fused_step.arguments import (
 from neus.kernels.fused_step.cpu.matmul import HALF, ONE, TWO, ZERO, compiled
 from neus.kernels.fused_step.cpu.tile import Tile
 from neus.kernels.logistic.cpu import alpha, alpha_vjp, color_slope, phi
-from neus.kernels.trilinear.cpu import trilinear
 
 # Keeps the mean distance of a ray that meets nothing at zero.
 TINY_OPACITY = np.float32(1e-6)
@@ -177,8 +175,6 @@ def loss_and_gradient(rays: Rays, scales: StepConstants, tile: Tile, first_ray: 
             later += w * by_weight
     _alpha_gradients(rays, scales, tile, first_ray, n_rays, sums)
     _eikonal_gradients(scales, tile, n_rays * n_intervals, sums)
-    if scales.prior > ZERO:
-        _prior_loss(rays.prior, scales, tile, n_rays * n_intervals, sums)
 
 
 @compiled
@@ -222,14 +218,3 @@ def _eikonal_gradients(scales: StepConstants, tile: Tile, n: int, sums: np.ndarr
         by_y[i] += outward * y[i]
         by_z[i] += outward * z[i]
     sums[SUM_EIKONAL] += total
-
-
-@compiled
-def _prior_loss(prior: np.ndarray, scales: StepConstants, tile: Tile, n: int, sums: np.ndarray) -> None:
-    """Departure from the initial shape, where that is known."""
-    x, y, z, sdf, by_sdf = tile.inputs[0], tile.inputs[1], tile.inputs[2], tile.out[0], tile.grad_out[0]
-    for i in range(n):
-        apart = sdf[i] - trilinear(prior, x[i], y[i], z[i])
-        if not math.isnan(apart):
-            sums[SUM_PRIOR] += _huber(apart, scales.prior_width)
-            by_sdf[i] += scales.prior * _huber_slope(apart, scales.prior_width)

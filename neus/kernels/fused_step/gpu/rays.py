@@ -10,13 +10,11 @@ from neus.kernels.fused_step.arguments import (
     SUM_COLOR,
     SUM_EIKONAL,
     SUM_MASK,
-    SUM_PRIOR,
     SUM_SHARPNESS,
     SUM_SQUARE,
     StepConstants,
 )
 from neus.kernels.logistic.gpu import alpha, alpha_vjp, color_slope, phi
-from neus.kernels.trilinear.gpu import trilinear
 
 _COUNTS = ["n_rays", "n_intervals"]
 # Places of the numbers of `StepConstants`, which kernels read from the GPU's memory: some are computed there.
@@ -27,18 +25,16 @@ _COUNTS = ["n_rays", "n_intervals"]
     _FLOOR,
     _MARGIN,
     _HUBER,
-    _PRIOR_WIDTH,
     _WEIGHT_THRESHOLD,
     _LONGEST,
     _BY_COLOR,
     _BY_EIKONAL,
     _BY_MASK,
-    _BY_PRIOR,
 ) = (tl.constexpr(place) for place in range(StepConstants._fields.index("curvature")))
 # Keeps the mean distance of a ray that meets nothing at zero.
 _TINY_OPACITY = tl.constexpr(1e-6)
 _COLOR, _SQUARE, _EIKONAL = tl.constexpr(SUM_COLOR), tl.constexpr(SUM_SQUARE), tl.constexpr(SUM_EIKONAL)
-_MASK, _SHARPNESS, _PRIOR = tl.constexpr(SUM_MASK), tl.constexpr(SUM_SHARPNESS), tl.constexpr(SUM_PRIOR)
+_MASK, _SHARPNESS = tl.constexpr(SUM_MASK), tl.constexpr(SUM_SHARPNESS)
 
 
 @triton.jit(do_not_specialize=[*_COUNTS, "n"])
@@ -175,13 +171,13 @@ def _huber(error, width):
     return value, tl.where(size < width, error / width, tl.where(error == error, sign, error))
 
 
-@triton.jit(do_not_specialize=[*_COUNTS, "last"])
+@triton.jit(do_not_specialize=_COUNTS)
 def loss_and_gradient(
-    directions, edges, colors, masks, background, prior, points, sdf, normals, alphas, transmittance, is_visible, rgb, mean_rgb,
+    directions, edges, colors, masks, background, sdf, normals, alphas, transmittance, is_visible, rgb, mean_rgb,
     drawn_rgb, opacities, sums, grad_background, grad_rgb, grad_out, grad_normals, scales,
-    last, n_rays, n_intervals, G: tl.constexpr, BLOCK: tl.constexpr,
+    n_rays, n_intervals, G: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Losses of a block of rays, sums (6, N) of each, and their derivatives in distances, raw normals and colours before sigmoids.
+    """Losses of a block of rays, sums (5, N) of each, and their derivatives in distances, raw normals and colours before sigmoids.
 
     From the last interval to the first, so that what lies behind is known where it is needed. Rays with a mask below zero lose
     nothing.
@@ -193,9 +189,9 @@ def loss_and_gradient(
     sharpness, cos_anneal = tl.load(scales + _S), tl.load(scales + _COS_ANNEAL)
     longest = tl.load(scales + _LONGEST)
     epsilon, floor, margin = tl.load(scales + _EPSILON), tl.load(scales + _FLOOR), tl.load(scales + _MARGIN)
-    huber, prior_width = tl.load(scales + _HUBER), tl.load(scales + _PRIOR_WIDTH)
+    huber = tl.load(scales + _HUBER)
     by_color, by_mask = tl.load(scales + _BY_COLOR), tl.load(scales + _BY_MASK)
-    by_eikonal, by_prior = tl.load(scales + _BY_EIKONAL), tl.load(scales + _BY_PRIOR)
+    by_eikonal = tl.load(scales + _BY_EIKONAL)
     dx, dy, dz = _three(directions, ray, here)
     drawn_r, drawn_g, drawn_b = _three(drawn_rgb, ray, here)
     true_r, true_g, true_b = _three(colors, ray, here)
@@ -227,7 +223,7 @@ def loss_and_gradient(
     mean = d0 * mean_r + d1 * mean_g + d2 * mean_b
 
     later = tl.zeros([BLOCK], tl.float32)
-    of_eikonal, of_sharpness, of_prior = later, later, later
+    of_eikonal, of_sharpness = later, later
     start = tl.load(edges + ray * (n_intervals + 1) + n_intervals, mask=here, other=0.0)
     for passed in range(n_intervals):
         interval, end = n_intervals - 1 - passed, start
@@ -258,17 +254,9 @@ def loss_and_gradient(
         of_eikonal += tl.where(takes_part, (length - 1.0) * (length - 1.0), 0.0)
         has_length = takes_part & (length != 0.0)
         outward = tl.where(has_length, by_eikonal * 2.0 * (length - 1.0) / tl.where(has_length, length, 1.0), 0.0)
-        if by_prior > 0.0:
-            x, y, z = _channels(points, i, n_samples, here)
-            apart = distance - trilinear(prior, x, y, z, last, here)
-            pull, pull_slope = _huber(apart, prior_width)
-            is_known = takes_part & (apart == apart)
-            of_prior += tl.where(is_known, pull, 0.0)
-            by_distance += tl.where(is_known, by_prior * pull_slope, 0.0)
         tl.store(grad_out + i * G, by_distance, mask=here)
         tl.store(grad_normals + i, along * dx + outward * nx, mask=here)
         tl.store(grad_normals + n_samples + i, along * dy + outward * ny, mask=here)
         tl.store(grad_normals + 2 * n_samples + i, along * dz + outward * nz, mask=here)
     tl.store(sums + _EIKONAL * n_rays + ray, of_eikonal, mask=here)
     tl.store(sums + _SHARPNESS * n_rays + ray, of_sharpness, mask=here)
-    tl.store(sums + _PRIOR * n_rays + ray, of_prior, mask=here)

@@ -84,10 +84,10 @@ def train_rays(
     flat, layers = _empty_gradients(surface, color, rays.edges.device)
     sums, grad_rgb = rays.edges.new_zeros(N_SUMS, n), torch.empty_like(visible.rgb)
     grad_out, grad_normals = torch.zeros_like(visible.out), torch.empty_like(visible.normals)
-    of_rays = rays.directions, rays.edges, rays.colors, rays.masks, rays.background, rays.prior
-    of_samples = *visible[:2], visible.normals, visible.alphas, visible.transmittance, visible.is_visible, visible.rgb, visible.mean_rgb
+    of_rays = rays.directions, rays.edges, rays.colors, rays.masks, rays.background
+    of_samples = visible.sdf, visible.normals, visible.alphas, visible.transmittance, visible.is_visible, visible.rgb, visible.mean_rgb
     filled = pixels.rgb, pixels.opacity, sums, pixels.grad_background, grad_rgb, grad_out, grad_normals
-    sizes = len(rays.prior) - 1, n, n_intervals
+    sizes = n, n_intervals
     tile = {"G": visible.out.shape[1], "BLOCK": RAYS, "num_warps": 1}
     launch(loss_and_gradient, (blocks(n, RAYS),), *of_rays, *of_samples, *filled, scales, *sizes, **tile)
 
