@@ -89,6 +89,8 @@ def test_nothing_matched_is_said_so():
         fused_shape(views, unknown, RESOLUTION)
     with pytest.raises(InputError, match="resolution 7"):
         fused_shape(views, unknown, 7)
+    with pytest.raises(InputError, match="no point in common"):
+        fused_shape(views, unknown, RESOLUTION, np.ones((RESOLUTION,) * 3, np.float32))
 
 
 def empty_votes():
