@@ -61,10 +61,15 @@ def fused_shape(
         hull: (P, P, P), negative where the object can be, from `visual_hull.hull_values`; for scenes with masks.
 
     Raises:
-        InputError: a resolution below 8, or nothing is known of any surface.
+        InputError: a resolution below 8, an empty hull, or nothing is known of any surface.
     """
     if resolution < 8:
         raise InputError(f"fused shape: resolution {resolution}; expected at least 8 vertices along each axis.")
+    if hull is not None and not (hull < 0).any():
+        raise InputError(
+            f"the masks of the {len(views)} views have no point in common inside the unit sphere; check that masks and cameras belong to "
+            "the same images, or train without masks (--conf womask.conf)."
+        )
     step = 2.0 / (resolution - 1)
     reach = max(REACH, REACH_IN_STEPS * step)
     has_masks = any(view.mask is not None for view in views)

@@ -33,7 +33,10 @@ def plain_background(views: Sequence[StereoView]) -> list[NDArray] | None:
     pixels = np.concatenate(borders)
     color = np.median(pixels, axis=0)
     fractions = [float((np.abs(border - color).max(axis=1) < TOLERANCE).mean()) for border in borders]
-    if np.average(fractions, weights=[len(border) for border in borders]) < LEAST_FRACTION or np.median(fractions) < LEAST_FRACTION:
+    if (
+        np.average(fractions, weights=[len(border) for border in borders]) < LEAST_FRACTION
+        or np.median(fractions) < LEAST_FRACTION
+    ):
         return None
     deviations = np.abs(pixels - color).max(axis=1)
     spread = float(np.percentile(deviations[deviations < LARGEST_TOLERANCE], 98))

@@ -62,6 +62,9 @@ def _pixels(view: StereoView, points: NDArray) -> tuple[NDArray, NDArray, NDArra
     height, width = view.grey.shape
     projected = points @ view.matrix[:, :3].T + view.matrix[:, 3]
     depth = np.maximum(projected[:, 2], 1e-6)
-    columns, rows = (np.rint(np.clip(projected[:, i] / depth, -2, size + 1)).astype(np.int64) for i, size in ((0, width), (1, height)))
+    columns, rows = (
+        np.rint(np.clip(projected[:, i] / depth, -2, size + 1)).astype(np.int64)
+        for i, size in ((0, width), (1, height))
+    )
     in_frame = (projected[:, 2] > 1e-6) & (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     return np.where(in_frame, rows, 0), np.where(in_frame, columns, 0), in_frame

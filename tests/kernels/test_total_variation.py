@@ -24,7 +24,9 @@ def test_compiled_and_plain_iterate_alike(shape):
     for a, b in zip(*both, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
     u, _, dual, costs, weights = both[0]
-    np.testing.assert_allclose(cpu.energies(u, dual, costs, weights), reference.energies(u, dual, costs, weights), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        cpu.energies(u, dual, costs, weights), reference.energies(u, dual, costs, weights), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_any_number_of_threads_gives_the_same_bits():

@@ -56,7 +56,9 @@ def test_without_a_match_the_hull_is_the_shape():
     unknown = [estimate_of(view, np.full(mask.shape, np.nan)) for view, mask in zip(views, masks, strict=True)]
     # A ball, and a needle thinner than two steps.
     points = lattice(RESOLUTION)
-    hull = np.minimum(RADII - 0.6, np.maximum(np.hypot(points[0], points[1]) - 0.6 * STEP, abs(points[2]) - 0.9)).astype(np.float32)
+    hull = np.minimum(
+        RADII - 0.6, np.maximum(np.hypot(points[0], points[1]) - 0.6 * STEP, abs(points[2]) - 0.9)
+    ).astype(np.float32)
     shape = fused_shape(views, unknown, RESOLUTION, hull)
     assert np.array_equal(shape.distances < 0, hull < 0)
     np.testing.assert_allclose(shape.distances, distances_from_values(hull, STEP), atol=1e-6)
@@ -67,13 +69,16 @@ def test_depths_carve_the_hull_and_nothing_stays_outside_of_it():
     masks = [np.isfinite(sphere_depths(view, 0.8)) for view in views_around()]
     views = views_around(masks=masks)
     estimates = [
-        estimate_of(view, sphere_depths(view, 0.6) if view.center[2] > 1.0 else np.full(masks[0].shape, np.nan)) for view in views
+        estimate_of(view, sphere_depths(view, 0.6) if view.center[2] > 1.0 else np.full(masks[0].shape, np.nan))
+        for view in views
     ]
     hull, z = (RADII - 0.8).astype(np.float32), lattice(RESOLUTION)[2]
     distances = fused_shape(views, estimates, RESOLUTION, hull).distances
     assert (distances[hull > 0] > 0).all()
     seen = z > 0.7 * RADII
-    np.testing.assert_allclose(distances[seen & (abs(RADII - 0.6) < 0.04)], (RADII - 0.6)[seen & (abs(RADII - 0.6) < 0.04)], atol=STEP)
+    np.testing.assert_allclose(
+        distances[seen & (abs(RADII - 0.6) < 0.04)], (RADII - 0.6)[seen & (abs(RADII - 0.6) < 0.04)], atol=STEP
+    )
     assert (distances[(RADII < 0.75) & (z < -0.5 * RADII)] < 0).all()
 
 
@@ -84,6 +89,8 @@ def test_nothing_matched_is_said_so():
         fused_shape(views, unknown, RESOLUTION)
     with pytest.raises(InputError, match="resolution 7"):
         fused_shape(views, unknown, 7)
+    with pytest.raises(InputError, match="no point in common"):
+        fused_shape(views, unknown, RESOLUTION, np.ones((RESOLUTION,) * 3, np.float32))
 
 
 def empty_votes():
@@ -94,7 +101,9 @@ def empty_votes():
 def test_pieces_that_few_views_support_go_and_others_stay():
     points, votes = lattice(RESOLUTION), empty_votes()
     spheres = {"large": ((0.3, 0.0, 0.0), 0.5), "small": ((-0.6, 0.5, 0.0), 0.15), "crumb": ((-0.6, -0.5, 0.0), 0.15)}
-    fields = {name: np.linalg.norm(points - np.reshape(c, (3, 1, 1, 1)), axis=0) - r for name, (c, r) in spheres.items()}
+    fields = {
+        name: np.linalg.norm(points - np.reshape(c, (3, 1, 1, 1)), axis=0) - r for name, (c, r) in spheres.items()
+    }
     values = np.min(list(fields.values()), axis=0).astype(np.float32)
     votes.near[values < STEP] = 8
     votes.near[fields["crumb"] < 2 * STEP] = 0

@@ -13,7 +13,9 @@ def images(background, n=6, object_value=150, noise=2.0, seed=0):
     radius = np.hypot(rows, columns)
     found = []
     for _ in range(n):
-        image = np.where((radius < 20)[..., None], object_value + generator.normal(size=(SIZE, SIZE, 3)) * 20, background)
+        image = np.where(
+            (radius < 20)[..., None], object_value + generator.normal(size=(SIZE, SIZE, 3)) * 20, background
+        )
         image = np.where((radius < 5)[..., None], background, image) + generator.normal(size=(SIZE, SIZE, 3)) * noise
         found.append(np.clip(image, 0, 255).astype(np.uint8))
     return found, radius

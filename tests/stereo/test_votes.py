@@ -42,9 +42,10 @@ def test_space_outside_of_masks_and_before_plain_backgrounds_is_free():
 def test_depths_outside_of_masks_are_not_the_objects():
     views = views_around(masks=[np.isfinite(sphere_depths(view, 0.3)) for view in views_around()])
     votes, radius = sphere_votes(views), np.linalg.norm(lattice(RESOLUTION), axis=0)
-    assert votes.near[(radius > 0.5) & (radius < 0.7)].mean() < 0.35 * sphere_votes(views_around()).near[
-        (radius > 0.5) & (radius < 0.7)
-    ].mean()
+    assert (
+        votes.near[(radius > 0.5) & (radius < 0.7)].mean()
+        < 0.35 * sphere_votes(views_around()).near[(radius > 0.5) & (radius < 0.7)].mean()
+    )
 
 
 def test_a_mask_reaches_its_slack_further_and_an_empty_one_says_nothing():

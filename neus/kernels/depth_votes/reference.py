@@ -47,7 +47,9 @@ def add_votes(
     columns, rows = (np.where(seen, np.floor(part + np.float32(0.5)), 0).astype(np.int64) for part in (u, v))
     here = np.where(seen, depths[rows, columns], np.float32(np.nan))
     free += np.where(seen, limits[rows, columns], np.float32(np.nan)) - depth > reach
-    here = np.where(np.abs(here - depth) <= 2 * reach, _interpolated(depths, u, v, here, seen, SMOOTH_REACHES * reach), here)
+    here = np.where(
+        np.abs(here - depth) <= 2 * reach, _interpolated(depths, u, v, here, seen, SMOOTH_REACHES * reach), here
+    )
     before = here - depth
     is_near = np.abs(before) <= reach
     near += is_near
