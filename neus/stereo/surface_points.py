@@ -2,15 +2,16 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from neus.kernels.dispatch import kernels_for
 from neus.kernels.threads import run_tasks
 from neus.stereo.stereo_views import DepthEstimate
 
-# Planes are fitted to windows of so many pixels, of which as many must be known.
-WINDOW, LEAST_KNOWN = 5, 8
+# Planes are fitted to windows of so many pixels.
+WINDOW = 5
 # A depth farther from the plane of those around it, in steps, lies at a jump.
 LARGEST_RESIDUAL = 1.0
 # Surfaces seen more slantingly than this are known badly.
@@ -59,69 +60,62 @@ def surface_points(estimates: list[DepthEstimate], voxel: float = 0.0) -> Surfac
     return _thinned(SurfacePoints(*together), voxel or pixel_width(estimates))
 
 
-def inverse_depth_planes(inverse: NDArray, weights: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """(H, W) each: a, b, c of the planes a + b dx + c dy of weighted least squares about each pixel.
+class Planes(NamedTuple):
+    """Planes q with q.(Y - center) = 1 through the depths around known pixels.
 
-    A plane in space has an inverse depth that is affine in the pixel. NaN where fewer than `LEAST_KNOWN` are known, or
-    all on one line.
+    The inverse depth q.ray is affine in the pixel (a plane in space always is); q points away from the camera along the
+    normal.
 
-    Args:
-        inverse: (H, W) inverse depths, anything where nothing is known.
-        weights: (H, W), 0 where nothing is known.
+    Attributes:
+        rows, columns: (n,) the pixels.
+        planes: (n, 3) q, NaN where too few depths around are known.
+        rays: (n, 3) of depth 1.
+        weights: (n,) of the pixel in fits, from its correlation.
     """
-    along = np.arange(WINDOW, dtype=np.float64) - WINDOW // 2
-    one = np.ones(WINDOW)
-    known = (weights > 0).astype(np.float64)
-    weights = weights.astype(np.float64)
-    values = np.where(known > 0, inverse, 0.0) * weights
 
-    def total(image: NDArray, row: NDArray, column: NDArray) -> NDArray:
-        return cv2.sepFilter2D(image, cv2.CV_64F, row, column, borderType=cv2.BORDER_CONSTANT)
+    rows: NDArray
+    columns: NDArray
+    planes: NDArray
+    rays: NDArray
+    weights: NDArray
 
-    s, sx, sy = total(weights, one, one), total(weights, along, one), total(weights, one, along)
-    sxx, sxy, syy = total(weights, along**2, one), total(weights, along, along), total(weights, one, along**2)
-    t, tx, ty = total(values, one, one), total(values, along, one), total(values, one, along)
-    # Cramer's rule on the normal equations.
-    minor_s, minor_x, minor_y = sxx * syy - sxy * sxy, sx * syy - sxy * sy, sx * sxy - sxx * sy
-    determinant = s * minor_s - sx * minor_x + sy * minor_y
-    count = total(known, one, one)
-    scale = np.maximum(s, 1e-9) ** 3
-    determinant = np.where((count >= LEAST_KNOWN) & (determinant > 1e-3 * scale), determinant, np.nan)
-    a = (t * minor_s - tx * minor_x + ty * minor_y) / determinant
-    b = (-t * minor_x + tx * (s * syy - sy * sy) - ty * (s * sxy - sx * sy)) / determinant
-    c = (t * minor_y - tx * (s * sxy - sx * sy) + ty * (s * sxx - sx * sx)) / determinant
-    return a, b, c
+    def cosines(self) -> NDArray:
+        """(n,) between ray and normal."""
+        lengths = np.linalg.norm(self.planes, axis=1) * np.linalg.norm(self.rays, axis=1)
+        return (self.planes * self.rays).sum(axis=1) / np.maximum(lengths, 1e-12)
 
 
-def planes_of(estimate: DepthEstimate) -> tuple[NDArray, NDArray, NDArray]:
-    """Planes q with q.(Y - center) = 1 through the depths around each pixel (H, W, 3), NaN where too few are known.
-
-    Also (H, W, 3) the rays of depth 1 and (H, W) the weights of the fit, from the correlations. The inverse depth q.ray is
-    affine in the pixel; q points away from the camera along the normal.
-    """
-    confidence = np.clip((estimate.scores - SURE_FROM) / SURE_OVER, LEAST_WEIGHT, 1.0)
+def fitted_planes(estimate: DepthEstimate) -> Planes:
+    """Planes through the depths around each known pixel of a view."""
     known = np.isfinite(estimate.depths)
-    weights = np.where(known, confidence, 0.0)
-    a, b, c = inverse_depth_planes(np.where(known, 1.0 / np.where(known, estimate.depths, 1.0), 0.0), weights)
-    y, x = np.mgrid[: known.shape[0], : known.shape[1]]
-    planes = np.stack([b, c, a - b * x - c * y], axis=-1) @ estimate.matrix[:, :3]
-    rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.linalg.inv(estimate.matrix[:, :3]).T
-    return planes, rays, weights
+    weights = np.where(known, np.clip((estimate.scores - SURE_FROM) / SURE_OVER, LEAST_WEIGHT, 1.0), 0.0)
+    inverse = np.where(known, 1.0 / np.where(known, estimate.depths, 1.0), 0.0)
+    fit = kernels_for("plane_fit", torch.device("cpu")).planes_of_windows
+    y, x = np.nonzero(known)
+    a, b, c = fit(inverse, weights, WINDOW)[y, x].T
+    planes = np.column_stack([b, c, a - b * x - c * y]) @ estimate.matrix[:, :3]
+    rays = np.column_stack([x, y, np.ones(len(x))]) @ np.linalg.inv(estimate.matrix[:, :3]).T
+    return Planes(y, x, planes, rays, weights[y, x])
+
+
+def cosine_image(estimate: DepthEstimate) -> NDArray:
+    """(H, W) float32 cosine between a pixel's ray and the normal of the depths there, never less than `LEAST_COSINE`."""
+    fit, image = fitted_planes(estimate), np.full(estimate.depths.shape, LEAST_COSINE, np.float32)
+    image[fit.rows, fit.columns] = np.fmax(fit.cosines(), LEAST_COSINE)
+    return image
 
 
 def _of_view(estimate: DepthEstimate) -> SurfacePoints:
     """Points on the planes of one view, where its depths are near them, and their normals -q / |q|."""
-    planes, rays, weights = planes_of(estimate)
-    smooth = (planes * rays).sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        is_good = (np.abs(1.0 / estimate.depths - smooth) < LARGEST_RESIDUAL * estimate.step) & (smooth > 0)
-        cosines = smooth / np.linalg.norm(planes, axis=-1) / np.linalg.norm(rays, axis=-1)
-        is_good &= (cosines > LEAST_COSINE) & (weights > LEAST_WEIGHT)
-    planes, rays, weights = planes[is_good], rays[is_good], weights[is_good]
+    fit = fitted_planes(estimate)
+    smooth = (fit.planes * fit.rays).sum(axis=1)
+    residuals = np.abs(1.0 / estimate.depths[fit.rows, fit.columns] - smooth)
+    is_good = (residuals < LARGEST_RESIDUAL * estimate.step) & (smooth > 0)
+    is_good &= (fit.cosines() > LEAST_COSINE) & (fit.weights > LEAST_WEIGHT)
     center = -np.linalg.solve(estimate.matrix[:, :3], estimate.matrix[:, 3])
-    normals = -planes / np.linalg.norm(planes, axis=1, keepdims=True)
-    found = center + rays / smooth[is_good][:, None], normals, weights
-    return SurfacePoints(*(part.astype(np.float32) for part in found))
+    points = center + fit.rays[is_good] / smooth[is_good][:, None]
+    normals = -fit.planes[is_good] / np.linalg.norm(fit.planes[is_good], axis=1, keepdims=True)
+    return SurfacePoints(*(part.astype(np.float32) for part in (points, normals, fit.weights[is_good])))
 
 
 def pixel_width(estimates: list[DepthEstimate]) -> float:

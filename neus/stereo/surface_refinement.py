@@ -12,7 +12,7 @@ from neus.scenes.scene import Scene
 from neus.stereo.depth_maps import consistent
 from neus.stereo.drawn_depths import drawn_depths
 from neus.stereo.stereo_views import DepthEstimate, StereoView, neighbors, stereo_views
-from neus.stereo.surface_points import LEAST_COSINE, planes_of
+from neus.stereo.surface_points import cosine_image
 from neus.stereo.surface_sweep import sweep_surface
 
 # A depth counts if so many of the views around agree with it, to so many steps.
@@ -133,14 +133,11 @@ def reach_of(views: list[StereoView], estimates: list[DepthEstimate], step: floa
 
 
 def cosines_of(estimates: list[DepthEstimate]) -> list[NDArray]:
-    """(H, W) float32 each, cosine between a pixel's ray and the normal of the depths there, at least `LEAST_COSINE`."""
+    """The `cosine_image` of each view."""
     found: list[NDArray] = [np.empty(0)] * len(estimates)
 
     def see(index: int) -> None:
-        planes, rays, _ = planes_of(estimates[index])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            cosine = (planes * rays).sum(axis=-1) / np.linalg.norm(planes, axis=-1) / np.linalg.norm(rays, axis=-1)
-        found[index] = np.fmax(cosine, LEAST_COSINE).astype(np.float32)
+        found[index] = cosine_image(estimates[index])
 
     run_tasks(see, [(index,) for index in range(len(estimates))])
     return found

@@ -6,8 +6,8 @@ import torch
 import trimesh
 
 from neus.stereo.drawn_depths import drawn_depths, triangles_of
-from neus.stereo.stereo_views import stereo_views
-from neus.stereo.surface_points import inverse_depth_planes, surface_points
+from neus.stereo.stereo_views import DepthEstimate, stereo_views
+from neus.stereo.surface_points import cosine_image, surface_points
 from neus.stereo.surface_refinement import agreed, refined, resampled
 from neus.stereo.surface_sweep import sweep_surface
 from tests.stereo.painted_sphere import RADIUS, paint, sphere_depths, sphere_distances, sphere_scene
@@ -118,22 +118,20 @@ def test_points_lie_on_the_sphere_with_its_normals(arc, swept):
     assert len(np.unique(np.floor((points - points.min(axis=0)) / 0.02), axis=0)) < len(points)
 
 
+def test_cosines_of_slant_are_those_of_the_sphere(arc):
+    view, depths = arc[2], sphere_depths(arc[2])
+    estimate = DepthEstimate(view.matrix, depths, np.ones_like(depths), step=0.003)
+    y, x = np.nonzero(depths < DISTANCE_OF_INNER)
+    rays = np.column_stack([x, y, np.ones(len(x))]) @ view.backprojection().T
+    points = view.center + rays * depths[y, x][:, None]
+    expected = -(points * rays).sum(axis=1) / np.linalg.norm(points, axis=1) / np.linalg.norm(rays, axis=1)
+    np.testing.assert_allclose(cosine_image(estimate)[y, x], expected, atol=0.01)
+
+
 def test_points_of_nothing_are_none(arc):
     nothing = sweep_surface(arc, [np.full_like(view.grey, np.nan) for view in arc])
     assert [len(part) for part in surface_points(nothing)] == [0, 0, 0]
     assert [len(part) for part in surface_points([])] == [0, 0, 0]
-
-
-def test_fitted_planes_are_exact_for_a_plane_with_holes_and_weights():
-    generator = np.random.default_rng(3)
-    y, x = np.mgrid[:9, :11]
-    weights = generator.uniform(0.2, 1.0, (9, 11)) * (generator.uniform(size=(9, 11)) > 0.2)
-    a, b, c = inverse_depth_planes(np.where(weights > 0, 0.4 + 0.01 * x - 0.02 * y, np.nan), weights)
-    known = np.isfinite(a)
-    assert known.mean() > 0.8
-    np.testing.assert_allclose(a[known], (0.4 + 0.01 * x - 0.02 * y)[known], atol=1e-9)
-    np.testing.assert_allclose(b[known], 0.01, atol=1e-9)
-    np.testing.assert_allclose(c[known], -0.02, atol=1e-9)
 
 
 def test_a_lattice_and_its_mesh_are_drawn_alike_and_as_the_sphere_is(arc):

@@ -1,0 +1,3 @@
+"""Planes fitted to the values around each pixel of an image."""
+
+__all__ = ["cpu", "reference"]
