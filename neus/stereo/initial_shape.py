@@ -74,8 +74,10 @@ def initial_shape(
         Tensors on the CPU.
 
     Raises:
-        InputError: masks that have no point in common, or images of which nothing could be matched.
+        InputError: a resolution below 8, masks that have no point in common, or images of which nothing could be matched.
     """
+    if resolution < 8:
+        raise InputError(f"initial shape: resolution {resolution}; expected at least 8 vertices along each axis.")
     tell = _stage_lines(on_message or (lambda text: None))
     hull = None if scene.masks is None else _hull(scene, resolution)
     views = stereo_views(scene, LONGEST_SIDE)

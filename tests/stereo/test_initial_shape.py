@@ -10,10 +10,8 @@ from neus.geometry.poses import look_at
 from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.scenes.scene import Scene
 from neus.stereo import visual_hull
-from neus.stereo.depth_fusion import carved, with_silhouettes
-from neus.stereo.initial_shape import initial_distances
+from neus.stereo.initial_shape import Round, initial_shape
 from neus.stereo.lattice_distances import distances_from_values
-from neus.stereo.plane_sweep import DepthMap
 from neus.stereo.visual_hull import hull_values, spread_views
 
 RESOLUTION = 48
@@ -67,16 +65,24 @@ def scene():
     return Scene(list(images), list(masks), torch.stack(intrinsics), torch.stack(poses), world, names)
 
 
+def shape_of(scene):
+    """Of depth maps alone, without rounds."""
+    return initial_shape(scene, resolution=RESOLUTION, rounds=())
+
+
 @pytest.fixture(scope="module")
 def distances(scene):
-    return initial_distances(scene, RESOLUTION)
+    return shape_of(scene).distances
 
 
 @pytest.fixture(scope="module")
 def truth():
     """Signed distances to the nearest box, a bound inside."""
     axis = torch.linspace(-1.0, 1.0, RESOLUTION)
-    points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    return box_distances(torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1))
+
+
+def box_distances(points):
     lower, upper = BOXES[:, 0], BOXES[:, 1]
     q = (points[..., None, :] - (lower + upper) / 2).abs() - (upper - lower) / 2
     return (q.clamp_min(0).norm(dim=-1) + q.amax(-1).clamp_max(0)).amin(-1)
@@ -122,11 +128,11 @@ def test_a_limited_number_of_views_from_all_around_makes_the_hull_of_many(scene,
     assert len(seen) == 28 and np.array_equal(hull, hull_values(scene, 16))
 
 
-def test_photographs_open_the_yard(distances):
+def test_images_open_the_yard(distances):
     assert (distances[yard()] > 0).float().mean() > 0.95
 
 
-def test_matter_is_not_removed(distances, truth):
+def test_the_object_is_kept(distances, truth):
     assert (distances[truth < -0.02] < 0).float().mean() > 0.99
     assert float(distances[truth < 0].max()) < 0.05
 
@@ -135,27 +141,44 @@ def test_a_thin_post_survives(distances):
     assert (values_along_post(distances) < 0).all()
 
 
-@pytest.mark.slow
-def test_without_masks_the_photographs_alone_open_the_yard_and_keep_the_object(scene, truth):
-    distances = initial_distances(replace(scene, masks=None), RESOLUTION)
+def test_without_masks_images_alone_open_the_yard_and_keep_the_object(scene, truth):
+    distances = shape_of(replace(scene, masks=None)).distances
     assert (distances[yard()] > 0).float().mean() > 0.95
-    assert (distances[truth < -0.02] < 0).float().mean() > 0.99
+    assert (distances[truth < -0.02] < 0).float().mean() > 0.98
 
 
-def test_nothing_is_carved_where_nothing_can_be_matched(scene):
+def test_the_visual_hull_stays_where_nothing_can_be_matched(scene):
     grey = replace(scene, images=[np.full_like(image, 128) for image in scene.images])
-    expected = distances_from_values(hull_values(scene, RESOLUTION), 2.0 / (RESOLUTION - 1))
-    np.testing.assert_array_equal(initial_distances(grey, RESOLUTION).numpy(), expected)
+    hull = hull_values(scene, RESOLUTION)
+    found = shape_of(grey)
+    assert ((found.distances.numpy() < 0) != (hull < 0)).mean() < 5e-3 and len(found.points.points) == 0
 
 
-def test_the_same_photographs_give_the_same_shape_and_progress_ends_at_one(scene, distances):
-    fractions = []
-    again = initial_distances(scene, RESOLUTION, fractions.append)
-    assert torch.equal(again, distances) and max(fractions) == fractions[-1] == 1.0
+def test_images_without_texture_and_masks_are_an_error(scene):
+    grey = replace(scene, images=[np.full_like(image, 128) for image in scene.images], masks=None)
+    with pytest.raises(InputError, match="nothing could be matched"):
+        shape_of(grey)
+
+
+def test_rounds_bring_the_surface_nearer_and_points_lie_on_it(scene):
+    coarse = shape_of(scene)
+    fine = initial_shape(scene, resolution=RESOLUTION, rounds=(Round(160, 4, 64),))
+    for shape in (coarse, fine):
+        assert box_distances(torch.from_numpy(shape.points.points)).abs().median() < 0.02
+    assert len(fine.distances) == 64 and fine.is_visible.any() and 0.003 < fine.pixel < 0.02
+    facing = (fine.points.normals * fine.points.points).sum(-1)
+    assert np.abs(np.linalg.norm(fine.points.normals, axis=-1) - 1.0).max() < 1e-3 and len(facing) > 500
+
+
+def test_the_same_images_give_the_same_shape_and_each_stage_says_what_it_found(scene, distances):
+    lines = []
+    again = initial_shape(scene, lines.append, RESOLUTION, ())
+    assert torch.equal(again.distances, distances) and len(lines) == 3
+    assert "depth maps of 28 views" in lines[0] and all(line.startswith("initial shape: ") for line in lines)
 
 
 def test_the_resolution_is_honoured(scene):
-    found = initial_distances(scene.subset([0, 9, 18, 27]), 21)
+    found = initial_shape(scene.subset([0, 9, 18, 27]), None, 21, ()).distances
     assert found.shape == (21, 21, 21) and found.dtype == torch.float32 and found[0, 0, 0] > 0.5
 
 
@@ -174,38 +197,9 @@ def test_masks_without_a_common_point_are_an_error(scene):
     masks = [np.roll(mask, 60 if view % 2 else -60, axis=1) & (np.arange(160) // 80 == view % 2)
              for view, mask in enumerate(scene.masks)]  # fmt: skip
     with pytest.raises(InputError, match="no point in common"):
-        initial_distances(replace(scene, masks=masks), RESOLUTION)
+        shape_of(replace(scene, masks=masks))
 
 
 def test_a_resolution_of_two_is_an_error(scene):
     with pytest.raises(InputError, match="at least 8"):
-        initial_distances(scene, 2)
-
-
-def looking_down(depths, n=4):
-    """Depth maps of cameras 3 above the origin that look down, each with the same depths."""
-    pose = look_at(
-        torch.tensor([0.0, 0.0, 3.0]).double(), torch.zeros(3).double(), torch.tensor([0.0, 1.0, 0.0]).double()
-    )
-    k = torch.tensor([[40.0, 0, 31.5], [0, 40.0, 31.5], [0, 0, 1]]).double()
-    matrix = (k @ torch.linalg.inv(pose)[:3]).numpy().astype(np.float32)
-    return [DepthMap(matrix, depths)] * n
-
-
-def test_space_before_the_depths_becomes_empty_and_the_surface_lies_at_them():
-    values = np.full((33, 33, 33), -0.5, dtype=np.float32)
-    values[:, :, -1] = values[0, 0] = 0.5  # what is empty hangs together
-    found = carved(values, looking_down(np.full((64, 64), 3.0, dtype=np.float32)))[0][16, 16]
-    axis = np.linspace(-1.0, 1.0, 33)
-    near = abs(axis) < 0.1
-    np.testing.assert_allclose(found[near], axis[near], atol=1e-5)
-    assert (found[axis > 0.1] > 0).all() and (found[axis < -0.2] == -0.5).all()
-
-
-def test_removed_matter_comes_back_where_masks_miss_it():
-    values = np.full((33, 33, 33), 0.5, dtype=np.float32)
-    values[14:19, 14:19, 14:19] = -0.5
-    gone = np.full_like(values, 0.5)
-    masks = looking_down(np.ones((64, 64), dtype=np.float32))
-    np.testing.assert_array_equal(with_silhouettes(values, gone, masks), values)
-    np.testing.assert_array_equal(with_silhouettes(values, gone, masks[:1]), gone)
+        initial_shape(scene, None, 2, ())

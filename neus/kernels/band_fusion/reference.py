@@ -29,14 +29,9 @@ def evidence(
         reach: |d| up to which a point is near.
 
     Returns:
-<<<<<<< HEAD
-        (n,) int32 number of views with |d| <= reach, (n,) float32 sum of their c^2 d over that of their c, 0 for none, (n,) int32
-        numbers of views with d > reach (they see through the point) and with -3 reach < d < -reach (the point is behind what they see).
-=======
         (n,) int32 number of views with |d| <= reach; (n,) float32 sum of their c^2 d over that of their c, 0 for none; (n,)
         int32 numbers of views with d > reach (they see through the point) and with -3 reach < d < -reach (it is behind what
         they see).
->>>>>>> sweep
     """
     n = len(points)
     n_near, n_through, n_behind = (np.zeros(n, np.int32) for _ in range(3))
