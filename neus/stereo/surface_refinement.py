@@ -1,6 +1,8 @@
 """A surface moved to where the images agree about it: swept in every view, and fused in a narrow band about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +31,20 @@ N_NEAR = 2
 N_THROUGH, THROUGH_PER_OTHER = 3, 2
 # Of the depths every so many-th is enough for their median.
 SAMPLED = 50
+
+
+class Round(NamedTuple):
+    """Settings of one round, as in `refined`."""
+
+    longest_side: int
+    n_offsets: int
+    pixels_per_step: float
+    window: int
+    resolution: int
+
+
+# Far and wide first: 3 pixels to each side bring back a surface from a lattice of 128; then narrow and fine.
+ROUNDS = (Round(640, 6, 0.5, 7, 256), Round(960, 4, 0.5, 5, 320))
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,16 @@ def refined(
     values, is_seen = moved_values(resampled(distances, resolution), views, estimates)
     distances = kernels_for("zero_distances", torch.device("cpu")).distances_to_zeros(values, 2.0 / (resolution - 1))
     return Refinement(distances, is_seen, estimates)
+
+
+def refined_in_rounds(scene: Scene, distances: NDArray, rounds: Sequence[Round] = ROUNDS) -> Refinement:
+    """The result of the last of some rounds, each starting from the surface that the one before it has found."""
+    if not rounds:
+        raise ValueError("rounds: there are none; give at least one.")
+    for settings in rounds:
+        refinement = refined(scene, distances, *settings)
+        distances = refinement.distances
+    return refinement
 
 
 def agreed(views: list[StereoView], estimates: list[DepthEstimate]) -> list[DepthEstimate]:
