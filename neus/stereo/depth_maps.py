@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from neus.kernels.dispatch import kernels_for
 from neus.kernels.threads import run_tasks
+from neus.stereo.label_choice import chosen_labels
 from neus.stereo.stereo_views import DepthEstimate, StereoView, neighbors
 
 # Views that a view is matched with; the better half of them counts at each place.
@@ -84,15 +85,12 @@ def matched_depths(view: StereoView, others: list[StereoView], near: float, far:
         return DepthEstimate(view.matrix, depths, scores, step=1.0)
     inverse_depths = _inverse_depths(view, others, near, far)
     cost = _cost(view, others, inverse_depths, rows, columns)
-    smooth = kernels_for("semi_global", _CPU)
-    total = smooth.aggregate(cost, view.grey[rows, columns], STEP_PENALTY, JUMP_PENALTY)
-    planes, offsets = smooth.subpixel_minimum(total)
+    planes, found_scores = chosen_labels(cost, view.grey[rows, columns], STEP_PENALTY, JUMP_PENALTY)
     step = (inverse_depths[-1] - inverse_depths[0]) / (len(inverse_depths) - 1)
-    found = 1.0 / (inverse_depths[0] + (planes + offsets) * step)
+    found = 1.0 / (inverse_depths[0] + planes * step)
     is_known = np.isfinite(found) if view.mask is None else np.isfinite(found) & view.mask[rows, columns]
     depths[rows, columns] = np.where(is_known, found, np.nan)
-    costs_there = np.take_along_axis(cost, planes[..., None], axis=2)[..., 0]
-    scores[rows, columns] = np.where(is_known, 1.0 - costs_there / 255.0, 0.0)
+    scores[rows, columns] = np.where(is_known, found_scores, 0.0)
     return DepthEstimate(view.matrix, depths, scores, step=float(abs(step)))
 
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from neus.errors import InputError
-from neus.stereo.lattice_distances import distances_from_values
+from neus.kernels.dispatch import kernels_for
 from neus.stereo.minimal_surface import minimal_surface
 from neus.stereo.pieces import without_crumbs
 from neus.stereo.plain_background import plain_background
@@ -91,7 +92,7 @@ def fused_shape(
             "interest, or give masks."
         )
     is_seen = (votes.near >= SEEN_NEAR) | (votes.free >= SEEN_THROUGH)
-    return FusedShape(distances_from_values(values, step), is_seen)
+    return FusedShape(kernels_for("zero_distances", torch.device("cpu")).distances_to_zeros(values, step), is_seen)
 
 
 def costs_and_weights(votes: Votes, step: float, reach: float, hull: NDArray | None) -> tuple[NDArray, NDArray]:

@@ -1,8 +1,7 @@
 """An initial shape of the object from posed images, for training to start from: depth maps, their fusion, sweeps of the surface."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,24 +14,13 @@ from neus.stereo.depth_maps import depth_maps, open_spans
 from neus.stereo.fusion import fused_shape
 from neus.stereo.stereo_views import DepthEstimate, StereoView, stereo_views
 from neus.stereo.surface_points import SurfacePoints, pixel_width, surface_points
-from neus.stereo.surface_refinement import refined
+from neus.stereo.surface_refinement import ROUNDS, Round, refined
 from neus.stereo.visual_hull import hull_values
 
 # Longer side of the images in which depths are found first, pixels, and vertices per axis of the lattice that they are fused on.
 LONGEST_SIDE, RESOLUTION = 320, 128
 
 
-@dataclass(frozen=True)
-class Round:
-    """A sweep of the surface: of which images, how far, on which lattice."""
-
-    longest_side: int
-    n_offsets: int
-    resolution: int
-
-
-# Offsets are half a pixel apart: a few pixels each way first, then less in images that resolve more.
-ROUNDS = (Round(640, 6, 256), Round(960, 4, 320))
 # One surface point for each voxel of a lattice step.
 VOXELS_PER_STEP = 1.0
 
@@ -57,7 +45,7 @@ def initial_shape(
     scene: Scene,
     on_message: Callable[[str], None] | None = None,
     resolution: int = RESOLUTION,
-    rounds: tuple[Round, ...] = ROUNDS,
+    rounds: Sequence[Round] = ROUNDS,
 ) -> InitialShape:
     """An initial shape of the object.
 
@@ -86,10 +74,10 @@ def initial_shape(
     shape = fused_shape(views, estimates, resolution, hull)
     distances, is_visible = shape.distances, shape.is_seen
     tell(f"depth maps fused on {resolution}^3 vertices")
-    for step in rounds:
-        refinement = refined(scene, distances, step.longest_side, step.n_offsets, resolution=step.resolution)
+    for settings in rounds:
+        refinement = refined(scene, distances, *settings)
         distances, is_visible, estimates = refinement.distances, refinement.is_seen, refinement.estimates
-        tell(f"surface matched again in images of {step.longest_side} pixels, on {step.resolution}^3 vertices")
+        tell(f"surface matched again in images of {settings.longest_side} pixels, on {settings.resolution}^3 vertices")
     points = surface_points(estimates, 2.0 / (len(distances) - 1) / VOXELS_PER_STEP)
     tell(f"{len(points.points)} surface points")
     return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), points, pixel_width(estimates))

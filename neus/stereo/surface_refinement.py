@@ -90,16 +90,6 @@ def refined(
     return Refinement(distances, is_seen, estimates)
 
 
-def refined_in_rounds(scene: Scene, distances: NDArray, rounds: Sequence[Round] = ROUNDS) -> Refinement:
-    """The result of the last of some rounds, each starting from the surface that the one before it has found."""
-    if not rounds:
-        raise ValueError("rounds: there are none; give at least one.")
-    for settings in rounds:
-        refinement = refined(scene, distances, *settings)
-        distances = refinement.distances
-    return refinement
-
-
 def agreed(views: list[StereoView], estimates: list[DepthEstimate]) -> list[DepthEstimate]:
     """The estimates without what fewer than two views around agree with."""
     asked = neighbors(views, N_ASKED, LEAST_ASKED_ANGLE, LARGEST_ASKED_ANGLE)

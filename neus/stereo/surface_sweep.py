@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from neus.kernels.dispatch import kernels_for
 from neus.kernels.threads import run_tasks
+from neus.stereo.label_choice import chosen_labels
 from neus.stereo.stereo_views import DepthEstimate, StereoView, neighbors
 
 # Each view is matched with so many others.
@@ -22,8 +23,6 @@ PROBE = 0.01
 # Motion per inverse depth of views that see no parallax: then steps are large, and nothing is found.
 LEAST_MOTION = 1e-9
 
-# Labels are filled up to whole vector registers, with costs that never win: four times faster.
-LANES = 16
 
 
 def sweep_surface(
@@ -70,7 +69,8 @@ def _swept(
     step = _step(turns, shifts, asked, inverse, pixels_per_step)
     match = kernels_for("surface_match", torch.device("cpu")).costs_of_offsets
     costs = match(grey, inverse, asked, *_stacked(others, others_drawn), turns, shifts, step, n_offsets, window)
-    offsets, found_scores = _winners(costs, grey)
+    labels, found_scores = chosen_labels(costs, grey, P1, P2)
+    offsets = labels - n_offsets
     moved = inverse + offsets * np.float32(step)
     is_good = asked & (moved > 0) & (found_scores > LEAST_SCORE)
     is_good &= (found_scores > LEAST_SCORE_AT_JUMPS) | ~_jumps(inverse, step, window)
@@ -144,23 +144,3 @@ def _jumps(inverse: NDArray, step: float, window: int) -> NDArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = 1.0 / least - 1.0 / largest
         return spread > JUMP * depth + JUMP_STEPS * (1.0 / np.maximum(known - step, 1e-6) - depth)
-
-
-def _winners(costs: NDArray, grey: NDArray) -> tuple[NDArray, NDArray]:
-    """(H, W) float32 offsets in steps, NaN where the best is the first or the last, and the scores there.
-
-    Semi-global matching says which label it is. Where between labels is asked of the images alone: the paths charge each
-    step away from the neighbours' label, which pulls the minimum of their sum towards whole steps, by up to 0.25 of one.
-    """
-    n = costs.shape[2]
-    kernels = kernels_for("semi_global", torch.device("cpu"))
-    padded = np.full((*grey.shape, -(-n // LANES) * LANES), 255, np.uint8)
-    padded[..., :n] = costs
-    labels, _ = kernels.subpixel_minimum(kernels.aggregate(padded, grey, P1, P2))
-    is_between = (labels > 0) & (labels < n - 1)
-    around = np.clip(labels, 1, n - 2)[..., None] + np.arange(-1, 2)
-    before, here, after = np.moveaxis(np.take_along_axis(padded, around, axis=2).astype(np.float32), -1, 0)
-    bend = before + after - 2.0 * here
-    fractions = np.where(bend > 0, np.clip(0.5 * (before - after) / np.maximum(bend, 1.0), -1.0, 1.0), 0.0)
-    offsets = np.where(is_between, labels + fractions - n // 2, np.nan).astype(np.float32)
-    return offsets, np.where(is_between, 1.0 - here / 255.0, 0.0).astype(np.float32)

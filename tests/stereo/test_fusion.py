@@ -5,7 +5,7 @@ import pytest
 
 from neus.errors import InputError
 from neus.stereo.fusion import fused_shape
-from neus.stereo.lattice_distances import distances_from_values
+from neus.kernels.zero_distances.cpu import distances_to_zeros
 from neus.stereo.pieces import without_crumbs
 from neus.stereo.votes import Votes
 from tests.stereo.sphere_views import estimate_of, lattice, rays_of, sphere_depths, views_around
@@ -61,7 +61,7 @@ def test_without_a_match_the_hull_is_the_shape():
     ).astype(np.float32)
     shape = fused_shape(views, unknown, RESOLUTION, hull)
     assert np.array_equal(shape.distances < 0, hull < 0)
-    np.testing.assert_allclose(shape.distances, distances_from_values(hull, STEP), atol=1e-6)
+    np.testing.assert_allclose(shape.distances, distances_to_zeros(hull, STEP), atol=1e-6)
 
 
 def test_depths_carve_the_hull_and_nothing_stays_outside_of_it():

@@ -10,8 +10,9 @@ from neus.geometry.poses import look_at
 from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.scenes.scene import Scene
 from neus.stereo import visual_hull
-from neus.stereo.initial_shape import Round, initial_shape
-from neus.stereo.lattice_distances import distances_from_values
+from neus.stereo.initial_shape import initial_shape
+from neus.stereo.surface_refinement import Round
+from neus.kernels.zero_distances.cpu import distances_to_zeros
 from neus.stereo.visual_hull import hull_values, spread_views
 
 RESOLUTION = 48
@@ -162,7 +163,7 @@ def test_images_without_texture_and_masks_are_an_error(scene):
 
 def test_rounds_bring_the_surface_nearer_and_points_lie_on_it(scene):
     coarse = shape_of(scene)
-    fine = initial_shape(scene, resolution=RESOLUTION, rounds=(Round(160, 4, 64),))
+    fine = initial_shape(scene, resolution=RESOLUTION, rounds=(Round(160, 4, 0.5, 7, 64),))
     for shape in (coarse, fine):
         assert box_distances(torch.from_numpy(shape.points.points)).abs().median() < 0.02
     assert len(fine.distances) == 64 and fine.is_visible.any() and 0.003 < fine.pixel < 0.02
@@ -185,7 +186,7 @@ def test_the_resolution_is_honoured(scene):
 def test_distances_to_a_sphere_are_right_to_a_step_and_mostly_much_closer():
     axis = np.linspace(-1.0, 1.0, 40)
     radius = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
-    found = distances_from_values((radius**2 - 0.36).astype(np.float32), axis[1] - axis[0])
+    found = distances_to_zeros((radius**2 - 0.36).astype(np.float32), axis[1] - axis[0])
     errors, step = abs(found - (radius - 0.6)), axis[1] - axis[0]
     assert errors.max() < step and np.median(errors) < 0.1 * step
     near = abs(radius - 0.6) < step

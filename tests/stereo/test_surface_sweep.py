@@ -8,7 +8,7 @@ import trimesh
 from neus.stereo.drawn_depths import drawn_depths, triangles_of
 from neus.stereo.stereo_views import DepthEstimate, stereo_views
 from neus.stereo.surface_points import cosine_image, surface_points
-from neus.stereo.surface_refinement import Round, agreed, refined, refined_in_rounds, resampled
+from neus.stereo.surface_refinement import agreed, refined, resampled
 from neus.stereo.surface_sweep import sweep_surface
 from tests.stereo.painted_sphere import RADIUS, paint, sphere_depths, sphere_distances, sphere_scene
 
@@ -105,15 +105,6 @@ def test_a_later_round_may_revoke_what_an_earlier_one_claimed():
     front = sphere_depths(stereo_views(scene, 112)[7]) < DISTANCE_OF_INNER
     apart = np.abs(first.estimates[7].depths - second.estimates[7].depths)[front]
     assert np.isfinite(apart).mean() > 0.9 and np.nanmedian(apart) < 1e-3
-
-
-def test_rounds_are_run_one_after_another():
-    scene, start = sphere_scene(ARC), sphere_distances(40, 1.02 * RADIUS)
-    rounds = (Round(80, 3, 0.5, 5, 40), Round(112, 2, 0.5, 5, 48))
-    by_hand = refined(scene, refined(scene, start, *rounds[0]).distances, *rounds[1])
-    np.testing.assert_array_equal(refined_in_rounds(scene, start, rounds).distances, by_hand.distances)
-    with pytest.raises(ValueError, match="at least one"):
-        refined_in_rounds(scene, start, ())
 
 
 def test_points_lie_on_the_sphere_with_its_normals(arc, swept):
