@@ -10,9 +10,9 @@ SIZE = 33
 
 def votes(kernels, matrix, depths, limits, first=0, n_planes=SIZE, reach=0.1, thickness=0.4):
     counts = [np.zeros((n_planes, SIZE, SIZE), np.uint16) for _ in range(3)]
-    total = np.zeros((n_planes, SIZE, SIZE), np.float32)
-    kernels.add_votes(matrix, depths, limits, first, reach, thickness, *counts, total)
-    return *counts, total
+    sums = [np.zeros((n_planes, SIZE, SIZE), np.float32) for _ in range(2)]
+    kernels.add_votes(matrix, depths, limits, first, reach, thickness, *counts, *sums)
+    return *counts, *sums
 
 
 def camera(distance=3.0, focal=70.0, columns=83, rows=61):
@@ -40,14 +40,16 @@ def test_compiled_and_plain_cast_the_same_votes(distance):
 @pytest.mark.parametrize("kernels", [cpu, reference])
 def test_a_plane_is_before_free_space_no_longer_and_at_its_distance(kernels):
     matrix, depths = camera(), np.full((61, 83), 3.2, np.float32)
-    free, near, behind, total = votes(kernels, matrix, depths, depths)
+    free, near, behind, weight, total = votes(kernels, matrix, depths, depths)
     x = np.linspace(-1.0, 1.0, SIZE)
     middle = SIZE // 2
     before = 0.2 - x
     assert np.array_equal(free[:, middle, middle], before > 0.1)
     assert np.array_equal(near[:, middle, middle], abs(before) <= 0.1)
     assert np.array_equal(behind[:, middle, middle], (before < -0.05) & (before > -0.4))
-    np.testing.assert_allclose(total[:, middle, middle], np.where(abs(before) <= 0.1, before, 0.0), atol=1e-6)
+    expected = np.maximum(1.0 - abs(before) / 0.1, 0.0)
+    np.testing.assert_allclose(weight[:, middle, middle], expected, atol=3e-6)
+    np.testing.assert_allclose(total[:, middle, middle], expected * before, atol=1e-6)
 
 
 @pytest.mark.parametrize("kernels", [cpu, reference])
@@ -55,20 +57,20 @@ def test_a_slanted_surface_is_read_between_its_pixels(kernels):
     # x = 0.4 y: the depth of pixel u is 3 / (1 - 0.4 (u - 41) / 70).
     u = (np.arange(83) - 41) / 70
     depths = np.tile((3.0 / (1.0 - 0.4 * u)).astype(np.float32), (61, 1))
-    _, near, _, total = votes(kernels, camera(), depths, depths)
+    _, near, _, weight, total = votes(kernels, camera(), depths, depths)
     axis = np.linspace(-1.0, 1.0, SIZE)
     x, y, _ = np.meshgrid(axis, axis, axis, indexing="ij")
     ray = y / (3.0 + x)
     exact = 3.0 / (1.0 - 0.4 * ray) - (3.0 + x)
-    is_inner = (near > 0) & (abs(ray) < 0.4)
-    np.testing.assert_allclose(total[is_inner], exact[is_inner], atol=2e-4)
+    is_inner = (weight > 0.1) & (abs(ray) < 0.4)
+    np.testing.assert_allclose((total / np.maximum(weight, 0.1))[is_inner], exact[is_inner], atol=2e-4)
 
 
 @pytest.mark.parametrize("kernels", [cpu, reference])
 def test_unknown_pixels_say_nothing_and_endless_ones_that_all_is_free(kernels):
     unknown = np.full((61, 83), np.nan, np.float32)
     assert not any(part.any() for part in votes(kernels, camera(), unknown, unknown))
-    free, near, behind, _ = votes(kernels, camera(), unknown, np.full_like(unknown, np.inf))
+    free, near, behind, *_ = votes(kernels, camera(), unknown, np.full_like(unknown, np.inf))
     assert free[:, 16, 16].all() and not near.any() and not behind.any()
 
 
@@ -76,5 +78,5 @@ def test_unknown_pixels_say_nothing_and_endless_ones_that_all_is_free(kernels):
 def test_an_unknown_pixel_beside_does_not_hide_a_surface(kernels):
     depths = np.full((61, 83), 3.0, np.float32)
     depths[:, ::2] = np.nan
-    _, near, _, total = votes(kernels, camera(), depths, depths)
+    _, near, _, weight, total = votes(kernels, camera(), depths, depths)
     assert near.any() and np.isfinite(total).all()

@@ -20,17 +20,31 @@ def add_votes(
     free: NDArray,
     near: NDArray,
     behind: NDArray,
+    weight: NDArray,
     total: NDArray,
 ) -> None:
     """Adds one view's votes on the vertices of a slab, in place; see `reference.add_votes`."""
     axis = np.linspace(-1.0, 1.0, free.shape[1]).astype(np.float32)
     matrix = np.ascontiguousarray(matrix, dtype=np.float32)
     planes = axis[first : first + len(free)]
-    _vote(matrix, depths, limits, planes, axis, np.float32(reach), np.float32(thickness), free, near, behind, total)
+    _vote(
+        matrix,
+        depths,
+        limits,
+        planes,
+        axis,
+        np.float32(reach),
+        np.float32(thickness),
+        free,
+        near,
+        behind,
+        weight,
+        total,
+    )
 
 
 @_compiled
-def _vote(matrix, depths, limits, planes, axis, reach, thickness, free, near, behind, total):
+def _vote(matrix, depths, limits, planes, axis, reach, thickness, free, near, behind, weight, total):
     height, width = depths.shape
     half, least = np.float32(0.5), np.float32(1e-6)
     for i in range(len(planes)):
@@ -57,7 +71,9 @@ def _vote(matrix, depths, limits, planes, axis, reach, thickness, free, near, be
                     before = _interpolated(depths, u, v, before + depth, np.float32(SMOOTH_REACHES) * reach) - depth
                 if abs(before) <= reach:
                     near[i, j, k] += np.uint16(1)
-                    total[i, j, k] += before
+                    near_weight = np.float32(1.0) - abs(before) / reach
+                    weight[i, j, k] += near_weight
+                    total[i, j, k] += near_weight * before
                 if before < -half * reach and before > -thickness:
                     behind[i, j, k] += np.uint16(1)
 

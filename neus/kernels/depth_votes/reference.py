@@ -17,14 +17,16 @@ def add_votes(
     free: NDArray,
     near: NDArray,
     behind: NDArray,
+    weight: NDArray,
     total: NDArray,
 ) -> None:
     """Adds one view's votes on the vertices of a slab, in place.
 
     A vertex at depth z projects to a pixel whose depth is s; d = s - z is its distance before the surface along the camera's z.
-    It is near if |d| <= reach, and d is added to its total: total / near is the mean distance (Curless and Levoy 1996). It is
-    behind if -thickness < d < -reach / 2, and free if the pixel's limit, the depth up to which the view sees through, exceeds z
-    by more than the reach. Pixels are the nearest ones; where the four about a near vertex are one surface, s is bilinear.
+    It is near if |d| <= reach; then w = 1 - |d| / reach is added to its weight and w d to its total: total / weight is the mean
+    distance (Curless and Levoy 1996), to which depths that are off count little. It is behind if -thickness < d < -reach / 2, and
+    free if the pixel's limit, the depth up to which the view sees through, exceeds z by more than the reach. Pixels are the nearest
+    ones; where the four about a near vertex are one surface, s is bilinear.
 
     Args:
         matrix: (3, 4) float32, scene to homogeneous pixels, pixel centres at integers; the third row gives depth.
@@ -33,7 +35,7 @@ def add_votes(
         first: x index of the slab's first plane; vertices are linspace(-1, 1, P) along each axis.
         reach, thickness: scene units.
         free, near, behind: (B, P, P) uint16 counts, indexed [x - first, y, z].
-        total: (B, P, P) float32, scene units.
+        weight, total: (B, P, P) float32; the total in scene units.
     """
     n_planes, size = free.shape[:2]
     axis = np.linspace(-1.0, 1.0, size).astype(np.float32)
@@ -53,7 +55,9 @@ def add_votes(
     before = here - depth
     is_near = np.abs(before) <= reach
     near += is_near
-    total += np.where(is_near, before, np.float32(0.0))
+    near_weight = np.where(is_near, np.float32(1.0) - np.abs(before) / np.float32(reach), np.float32(0.0))
+    weight += near_weight
+    total += np.where(is_near, near_weight * before, np.float32(0.0))
     behind += (before < -0.5 * reach) & (before > -thickness)
 
 
