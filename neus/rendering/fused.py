@@ -230,15 +230,15 @@ def fused_pixels(
     """What rays cut into intervals see: rgb (N, 3), opacity (N,), mean t (N,), summed normals (N, 3).
 
     Args:
-        model, view: the model, and its arrays.
+        model, packed: the model, and its arrays.
         origins, directions, edges, background: (N, 3), (N, 3), (N, K + 1), (N, 3).
-        negligible: intervals of a weight up to this have the mean colour of the others.
+        weight_threshold: intervals of a weight up to this have the mean colour of the others.
         bias: `color_bias` of the directions, if it is known.
     """
     kernels, n, new = fused_kernels(model), len(edges), edges.new_zeros
     bias = color_bias(model, directions) if bias is None else bias
     truth = new(n, 3), new(n) + 1.0
-    tensors = (origins, directions, edges, *truth, bias, background, new(2, 2, 2), new(0, 3))
+    tensors = (origins, directions, edges, *truth, bias, background, new(0, 3))
     rays = handed_to(kernels, Rays(*(tensor.contiguous() for tensor in tensors)))
     scales = scales_of(kernels, model.sharpness(), cos_anneal=1.0, weight_threshold=weight_threshold)
     pixels = kernels.render(packed.grid, packed.color_grid, packed.surface, packed.color, rays, scales)

@@ -1,6 +1,5 @@
 """A surface moved to where the images agree about it: swept in every view, and fused in a narrow band about it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 

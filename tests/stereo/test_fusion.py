@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from neus.errors import InputError
-from neus.stereo.fusion import fused_shape
 from neus.kernels.zero_distances.cpu import distances_to_zeros
+from neus.stereo.fusion import fused_shape
 from neus.stereo.pieces import without_crumbs
 from neus.stereo.votes import Votes
 from tests.stereo.sphere_views import estimate_of, lattice, rays_of, sphere_depths, views_around

@@ -8,11 +8,11 @@ import torch
 from neus.errors import InputError
 from neus.geometry.poses import look_at
 from neus.geometry.rays import pixel_centers, rays_from_pixels
+from neus.kernels.zero_distances.cpu import distances_to_zeros
 from neus.scenes.scene import Scene
 from neus.stereo import visual_hull
 from neus.stereo.initial_shape import initial_shape
 from neus.stereo.surface_refinement import Round
-from neus.kernels.zero_distances.cpu import distances_to_zeros
 from neus.stereo.visual_hull import hull_values, spread_views
 
 RESOLUTION = 48
