@@ -89,9 +89,10 @@ def n_views_of_vertices(
         pixels, depth = (x.numpy() for x in project(points, camera))
         towards = np.asarray(camera.center, np.float64) - vertices
         cosine = np.einsum("ij,ij->i", towards, normals) / np.maximum(np.linalg.norm(towards, axis=1), 1e-12)
+        x, y = pixels.T
         with np.errstate(invalid="ignore"):
             candidates = np.flatnonzero(
-                (depth > 0.0) & (cosine > LEAST_COSINE) & (pixels >= 0.0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+                (depth > 0.0) & (cosine > LEAST_COSINE) & (x >= 0.0) & (y >= 0.0) & (x < camera.width) & (y < camera.height)
             )
         column, row = pixels[candidates].astype(int).T
         foremost = _drawn_depth(pixels, depth, faces, camera)[row, column]
