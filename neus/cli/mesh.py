@@ -119,15 +119,16 @@ def run(options: argparse.Namespace) -> int:
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
     cameras, unseen = _views(run, scene, options.unseen)
     finish = Finish(
-        scene if needs_masks else None,
-        options.clip_to_masks,
-        options.clean,
-        options.keep == "largest",
-        options.target_faces,
-        cameras,
-        unseen,
-        box,
-        model.scene_to_world,
+        scene=scene if needs_masks else None,
+        clip_px=options.clip_to_masks,
+        clean=options.clean,
+        keep_largest=options.keep == "largest",
+        target_faces=options.target_faces,
+        cameras=cameras,
+        unseen=unseen,
+        has_background=model.has_background,
+        box=box,
+        to_box_frame=model.scene_to_world,
     )
     with TERMINAL.bar("mesh", " blocks") as progress:
         mesh = surface_mesh(

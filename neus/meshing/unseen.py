@@ -97,6 +97,22 @@ def without_unseen(mesh: trimesh.Trimesh, n_views: NDArray) -> trimesh.Trimesh:
     return without_floaters(seen, min_fraction=min(max(FLOATER_FRACTION, least_area / largest), 1.0))
 
 
+def within_unit_sphere(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """The faces whose corners all lie in the unit sphere: where a background network renders the rest, no ray has asked the field there.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    is_inside = np.linalg.norm(np.asarray(mesh.vertices), axis=1) <= 1.0
+    keeps = is_inside[mesh.faces].all(axis=1)
+    if not keeps.any():
+        raise InputError(
+            f"unseen cut: none of the {len(mesh.faces)} faces lies within the unit sphere; the training lost the object. Check the "
+            "region of interest, or keep what is unseen (--unseen keep)."
+        )
+    return with_faces(mesh, keeps)
+
+
 def _neighbours(mesh: trimesh.Trimesh) -> csr_matrix:
     """(n, n) ones where an edge joins two vertices."""
     faces = np.asarray(mesh.faces)

@@ -13,7 +13,7 @@ from neus.evaluation.surface import surface_difference
 from neus.geometry.cameras import Camera
 from neus.meshing.clean import clip_to_masks, cropped, largest_component, without_floaters
 from neus.meshing.simplify import simplified
-from neus.meshing.unseen import without_unseen
+from neus.meshing.unseen import within_unit_sphere, without_unseen
 from neus.meshing.visibility import SeenFacts, n_views_of_vertices, seen_facts
 from neus.scenes.scene import Scene
 
@@ -25,6 +25,7 @@ class Finish:
     Attributes:
         cameras: views that count as having seen something, in the frame of the mesh; none: it is not asked what was seen.
         unseen: `cut`, `keep` or `close`, from `unseen.chosen_unseen`; `cut` needs cameras.
+        has_background: whether a background network renders what lies beyond the unit sphere; `cut` leaves nothing there.
         box: (2, 3) corners in the world to which the mesh is cropped; None does not.
         to_box_frame: (4, 4) from the mesh's frame to that of the box.
         scene: its masks are used, in the frame of the mesh; None if nothing asks for them.
@@ -43,6 +44,7 @@ class Finish:
     target_faces: int | None = None
     cameras: Sequence[Camera] = ()
     unseen: str = "close"
+    has_background: bool = False
     box: np.ndarray | None = None
     to_box_frame: Tensor | None = None
     seen: SeenFacts | None = None
@@ -63,6 +65,8 @@ class Finish:
         Raises:
             InputError: nothing is left, or clipping without masks.
         """
+        if self.unseen == "cut" and self.has_background:
+            mesh = within_unit_sphere(mesh)
         if self.cameras:
             n_views = n_views_of_vertices(mesh, self.cameras)
             self.seen = seen_facts(mesh, n_views)

@@ -48,6 +48,8 @@ def extract_mesh(
     cameras = [] if scene is None else [scene.camera(view) for view in range(len(scene))]
     chosen = chosen_unseen(unseen, cameras)
     needed = cameras if chosen == "cut" else []
-    finish = Finish(clean=clean, target_faces=target_faces, cameras=needed, unseen=chosen)
+    finish = Finish(
+        clean=clean, target_faces=target_faces, cameras=needed, unseen=chosen, has_background=model.has_background
+    )
     mesh = surface_mesh(model, resolution, 0.0, on_progress, finish, finish.closes_at_border)
     return mesh if scene_to_world is None else in_world(mesh, scene_to_world)

@@ -145,7 +145,8 @@ def _write_mesh(
     resolution, model = plan.resolution if plan else MESH_RESOLUTION, trainer.model.eval()
     cameras = [trainer.scene.camera(view) for view in range(len(trainer.scene))]
     # By size alone: masks that are wrong must not cost the mesh of a finished training.
-    finish = Finish(clean=True, cameras=cameras, unseen=chosen_unseen(unseen, cameras))
+    chosen = chosen_unseen(unseen, cameras)
+    finish = Finish(clean=True, cameras=cameras, unseen=chosen, has_background=model.has_background)
     try:
         with console.bar("mesh", " blocks") as progress:
             mesh = surface_mesh(

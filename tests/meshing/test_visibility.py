@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from neus.errors import InputError
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import look_at
-from neus.meshing.unseen import chosen_unseen, seen_fraction_of_ball, without_unseen
+from neus.meshing.unseen import chosen_unseen, seen_fraction_of_ball, within_unit_sphere, without_unseen
 from neus.meshing.visibility import LEAST_COSINE, median_edge, n_views_of_vertices, seen_facts
 
 SIDE, FOCAL = 200, 260.0
@@ -92,6 +92,16 @@ def test_pits_stay_closed_and_crumbs_go(ball):
     cut = without_unseen(both, counts)
     assert cut.bounds[1, 0] < 0.61 and cut.bounds[1, 2] < 0.15
     assert cut.body_count == 1 and len(cut.outline().entities) == 1
+
+
+def test_of_a_ball_across_the_unit_sphere_the_part_inside_is_left(ball):
+    moved = ball.copy().apply_translation([0.8, 0.0, 0.0])
+    inside = within_unit_sphere(moved)
+    assert 0 < len(inside.faces) < len(ball.faces)
+    # The two spheres meet in the plane x = (1 + 0.8^2 - 0.6^2) / (2 * 0.8).
+    assert inside.bounds[1, 0] == pytest.approx(0.8, abs=median_edge(ball)) and inside.bounds[1, 0] <= 0.8
+    with pytest.raises(InputError, match="none of the 20480 faces lies within the unit sphere"):
+        within_unit_sphere(ball.copy().apply_translation([2.0, 0.0, 0.0]))
 
 
 def test_nothing_seen_is_explained(ball):
