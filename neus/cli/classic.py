@@ -94,7 +94,8 @@ def _validate_mesh(run: Run, threshold: float, device: str) -> int:
     iteration = int(run.content["iter_step"])
     out = run.path / "meshes" / f"{iteration:08d}.ply"
     with TERMINAL.bar("mesh", " blocks") as progress:
-        mesh = surface_mesh(model, MESH_RESOLUTION, threshold, progress)
+        # As in NeuS: all that was found, open where it leaves the box.
+        mesh = surface_mesh(model, MESH_RESOLUTION, threshold, progress, close_at_border=False)
     write_mesh(mesh, out, model.scene_to_world, resolution=MESH_RESOLUTION)
     print(out)
     return 0

@@ -9,13 +9,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neus.cli.options import add_model_arguments, whole_number
+from neus.cli.options import add_model_arguments, add_unseen_argument, whole_number
 from neus.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from neus.geometry.cameras import Camera
     from neus.runs.run import Run
     from neus.scenes.scene import Scene
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="Level set sdf = -threshold, scene units; above 0 shrinks (NeuS's --mcube_threshold)",
     )
+    add_unseen_argument(surface)
     finish = parser.add_argument_group("clean-up")
     finish.add_argument(
         "--clean",
@@ -92,13 +94,12 @@ def run(options: argparse.Namespace) -> int:
 
     from neus.files import check_can_write
     from neus.geometry.similarity import scale_of
-    from neus.meshing.clean import cropped
     from neus.meshing.files import SUFFIXES, write_mesh
     from neus.meshing.measures import is_closed
     from neus.meshing.of_model import surface_mesh
     from neus.runs.console import TERMINAL
     from neus.runs.run import Run
-    from neus.workflows.finish import Finish
+    from neus.workflows.finish import Finish, seen_line
 
     run = Run(options.run_folder, options.data, options.conf, options.overrides)
     out = options.out or _place(run)
@@ -116,17 +117,30 @@ def run(options: argparse.Namespace) -> int:
         scene = run.scene()
     if scene is not None and model.scene_to_world is None:
         model.scene_to_world, model.box = scene.scene_to_world, scene.box
-    finish = Finish(scene, options.clip_to_masks, options.clean, options.keep == "largest", options.target_faces)
+    cameras, unseen = _views(run, scene, options.unseen)
+    finish = Finish(
+        scene=scene if needs_masks else None,
+        clip_px=options.clip_to_masks,
+        clean=options.clean,
+        keep_largest=options.keep == "largest",
+        target_faces=options.target_faces,
+        cameras=cameras,
+        unseen=unseen,
+        has_background=model.has_background,
+        box=box,
+        to_box_frame=model.scene_to_world,
+    )
     with TERMINAL.bar("mesh", " blocks") as progress:
         mesh = surface_mesh(
             model,
             options.resolution,
             options.threshold,
             progress,
-            lambda mesh: finish(mesh if box is None else cropped(mesh, box, model.scene_to_world)),
+            finish,
+            finish.closes_at_border,
         )
     up = _up(options.up, out, scene, run, model.scene_to_world if in_world else None)
-    origin = write_mesh(mesh, out, model.scene_to_world if in_world else None, up, options.resolution)
+    origin = write_mesh(mesh, out, model.scene_to_world if in_world else None, up, options.resolution, finish.facts())
     if origin is not None:
         where = "kept as its node's translation" if out.suffix.lower() == ".glb" else "which STL cannot hold: add it yourself"
         print(f"coordinates are relative to {', '.join(f'{x:.3f}' for x in origin)}, {where}")
@@ -136,9 +150,30 @@ def run(options: argparse.Namespace) -> int:
         print(f"simplifying moved the surface by {mean:.3g} on average, {greatest:.3g} at most, in {unit}")
     print(
         f"{len(mesh.vertices)} vertices, {len(mesh.faces)} faces, watertight: {'yes' if is_closed(mesh) else 'no'}, in {unit}"
+        f"{seen_line(finish)}"
     )
     print(out)
     return 0
+
+
+def _views(
+    run: "Run", scene: "Scene | None", asked: str
+) -> "tuple[list[Camera], str]":
+    """The views that have seen the surface, those of the training, and what becomes of what they have not; none if not known."""
+    from neus.meshing.unseen import chosen_unseen
+
+    try:
+        scene = scene or run.scene()
+    except InputError as error:
+        if asked == "cut":
+            raise
+        if asked == "auto":
+            print(f"the views are not known, so what they have not seen is closed over ({error})")
+        return [], chosen_unseen(asked, [])
+    facts = run.facts if run.is_own else {}
+    held_out = {facts["view_names"][view] for view in facts.get("held_out_views", ()) if "view_names" in facts}
+    cameras = [scene.camera(view) for view, name in enumerate(scene.names) if name not in held_out]
+    return cameras, chosen_unseen(asked, cameras)
 
 
 def _place(run: "Run") -> Path:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from neus.errors import InputError
 from neus.runs.presets import PRESETS
 
+# As `neus.meshing.unseen.CHOICES`, which takes long to import.
+UNSEEN = ("auto", "cut", "keep", "close")
 EXIT_DIVERGED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -56,6 +58,17 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 def add_device_argument(parser: Arguments) -> None:
     """--device."""
     parser.add_argument("--device", default="auto", help="Device: auto (default), cpu, cuda, cuda:N or mps")
+
+
+def add_unseen_argument(parser: Arguments) -> None:
+    """--unseen."""
+    parser.add_argument(
+        "--unseen",
+        choices=UNSEEN,
+        default="auto",
+        help="Surface that fewer than two views have seen: cut removes it, keep leaves it, open where it meets the region's box, "
+        "close leaves it closed there; auto (default) cuts unless the views go all round",
+    )
 
 
 def add_set_argument(parser: Arguments) -> None:

@@ -14,6 +14,7 @@ from neus.cli.options import (
     EXIT_INTERRUPTED,
     add_device_argument,
     add_set_argument,
+    add_unseen_argument,
     positive_number,
     preset_summaries,
     whole_number,
@@ -71,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run", type=Path, dest="run_folder", metavar="RUN", help="Run folder to write (default runs/SCENE)"
     )
     output.add_argument("--overwrite", action="store_true", help="Replacement of an earlier run in the run folder")
+    add_unseen_argument(parser.add_argument_group("mesh"))
     add_device_argument(parser.add_argument_group("device"))
 
 
@@ -104,6 +106,7 @@ def _job(options: argparse.Namespace) -> "TrainJob":
         "minutes": options.minutes,
         "iterations": options.iterations,
         "command": options.command,
+        "unseen": options.unseen,
     }
     if not options.resume:
         own = {"preset": options.preset, "run": folder, "overwrite": options.overwrite, "console": TERMINAL}

@@ -4,26 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import trimesh
 
-from neus.geometry.cameras import Camera, project
+from neus.geometry.cameras import Camera
 from neus.geometry.rays import pixel_centers
 from neus.geometry.similarity import transform_points
-from neus.kernels.dispatch import kernels_for
-
-
-def mesh_depth(mesh: trimesh.Trimesh, camera: Camera) -> np.ndarray:
-    """(H, W) float64 depth along the camera's z of the foremost triangle at each pixel's centre; infinite for none.
-
-    Args:
-        mesh: in the frame of the camera; its unit is that of the depth.
-        camera: triangles with a corner behind it are left out.
-    """
-    pixels, depth = (x.numpy() for x in project(torch.from_numpy(np.array(mesh.vertices, np.float64)), camera))
-    draw = kernels_for("raster_depth", torch.device("cpu")).foremost_triangles
-    with np.errstate(divide="ignore"):
-        corners = np.column_stack([pixels, np.where(depth > 0.0, 1.0 / depth, 0.0)])
-        return 1.0 / draw(corners, np.asarray(mesh.faces), camera.width, camera.height)[0]
 
 
 def is_in_unit_sphere(depth: np.ndarray, camera: Camera) -> np.ndarray:

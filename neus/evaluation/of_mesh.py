@@ -11,7 +11,7 @@ import trimesh
 
 from neus.errors import InputError
 from neus.evaluation.alignment import rigid_alignment
-from neus.evaluation.depth import depth_scores, is_in_unit_sphere, mesh_depth
+from neus.evaluation.depth import depth_scores, is_in_unit_sphere
 from neus.evaluation.dtu import DtuProtocol, dtu_scores, is_above_plane, point_scores, read_dtu, thinned_points
 from neus.evaluation.files import read_mesh, read_points, read_surface
 from neus.evaluation.surface import feature_scores, surface_scores
@@ -19,6 +19,7 @@ from neus.geometry.poses import invert
 from neus.geometry.similarity import scale_of, transform_points
 from neus.meshing.clean import clip_to_masks
 from neus.meshing.files import in_world, written_resolution
+from neus.meshing.visibility import mesh_depth
 from neus.scenes.pfm import read_pfm
 from neus.scenes.scene import Scene
 from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, WORLD_CENTER, world_sdf

@@ -6,13 +6,14 @@ Extraction evaluates only what is near the surface, so points and vertices grow 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from neus.errors import InputError
 from neus.meshing.extract import extract_mesh
 from neus.meshing.lattice import BOUND_SAMPLES, NEWTON_STEPS
+from neus.meshing.visibility import MOST_VIEWS
 from neus.rendering.model import Model, in_chunks
 from neus.rendering.queries import fastest_sdf
 
@@ -23,6 +24,8 @@ SPHERE_POINTS, SPHERE_VERTICES = 18.0, 3.7
 # Seconds of marching cubes and file for each point, measured on two cores for spheres of 128 to 384 points 0.6e-6 to 1.9e-6; as many
 # points as at the probe's resolution are not looked at in the end, so that the middle of it was too much for real scenes (8 s for 4).
 SECONDS_PER_POINT_OUTSIDE = 1e-6
+# Seconds to ask of a vertex with two faces whether a view sees it, measured on one core: drawing, projection, comparison.
+SECONDS_PER_VERTEX_AND_VIEW = 2.5e-7
 # Points that the bound on the slope takes at any resolution.
 FIXED_POINTS = BOUND_SAMPLES * (1 + NEWTON_STEPS)
 # How often a call is timed, unless it takes so many seconds that its first time says enough.
@@ -37,6 +40,7 @@ class MeshCost:
     Attributes:
         points, vertices: evaluated distances and vertices of the mesh for each square of the resolution.
         point, gradient, color: seconds of one distance, one gradient, one colour.
+        n_views: that are asked what they have seen of the mesh.
     """
 
     points: float
@@ -44,6 +48,7 @@ class MeshCost:
     point: float
     gradient: float
     color: float
+    n_views: int = 0
 
     def seconds(self, resolution: int) -> float:
         """Of a mesh with `resolution` points along each axis, its colours and its file.
@@ -53,7 +58,7 @@ class MeshCost:
         """
         area = resolution**2
         fixed = FIXED_POINTS * (self.point + self.gradient)
-        of_vertices = self.vertices * (self.gradient + self.color)
+        of_vertices = self.vertices * (self.gradient + self.color + self.n_views * SECONDS_PER_VERTEX_AND_VIEW)
         return fixed + area * (self.points * (self.point + SECONDS_PER_POINT_OUTSIDE) + of_vertices)
 
     def resolution_within(self, seconds: float, finest: int) -> int:
@@ -68,7 +73,7 @@ class MeshCost:
 
 
 def measured_mesh_cost(
-    model: Model, patience: float = float("inf"), clock: Callable[[], float] = time.monotonic
+    model: Model, patience: float = float("inf"), clock: Callable[[], float] = time.monotonic, n_views: int = 0
 ) -> MeshCost:
     """The cost of a mesh of the model as it is now.
 
@@ -76,6 +81,7 @@ def measured_mesh_cost(
         model: on its device.
         patience: seconds; if counting points would take longer, or there is no surface, a large sphere is assumed.
         clock: seconds.
+        n_views: of the scene; more than MOST_VIEWS are not asked.
     """
     low, high = model.box.to(model.device, torch.float32)
     points = torch.rand(PROBE_POINTS, 3, generator=torch.Generator().manual_seed(0)).to(low) * (high - low) + low
@@ -84,7 +90,7 @@ def measured_mesh_cost(
     point = _seconds_of(lambda: sdf(points), clock) / PROBE_POINTS
     gradient = _seconds_of(lambda: model.gradient(few), clock) / PROBE_VERTICES
     color = _seconds_of(lambda: model.surface_color(few, few), clock) / PROBE_VERTICES
-    assumed = MeshCost(SPHERE_POINTS, SPHERE_VERTICES, point, gradient, color)
+    assumed = MeshCost(SPHERE_POINTS, SPHERE_VERTICES, point, gradient, color, min(n_views, MOST_VIEWS))
     if assumed.seconds(PROBE_RESOLUTION) > patience:
         return assumed
     n_points = 0
@@ -104,7 +110,7 @@ def measured_mesh_cost(
     except InputError:
         return assumed
     area = PROBE_RESOLUTION**2
-    return MeshCost((n_points - FIXED_POINTS) / area, len(mesh.vertices) / area, point, gradient, color)
+    return replace(assumed, points=(n_points - FIXED_POINTS) / area, vertices=len(mesh.vertices) / area)
 
 
 @torch.no_grad()

@@ -1,21 +1,26 @@
 """Mesh files: PLY, OBJ, GLB and STL, in world units, whole or not at all, with all digits wherever the world's origin is."""
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
 from torch import Tensor
 
 from neus.errors import InputError
-from neus.files import written_whole
+from neus.files import json_text, written_whole
 from neus.meshing.glb import write_glb
 
 SUFFIXES = (".ply", ".obj", ".glb", ".stl")
 # Coordinates need more than float32 if its spacing at the mesh exceeds this part of the mesh's size: a hundredth of the
 # cell of a lattice of 1000 points along each axis.
 COARSE = 1e-5
-_RESOLUTION = "neus extraction resolution"
+_RESOLUTION, _SEEN = "neus extraction resolution", "neus seen"
+# Of a file, within which its header is looked for.
+_HEADER_BYTES = 2000
 
 
 def write_mesh(
@@ -24,6 +29,7 @@ def write_mesh(
     scene_to_world: Tensor | None = None,
     up: np.ndarray | None = None,
     resolution: int | None = None,
+    seen: Mapping[str, Any] | None = None,
 ) -> np.ndarray | None:
     """Writes a mesh with its normals and vertex colours, in the format that the suffix names.
 
@@ -38,6 +44,7 @@ def write_mesh(
         up: (3,) the vertical in the frame that is written, for GLB, whose viewers take +Y for up; None: unknown, not turned.
 
         resolution: lattice points along each axis of the box it was extracted from; PLY keeps it for `written_resolution`.
+        seen: plain facts about how much of it the views have seen; PLY keeps them for `written_seen`.
 
     Returns:
         (3,) the origin that coordinates in the file are relative to; None if it is that of the frame.
@@ -53,7 +60,7 @@ def write_mesh(
     origin = _needed_origin(placed)
     with written_whole(path) as beside:
         if suffix == ".ply":
-            _write_ply(placed, beside, "<f4" if origin is None else "<f8", resolution)
+            _write_ply(placed, beside, "<f4" if origin is None else "<f8", resolution, seen)
         elif suffix == ".obj":
             # Eight decimals as usual; more for a mesh so small that they would not be eight digits of it.
             digits = max(8, 7 - int(np.floor(np.log10(max(placed.extents.max(), 1e-30)))))
@@ -80,10 +87,24 @@ def in_world(mesh: trimesh.Trimesh, scene_to_world: Tensor | None) -> trimesh.Tr
 
 def written_resolution(path: Path) -> int | None:
     """The `resolution` that `write_mesh` was given for a PLY file; None if it was not, or for other files."""
+    found = _comment(path, _RESOLUTION)
+    return int(found) if found and found.isdigit() else None
+
+
+def written_seen(path: Path) -> dict[str, Any] | None:
+    """The `seen` that `write_mesh` was given for a PLY file; None if it was not, or for other files."""
+    try:
+        found = json.loads(_comment(path, _SEEN) or "null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _comment(path: Path, name: str) -> str | None:
     with open(path, "rb") as file:
-        header = file.read(1000).split(b"end_header")[0]
-    found = re.search(rf"^comment {_RESOLUTION} (\d+)$".encode(), header, re.MULTILINE)
-    return int(found[1]) if found and header.startswith(b"ply") else None
+        header = file.read(_HEADER_BYTES).split(b"end_header")[0]
+    found = re.search(rf"^comment {name} (.+)$".encode(), header, re.MULTILINE)
+    return found[1].decode("utf-8", "replace") if found and header.startswith(b"ply") else None
 
 
 def _needed_origin(mesh: trimesh.Trimesh) -> np.ndarray | None:
@@ -93,7 +114,7 @@ def _needed_origin(mesh: trimesh.Trimesh) -> np.ndarray | None:
     return (low + high) / 2 if spacing > COARSE * (high - low).max() else None
 
 
-def _write_ply(mesh: trimesh.Trimesh, path: Path, coordinates: str, resolution: int | None) -> None:
+def _write_ply(mesh: trimesh.Trimesh, path: Path, coordinates: str, resolution: int | None, seen: Mapping[str, Any] | None) -> None:
     """Binary PLY (Turk 1994) with coordinates of the given type, float32 normals and uint8 sRGB colours with alpha."""
     fields = [("position", coordinates, 3), ("normal", "<f4", 3)]
     number = "float" if coordinates == "<f4" else "double"
@@ -109,6 +130,7 @@ def _write_ply(mesh: trimesh.Trimesh, path: Path, coordinates: str, resolution: 
     faces["count"], faces["corners"] = 3, mesh.faces
     header = ["ply", "format binary_little_endian 1.0"]
     header += [f"comment {_RESOLUTION} {resolution}"] if resolution else []
+    header += [f"comment {_SEEN} {json_text(dict(seen))}"] if seen else []
     header += [f"element vertex {len(vertices)}"]
     header += [f"property {entry}" for entry in properties]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]

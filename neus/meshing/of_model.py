@@ -20,6 +20,7 @@ def surface_mesh(
     threshold: float = 0.0,
     on_progress: Callable[[int, int], None] | None = None,
     finish: Callable[[Trimesh], Trimesh] | None = None,
+    close_at_border: bool = True,
 ) -> Trimesh:
     """The coloured mesh of a model in the scene frame, with the field's normals.
 
@@ -29,6 +30,7 @@ def surface_mesh(
         threshold: the surface is sdf = -threshold, scene units.
         on_progress: called with (blocks done, blocks in all).
         finish: from the shape as extracted to the one that is wanted; normals and colours are looked up for that.
+        close_at_border: as in `extract.extract_mesh`.
 
     Raises:
         InputError: no surface in the box, or nothing left of it.
@@ -40,6 +42,7 @@ def surface_mesh(
         resolution,
         level=threshold,
         gradient=gradient,
+        close_at_border=close_at_border,
         on_progress=on_progress,
         **({"bound_samples": BOUND_SAMPLES_FUSED} if is_fused(model) else {}),
     )

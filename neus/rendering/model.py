@@ -99,13 +99,18 @@ class Model(nn.Module):
         self.background: Tensor | None = None
 
     @property
+    def has_background(self) -> bool:
+        """Whether a background network renders what lies beyond the unit sphere."""
+        return self.config.neus_renderer.n_outside > 0
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters live."""
         return self.sharpness.variance.device
 
     def fields(self) -> Fields:
         """The model as the renderer sees it."""
-        background = self.nerf if self.config.neus_renderer.n_outside > 0 else None
+        background = self.nerf if self.has_background else None
         return Fields(self.sdf_network, self.color_network, background, self.density, self.sharpness())
 
     def sdf(self, points: Tensor, frame: str = "scene") -> Tensor:

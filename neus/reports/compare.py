@@ -109,9 +109,9 @@ def comparison_rows(a: RunGathered, b: RunGathered) -> list[tuple[str, str, str]
         )
     rows.append(("iterations", f"{a.iteration:,}", f"{b.iteration:,}"))
     rows.append(("training time", *map(_training_time, (a, b))))
-    measures = [dict(mesh_rows(run.mesh.facts)) if run.mesh else {} for run in (a, b)]
+    measures = [dict(mesh_rows(run.mesh.facts, run.mesh.seen)) if run.mesh else {} for run in (a, b)]
     for name in measures[0] or measures[1]:
-        rows.append((f"mesh: {name}", *(of.get(name, "no mesh") for of in measures)))
+        rows.append((f"mesh: {name}", *(of.get(name, "not known" if of else "no mesh") for of in measures)))
     return rows
 
 

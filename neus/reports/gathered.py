@@ -13,11 +13,16 @@ from neus.runs.config import ExperimentConfig
 
 @dataclass(frozen=True)
 class MeshShown:
-    """A mesh as a report shows it: its measures in world units, its six sides, and where it comes from."""
+    """A mesh as a report shows it: its measures in world units, its six sides, and where it comes from.
+
+    Attributes:
+        seen: what `SeenFacts` says, and what became of the rest (`unseen`); None if it is not known.
+    """
 
     facts: MeshFacts
     sides: dict[str, NDArray]
     origin: str
+    seen: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

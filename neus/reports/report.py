@@ -14,7 +14,7 @@ from neus.errors import InputError
 from neus.files import without_folders, written_whole
 from neus.geometry.similarity import scale_of
 from neus.meshing.cost import measured_mesh_cost
-from neus.meshing.files import in_world
+from neus.meshing.files import in_world, written_seen
 from neus.meshing.measures import mesh_facts
 from neus.meshing.of_model import surface_mesh
 from neus.rendering.model import Model
@@ -102,7 +102,9 @@ def gathered(run: Run, model: Model, scene: Scene, seconds: float) -> RunGathere
     candidates = run.held_out(scene) if facts["held_out_views"] else list(range(len(scene)))
     views = fitting_sheet(model, scene, candidates, VIEWS_FRACTION * seconds, config.train.mask_weight > 0)
     mesh, no_mesh = mesh_to_show(folder, model, MESH_FRACTION * seconds)
-    shown = None if mesh is None else shown_mesh(mesh, scene, without_folders(no_mesh, *known) or "mesh.ply")
+    shown = None if mesh is None else shown_mesh(
+        mesh, scene, without_folders(no_mesh, *known) or "mesh.ply", None if no_mesh else written_seen(run.mesh_path())
+    )
     metrics = folder / "metrics.jsonl"
     return RunGathered(
         folder=folder,
@@ -161,9 +163,11 @@ def mesh_to_show(folder: Path, model: Model, seconds: float) -> tuple[trimesh.Tr
     ), f"extracted for this page at {resolution}^3; `neus mesh` makes a finer one"
 
 
-def shown_mesh(mesh: trimesh.Trimesh, scene: Scene, origin: str) -> MeshShown:
+def shown_mesh(
+    mesh: trimesh.Trimesh, scene: Scene, origin: str, seen: dict[str, Any] | None = None
+) -> MeshShown:
     """Measures and images of a mesh in world units."""
-    return MeshShown(mesh_facts(mesh), six_sides(mesh, *onlooker(scene)), origin)
+    return MeshShown(mesh_facts(mesh), six_sides(mesh, *onlooker(scene)), origin, seen)
 
 
 def onlooker(scene: Scene) -> tuple[NDArray, NDArray]:

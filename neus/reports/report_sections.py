@@ -72,7 +72,10 @@ def warnings_of(run: RunGathered) -> list[str]:
     if made_at is not None and made_at != run.iteration:
         said.append(f"mesh.ply is of iteration {made_at}, the newest checkpoint of {run.iteration}.")
     facts = run.mesh.facts
-    if not facts.is_watertight:
+    seen = run.mesh.seen or {}
+    if seen.get("unseen") == "cut":
+        said.append("The mesh is open where no two views have seen the surface (`--unseen close` closes it).")
+    elif not facts.is_watertight:
         said.append("The mesh is not watertight: it has holes or edges of more than two faces, so it has no volume.")
     if facts.largest_fraction < 1.0 - SCATTERED:
         said.append(
@@ -153,8 +156,8 @@ def curve_charts(runs: Sequence[tuple[str, list[dict[str, float]]]]) -> str:
     return f'<div class="charts">{"".join(charts)}</div>{remark}'
 
 
-def mesh_rows(facts: MeshFacts) -> list[tuple[str, str]]:
-    """Measures of a mesh, in world units."""
+def mesh_rows(facts: MeshFacts, seen: dict[str, Any] | None = None) -> list[tuple[str, str]]:
+    """Measures of a mesh, in world units, and how much of it the views have seen, if that is known."""
     volume = "none: the mesh is open" if facts.volume is None else f"{facts.volume:.5g} cubic world units"
     pieces = f"{facts.components:,}" + (
         "" if facts.components == 1 else f", the largest with {100 * facts.largest_fraction:.2f} % of the area"
@@ -167,6 +170,19 @@ def mesh_rows(facts: MeshFacts) -> list[tuple[str, str]]:
         ("volume", volume),
         ("area", f"{facts.area:.5g} square world units"),
         ("size", " × ".join(f"{side:.5g}" for side in facts.size) + " world units along the world's axes"),
+        *_seen_rows(seen or {}),
+    ]
+
+
+def _seen_rows(seen: dict[str, Any]) -> list[tuple[str, str]]:
+    if "fraction_seen" not in seen:
+        return []
+    rest = {"cut": "the rest is cut off", "keep": "the rest is kept", "close": "the rest is closed over"}
+    percent = {name: f"{100 * value:.1f} %" for name, value in seen.items() if name.startswith("fraction")}
+    return [
+        ("seen by two views", f"{percent['fraction_seen']} of the surface found; {rest.get(seen.get('unseen', ''), '')}"),
+        ("resting on two or three views", percent.get("fraction_seen_by_few", "?")),
+        ("seen by one view, by none", f"{percent.get('fraction_seen_by_one', '?')}, {percent.get('fraction_unseen', '?')}"),
     ]
 
 
@@ -218,7 +234,7 @@ def _mesh(run: RunGathered) -> list[str]:
     return [
         sheet([figure(rendered, side) for side, rendered in run.mesh.sides.items()], "six"),
         paragraph("The front is where most cameras are; red is the inside, seen through a hole."),
-        table(mesh_rows(run.mesh.facts)),
+        table(mesh_rows(run.mesh.facts, run.mesh.seen)),
         paragraph(
             f"From {run.mesh.origin}. World units are {unit}. The region of interest has a radius of one scene unit, "
             f"{run.world_per_scene:.5g} world units."

@@ -115,7 +115,7 @@ class TimePlan:
 
     def _allotted(self, trainer: Trainer, margin: float) -> None:
         whole = 60.0 * self.minutes
-        cost: MeshCost = measured_mesh_cost(trainer.model, PROBE_FRACTION * whole)
+        cost: MeshCost = measured_mesh_cost(trainer.model, PROBE_FRACTION * whole, n_views=len(trainer.scene))
         self.resolution = cost.resolution_within(MESH_FRACTION * whole / margin, self.finest)
         leaving = min(LEAVING, LEAVING_FRACTION * whole)
         reserve = margin * cost.seconds(self.resolution) + self._checkpoint_seconds(trainer) + leaving

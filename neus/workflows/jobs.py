@@ -34,6 +34,7 @@ class TrainJob:
         session: records what is done; it has begun.
         started: the time (`time.monotonic`) from which `minutes` count.
         choices: one line for each thing that was chosen for the user.
+        unseen: what becomes of surface in the mesh that no two views have seen, one of `meshing.unseen.CHOICES`.
     """
 
     config: ExperimentConfig
@@ -45,6 +46,7 @@ class TrainJob:
     session: Session
     started: float
     choices: list[str] = field(default_factory=list)
+    unseen: str = "auto"
 
 
 def new_job(
@@ -61,6 +63,7 @@ def new_job(
     overwrite: bool = False,
     command: str = "",
     console: Console = QUIET,
+    unseen: str = "auto",
 ) -> TrainJob:
     """A new training, with what is not given chosen by the scene.
 
@@ -79,6 +82,7 @@ def new_job(
         overwrite: the run folder may hold an earlier run.
         command: for the record.
         console: where the progress of reading goes.
+        unseen: as in `TrainJob`.
 
     Raises:
         InputError: no scene, an unknown preset or key, both or neither of what excludes each other.
@@ -114,7 +118,7 @@ def new_job(
         choices.append(f"run folder: {folder.path}{_why_not_first(folder.path, config.dataset.data_dir)}")
     config = _with(config, seed, holdout, iterations)
     leaves_mesh = chosen is not None or minutes is not None or iterations is not None
-    return TrainJob(config, folder, False, minutes, leaves_mesh, scene, session, started, choices)
+    return TrainJob(config, folder, False, minutes, leaves_mesh, scene, session, started, choices, unseen)
 
 
 def resumed_job(
@@ -128,6 +132,7 @@ def resumed_job(
     minutes: float | None = None,
     iterations: int | None = None,
     command: str = "",
+    unseen: str = "auto",
 ) -> TrainJob:
     """A run that is to be continued: its own config unless `conf` is given; arguments as in `new_job`.
 
@@ -162,7 +167,7 @@ def resumed_job(
         if minutes is not None:
             choices.append(f"resumes for the remaining {minutes:.2g} of {planned:g} minutes")
     config = _with(config, seed, holdout, iterations)
-    return TrainJob(config, folder, True, minutes, leaves_mesh, None, session, started, choices)
+    return TrainJob(config, folder, True, minutes, leaves_mesh, None, session, started, choices, unseen)
 
 
 def is_masked(scene: Scene) -> bool:

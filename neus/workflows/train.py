@@ -11,6 +11,7 @@ from neus.files import json_text
 from neus.meshing.files import write_mesh
 from neus.meshing.measures import is_closed
 from neus.meshing.of_model import surface_mesh
+from neus.meshing.unseen import chosen_unseen
 from neus.reports.report import report_after_training
 from neus.reports.six_sides import prepare_drawing
 from neus.runs.console import QUIET, Console
@@ -21,7 +22,7 @@ from neus.runs.time_plan import TimePlan
 from neus.runs.train import train as run_training
 from neus.scenes.scene import Scene
 from neus.training.trainer import Hook, Trainer
-from neus.workflows.finish import Finish
+from neus.workflows.finish import Finish, seen_line
 from neus.workflows.jobs import TrainJob, new_job
 
 # Of the mesh that training leaves, where no time plan chooses: as `neus mesh`.
@@ -56,6 +57,7 @@ def train(
     holdout: int = 0,
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    unseen: str = "auto",
 ) -> Run:
     """A run trained on a scene, with its mesh and report; what is not given is chosen as by `neus train SCENE`.
 
@@ -71,6 +73,7 @@ def train(
         holdout: every so many-th view is kept out of training; 0 keeps none out.
         settings: config values by key, such as {"train.batch_size": 512}.
         overwrite: replace an earlier run in `out`.
+        unseen: `auto`, `cut`, `keep` or `close`: what becomes of surface in the mesh that no two views have seen.
 
     Raises:
         InputError: something wrong with scene, settings or folder.
@@ -89,6 +92,7 @@ def train(
         minutes=minutes,
         iterations=iterations,
         overwrite=overwrite,
+        unseen=unseen,
     )
     return Run(run_job(job, overwrite, device, callbacks).folder.path)
 
@@ -126,7 +130,7 @@ def run_job(
     mesh = None
     if job.leaves_mesh:
         with session.stage("mesh"):
-            mesh = _write_mesh(trainer, folder, plan, session, console)
+            mesh = _write_mesh(trainer, folder, plan, session, console, job.unseen)
         session.save(folder.path)
     report = report_after_training(folder.path, trainer.model, session, plan and plan.report_seconds, console)
     if report:
@@ -135,24 +139,29 @@ def run_job(
 
 
 def _write_mesh(
-    trainer: Trainer, folder: RunFolder, plan: TimePlan | None, session: Session, console: Console
+    trainer: Trainer, folder: RunFolder, plan: TimePlan | None, session: Session, console: Console, unseen: str
 ) -> Path | None:
     """The surface in RUN/mesh.ply, in world units; a model without any is no reason to fail, its checkpoint is there."""
     resolution, model = plan.resolution if plan else MESH_RESOLUTION, trainer.model.eval()
+    cameras = [trainer.scene.camera(view) for view in range(len(trainer.scene))]
+    # By size alone: masks that are wrong must not cost the mesh of a finished training.
+    chosen = chosen_unseen(unseen, cameras)
+    finish = Finish(clean=True, cameras=cameras, unseen=chosen, has_background=model.has_background)
     try:
         with console.bar("mesh", " blocks") as progress:
-            # By size alone: masks that are wrong must not cost the mesh of a finished training.
-            mesh = surface_mesh(model, resolution, on_progress=progress, finish=Finish(clean=True))
+            mesh = surface_mesh(
+                model, resolution, on_progress=progress, finish=finish, close_at_border=finish.closes_at_border
+            )
     except InputError as error:
         console.warn(f"no mesh.ply is written: {error}")
         session.warn(f"No mesh.ply is written: {error}")
         return None
     path = folder.path / "mesh.ply"
-    write_mesh(mesh, path, model.scene_to_world, resolution=resolution)
-    session.record["mesh"] = {"iteration": trainer.iteration, "resolution": resolution}
+    write_mesh(mesh, path, model.scene_to_world, resolution=resolution, seen=finish.facts())
+    session.record["mesh"] = {"iteration": trainer.iteration, "resolution": resolution} | finish.facts()
     took = f"{plan.minutes_used():.2f} minutes: " if plan else ""
     console.message(
-        f"{took}{trainer.iteration} iterations, mesh of {resolution}^3 with {len(mesh.vertices)} vertices, "
+        f"{took}{trainer.iteration} iterations, mesh of {resolution}^3 with {len(mesh.vertices)} vertices{seen_line(finish)}, "
         f"watertight: {'yes' if is_closed(mesh) else 'no'}, in world units: {path}"
     )
     return path

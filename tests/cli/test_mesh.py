@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import struct
 from dataclasses import replace
@@ -10,7 +11,9 @@ import trimesh
 
 import neus
 from neus.evaluation.files import read_mesh
+from neus.meshing.files import written_seen
 from neus.runs.config import config_text
+from neus.runs.run import Run
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
 from tests.cli.test_train import assert_one_line
 
@@ -18,7 +21,9 @@ from tests.cli.test_train import assert_one_line
 @pytest.fixture
 def mesh(neus_command, trained_run):
     def command(*options, source=trained_run, resolution=24):
-        return neus_command("mesh", source, "--resolution", resolution, "--device", "cpu", *options)
+        # The few views of the tiny scene do not go all round: by default all that most of them miss would be cut.
+        common = ("--resolution", resolution, "--device", "cpu", "--unseen", "close")
+        return neus_command("mesh", source, *common, *options)
 
     return command
 
@@ -227,3 +232,28 @@ def test_simplifying_says_how_far_the_surface_moved_in_world_units(mesh, trained
     # Six iterations leave nothing where the masks want it.
     assert_one_line(mesh("--clean"), "pieces of the mesh lies within the masks")
     assert_one_line(mesh("--target-faces", 2), "--target-faces: found 2, expected at least 4")
+
+
+def test_unseen_surface_is_cut_kept_or_closed_and_the_line_says_how_much_was_seen(mesh, trained_run, tmp_path):
+    lines = {}
+    for choice in ("cut", "keep", "close", "auto"):
+        status, out, err = mesh("--out", tmp_path / f"{choice}.ply", "--unseen", choice, resolution=48)
+        assert status == 0 and not err
+        lines[choice] = out[-2]
+        assert re.search(r"in world units, \d+ % seen by two views \(the rest is \w+", out[-2])
+    found = {choice: trimesh.load(tmp_path / f"{choice}.ply", process=False) for choice in lines}
+    assert len(found["cut"].faces) < len(found["keep"].faces) and found["close"].is_watertight
+    # Few views in front of it do not go all round.
+    assert (tmp_path / "auto.ply").read_bytes() == (tmp_path / "cut.ply").read_bytes()
+    assert "watertight: no" in lines["cut"] and "the rest is cut" in lines["cut"]
+    seen = written_seen(tmp_path / "cut.ply")
+    assert seen["unseen"] == "cut" and 0.0 < seen["fraction_seen"] < 1.0
+    model, scene = neus.load_model(trained_run), Run(trained_run).scene()
+    assert neus.extract_mesh(model, 48, unseen="cut", scene=scene).area < neus.extract_mesh(model, 48).area
+
+
+def test_cutting_without_the_views_is_refused_and_auto_closes(mesh, trained_run, tmp_path):
+    gone = ("--data", tmp_path / "none", "--out", tmp_path / "a.ply")
+    assert_one_line(mesh(*gone, "--unseen", "cut"), "none: no such folder")
+    status, out, _ = mesh(*gone, "--unseen", "auto")
+    assert status == 0 and "the views are not known" in out[0] and "watertight: yes" in out[-2]

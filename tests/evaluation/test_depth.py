@@ -3,10 +3,11 @@ import pytest
 import torch
 import trimesh
 
-from neus.evaluation.depth import depth_scores, is_in_unit_sphere, mesh_depth
+from neus.evaluation.depth import depth_scores, is_in_unit_sphere
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import look_at
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
+from neus.meshing.visibility import mesh_depth
 
 CENTER = torch.tensor([1.0, -2.5, 0.7], dtype=torch.float64)
 INTRINSICS = torch.tensor([[60.0, 0.0, 31.0], [0.0, 58.0, 25.0], [0.0, 0.0, 1.0]], dtype=torch.float64)

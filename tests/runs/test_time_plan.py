@@ -48,7 +48,7 @@ def costs(monkeypatch):
     """What each look at the mesh finds, one after another; a mesh of 256 takes about as many seconds as the number."""
     found = []
 
-    def measured(model, patience):
+    def measured(model, patience, n_views=0):
         seconds = found.pop(0) if len(found) > 1 else found[0]
         return MeshCost(seconds / 256**2 / SECONDS_PER_POINT_OUTSIDE, 0.0, 0.0, 0.0, 0.0)
 
