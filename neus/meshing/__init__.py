@@ -3,4 +3,4 @@
 __all__ = [
     "clean", "color", "cost", "cubes", "extract", "files", "glb", "lattice", "measures", "of_model", "simplify",
     "unseen", "visibility",
-]
+]  # fmt: skip
