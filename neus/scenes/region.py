@@ -31,6 +31,8 @@ STEP = 0.06
 # Axes that meet at more than so many times the depth of what the views show, or at less than one over it, are as good as parallel.
 FAR_FROM_SHOWN = 4.0
 FEWEST_POINTS = 10
+# Points count within so many times the sphere that fits into the images: objects are often photographed part by part.
+NEAR = 2.5
 # Dense clouds of millions of points have the same sphere as so many drawn from them.
 MAX_POINTS = 100_000
 
@@ -241,8 +243,7 @@ def points_looked_at(scene: Scene, points: Tensor, min_fraction: float = 0.33) -
         is_front = True
     if is_front or not _shown_at(scene, points, looked_at.center):
         looked_at, min_fraction = _region_shown(scene, points), 2.0 / len(scene)
-    # Twice what fits into the images: objects are often photographed part by part.
-    near = points[(points - looked_at.center).norm(dim=-1) < 2.0 * looked_at.radius]
+    near = points[(points - looked_at.center).norm(dim=-1) < NEAR * looked_at.radius]
     toward = torch.nn.functional.normalize(scene.camera_to_scene[:, :3, 3] - looked_at.center, dim=-1)
     is_around = float((toward @ toward.T).min()) < math.cos(math.radians(ALL_AROUND))
     if not is_around or len(near) == 0:
