@@ -105,7 +105,8 @@ def read_scene(
     if bool(config.center) != bool(config.radius):
         raise InputError("dataset.center and dataset.radius belong together; give both, or neither to have them found.")
     if config.box:
-        return _read_box(folder, config, lazy, on_progress, on_start)
+        has_own_region = layout == "idr" or layout in _REGISTERED
+        return _read_box(folder, config, has_own_region, lazy, on_progress, on_start)
     if layout in _REGISTERED:
         return checked(_REGISTERED[layout][0](folder, config), not config.camera_outside_sphere)
     region = (config.center or None, config.radius or None)
@@ -135,6 +136,7 @@ def read_scene(
 def _read_box(
     folder: Path,
     config: DatasetConfig,
+    has_own_region: bool,
     lazy: bool,
     on_progress: Callable[[int, int], None] | None,
     on_start: Callable[[str], None] | None,
@@ -150,7 +152,10 @@ def _read_box(
         raise InputError("dataset.box and dataset.center exclude each other; give one.")
     corners = corners.reshape(2, 3)
     center, radius = corners.mean(dim=0), float((corners[1] - corners[0]).norm()) / 2
-    scene = read_scene(folder, replace(config, box=(), region=OBJECT, camera_outside_sphere=False), lazy, on_progress, on_start)
+    anywhere = replace(config, box=(), region=OBJECT, camera_outside_sphere=False)
+    if not has_own_region:
+        anywhere = replace(anywhere, center=tuple(center.tolist()), radius=radius)
+    scene = read_scene(folder, anywhere, lazy, on_progress, on_start)
     scene = replace(scene.in_frame(similarity(radius, center), (corners - center) / radius), region_from="")
     return checked(scene, not config.camera_outside_sphere)
 

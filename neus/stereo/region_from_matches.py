@@ -22,7 +22,7 @@ from neus.scenes.region import (
 from neus.scenes.region_from_masks import MasksDisagree
 from neus.scenes.scene import Scene, checked
 from neus.stereo.matches import match_neighbours
-from neus.stereo.sparse_points import triangulated
+from neus.stereo.sparse_points import on_object, triangulated
 
 FROM_MATCHES = "points that images share"
 # Fewer points in space say less about the region than the optical axes do.
@@ -84,11 +84,12 @@ def region_from_matches(scene: Scene, kind: str = OBJECT) -> Region | None:
     """The sphere around triangulated matches of neighbouring views, in the scene's frame; None where too few fit the cameras.
 
     Args:
-        scene: without masks, or with masks that are not looked at.
-        kind: `object` for the points that the cameras look at, `scene` for all.
+        scene: at most `MOST_VIEWS` of its images are read.
+        kind: `object` for the points that the cameras look at, within the masks if there are any, `scene` for all.
     """
     chosen = scene if len(scene) <= MOST_VIEWS else scene.subset(torch.linspace(0, len(scene) - 1, MOST_VIEWS).long().tolist())
-    points = torch.from_numpy(triangulated(chosen, match_neighbours(chosen), set()).points)
+    sparse = triangulated(chosen, match_neighbours(chosen), set())
+    points = torch.from_numpy(sparse.points[on_object(chosen, sparse)] if kind == OBJECT else sparse.points)
     if len(points) < FEWEST_POINTS:
         return None
     return region_around(chosen, points, kind)
