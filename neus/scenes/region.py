@@ -26,8 +26,9 @@ NEAREST_CAMERA_FRACTION = 0.9
 # Seen from all around (this angle between two cameras, degrees), what surrounds the object lies behind it in other views: the
 # object alone stays within this fraction of the half sides about the middle of the images, in half as many views as the best seen.
 ALL_AROUND, MIDDLE, OF_BEST_SEEN = 150.0, 0.9, 0.5
-# Points must be in the frame of more and more views, by this step, until the sphere around them keeps clear of the cameras.
-STEP = 0.06
+# Points must be in the frame of more and more views, by this step, until the sphere around them keeps clear of the cameras; but not
+# so many that fewer than this fraction of the points are left, for those would be a part of the object.
+STEP, LEAST_KEPT = 0.06, 0.7
 # Axes that meet at more than so many times the depth of what the views show, or at less than one over it, are as good as parallel.
 FAR_FROM_SHOWN = 4.0
 FEWEST_POINTS = 10
@@ -184,21 +185,23 @@ def region_from_points(scene: Scene, points: Tensor, min_fraction: float = 0.33,
         RegionError: fewer than ten points are there.
     """
     near, fractions, least = points_looked_at(scene, points, min_fraction)
-    centers = scene.camera_to_scene[:, :3, 3]
-    first = None
-    while (kept := near[fractions >= least]).shape[0] >= FEWEST_POINTS:
-        region = Region(*_ball_of_most(kept, trimmed), FROM_POINTS)
-        if region.radius <= NEAREST_CAMERA_FRACTION * float((centers - region.center).norm(dim=-1).min()):
+    kept, first = near[fractions >= least], None
+    fewest = max(FEWEST_POINTS, LEAST_KEPT * len(kept))
+    while len(kept) >= fewest:
+        center, radius = _ball_of_most(kept, trimmed)
+        nearest = float((scene.camera_to_scene[:, :3, 3] - center).norm(dim=-1).min())
+        region = Region(center, min(MARGIN * radius, NEAREST_CAMERA_FRACTION * nearest), FROM_POINTS)
+        if radius <= region.radius:
             return region
         first, least = first or region, least + STEP
+        kept = near[fractions >= least]
     if first is None:
         raise no_region(
             scene,
             f"{len(kept)} of {len(points)} sparse points lie where the cameras look, expected at least "
             f"{FEWEST_POINTS}; give the centre and the radius of the region of interest.",
         )
-    nearest = float((centers - first.center).norm(dim=-1).min())
-    return replace(first, radius=min(first.radius, NEAREST_CAMERA_FRACTION * nearest))
+    return first
 
 
 def region_of_all_points(scene: Scene, points: Tensor, trimmed: float = 0.02) -> Region:
@@ -220,7 +223,8 @@ def region_of_all_points(scene: Scene, points: Tensor, trimmed: float = 0.02) ->
             f"{len(kept)} of {len(points)} sparse points lie in the frame of any view, expected at least "
             f"{FEWEST_POINTS}; give the centre and the radius of the region of interest.",
         )
-    return Region(*_ball_of_most(kept, trimmed), f"all {FROM_POINTS}")
+    center, radius = _ball_of_most(kept, trimmed)
+    return Region(center, MARGIN * radius, f"all {FROM_POINTS}")
 
 
 def points_looked_at(scene: Scene, points: Tensor, min_fraction: float = 0.33) -> tuple[Tensor, Tensor, float]:
@@ -283,10 +287,10 @@ def _drawn(points: Tensor) -> Tensor:
 
 
 def _ball_of_most(points: Tensor, trimmed: float) -> tuple[Tensor, float]:
-    """Centre and radius of the ball around all but the outermost points, with `MARGIN`."""
+    """Centre and radius of the ball around all but the outermost points."""
     from_middle = (points - points.median(dim=0).values).norm(dim=-1)
     center, radius = smallest_ball(points[from_middle <= from_middle.quantile(1.0 - trimmed)])
-    return center, MARGIN * radius
+    return center, radius
 
 
 def _fraction_in_frame(scene: Scene, points: Tensor, middle: float | None = None) -> Tensor:

@@ -175,6 +175,13 @@ def test_a_model_without_points_says_what_it_took_for_the_object(tmp_path):
     assert largest_pixel_difference(scene, read) < 0.01
 
 
+def test_folders_that_hold_images_under_another_name_are_named(written):
+    _, folder = written
+    (folder / "images").rename(folder / "images_4")
+    with pytest.raises(InputError, match=r"no images/ folder in it; expected .* --set dataset.images=images_4 \(found: images_4\)"):
+        read_colmap(folder)
+
+
 def test_images_made_smaller_see_the_same(written):
     scene, folder = written
     for file in [*(folder / "images").iterdir(), *(folder / "masks").iterdir()]:

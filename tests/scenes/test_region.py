@@ -179,14 +179,16 @@ def test_markers_around_a_turntable_are_no_part_of_the_object():
 
 
 def test_a_sphere_that_would_end_at_a_near_camera_drops_the_outskirts_not_the_object():
-    # Views from one side, one of them close by; a table is in the frame of those that stand back.
+    # Views from one side, one of them close by; things beside the object are in the frame of those that stand back.
     directions = torch.nn.functional.normalize(random_directions(12, seed=1) + 2.0 * UP, dim=-1)
-    distances = [1.6] + [4.0] * 11
+    distances = [1.1] + [4.0] * 11
     scene = aimed_at([CENTER] * 12)
     poses = [look_at(CENTER + r * d, CENTER, UP) for r, d in zip(distances, directions, strict=True)]
     scene = replace(scene, camera_to_scene=torch.stack(poses))
     surface = CENTER + 0.7 * random_directions(400, seed=2)
-    region = region_from_points(scene, torch.cat([surface, table(100, 1.3, 1.9, 0.6)]))
+    beside = table(90, 1.6, 2.0, 0.2)
+    beside = beside[(beside - CENTER)[:, 0] > 1.2]
+    region = region_from_points(scene, torch.cat([surface, beside]))
     assert float((surface - region.center).norm(dim=-1).max()) < region.radius
     nearest = float((scene.camera_to_scene[:, :3, 3] - region.center).norm(dim=-1).min())
     assert region.radius <= NEAREST_CAMERA_FRACTION * nearest
