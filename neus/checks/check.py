@@ -27,11 +27,12 @@ from neus.checks.silhouettes import complement
 from neus.checks.view_facts import ViewFacts, view_facts
 from neus.errors import InputError, InputWarning, MaskWarning, RegionError
 from neus.scenes.intrinsics import intrinsics_fault
-from neus.scenes.readers import DatasetConfig, read_scene
+from neus.scenes.readers import OBJECT, DatasetConfig, read_scene
 from neus.scenes.region import framed, region_from_axes
 from neus.scenes.region_from_masks import MasksDisagree
 from neus.scenes.scene import Scene
 from neus.stereo.matches import match_neighbours
+from neus.stereo.region_from_matches import read_located_scene
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,16 @@ def read_for_check(
     """The scene, and what its reader warned of; cameras may stand anywhere, since the check names all that do not fit.
 
     Where no region of interest can be found, it is the sphere that fits into the images. Errors and
-    what is called meanwhile: as for `read_scene`.
+    what is called meanwhile: as for `read_located_scene`.
     """
     anywhere = replace(dataset, camera_outside_sphere=False)
     notes = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
         try:
-            scene = read_scene(Path(folder), anywhere, False, on_progress, on_start)
+            scene = read_located_scene(Path(folder), anywhere, on_progress, on_start)
         except RegionError as error:
-            anywhere = replace(anywhere, center=(0.0, 0.0, 0.0), radius=1.0)
+            anywhere = replace(anywhere, region=OBJECT, center=(0.0, 0.0, 0.0), radius=1.0)
             world = read_scene(Path(folder), anywhere, False, on_progress)
             try:
                 scene = framed(world, region_from_axes(world))

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neus.cli.options import add_set_argument
+from neus.cli.options import add_region_argument, add_set_argument
 from neus.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data, output = parser.add_argument_group("data"), parser.add_argument_group("output")
     data.add_argument("scene", type=Path, metavar="SCENE", help="Scene folder")
     data.add_argument("--conf", type=Path, help="Config whose section `dataset` determines how the folder is read")
+    add_region_argument(data)
     add_set_argument(data)
     data.add_argument("--fast", action="store_true", help="Part that train runs as well: images are not matched")
     output.add_argument(
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     check_can_write(out / "check.json")
     if options.write_conf:
         check_can_write(options.write_conf)
-    overrides = options.overrides
+    overrides = [*options.overrides, *([options.region] if options.region else [])]
     dataset = (read_config(options.conf, overrides) if options.conf else read_config(None, overrides)).dataset
     with TERMINAL.bar("reading", " images", delay=SECONDS_WITHOUT_BAR) as progress:
         scene, notes = read_for_check(options.scene, dataset, progress, TERMINAL.message)
@@ -82,7 +83,9 @@ def _write_conf(path: Path, folder: Path, dataset: "DatasetConfig", scene: "Scen
     section["data_dir"] = str(folder.resolve())
     if scene.format != "idr":  # its region stands in the camera file
         suggested = (finding.settings for finding in result.findings if finding.settings)
-        settings = next(suggested, region_settings(scene))
+        settings = next(suggested, {} if dataset.box else region_settings(scene))
+        if settings:
+            section.pop("box", None)
         section |= {key.removeprefix("dataset."): value for key, value in settings.items()}
     content = {key: list(value) if isinstance(value, tuple) else value for key, value in section.items()}
     with written_whole(path) as beside:

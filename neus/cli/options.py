@@ -83,6 +83,35 @@ def add_set_argument(parser: Arguments) -> None:
     )
 
 
+def add_region_argument(parser: Arguments) -> None:
+    """--region."""
+    parser.add_argument(
+        "--region",
+        type=region_settings_of,
+        metavar="REGION",
+        help="What is reconstructed: object (default: what the cameras look at), scene (all that the images show), or a box "
+        "in world units, box:X0,Y0,Z0,X1,Y1,Z1 (its corners)",
+    )
+
+
+def region_settings_of(text: str) -> str:
+    """A type for argparse: the config value that a region of interest stands for.
+
+    >>> region_settings_of("scene"), region_settings_of("box:0,0,0,1,2,3")
+    ('dataset.region=scene', 'dataset.box=[0.0, 0.0, 0.0, 1.0, 2.0, 3.0]')
+    """
+    if text in ("object", "scene"):
+        return f"dataset.region={text}"
+    kind, _, numbers = text.partition(":")
+    try:
+        corners = [float(number) for number in numbers.split(",")]
+    except ValueError:
+        corners = []
+    if kind != "box" or len(corners) != 6:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected object, scene, or box:X0,Y0,Z0,X1,Y1,Z1 in world units")
+    return f"dataset.box={corners}"
+
+
 def whole_number(minimum: int) -> Callable[[str], int]:
     """A type for argparse: an integer not below `minimum`."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from neus.cli.options import (
     EXIT_INTERRUPTED,
     add_device_argument,
+    add_region_argument,
     add_set_argument,
     add_unseen_argument,
     positive_number,
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="Interval of views held out for evaluation: every K-th; 0: none",
     )
+    add_region_argument(data)
     config = parser.add_argument_group("config")
     which = config.add_mutually_exclusive_group()
     which.add_argument(
@@ -100,7 +102,7 @@ def _job(options: argparse.Namespace) -> "TrainJob":
     data = scene or options.data
     shared = {
         "conf": options.conf,
-        "overrides": options.overrides,
+        "overrides": [*options.overrides, *([options.region] if options.region else [])],
         "seed": options.seed,
         "holdout": options.holdout,
         "minutes": options.minutes,

@@ -7,8 +7,9 @@ from neus.runs.build import model_for_scene, pick_device, placed
 from neus.runs.config import ExperimentConfig, section_from_dict
 from neus.runs.console import Console
 from neus.runs.run import Run
-from neus.scenes.readers import DatasetConfig, read_scene
+from neus.scenes.readers import DatasetConfig
 from neus.scenes.scene import Scene
+from neus.stereo.region_from_matches import read_located_scene
 
 # Small scenes are read sooner than a progress bar could be of use.
 SECONDS_WITHOUT_BAR = 2.0
@@ -17,6 +18,8 @@ SECONDS_WITHOUT_BAR = 2.0
 def load_scene(folder: str | Path, **settings: object) -> Scene:
     """The scene in a folder of any known layout.
 
+    Without masks, sparse points or a region of interest in its files, matches between images are looked for, some seconds.
+
     Args:
         folder: IDR/NeuS, raw BlendedMVS, Blender or COLMAP.
         settings: fields of `neus.scenes.readers.DatasetConfig`, such as `render_cameras_name`, `format`, `center`, `radius`.
@@ -24,13 +27,13 @@ def load_scene(folder: str | Path, **settings: object) -> Scene:
     Raises:
         InputError: no such folder, no known layout, or something wrong in it, named.
     """
-    return read_scene(Path(folder), section_from_dict(DatasetConfig, settings, "load_scene", ("dataset",)))
+    return read_located_scene(Path(folder), section_from_dict(DatasetConfig, settings, "load_scene", ("dataset",)))
 
 
 def read_scene_on(console: Console, folder: Path, config: DatasetConfig) -> Scene:
-    """`read_scene` of all pixels, with one line on what is read and a progress bar where that takes a while."""
+    """`read_located_scene`, with one line on what is read and a progress bar where that takes a while."""
     with console.bar("reading", " images", delay=SECONDS_WITHOUT_BAR) as progress:
-        return read_scene(folder, config, on_progress=progress, on_start=console.message)
+        return read_located_scene(folder, config, on_progress=progress, on_start=console.message)
 
 
 def load_model(source: str | Path, conf: str | Path | None = None, device: str = "cpu") -> Model:

@@ -14,7 +14,7 @@ from neus.rendering.model import Model
 from neus.runs.build import build_model, pick_device, placed, take_scene_facts
 from neus.runs.config import ExperimentConfig, config_from_dict, overridden, read_config
 from neus.runs.run_folder import RunFolder, mesh_of_run
-from neus.scenes.readers import DatasetConfig, layout_of, read_scene, read_split
+from neus.scenes.readers import OBJECT, DatasetConfig, layout_of, read_scene, read_split
 from neus.scenes.scene import Scene
 from neus.training.checkpoint import load_parameters, read_checkpoint
 
@@ -134,7 +134,7 @@ class Run:
         place = self._place()
         if frame is None:
             return read_scene(place, dataset, lazy=True)
-        scene = read_scene(place, _in_known_region(dataset, place, frame[0]), lazy=True).in_frame(*frame)
+        scene = read_scene(place, in_known_region(dataset, place, frame[0]), lazy=True).in_frame(*frame)
         names = self.facts.get("view_names", scene.names)
         if any(override.partition("=")[0].strip() in SELECTIONS for override in self._overrides):
             names = [name for name in names if name in set(scene.names)]
@@ -185,10 +185,11 @@ class Run:
         return Path(place)
 
 
-def _in_known_region(dataset: DatasetConfig, place: Path, scene_to_world: torch.Tensor) -> DatasetConfig:
+def in_known_region(dataset: DatasetConfig, place: Path, scene_to_world: torch.Tensor) -> DatasetConfig:
     """The same, with the region of interest that was found in training, so that none is looked for again."""
     layout = layout_of(place, dataset) if dataset.format == "auto" else dataset.format
-    dataset = replace(dataset, camera_outside_sphere=False)  # training has checked its views; an added one is not used
+    # Training has checked its views; an added one is not used.
+    dataset = replace(dataset, camera_outside_sphere=False, region=OBJECT, box=())
     if layout not in ("blender", "colmap", "blendedmvs"):
         return dataset  # the camera file says it
     return replace(dataset, center=tuple(scene_to_world[:3, 3].tolist()), radius=scale_of(scene_to_world))

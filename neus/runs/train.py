@@ -19,6 +19,7 @@ from neus.runs.build import scene_facts, suited_to_scene
 from neus.runs.config import ExperimentConfig, config_as_dict
 from neus.runs.console import QUIET, Console
 from neus.runs.load import new_model, read_scene_on
+from neus.runs.run import in_known_region
 from neus.runs.run_folder import RunFolder
 from neus.runs.session import FAILED, FINISHED, STOPPED, Session, device_name
 from neus.runs.time_plan import SECONDS_BETWEEN_CHECKPOINTS, TimePlan
@@ -65,9 +66,7 @@ def train(
     """
     session = session or Session()
     with session.stage("reading the scene"), session.noting_warnings():
-        scene = session.scene = scene or read_scene_on(
-            console, Path(config.dataset.data_dir), config.dataset
-        )
+        scene = session.scene = scene or _read(config, run if resume else None, console)
         if not resume:
             warn_of_findings(scene)
     if config.dataset.data_dir:  # as it is found from any working directory
@@ -133,6 +132,19 @@ def train(
         path = checkpoints.save_now(trainer)
         console.message(f"stopped after iteration {trainer.iteration}; saved {path}; continue with --resume")
     return trainer
+
+
+def _read(config: ExperimentConfig, resumed: RunFolder | None, console: Console) -> Scene:
+    """All views; of a run that goes on in its own frame, where the files do not say one."""
+    place, dataset = Path(config.dataset.data_dir), config.dataset
+    facts = {} if resumed is None else read_checkpoint(resumed.latest_checkpoint()).get("neus", {}).get("scene", {})
+    if facts.get("scene_to_world") is None:
+        return read_scene_on(console, place, dataset)
+    frame, box = (facts[what].cpu().double() for what in ("scene_to_world", "box"))
+    known = in_known_region(dataset, place, frame)
+    if not known.center:
+        return read_scene_on(console, place, dataset)
+    return read_scene_on(console, place, known).in_frame(frame, box)
 
 
 def _note_end(session: Session, trainer: Trainer, run: RunFolder) -> None:

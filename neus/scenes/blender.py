@@ -16,7 +16,7 @@ from neus.geometry.rigid import rigid_poses
 from neus.scenes.find_files import MAX_MISSING_FRACTION, ImageFolder, find_images
 from neus.scenes.headers import read_header
 from neus.scenes.masks import masks_of, outlines
-from neus.scenes.region import Region, placed, region_from_axes, region_from_points
+from neus.scenes.region import Region, placed, region_from_axes, region_from_points, region_of_all_points
 from neus.scenes.region_from_masks import region_from_masks
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
@@ -38,6 +38,7 @@ def read_blender(
     allow_inside: bool = False,
     selection: Selection = ALL_VIEWS,
     mask_meaning: str = "auto",
+    region: str = "object",
     loading: Loading = ALL_AT_ONCE,
 ) -> Scene:
     """The scene that a `transforms.json` describes; its world is that of the file.
@@ -53,6 +54,7 @@ def read_blender(
         allow_inside: accept cameras inside the unit sphere.
         selection: of the views.
         mask_meaning: one of `masks.MEANINGS`.
+        region: `object` for what the cameras look at, `scene` for all sparse points, and then masks and the file's sphere do not count.
         loading: how the pixels are read.
 
     Raises:
@@ -73,8 +75,9 @@ def read_blender(
         for name, file, frame, pose in zip(names, files, frames, poses, strict=True)
     ]
     scene = scene_of(views, masks, path, "blender", background, loading=loading)
-    sphere = (center, scale) if (center, scale) != (None, None) else sphere_of(transforms, path) or (None, None)
-    return checked(placed(scene, *sphere, lambda s: _found_region(s, path, transforms)), allow_inside)
+    of_file = sphere_of(transforms, path) if region == "object" else None
+    sphere = (center, scale) if (center, scale) != (None, None) else of_file or (None, None)
+    return checked(placed(scene, *sphere, lambda s: _found_region(s, path, transforms, region)), allow_inside)
 
 
 def _name(frame: Frame) -> str:
@@ -111,15 +114,16 @@ def _mask_files(path: Path, frames: list[Frame]) -> list[Path | None]:
     return [None] * len(frames)
 
 
-def _found_region(scene: Scene, path: Path, transforms: dict) -> Region:
-    if scene.masks is not None and not all(mask.all() for mask in scene.masks):
+def _found_region(scene: Scene, path: Path, transforms: dict, kind: str) -> Region:
+    is_object = kind == "object"
+    if is_object and scene.masks is not None and not all(mask.all() for mask in scene.masks):
         return region_from_masks(scene)
     if isinstance(name := transforms.get("ply_file_path"), str):
         try:
             points = torch.from_numpy(
                 trimesh.load(path.parent / name.replace("\\", "/"), process=False).vertices
             ).double()
-            return region_from_points(scene, points)
+            return (region_from_points if is_object else region_of_all_points)(scene, points)
         except (OSError, ValueError, AttributeError) as error:  # an InputError, too: the points are an extra
             warn_of(
                 f"{path}: the points of ply_file_path do not give the region of interest",

@@ -5,7 +5,6 @@ SCENE/masks/**           (or mask/) optional: name.png or COLMAP's name.jpg.png 
 SCENE/sparse/0/          (or sparse/, or SCENE itself) cameras, images and, optionally, points3D as .bin or .txt
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pycolmap
 import torch
 from torch import Tensor
 
-from neus.errors import InputError, InputWarning, warn_of
+from neus.errors import InputError, warn_of
 from neus.geometry.poses import invert
 from neus.scenes.colmap_model import ModelImage, read_model
 from neus.scenes.downscale import downscale_factor
@@ -25,7 +24,7 @@ from neus.scenes.images import IMAGE_SUFFIXES
 from neus.scenes.lens_models import OPENCV, extra_parameters
 from neus.scenes.lenses import intrinsics_at_size
 from neus.scenes.masks import masks_of, outlines
-from neus.scenes.region import Region, placed, region_from_axes, region_from_points
+from neus.scenes.region import Region, placed, region_from_axes, region_from_points, region_of_all_points
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
@@ -50,6 +49,7 @@ def read_colmap(
     selection: Selection = ALL_VIEWS,
     mask_meaning: str = "auto",
     images: str = "",
+    region: str = "object",
     loading: Loading = ALL_AT_ONCE,
 ) -> Scene:
     """The scene of a COLMAP reconstruction, lens distortion taken out; its world is that of the model.
@@ -64,21 +64,21 @@ def read_colmap(
         selection: of the views.
         mask_meaning: one of `masks.MEANINGS`.
         images: the folder of the images, relative to `folder`; empty for images/ or image/.
+        region: `object` for the sparse points that the cameras look at, `scene` for all.
         loading: how the pixels are read.
 
     Raises:
         InputError: anything missing, damaged or contradictory, with its name.
 
     Warns:
-        InputWarning: several models, images that the model does not hold or that do not exist, masks that are not used, or a
-            model without points.
+        InputWarning: several models, images that the model does not hold or that do not exist, or masks that are not used.
     """
     folder = Path(folder)
     model = read_model(folder)
     images_folder = _existing(folder, (images,) if images else ("images", "image"))
     if images_folder is None:
         raise InputError(
-            f"{folder}: no {images or 'images'}/ folder in it; expected the images there, or set dataset.images."
+            f"{folder}: no {images or 'images'}/ folder in it; expected the images there, or {_other_images(folder)}."
         )
     chosen = [model.images[index] for index in selection.of([image.name for image in model.images], folder)]
     found = find_images(images_folder, [image.name for image in chosen], model.place)
@@ -93,11 +93,17 @@ def read_colmap(
     if not images:
         views, loading = _smaller_copies(views, present, images_folder, loading)
     scene = scene_of(views, masks, folder, "colmap", background, loading=loading)
-    return checked(placed(scene, center, radius, lambda s: _found_region(s, model.points)), allow_inside)
+    return checked(placed(scene, center, radius, lambda s: _found_region(s, model.points, region)), allow_inside)
 
 
 def _existing(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+def _other_images(folder: Path) -> str:
+    """What to set for images in another folder, with those that look like it."""
+    others = sorted(place.name for place in folder.glob("*image*") if place.is_dir())
+    return f"--set dataset.images={others[0]} (found: {', '.join(others)})" if others else "set dataset.images"
 
 
 def _warn_of_unregistered(images_folder: Path, registered: set[str], used: list[Path]) -> None:
@@ -146,14 +152,7 @@ def _lens(camera: pycolmap.Camera, where: str) -> tuple[str, tuple[float, ...]]:
     return OPENCV, tuple(coefficients.tolist()) if coefficients.any() else ()
 
 
-def _found_region(scene: Scene, points: Tensor) -> Region:
+def _found_region(scene: Scene, points: Tensor, kind: str) -> Region:
     if len(points):
-        return region_from_points(scene, points)
-    region = region_from_axes(scene)
-    warnings.warn(
-        f"{scene.source}: the model has no points, so the region of interest is where the cameras look: centre "
-        f"{[round(x, 4) for x in region.center.tolist()]}, radius {region.radius:.4g}. Give both to change it.",
-        InputWarning,
-        stacklevel=3,
-    )
-    return region
+        return (region_from_points if kind == "object" else region_of_all_points)(scene, points)
+    return region_from_axes(scene)

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from neus.errors import InputError
 from neus.files import read_text
 from neus.geometry.poses import invert
-from neus.geometry.similarity import scale_of, transform_poses
+from neus.geometry.similarity import scale_of, similarity, transform_poses
 from neus.scenes.blendedmvs import mvs_folders, read_blendedmvs
 from neus.scenes.blender import read_blender
 from neus.scenes.colmap import read_colmap
@@ -26,6 +27,8 @@ from neus.settings import at_least, one_of
 BUILT_IN = ("auto", "idr", "blendedmvs", "blender", "colmap")
 # Registered readers add to these, and to the choices of `dataset.format` with them.
 FORMATS = list(BUILT_IN)
+# What the region of interest is to hold.
+OBJECT, WHOLE_SCENE = "object", "scene"
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 
@@ -47,8 +50,11 @@ class DatasetConfig:
         images: folder of the images of a COLMAP scene, empty for images/ or image/.
         downscale: images and masks are made smaller by this whole number while they are read; `auto` halves them until the longer side
             is at most 1600 pixels, 1 keeps the full size.
+        region: which region of interest is found: `object` for what the cameras look at, `scene` for all that they show.
         center: of the region of interest in world units, three numbers, or empty to find it.
         radius: of the region of interest in world units, or 0 to find it.
+        box: two corners in world units, six numbers: the region of interest is the sphere around them, and the mesh is
+            looked for between them; or empty.
         holdout: every so many-th view is kept out of training; 0 keeps none out.
     """
 
@@ -65,8 +71,10 @@ class DatasetConfig:
     mask_meaning: str = one_of(MEANINGS, default="auto")
     images: str = ""
     downscale: str | int = AUTO
+    region: str = one_of((OBJECT, WHOLE_SCENE), default=OBJECT)
     center: tuple[float, ...] = ()
     radius: float = at_least(0.0, default=0.0)
+    box: tuple[float, ...] = ()
     holdout: int = at_least(0, default=0)
 
 
@@ -96,12 +104,15 @@ def read_scene(
         raise InputError(f"dataset.center: {list(config.center)}, expected three numbers x, y, z in world units.")
     if bool(config.center) != bool(config.radius):
         raise InputError("dataset.center and dataset.radius belong together; give both, or neither to have them found.")
+    if config.box:
+        has_own_region = layout == "idr" or layout in _REGISTERED
+        return _read_box(folder, config, has_own_region, lazy, on_progress, on_start)
     if layout in _REGISTERED:
         return checked(_REGISTERED[layout][0](folder, config), not config.camera_outside_sphere)
     region = (config.center or None, config.radius or None)
     color = BACKGROUNDS[config.background]
     common = {
-        "allow_inside": not config.camera_outside_sphere,
+        "allow_inside": not config.camera_outside_sphere or config.region == WHOLE_SCENE,
         "selection": Selection(config.views, config.exclude),
         "mask_meaning": config.mask_meaning,
         "loading": Loading(lazy, config.downscale, on_start, on_progress),
@@ -109,12 +120,44 @@ def read_scene(
     if layout == "idr":
         if config.center:
             raise InputError("dataset.center: IDR scenes carry their region of interest in scale_mat_i; leave it out.")
+        if config.region != OBJECT:
+            raise InputError(
+                f"dataset.region={config.region}: IDR scenes carry their region of interest in scale_mat_i; leave it out, or give "
+                "dataset.box."
+            )
         return read_idr(folder, config.render_cameras_name, config.object_cameras_name, background=color, **common)
     if layout == "blendedmvs":
         return read_blendedmvs(folder, *region, **common)
     if layout == "blender":
-        return read_blender(folder, config.split, color, center=region[0], scale=region[1], **common)
-    return read_colmap(folder, *region, background=color, images=config.images, **common)
+        return read_blender(folder, config.split, color, center=region[0], scale=region[1], region=config.region, **common)
+    return read_colmap(folder, *region, background=color, images=config.images, region=config.region, **common)
+
+
+def _read_box(
+    folder: Path,
+    config: DatasetConfig,
+    has_own_region: bool,
+    lazy: bool,
+    on_progress: Callable[[int, int], None] | None,
+    on_start: Callable[[str], None] | None,
+) -> Scene:
+    """The scene in the sphere around the box that is given, its mesh looked for in that box."""
+    corners = torch.as_tensor(config.box, dtype=torch.float64)
+    if corners.shape != (6,) or not torch.isfinite(corners).all() or not (corners[:3] < corners[3:]).all():
+        raise InputError(
+            f"dataset.box: {list(config.box)}, expected six numbers in world units: the corner with the least x, y, z, "
+            "then the opposite one."
+        )
+    if config.center:
+        raise InputError("dataset.box and dataset.center exclude each other; give one.")
+    corners = corners.reshape(2, 3)
+    center, radius = corners.mean(dim=0), float((corners[1] - corners[0]).norm()) / 2
+    anywhere = replace(config, box=(), region=OBJECT, camera_outside_sphere=False)
+    if not has_own_region:
+        anywhere = replace(anywhere, center=tuple(center.tolist()), radius=radius)
+    scene = read_scene(folder, anywhere, lazy, on_progress, on_start)
+    scene = replace(scene.in_frame(similarity(radius, center), (corners - center) / radius), region_from="")
+    return checked(scene, not config.camera_outside_sphere)
 
 
 def read_split(folder: Path, config: DatasetConfig, split: str, scene_to_world: Tensor) -> Scene:
@@ -142,7 +185,7 @@ def read_split(folder: Path, config: DatasetConfig, split: str, scene_to_world: 
             f"{place}: no split {split}; expected transforms_{split}.json, or {split}_filenames in transforms.json."
         )
     center, radius = tuple(scene_to_world[:3, 3].tolist()), scale_of(scene_to_world)
-    whole = replace(config, format="blender", split=split, center=center, radius=radius, views=(), exclude=())
+    whole = replace(config, format="blender", split=split, center=center, radius=radius, box=(), views=(), exclude=())
     scene = read_scene(file if file.is_file() else place / "transforms.json", whole)
     # The region read above has no rotation; the model's frame may have one.
     to_model = invert(scene_to_world.double()) @ scene.scene_to_world

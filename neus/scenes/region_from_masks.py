@@ -8,6 +8,7 @@ from torch import Tensor
 from neus.errors import RegionError
 from neus.geometry.cameras import Camera, project
 from neus.scenes.region import (
+    FROM_MASKS,
     MARGIN,
     NEAREST_CAMERA_FRACTION,
     Region,
@@ -64,7 +65,7 @@ def region_from_masks(scene: Scene) -> Region:
         lower, upper = hull.amin(0) - cell, hull.amax(0) + cell
     center, radius = smallest_ball(hull)
     nearest = float((scene.camera_to_scene[:, :3, 3] - center).norm(dim=-1).min())
-    return Region(center, min(MARGIN * radius, NEAREST_CAMERA_FRACTION * nearest))
+    return Region(center, min(MARGIN * radius, NEAREST_CAMERA_FRACTION * nearest), FROM_MASKS)
 
 
 def reduced(camera: Camera, mask: np.ndarray, longest: int) -> tuple[Camera, np.ndarray]:

@@ -44,6 +44,7 @@ class Scene:
         alphas: V arrays (H, W) uint8 where the images tell how much of each pixel the object covers, 255 for all of it; or None.
         turns: V clockwise quarter turns by which images are shown upright (`Camera.turn`), noted in their files; empty for none.
         downscale: how many times as large the files of the images are.
+        region_from: what the unit sphere was found from, in words; empty where it was given.
     """
 
     images: Sequence[np.ndarray]
@@ -61,6 +62,7 @@ class Scene:
     alphas: Sequence[np.ndarray] | None = None
     turns: tuple[int, ...] = ()
     downscale: float = 1.0
+    region_from: str = ""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -2,6 +2,6 @@
 
 __all__ = [
     "depth_maps", "drawn_depths", "epipolar", "fusion", "initial_shape", "label_choice", "matches", "minimal_surface",
-    "pieces", "plain_background", "silhouettes", "sparse_points", "stereo_views", "surface_points",
-    "surface_refinement", "surface_sweep", "visual_hull", "votes",
+    "pieces", "plain_background", "region_from_matches", "silhouettes", "sparse_points", "stereo_views",
+    "surface_points", "surface_refinement", "surface_sweep", "visual_hull", "votes",
 ]  # fmt: skip

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
+from neus.scenes.region import Region, framed
 from tests.checks.alterations import (
     brightened,
     found_in,
@@ -76,6 +78,13 @@ def test_without_masks_a_wrong_sphere_is_found_by_points_and_the_advised_one_is_
     found = found_in(scene)
     assert set(found) == {kind}
     assert found_in(with_region(scene, found[kind].settings)) == {}
+
+
+def test_a_sphere_beside_the_object_is_found_though_it_holds_some_points(right):
+    # As where the optical axes meet on its rim: it cuts half of the cup off.
+    astray = framed(replace(right, masks=None), Region(torch.tensor([0.5, 0.3, 0.0], dtype=torch.float64), 0.55))
+    finding = found_in(replace(astray, scene_to_world=right.scene_to_world))["region_too_small"]
+    assert "of those that the cameras look at" in finding.found
 
 
 @pytest.mark.parametrize("factor", [1.5, 1 / 1.5])

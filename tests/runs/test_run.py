@@ -198,6 +198,16 @@ def test_numbers_and_mesh_of_a_checkpoint_lie_in_its_run(blender_run, tmp_path, 
     assert neus_command("mesh", older, *quick)[1][-1] == str(run / "meshes" / "00000002.ply")
 
 
+def test_a_run_goes_on_in_its_frame_whatever_is_found_now(colmap_run, tmp_path, tiny_config, neus_command):
+    scene = shutil.copytree(colmap_run[0], tmp_path / "scene")
+    run = trained(tiny_config, scene, tmp_path / "run")
+    frame = Run(run).scene().scene_to_world
+    next(scene.rglob("points3D.*")).unlink()  # the region would now come from the optical axes
+    status, _, err = neus_command("train", run, "--resume", "--set", "train.end_iter=3", "--device", "cpu")
+    assert status == 0, err
+    torch.testing.assert_close(Run(run).scene().scene_to_world, frame)
+
+
 def test_a_run_is_resumed_from_another_folder(blender_run, tiny_config, tmp_path, monkeypatch, neus_command):
     shutil.copytree(blender_run[0], tmp_path / "scene")
     (tmp_path / "elsewhere").mkdir()

@@ -170,10 +170,16 @@ def test_a_region_given_is_the_region_used(written):
 
 def test_a_model_without_points_says_what_it_took_for_the_object(tmp_path):
     scene = square_scene()
-    folder = write_colmap(scene, tmp_path / "scene")
-    with pytest.warns(InputWarning, match="the model has no points.*radius .*Give both to change it"):
-        read = read_colmap(folder)
+    read = read_colmap(write_colmap(scene, tmp_path / "scene"))
+    assert read.region_from == "optical axes"
     assert largest_pixel_difference(scene, read) < 0.01
+
+
+def test_folders_that_hold_images_under_another_name_are_named(written):
+    _, folder = written
+    (folder / "images").rename(folder / "images_4")
+    with pytest.raises(InputError, match=r"no images/ folder in it; expected .* --set dataset.images=images_4 \(found: images_4\)"):
+        read_colmap(folder)
 
 
 def test_images_made_smaller_see_the_same(written):
@@ -319,8 +325,7 @@ def test_a_model_may_have_no_file_of_points(written, is_text):
     scene, folder = written
     place = text_model(folder) if is_text else folder / "sparse" / "0"
     next(place.glob("points3D.*")).unlink()
-    with pytest.warns(InputWarning, match="the model has no points"):
-        assert largest_pixel_difference(scene, read_colmap(folder)) < 0.01
+    assert largest_pixel_difference(scene, read_colmap(folder)) < 0.01
 
 
 def test_text_with_a_mark_of_windows_is_read(written):

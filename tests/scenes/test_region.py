@@ -17,6 +17,7 @@ from neus.scenes.region import (
     region_from_axes,
     region_from_depths,
     region_from_points,
+    region_of_all_points,
     smallest_ball,
 )
 from tests.scenes.layouts import WORLD, largest_pixel_difference, ring_scene
@@ -148,6 +149,74 @@ def test_what_few_views_have_in_their_frame_is_no_part_of_the_object():
     lamp = CENTER + 2.4 * UP + 0.1 * random_directions(100, seed=3)
     region = region_from_points(scene, torch.cat([surface, lamp]))
     assert region.radius < 1.2 * 0.9 and float((region.center - CENTER).norm()) < 0.1
+
+
+def ring_around(n, distance=4.0, height=0.1, focal=40.0):
+    """A turntable: cameras all around CENTER, looking at it."""
+    scene = ring_scene([(40, 30)] * n, torch.eye(4, dtype=torch.float64))
+    angles = torch.linspace(0.0, 2 * math.pi, n + 1, dtype=torch.float64)[:-1]
+    ring = torch.stack([angles.cos(), angles.sin(), torch.full_like(angles, height)], dim=-1)
+    intrinsics = torch.tensor([[focal, 0.0, 20.0], [0.0, focal, 15.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    poses = torch.stack([look_at(CENTER + distance * d, CENTER, UP) for d in ring])
+    return replace(scene, camera_to_scene=poses, intrinsics=intrinsics.expand(n, 3, 3))
+
+
+def table(n, inner, outer, height):
+    """Points on a ring in a plane below CENTER, such as markers around a turntable."""
+    generator = torch.Generator().manual_seed(6)
+    angles = 2 * math.pi * torch.rand(n, dtype=torch.float64, generator=generator)
+    radii = inner + (outer - inner) * torch.rand(n, dtype=torch.float64, generator=generator)
+    flat = torch.stack([radii * angles.cos(), radii * angles.sin(), torch.zeros_like(radii)], dim=-1)
+    return CENTER - height * UP + flat
+
+
+def test_markers_around_a_turntable_are_no_part_of_the_object():
+    # They fill the images up to their left and right borders, in most of the views.
+    scene = ring_around(32)
+    surface = CENTER + 0.7 * random_directions(400, seed=2)
+    region = region_from_points(scene, torch.cat([surface, table(200, 1.7, 2.1, 1.1)]))
+    assert 0.7 < region.radius < 1.2 * 0.7 and float((region.center - CENTER).norm()) < 0.1
+
+
+def test_a_sphere_that_would_end_at_a_near_camera_drops_the_outskirts_not_the_object():
+    # Views from one side, one of them close by; things beside the object are in the frame of those that stand back.
+    directions = torch.nn.functional.normalize(random_directions(12, seed=1) + 2.0 * UP, dim=-1)
+    distances = [1.1] + [4.0] * 11
+    scene = aimed_at([CENTER] * 12)
+    poses = [look_at(CENTER + r * d, CENTER, UP) for r, d in zip(distances, directions, strict=True)]
+    scene = replace(scene, camera_to_scene=torch.stack(poses))
+    surface = CENTER + 0.7 * random_directions(400, seed=2)
+    beside = table(90, 1.6, 2.0, 0.2)
+    beside = beside[(beside - CENTER)[:, 0] > 1.2]
+    region = region_from_points(scene, torch.cat([surface, beside]))
+    assert float((surface - region.center).norm(dim=-1).max()) < region.radius
+    nearest = float((scene.camera_to_scene[:, :3, 3] - region.center).norm(dim=-1).min())
+    assert region.radius <= NEAREST_CAMERA_FRACTION * nearest
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.02])
+def test_a_wall_that_is_photographed_part_by_part_is_held_whole(tilt):
+    # Axes that are parallel, or meet far away: only the points say where the wall is.
+    scene = aimed_at([CENTER] * 9)
+    right, down, ahead = torch.eye(3, dtype=torch.float64)
+    places = [CENTER + 1.5 * (column * right + row * down) - 4.0 * ahead for row in (-1, 0, 1) for column in (-1, 0, 1)]
+    poses = [look_at(place, place + ahead + tilt * (place - CENTER - 4.0 * ahead) * (right + down), down) for place in places]
+    scene = replace(scene, camera_to_scene=torch.stack(poses))
+    flat = torch.rand(600, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3)) - 0.5
+    wall = CENTER + flat * torch.tensor([4.0, 3.0, 0.2], dtype=torch.float64)
+    region = region_from_points(scene, torch.cat([wall, CENTER + 60.0 * ahead + 10.0 * flat[:50]]))
+    inside = (wall - region.center).norm(dim=-1) < region.radius
+    assert float(inside.double().mean()) > 0.99 and region.radius < 1.3 * 0.5 * math.hypot(4.0, 3.0)
+    assert region.found_from == "sparse points"
+
+
+def test_a_whole_scene_is_what_any_view_shows():
+    scene = aimed_at([CENTER] * 12)
+    room = CENTER + 9.0 * random_directions(800, seed=3)
+    region = region_of_all_points(scene, torch.cat([room, CENTER + 0.9 * random_directions(400, seed=2)]))
+    assert 9.0 < region.radius < 1.2 * 9.0 and float((region.center - CENTER).norm()) < 1.0
+    with pytest.raises(InputError, match="0 of 20 sparse points lie in the frame of any view"):
+        region_of_all_points(aimed_at([CENTER + 3.0 * UP] * 1), (CENTER + 500.0 * UP).expand(20, 3) * -1.0)
 
 
 def test_too_few_points_are_refused():
