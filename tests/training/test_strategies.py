@@ -96,7 +96,7 @@ def test_a_sampled_run_cannot_be_resumed_as_a_marched_one(make_trainer, tmp_path
         make_trainer().load(read_checkpoint(tmp_path / "sampled.pth"), tmp_path / "sampled.pth")
 
 
-def test_networks_are_marched_without_a_first_shape(make_trainer, tiny_config, scene):
+def test_networks_are_guided_without_an_initial_shape(make_trainer, tiny_config, scene):
     config = replace(tiny_config, train=replace(tiny_config.train, end_iter=2, guided_sampling=GUIDED))
     with pytest.warns(InputWarning, match="slower, plain step: model.surface is mlp"):
         trainer = Trainer(model_for_scene(config, scene), scene, config.train, on_message=lambda text: None)
