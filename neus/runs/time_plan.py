@@ -27,6 +27,8 @@ REPORT_FRACTION, REPORT_MOST = 0.03, 10.0
 # What a report takes beside its images, on two cores with a mesh of 256^3 points: mesh file, measures, six sides, page.
 # Of a short time it may take no more than this fraction.
 REPORT_FIXED, REPORT_FIXED_FRACTION = 2.0, 0.2
+# Of the time left after reading, the initial shape may take this fraction.
+INITIAL_SHAPE_FRACTION = 0.5
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
@@ -95,7 +97,7 @@ class TimePlan:
         self._end += took
         if took > 1.0:
             trainer.on_message(f"kernels compiled in {took:.1f} s, which is not counted")
-        trainer.begin()
+        trainer.begin(INITIAL_SHAPE_FRACTION * self.left())
         self._allotted(trainer, MARGIN_AT_START)
         if self._training_left <= 0.0:
             trainer.on_message(

@@ -1,5 +1,6 @@
 """An initial shape of the object from posed images, for training to start from: depth maps, their fusion, sweeps of the surface."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,12 +16,17 @@ from neus.stereo.fusion import fused_shape
 from neus.stereo.stereo_views import DepthEstimate, StereoView, stereo_views
 from neus.stereo.surface_points import SurfacePoints, pixel_width, surface_points
 from neus.stereo.surface_refinement import ROUNDS, Round, refined
-from neus.stereo.visual_hull import hull_values
+from neus.stereo.visual_hull import hull_values, spread_views
 
 # Longer side of the images in which depths are found first, pixels, and vertices per axis of the lattice that they are fused on.
 LONGEST_SIDE, RESOLUTION = 320, 128
 
 
+# More views than these, from all around, hardly show more.
+MOST_VIEWS = 100
+# Measured on scans of 43 to 58 views: a pixel and offset of a round takes so many times as long as a pixel and plane of the depth
+# maps, of which a view has about so many.
+COST_OF_ROUND, PLANES = 4.0, 160
 # One surface point for each voxel of a lattice step.
 VOXELS_PER_STEP = 1.0
 
@@ -46,6 +52,7 @@ def initial_shape(
     on_message: Callable[[str], None] | None = None,
     resolution: int = RESOLUTION,
     rounds: Sequence[Round] = ROUNDS,
+    seconds: float = math.inf,
 ) -> InitialShape:
     """An initial shape of the object.
 
@@ -57,6 +64,7 @@ def initial_shape(
         on_message: receives one line on each stage: what was found, and how long it took.
         resolution: vertices per axis of the lattice before the first round.
         rounds: sweeps of the surface; without any, the result is that of the fused depth maps.
+        seconds: rounds that would not end within it are left out, by what the depth maps took.
 
     Returns:
         Tensors on the CPU.
@@ -66,7 +74,9 @@ def initial_shape(
     """
     if resolution < 8:
         raise InputError(f"initial shape: resolution {resolution}; expected at least 8 vertices along each axis.")
+    started = time.monotonic()
     tell = _stage_lines(on_message or (lambda text: None))
+    scene = scene.subset(spread_views(scene, MOST_VIEWS))
     hull = None if scene.masks is None else _hull(scene, resolution)
     views = stereo_views(scene, LONGEST_SIDE)
     estimates = depth_maps(views, open_spans(views) if hull is None else hull_spans(views, hull))
@@ -74,13 +84,23 @@ def initial_shape(
     shape = fused_shape(views, estimates, resolution, hull)
     distances, is_visible = shape.distances, shape.is_seen
     tell(f"depth maps fused on {resolution}^3 vertices")
-    for settings in rounds:
+    for settings, expected in zip(rounds, _expected_seconds(rounds, time.monotonic() - started), strict=True):
+        if time.monotonic() - started + expected > seconds:
+            tell(f"no time for images of {settings.longest_side} pixels, about {expected:.0f} s; give more --minutes")
+            break
         refinement = refined(scene, distances, *settings)
         distances, is_visible, estimates = refinement.distances, refinement.is_seen, refinement.estimates
         tell(f"surface matched again in images of {settings.longest_side} pixels, on {settings.resolution}^3 vertices")
     points = surface_points(estimates, 2.0 / (len(distances) - 1) / VOXELS_PER_STEP)
     tell(f"{len(points.points)} surface points")
     return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), points, pixel_width(estimates))
+
+
+def _expected_seconds(rounds: Sequence[Round], depths_took: float) -> list[float]:
+    """What each round is expected to take, from what depth maps and their fusion took: costs go with pixels and offsets."""
+    return [
+        depths_took * COST_OF_ROUND * (r.longest_side / LONGEST_SIDE) ** 2 * (2 * r.n_offsets + 1) / PLANES for r in rounds
+    ]
 
 
 def _stage_lines(on_message: Callable[[str], None]) -> Callable[[str], None]:

@@ -57,8 +57,8 @@ class Steps(Protocol):
     n_rays: int
     batch_size: int
 
-    def begin(self, on_message: Callable[[str], None]) -> None:
-        """What is done once, before the first iteration of a run that is not resumed."""
+    def begin(self, on_message: Callable[[str], None], seconds: float = math.inf) -> None:
+        """What is done once, before the first iteration of a run that is not resumed, in about so many seconds."""
         ...
 
     def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
@@ -84,7 +84,7 @@ class HierarchicalTraining:
         self.n_rays, self.batch_size = 0, config.batch_size
         self.captured = captured_if_enabled(self._of_tensors, model, config)
 
-    def begin(self, on_message: Callable[[str], None]) -> None:
+    def begin(self, on_message: Callable[[str], None], seconds: float = math.inf) -> None:
         """Nothing."""
 
     def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
@@ -156,10 +156,10 @@ class GridGuidedTraining:
             reason = reason or "compiled kernels are off"
             warnings.warn(InputWarning(f"training takes the slower, plain step: {reason}."), stacklevel=3)
 
-    def begin(self, on_message: Callable[[str], None]) -> None:
+    def begin(self, on_message: Callable[[str], None], seconds: float = math.inf) -> None:
         """Finds the initial shape and makes the surface so; or fills the grid from the surface as it is."""
         if self.config.guided_sampling.initial_shape:
-            shape = initial_shape(self.scene, on_message)
+            shape = initial_shape(self.scene, on_message, seconds=seconds)
             started = time.monotonic()
             error = fit_distances(self.model, shape.distances.to(self.device), self.generator)
             on_message(

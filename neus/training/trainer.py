@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,11 +90,15 @@ class Trainer:
         warm_up_kernels(self.model, self.scene, self.config)
         return time.monotonic() - started
 
-    def begin(self) -> None:
-        """Gives the surface its initial shape, if the config asks for one and it has none; `run` does so if nobody has."""
+    def begin(self, seconds: float = math.inf) -> None:
+        """Gives the surface its initial shape, if the config asks for one and it has none; `run` does so if nobody has.
+
+        Args:
+            seconds: what the initial shape may take.
+        """
         if not self._has_begun:
             self._has_begun = True
-            self.steps.begin(self.on_message)
+            self.steps.begin(self.on_message, seconds)
         if not self._last_snapshot:
             self._last_snapshot = self._snapshot()
 

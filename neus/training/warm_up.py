@@ -7,6 +7,9 @@ import torch
 from neus.rendering.model import Model
 from neus.rendering.sdf_grid import RESOLUTION, SdfGrid
 from neus.scenes.scene import Scene
+from neus.scenes.synthetic import render_scene
+from neus.stereo.initial_shape import initial_shape
+from neus.stereo.surface_refinement import Round
 from neus.training.config import TrainConfig
 from neus.training.optimizer import build_optimizer, set_learning_rates
 from neus.training.strategies import GridGuidedTraining, steps_for
@@ -30,6 +33,9 @@ def warm_up_kernels(model: Model, scene: Scene, config: TrainConfig) -> None:
     set_learning_rates(optimizer, dict.fromkeys((group["role"] for group in optimizer.param_groups), 0.0))
     optimizer.step()
     model.zero_grad(set_to_none=True)
+    if config.guided_sampling.n_intervals > 0 and config.guided_sampling.initial_shape:
+        made = render_scene(views=6, width=48, height=36, antialias=1)
+        initial_shape(made, resolution=16, rounds=(Round(48, 2, 0.5, 5, 16),))
     points = torch.zeros(1, 3, device=model.device)
     with torch.no_grad():
         model.sdf(points)

@@ -229,7 +229,7 @@ def test_the_surface_starts_as_the_initial_shape_sharp_and_is_taught_its_points_
     axis = torch.linspace(-1.0, 1.0, 96)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.3
     shape = InitialShape(ball, torch.ones_like(ball, dtype=torch.bool), ball_points(0.3), 0.002)
-    monkeypatch.setattr(steps_module, "initial_shape", lambda scene, on_message: shape)
+    monkeypatch.setattr(steps_module, "initial_shape", lambda scene, on_message, seconds: shape)
     trainer = make_trainer(guided_sampling=replace(GUIDED, initial_shape=True, prior_until=0.5), end_iter=4)
     trainer.begin()
     points = torch.tensor([[0.0, 0.0, 0.3], [0.3, 0.0, 0.0], [0.6, 0.0, 0.0]])
