@@ -39,7 +39,7 @@ def region_line(scene: Scene) -> str:
     line = f"region of interest: {assignments(region_settings(scene))}"
     if scene.region_from:
         return f"{line} (from {scene.region_from})"
-    return f"{line} (scale_mat_i of the camera file)" if scene.format == "idr" else line
+    return line
 
 
 def region_remedy(scene: Scene, change: str, region: Region) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from neus.checks.regions import region_remedy
 from neus.checks.silhouettes import Silhouettes, compare_silhouettes, complement_agrees, disagreeing
 from neus.checks.view_facts import ViewFacts
 from neus.errors import RegionError
-from neus.scenes.region import MARGIN, NEAREST_CAMERA_FRACTION, Region
+from neus.scenes.region import FROM_ALL, MARGIN, NEAREST_CAMERA_FRACTION, Region
 from neus.scenes.region_from_masks import MasksDisagree
 from neus.scenes.scene import Scene
 
@@ -79,7 +79,8 @@ def camera_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> lis
     if len(scene) < FEW_VIEWS:
         remedy = "take 30 or more from all around the object"
         findings.append(Finding("few_views", (), f"only {counted(len(scene), 'view')}", remedy))
-    if inside := _where(facts.distance < 1.0):
+    is_whole_scene = scene.region_from.startswith(FROM_ALL)
+    if (inside := _where(facts.distance < 1.0)) and not is_whole_scene:
         found = f"{counted(len(inside), 'camera')} inside the object's unit sphere"
         region = Region(torch.zeros(3, dtype=torch.float64), NEAREST_CAMERA_FRACTION * float(facts.distance.min()))
         if shape.silhouettes is not None:

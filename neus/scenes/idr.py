@@ -73,6 +73,7 @@ def read_idr(
         masks = outlines([masks[v] for v in chosen], [view.name for view in ordered], _given(mask_meaning), folder)
     scene = replace(
         scene_of(ordered, masks, folder, "idr", None if masks is not None else background, loading=loading),
+        region_from="scale_mat_i of the camera file",
         scene_to_world=torch.from_numpy(cameras["scale_mat"][0]),
         box=_object_box(camera_file(folder, object_cameras), cameras["scale_mat"][0]),
     )

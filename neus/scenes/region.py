@@ -19,6 +19,8 @@ from neus.scenes.scene import Scene, check_cameras
 
 # What a region was found from, for messages.
 FROM_AXES, FROM_DEPTHS, FROM_MASKS, FROM_POINTS = "optical axes", "optical axes and depth ranges", "masks", "sparse points"
+# Before any of them, for regions of the whole scene, in which cameras may stand.
+FROM_ALL = "all "
 # The object should not touch the sphere: a tenth more than what was measured.
 MARGIN = 1.1
 # Cameras must stay outside of the sphere, with some room.
@@ -224,7 +226,7 @@ def region_of_all_points(scene: Scene, points: Tensor, trimmed: float = 0.02) ->
             f"{FEWEST_POINTS}; give the centre and the radius of the region of interest.",
         )
     center, radius = _ball_of_most(kept, trimmed)
-    return Region(center, MARGIN * radius, f"all {FROM_POINTS}")
+    return Region(center, MARGIN * radius, f"{FROM_ALL}{FROM_POINTS}")
 
 
 def points_looked_at(scene: Scene, points: Tensor, min_fraction: float = 0.33) -> tuple[Tensor, Tensor, float]:

@@ -11,6 +11,7 @@ from neus.errors import RegionError
 from neus.geometry.similarity import scale_of, similarity, transform_points
 from neus.scenes.readers import OBJECT, DatasetConfig, read_scene
 from neus.scenes.region import (
+    FROM_ALL,
     FROM_AXES,
     FROM_DEPTHS,
     FROM_MASKS,
@@ -101,7 +102,7 @@ def region_around(scene: Scene, points: Tensor, kind: str = OBJECT) -> Region | 
         region = (region_from_points if kind == OBJECT else region_of_all_points)(scene, points)
     except RegionError:
         return None
-    return replace(region, found_from=FROM_MATCHES if kind == OBJECT else f"all {FROM_MATCHES}")
+    return replace(region, found_from=FROM_MATCHES if kind == OBJECT else f"{FROM_ALL}{FROM_MATCHES}")
 
 
 def _in_region(scene: Scene, region: Region) -> Scene:

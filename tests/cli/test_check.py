@@ -164,7 +164,7 @@ def test_what_is_reconstructed_can_be_the_object_the_scene_or_a_box(neus_command
     for region in ("object", "scene", "box:9.31,-6.1,23.9,13.3,-2.1,27.9"):
         status, out, _ = neus_command("check", folder, "--fast", "--out", tmp_path / "out", "--region", region)
         (line,) = [line for line in out if line.startswith("region of interest: ")]
-        assert status == 0
+        assert status == 0 and not any("inside the object's unit sphere" in line for line in out)
         radii[line.partition("(")[2]] = float(line.partition("radius=")[2].split()[0])
     assert list(radii) == ["from sparse points)", "from all sparse points)", ""]
     of_object, of_scene, of_box = radii.values()
@@ -178,5 +178,9 @@ def test_other_words_for_the_region_are_refused(neus_command, ring, region):
 
 
 def test_an_idr_scene_has_its_region_in_its_camera_file(neus_command, good, tmp_path):
+    status, out, _ = neus_command("check", good, "--fast", "--out", tmp_path / "out")
+    assert status == 0 and any(line.endswith("(from scale_mat_i of the camera file)") for line in out)
+    status, out, _ = neus_command("check", good, "--fast", "--out", tmp_path / "out", "--region", "box:-1,-1,-1,1,1,1")
+    assert status == 0 and any(line.endswith("dataset.radius=1.732") for line in out)
     status, _, err = neus_command("check", good, "--out", tmp_path / "out", "--region", "scene")
     assert status == 2 and "IDR scenes carry their region of interest in scale_mat_i" in err[0]
