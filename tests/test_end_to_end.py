@@ -40,7 +40,7 @@ def test_every_layout_trains_and_gives_a_mesh_in_world_units_within_the_box(
     losses = [line["total"] for line in read_metrics(run / "metrics.jsonl")]
     assert sum(losses[-20:]) < 0.9 * sum(losses[:20])
 
-    status, out, err = neus_command("mesh", run, "--resolution", 32, "--out", mesh_file)
+    status, out, err = neus_command("mesh", run, "--resolution", 32, "--unseen", "close", "--out", mesh_file)
     assert (status, out[-1]) == (0, str(mesh_file)), err
     scene = neus.load_scene(any_layout)
     lower, upper = transform_points(scene.scene_to_world, scene.box)

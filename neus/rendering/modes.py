@@ -21,7 +21,7 @@ VOLUME_RAYS = 2**12
 
 
 class VolumeRenderer:
-    """Pixels by the full sampler, with a stats like `ShellRenderer`'s."""
+    """Pixels by the full sampler, with statistics like `ShellRenderer`'s."""
 
     def __init__(self, model: Model, shading: Shading, background: Tensor | None = None) -> None:
         self.model, self.shading, self.background, self.stats = model, shading, background, Tally()
@@ -58,8 +58,8 @@ def renderer_for(
         fields, renderer = replace(fields, background=None), replace(renderer, near_far="sphere")
     background = None if alone else model.background
     is_whole = renderer.near_far == "sphere" and is_fused(model)
-    # There is no kernel for a GPU yet that walks the shell; torch does it there.
-    is_traced = is_whole and hasattr(fused_kernels(model), "walk")
+    # There is no kernel for a GPU yet that traces the shell; torch does it there.
+    is_traced = is_whole and hasattr(fused_kernels(model), "trace")
     shows_volume = mode == "volume" or (mode in ("auto", "shell") and bool(why_not_shell(fields)))
     shows_volume |= mode == "auto" and is_whole and not is_traced
     shading: Shading
