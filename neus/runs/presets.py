@@ -34,7 +34,7 @@ class Preset:
 
 # Minutes as the head of each config suggests.
 PRESETS = {
-    "quick": Preset("quick_wmask.conf", "quick_womask.conf", 5.0, 10.0, "hash grid, minutes on a CPU"),
+    "quick": Preset("quick_wmask.conf", "quick_womask.conf", 5.0, 5.0, "hash grid, minutes on a CPU"),
     "best": Preset("best_wmask.conf", "best_womask.conf", 60.0, 60.0, "finer hash grids, an hour"),
     "paper": Preset("wmask.conf", "womask.conf", None, None, "the networks of the paper, 300000 iterations on a GPU"),
 }

@@ -24,6 +24,7 @@ from neus.runs.run_folder import RunFolder
 from neus.runs.session import FAILED, FINISHED, STOPPED, Session, device_name
 from neus.runs.time_plan import SECONDS_BETWEEN_CHECKPOINTS, TimePlan
 from neus.scenes.scene import Scene, split_views
+from neus.training.background_hook import BackgroundHook
 from neus.training.checkpoint import read_checkpoint
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
 from neus.training.metrics import MetricsWriter
@@ -104,7 +105,7 @@ def train(
     if progress:
         trainer.on_message = progress.message
     trainer.on_rollback = checkpoints.forget_after
-    hooks = [*([progress] if progress else []), MetricsHook(writer), checkpoints]
+    hooks = [*([progress] if progress else []), MetricsHook(writer), BackgroundHook(), checkpoints]
     # The plan first: it may move the end, on which all others must agree.
     hooks = (
         [plan, *hooks]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -5,9 +7,11 @@ import torch
 import trimesh
 
 from neus.errors import InputError
+from neus.rendering.renderer import Behind
 from neus.runs.build import model_for_scene
 from neus.scenes.images import write_image
 from neus.scenes.readers import read_scene
+from neus.training.background_hook import BackgroundHook
 from neus.training.budget import TimeBudget
 from neus.training.checkpoint import iteration_of
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
@@ -23,7 +27,6 @@ def terms():
 
 @pytest.fixture
 def make_trainer(tiny_config, scene_folder):
-    from dataclasses import replace
 
     def make(**changes):
         scene = read_scene(scene_folder)
@@ -163,3 +166,25 @@ def test_a_picture_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(InputError, match="a.png: cannot be written"):
         write_image(tmp_path / "file" / "a.png", np.zeros((2, 2, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("color", "warns"), [("one", True), ("many", False)])
+def test_a_background_of_one_colour_before_varied_surroundings_is_named(make_trainer, terms, color, warns):
+    trainer, lines = make_trainer(), []
+    trainer.on_message, trainer.model.config = lines.append, with_background(trainer.model.config)
+    noise = np.random.default_rng(0)
+    images = [noise.integers(0, 255, image.shape, dtype=np.uint8) for image in trainer.scene.images]
+    trainer.scene = replace(trainer.scene, images=images)
+
+    def behind(origins, directions, generator=None):
+        rgb = torch.zeros(len(origins), 3) if color == "one" else (directions + 1.0) / 2.0
+        return Behind(rgb, None)
+
+    trainer.model.behind = behind
+    hook = BackgroundHook()
+    called_through(hook, trainer, terms, 7)
+    assert len(lines) == warns and all("one colour" in line for line in lines)
+
+
+def with_background(config):
+    return replace(config, neus_renderer=replace(config.neus_renderer, n_outside=4))

@@ -19,8 +19,8 @@ def without_masks(scene_folder, tmp_path):
 def test_without_masks_the_preset_is_the_one_without(elsewhere, without_masks):
     job = jobs.new_job(without_masks, time.monotonic())
     assert job.config.train.mask_weight == 0.0 and job.config.model.neus_renderer.n_outside == 8
-    assert job.minutes == 10.0 and job.leaves_mesh
-    assert job.choices[0].startswith("config: quick_womask.conf (the scene has no masks), 10 minutes")
+    assert job.minutes == 5.0 and job.leaves_mesh
+    assert job.choices[0].startswith("config: quick_womask.conf (the scene has no masks), 5 minutes")
 
 
 @pytest.mark.parametrize(
