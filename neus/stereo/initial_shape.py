@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
+from neus.kernels.trilinear.reference import trilinear
 from neus.scenes.scene import Scene
 from neus.stereo.depth_maps import depth_maps, open_spans
 from neus.stereo.fusion import fused_shape
@@ -27,6 +28,8 @@ MOST_VIEWS = 100
 # Measured on scans of 43 to 58 views: a pixel and offset of a round takes so many times as long as a pixel and plane of the depth
 # maps, of which a view has about so many.
 COST_OF_ROUND, PLANES = 4.0, 160
+# Points whose normals the lattice contradicts lie on another sheet.
+LEAST_SLOPE = 0.5
 # One surface point for each voxel of a lattice step.
 VOXELS_PER_STEP = 1.0
 
@@ -91,7 +94,7 @@ def initial_shape(
         refinement = refined(scene, distances, *settings)
         distances, is_visible, estimates = refinement.distances, refinement.is_seen, refinement.estimates
         tell(f"surface matched again in images of {settings.longest_side} pixels, on {settings.resolution}^3 vertices")
-    points = surface_points(estimates, 2.0 / (len(distances) - 1) / VOXELS_PER_STEP)
+    points = on_surface(surface_points(estimates, 2.0 / (len(distances) - 1) / VOXELS_PER_STEP), distances)
     tell(f"{len(points.points)} surface points")
     return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), points, pixel_width(estimates))
 
@@ -101,6 +104,22 @@ def _expected_seconds(rounds: Sequence[Round], depths_took: float) -> list[float
     return [
         depths_took * COST_OF_ROUND * (r.longest_side / LONGEST_SIDE) ** 2 * (2 * r.n_offsets + 1) / PLANES for r in rounds
     ]
+
+
+def on_surface(found: SurfacePoints, distances: np.ndarray) -> SurfacePoints:
+    """The points moved onto the zeros of distances (P, P, P): a voxel holds the depths of a few views, the lattice the mean of all.
+
+    Those farther from it than a step of the lattice are left out: the lattice has not followed them.
+    """
+    if not len(found.points):
+        return found
+    step, values = 2.0 / (len(distances) - 1), torch.from_numpy(distances)
+    points, normals = torch.from_numpy(found.points), torch.from_numpy(found.normals)
+    offsets = trilinear(values, points)
+    slopes = (trilinear(values, points + step * normals) - trilinear(values, points - step * normals)) / (2.0 * step)
+    keeps = (offsets.abs() < step) & (slopes > LEAST_SLOPE)
+    moved = points - (offsets / slopes.clamp_min(LEAST_SLOPE)).unsqueeze(-1) * normals
+    return SurfacePoints(*(part[keeps].numpy() for part in (moved, normals, torch.from_numpy(found.confidences))))
 
 
 def _stage_lines(on_message: Callable[[str], None]) -> Callable[[str], None]:
