@@ -41,7 +41,7 @@ def bench_page(
 
 
 def _scores_table(rows: Sequence[TableRow]) -> str:
-    header = ["scene", "conf", "trained for", "seeds", *(m.title for m in MEASURES)]
+    header = ["scene", "config", "trained for", "seeds", *(m.title for m in MEASURES)]
     lines = [
         [r.scene, r.conf, r.length, _seeds(r), *(cell(r.scores.get(m.key), m.digits, m.factor) for m in MEASURES)]
         for r in rows
@@ -64,7 +64,7 @@ def _problems(rows: Sequence[TableRow]) -> str:
 
 
 def _seconds_table(rows: Sequence[TableRow]) -> str:
-    header = ["scene", "conf", "trained for", "iterations", *(f"{name}, s" for name in PART_NAMES.values())]
+    header = ["scene", "config", "trained for", "iterations", *(f"{name}, s" for name in PART_NAMES.values())]
     lines = [
         [r.scene, r.conf, r.length, cell(r.scores.get("iterations"), 0)]
         + [cell(r.seconds.get(part), 1) for part in PART_NAMES]

@@ -74,7 +74,7 @@ def _where(is_so: np.ndarray) -> tuple[int, ...]:
 
 
 def camera_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> list[Finding]:
-    """What looks wrong with number and place of the cameras."""
+    """Findings about the number and positions of the cameras."""
     findings = []
     if len(scene) < FEW_VIEWS:
         remedy = "take 30 or more from all around the object"

@@ -68,7 +68,7 @@ def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namesp
     from neus.runs.session import Session
     from neus.runs.train import train
 
-    # NeuS keeps every checkpoint. It also writes over an earlier run without asking, which is not copied.
+    # NeuS keeps every checkpoint. It also overwrites an earlier run without a question; that is not copied.
     config = replace(config, train=replace(config.train, keep_checkpoints=0))
     session = Session(options.command)
     trainer = train(config, folder, options.is_continue, options.overwrite, device, session=session, console=TERMINAL)

@@ -1,4 +1,4 @@
-"""Distances along rays: intervals between them, and new ones drawn where the weight is."""
+"""Distances along rays: intervals between them, and new ones sampled where the weight is."""
 
 import torch
 from torch import Tensor

@@ -30,7 +30,7 @@ def rigid_poses(
         names: V names, for messages.
         source: the file, for messages.
         translation_is_scaled: whether a scale stands before the whole transform (world to camera), not before the axes alone
-            (camera to world, whose translation is the camera's place).
+            (camera to world, whose translation is the camera's position).
         remedy: ends the messages of errors.
 
     Raises:

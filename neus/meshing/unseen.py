@@ -19,7 +19,7 @@ CHOICES = ("auto", "cut", "keep", "close")
 # A capture goes all round if a ball in the middle of the region would be seen by two views on this fraction of its area. A ring of
 # cameras up to 40 degrees above the horizon reaches it (what the object stands on stays unseen), DTU's one-sided 49 views have 0.78.
 ROUND_FRACTION = 0.85
-# Directions in which the ball is looked at.
+# Sampled directions of the ball.
 N_DIRECTIONS = 2000
 # Rounds in which each vertex takes the side of most of its neighbours: the border is smooth over so many edges.
 ROUNDS = 4
@@ -98,7 +98,7 @@ def without_unseen(mesh: trimesh.Trimesh, n_views: NDArray) -> trimesh.Trimesh:
 
 
 def within_unit_sphere(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """The faces whose corners all lie in the unit sphere: where a background network renders the rest, no ray has asked the field there.
+    """The faces whose corners all lie in the unit sphere: where a background network renders the rest, no ray evaluated the field there.
 
     Raises:
         InputError: nothing is left.

@@ -179,13 +179,13 @@ def _refined(along: Sdf, before: tuple[Tensor, Tensor], here: tuple[Tensor, Tens
 
     Args:
         along: distances along the rays (M,) -> signed distances (M,).
-        before, here: the last two places visited: distances along the rays (M,) and signed distances (M,).
+        before, here: the last two points visited: distances along the rays (M,) and signed distances (M,).
         beyond: (M,) where to look for the far side of the surface.
     """
     is_inside = here[1] <= 0.0
     lower, f_lower = (torch.where(is_inside, b, h) for b, h in zip(before, here, strict=True))
     upper, f_upper = (torch.where(is_inside, h, b) for h, b in zip(here, (beyond, along(beyond)), strict=True))
-    # Not so for grazing rays, and for those that start inside: their place before is the start itself.
+    # Not so for grazing rays, and for those that start inside: their point before is the start itself.
     is_bracketed = (lower < upper) & (f_upper <= 0.0)
     for _ in range(REFINE_STEPS):
         middle = _zero_between(lower, upper, f_lower, f_upper)

@@ -41,7 +41,7 @@ padding:10px;overflow-x:auto;font-size:12.5px}
 @media (max-width:640px){.four{grid-template-columns:repeat(2,1fr)}.six{grid-template-columns:repeat(3,1fr)}
 .a{order:1}.b{order:2}.tiles{grid-template-columns:repeat(2,1fr)}td,th{padding-right:8px}}
 """
-# Stages of a run, told apart on light and dark ground.
+# Stages of a run, distinguishable on light and dark ground.
 BAR_COLORS = ("#4d87d6", "#d9863d", "#55a868", "#b56bc9", "#c0504d", "#8c8c5a", "#6b7a8f", "#3aa5a5")
 
 

@@ -1,4 +1,4 @@
-"""What the report of a run says, section by section."""
+"""The sections of a run's report."""
 
 import math
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ UNITS = {
 
 
 def report_sections(run: RunGathered) -> list[str]:
-    """The sections of the page, the most asked-for first."""
+    """The sections of the page, most important first."""
     return [
         warning_list(warnings_of(run)),
         tiles(first_numbers(run)),

@@ -51,7 +51,7 @@ def train(
         overwrite: replace an earlier run in that folder.
         device: as `--device`.
         extra_hooks: called after each iteration, after the usual ones.
-        plan: train as long as it says, in place of `train.end_iter` iterations; there are no images and meshes on the way
+        plan: train as long as it says, instead of `train.end_iter` iterations; there are no images and meshes on the way
             then, since nobody knows how long they take.
         session: notes what this call does, in RUN/sessions.jsonl; a new one if None.
         scene: all views; read from `dataset.data_dir` if None.

@@ -68,7 +68,7 @@ def fitted(captured: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def nearest_view(scene: Scene, camera: Camera) -> int:
-    """The view of the scene most like a camera: nearest in place (unit: the object's radius) and viewing direction."""
+    """The view of the scene most like a camera: nearest in position (unit: the object's radius) and viewing direction."""
     away = (scene.camera_to_scene[:, :3, 3] - camera.center).norm(dim=-1)
     turned = (scene.camera_to_scene[:, :3, 2] - camera.forward).norm(dim=-1)
     return int((away + turned).argmin())

@@ -143,7 +143,7 @@ def _is_complete(data: bytes) -> bool:
 
 
 def _jpeg_scan_start(data: bytes) -> int:
-    # The headers are walked one by one, because the thumbnail among them is a whole JPEG with an end marker of its own.
+    # The headers are read one by one, because the thumbnail among them is a whole JPEG with an end marker of its own.
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != _JPEG_SCAN:
         is_fill_byte = data[position + 1] == 0xFF

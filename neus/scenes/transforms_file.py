@@ -27,7 +27,7 @@ USED = {
     "camera_model", "is_fisheye", "sk_x", "sk_y", "sphere_center", "sphere_radius", "ply_file_path",
     *COEFFICIENTS, *(f"{split}_filenames" for split in SPLITS),
 }  # fmt: skip
-# They place the scene in another program's frame, or describe how the file was made: neither rays nor pixels depend on them.
+# They put the scene into another program's frame, or describe how the file was made: neither rays nor pixels depend on them.
 HARMLESS = {
     "aabb", "aabb_scale", "aabb_range", "scale", "offset", "applied_transform", "applied_scale", "orientation_override",
     "auto_scale_poses_override", "from_na", "up", "scene_scale", "scene_type", "enable_depth_loading", "n_extra_learnable_dims",

@@ -113,7 +113,7 @@ def why_not_captured(model: Model) -> str:
 def captured_if_enabled(
     function: Callable[..., Any], model: Model, config: TrainConfig, reason: str = ""
 ) -> CapturedGraph | None:
-    """The function as a GPU records it, if the config asks for it; a warning says what keeps it from that."""
+    """The function captured as a CUDA graph, if the config requests it; a warning names what prevents that."""
     reason = reason or why_not_captured(model)
     if config.cuda_graphs and reason:
         warnings.warn(InputWarning(f"train.cuda_graphs is without effect: {reason}."), stacklevel=5)

@@ -50,9 +50,9 @@ class Trainer:
         model, scene, config: what is trained on what, and how.
         iteration: iterations done.
         recoveries: how often training went back to a good state.
-        stopped: whether a stop was asked for before the end.
-        on_message: told what a user should know.
-        on_rollback: told the iteration of the last good state, when later ones have turned out not to be.
+        stopped: whether a stop was requested before the end.
+        on_message: receives what a user should know.
+        on_rollback: receives the iteration of the last good state, when later ones have turned out not to be.
         time_budget: how long training lasts; None is `config.end_iter` iterations.
     """
 
@@ -91,7 +91,7 @@ class Trainer:
         return time.monotonic() - started
 
     def begin(self, seconds: float = math.inf) -> None:
-        """Gives the surface its initial shape, if the config asks for one and it has none; `run` does so if nobody has.
+        """Gives the surface its initial shape, if the config requests one and it has none; `run` does so if needed.
 
         Args:
             seconds: what the initial shape may take.
@@ -149,7 +149,7 @@ class Trainer:
 
     @property
     def is_over(self) -> bool:
-        """Whether the iterations done are all there will be; hooks ask this for what they do at the end."""
+        """Whether the iterations done are all there will be; hooks read this for what they do at the end."""
         return self.budget.is_over(self.iteration)
 
     @property

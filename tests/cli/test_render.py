@@ -149,7 +149,7 @@ def test_one_view_is_no_way(render):
 def test_modes(render, tmp_path, mode):
     status, out, err = render("--views", "0", "--mode", mode, "--what", "rgb,depth", "--out", tmp_path)
     assert status == 0 and not err and (tmp_path / "000_rgb.png").is_file()
-    said = {"volume": "", "shell": "rendered by volume: its surface is blurred", "surface": "surface: "}[mode]
+    said = {"volume": "", "shell": "rendered by volume: its sharpness is low", "surface": "surface: "}[mode]
     assert any(line.startswith(said) for line in out)
 
 

@@ -168,7 +168,7 @@ def test_the_foreground_alone_leaves_the_background_out_and_ends_at_the_sphere()
 
 
 def test_a_blurred_surface_and_other_densities_are_left_to_volume_rendering():
-    assert "blurred over 0.11" in why_not_shell(fields_of(Sphere(), sharpness=50.0))
+    assert "0.11 wide on either side" in why_not_shell(fields_of(Sphere(), sharpness=50.0))
     assert "LaplaceDensity" in why_not_shell(fields_of(Sphere(), density=LaplaceDensity()))
     assert why_not_shell(fields_of(Sphere(), sharpness=101.0)) == ""
 

@@ -1,7 +1,7 @@
 """What depth maps say about points near a surface, plainly: one map after another, all points at once.
 
 A point at depth z of a view that sees the surface at depth s is d = s - z before it along the ray and about d c before it
-in space, c the cosine between ray and normal. As c also says how well a view knows that, it is its weight in the mean (Curless
+in space, c the cosine between ray and normal. As c also says how accurately a view measures that, it is its weight in the average (Curless
 & Levoy 1996).
 """
 

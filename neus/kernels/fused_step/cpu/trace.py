@@ -1,6 +1,6 @@
-"""Rays walked through the shell of a hash model's surface, as many at a time as a tile holds.
+"""Rays traced through the shell of a hash model's surface, as many at a time as a tile holds.
 
-The specification is `neus.rendering.shell`: rays are traced to |f| < half, walked through it until they are opaque or leave, and
+The specification is `neus.rendering.shell`: rays are traced to |f| < half and through it until they are opaque or leave, and
 given the quantiles of their weight. Here each ray is at its own place on the way, and its place in the tile is the next
 ray's as soon as it is done.
 """

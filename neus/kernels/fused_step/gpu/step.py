@@ -126,7 +126,7 @@ def _curvature_gradients(
     sums: Tensor,
     precision: str,
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-    """The curvature of each ray in `sums` (N,), its pull added to grad_normals; see `cpu.curvature`.
+    """The curvature of each ray in `sums` (N,), its gradient added to grad_normals; see `cpu.curvature`.
 
     Returns:
         Points (3, N) beside the samples nearest to the surface, signed distances (N,) and raw gradients (3, N) there; derivatives in
