@@ -1,4 +1,4 @@
-"""Many runs, one after another or one at a time on each device, to one table; started again it goes on."""
+"""Many runs, one after another or one at a time on each device, to one table; the same call resumes it."""
 
 import threading
 import time

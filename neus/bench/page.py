@@ -27,7 +27,7 @@ def bench_page(
     parts = [
         MARKER,
         "# Results",
-        f"Made on {date} by\n\n    {command}\n\nwhich goes on where it was stopped. Numbers are medians over the seeds, with their "
+        f"Made on {date} by\n\n    {command}\n\nwhich resumes where it was stopped. Numbers are medians over the seeds, with their "
         "range where there are several."
         + (f" What was tried on the way, and more: [{see_also}]({see_also})." if see_also else ""),
         _scores_table(rows),
@@ -125,7 +125,7 @@ def _published(rows: Sequence[TableRow]) -> str:
     ]
     ours = _own_lines(rows, scans)
     missing = "" if ours else (
-        "\n\nNone of ours stands beside them: the official points and masks were not at hand (`--dtu-root`), and no other "
+        "\n\nNone of ours is listed beside them: the official points and masks were not at hand (`--dtu-root`), and no other "
         "measure of this page may be compared with these."
     )  # fmt: skip
     legend = "; ".join(f"[{tag}] {meaning}" for tag, meaning in values["certainty"].items())

@@ -203,7 +203,7 @@ def photo_consistency_findings(scene: Scene, photos: ImageMeasures, attempt: Cal
     if len(scene) < VIEWS_FOR_EXPOSURE:
         unchecked.append(f"exposure: it takes {VIEWS_FOR_EXPOSURE} views to distinguish it from light and shadow")
     elif len(photos.wrong) > len(scene) / 4:
-        # Which views stand side by side is not known then, so light that fades in cannot be distinguished from a step.
+        # Which views are neighbours is not known then, so light that fades in cannot be distinguished from a step.
         unchecked.append("exposure: fix the assignment of images to cameras first")
     else:
         findings += exposure_findings(scene, photos)

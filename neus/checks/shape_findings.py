@@ -136,7 +136,7 @@ def silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
 
 
 def masks_agree(shape: ShapeMeasures) -> bool:
-    """Whether nothing, or but a few masks, speak against what the masks say together."""
+    """Whether no masks, or only a few, contradict the others."""
     if shape.contradiction:
         return False
     return shape.silhouettes is None or disagreeing(shape.silhouettes).mean() <= MOST_DISAGREEING

@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
             bench.stop()
             children.stop()
             bench.wait()  # a training saves a checkpoint first
-            print(f"stopped; the same command goes on. So far: {options.out / 'bench.md'}")
+            print(f"stopped; the same command resumes. So far: {options.out / 'bench.md'}")
             return EXIT_INTERRUPTED
     print(options.results or options.out / "bench.md")
     return 0 if is_whole else EXIT_SOME_FAILED

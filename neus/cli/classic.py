@@ -81,7 +81,7 @@ def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namesp
 def _opened(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace) -> Run:
     from neus.runs.run import Run
 
-    # The config says where the scene is; the shape of our own models is in their checkpoints, fitted to the scene's images.
+    # The config names the scene; the shape of our own models is in their checkpoints, fitted to the scene's images.
     return Run(folder.path, Path(config.dataset.data_dir), options.conf)
 
 

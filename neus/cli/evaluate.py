@@ -17,7 +17,7 @@ from neus.errors import InputError
 if TYPE_CHECKING:
     from neus.workflows.measurements import Measurement
 
-# Where the depth maps of a BlendedMVS scene lie; SCENE stands for its folder.
+# Folder of the depth maps of a BlendedMVS scene; SCENE is replaced by the scene's folder.
 DEPTH_MAPS = Path("SCENE") / "rendered_depth_maps"
 
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="Run folder; not needed with --mesh")
     data.add_argument("--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved, or with --mesh alone")
-    data.add_argument("--conf", type=Path, help="Config whose section `dataset` says how the scene of --mesh is read")
+    data.add_argument("--conf", type=Path, help="Config whose section `dataset` determines how the scene of --mesh is read")
     add_set_argument(data)
     images = parser.add_argument_group(
         "images", "PSNR, SSIM (LPIPS if installed) on the views held out by --holdout K of train"

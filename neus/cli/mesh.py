@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--clip-to-masks",
         type=whole_number(0),
         metavar="PIXELS",
-        help="Clipping by the object masks, dilated by so many pixels; the mesh is open there",
+        help="Clipping by the object masks, dilated by this many pixels; the mesh is open there",
     )
     finish.add_argument(
         "--target-faces",

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Interpolation from one view to another, through others",
     )
     which.add_argument(
-        "--orbit", type=whole_number(2), metavar="FRAMES", help="Orbit around the object, as the cameras stand"
+        "--orbit", type=whole_number(2), metavar="FRAMES", help="Orbit around the object, at the cameras' median elevation and distance"
     )
     which.add_argument(
         "--spiral", type=whole_number(2), metavar="FRAMES", help="Spiral around it from low to high and back"

@@ -2,7 +2,7 @@
 
 Every function takes points (..., 3) of any dtype and batch shape and returns distances (...) in the same unit: negative
 inside, exact on both sides of the surface, differentiable (the gradient is zero where no nearest point is unique).
-Shapes stand at the origin; move the points into their frame to place them. Formulas after Quilez, "Distance functions".
+Shapes are centred at the origin; move the points into their frame to place them. Formulas after Quilez, "Distance functions".
 """
 
 import functools

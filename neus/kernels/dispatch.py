@@ -37,7 +37,7 @@ def kernels_for(operation: str, device: torch.device) -> ModuleType:
 
 
 def fast_kernels(operation: str, device: torch.device) -> ModuleType | None:
-    """The compiled form of an operation for a device, or None: for operations whose specification stands elsewhere."""
+    """The compiled form of an operation for a device, or None: for operations whose specification is elsewhere."""
     choice = os.environ.get(VARIABLE, "")
     if choice and choice not in CHOICES:
         raise InputError(f"{VARIABLE}={choice}: expected one of {', '.join(CHOICES)}; unset it to choose by device.")

@@ -81,7 +81,7 @@ def clip_to_masks(
 ) -> trimesh.Trimesh:
     """The mesh within the visual hull: no vertex falls outside a mask in an image that it falls into.
 
-    A view says nothing about what lies beside its image or behind its camera. Faces with a vertex outside are left
+    A view has no say on what lies outside of its image or behind its camera. Faces with a vertex outside are left
     out, so the mesh is open where it was cut.
 
     Args:

@@ -11,14 +11,14 @@ from neus.meshing.measures import connected_numbers
 FEWEST_FACES = 4
 # Where two sheets touch, each is moved back by this part of the way to the corners around: a float32 file keeps them apart.
 DRAWN_BACK = 1e-2
-# Parting one edge may bring another one to light.
+# Parting one edge may create another one.
 MAX_ROUNDS = 8
 
 
 def simplified(mesh: trimesh.Trimesh, target_faces: int) -> trimesh.Trimesh:
     """A mesh of about `target_faces` triangles, or the mesh itself if it has no more than those.
 
-    Vertices move to where the squared distances to the planes of the faces they stand for are least, so flat parts
+    Vertices move to where the squared distances to the planes of the faces they represent are least, so flat parts
     become few large triangles and edges stay. A closed mesh stays closed. Normals and colours belong to the old
     vertices and are not handed on. How far the surface moved is measured by
     `neus.evaluation.surface.surface_difference`.

@@ -41,7 +41,7 @@ def seen_fraction_of_ball(cameras: Sequence[Camera]) -> float:
 def _fraction_facing(directions: NDArray) -> float:
     if len(directions) < LEAST_VIEWS:
         return 0.0
-    # A Fibonacci sphere: all its points stand for the same area.
+    # A Fibonacci sphere: all its points represent the same area.
     heights = 1.0 - (2.0 * np.arange(N_DIRECTIONS) + 1.0) / N_DIRECTIONS
     turns = np.arange(N_DIRECTIONS) * np.pi * (3.0 - np.sqrt(5.0))
     widths = np.sqrt(1.0 - heights**2)

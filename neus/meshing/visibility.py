@@ -25,7 +25,7 @@ EDGES_BEHIND = 2.0
 PIXELS_ASIDE = 0.75
 # As many views as leave a surface with no choice but one: a point is triangulated from two.
 LEAST_VIEWS = 2
-# With up to so many views one reflection outvotes what is there.
+# With up to so many views one reflection outweighs the correct views.
 FEW_VIEWS = 3
 
 

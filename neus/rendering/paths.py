@@ -139,7 +139,7 @@ def spiral(
 
 @dataclass(frozen=True)
 class _Ring:
-    """How given cameras stand around what they look at: angles in radians, lengths in scene units.
+    """Where given cameras are around their look-at point: angles in radians, lengths in scene units.
 
     Attributes:
         target, up: (3,), the common target and the unit vertical.

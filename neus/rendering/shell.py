@@ -69,7 +69,7 @@ class ShellTrace:
         t: (N, R), ascending: where distances were recorded; the last one is repeated to the end.
         sdf: (N, R), those distances.
         transmittance: (N,), of the whole ray; 1 for rays that met nothing.
-        met: (N,) bool: whether the ray came into a shell at all.
+        met: (N,) bool: whether the ray entered a shell at all.
         needs_fallback: (N,) bool: translucent, or started within the object, or not traced to the end: not reliable.
         evaluations: of the field, all rays together.
     """
@@ -135,7 +135,7 @@ def trace_shells(
 
 
 class _Trace:
-    """Rays in their shells: what was noted on the way, and how much light is left."""
+    """Rays in their shells: recorded distances, and the transmittance left."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class _Trace:
 
 
 class ShellSamples(NamedTuple):
-    """Where N rays take their colours: t (N, K) of those met and clear; the rest as in `ShellTrace`."""
+    """Where N rays evaluate their colours: t (N, K) of those met and clear; the rest as in `ShellTrace`."""
 
     t: Tensor
     transmittance: Tensor
@@ -215,7 +215,7 @@ class ShellSamples(NamedTuple):
 
 
 def colored_t(traverse: ShellTrace, rays: Tensor, sharpness: float, density: Density, n: int) -> Tensor:
-    """(A, n) distances along rays (A,) at the mid quantiles of their weight: each stands for as much of it as any other."""
+    """(A, n) distances along rays (A,) at the mid quantiles of their weight: each represents an equal part of it."""
     t, f = traverse.t[rays], traverse.sdf[rays]
     deltas = t[:, 1:] - t[:, :-1]
     alphas = density.alphas(f[:, :-1], f[:, 1:], deltas, t.new_tensor(sharpness)) * (deltas > 0)

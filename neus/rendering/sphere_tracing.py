@@ -65,7 +65,7 @@ def trace(
     t <- t + f(o + t d) / lipschitz until f < tolerance (a hit) or t > far (a miss). With a true bound no surface is
     stepped over, however thin. A bound that is too small is found out: where two visited distances differ by more than
     it allows, the ray's own bound rises to the slope seen, and if the two free balls then leave a gap, or the surface
-    lies between them, the ray steps back and goes on in shorter steps. With over-relaxation the same check makes longer
+    lies between them, the ray steps back and continues in shorter steps. With over-relaxation the same check makes longer
     steps safe (Keinert et al. 2014). Rays that start inside hit at `near`. No gradients pass; see `implicit_depth`.
 
     Args:
@@ -219,7 +219,7 @@ def cone_trace(
     as in `trace`.
 
     Args:
-        sdf, origins, directions, near, far, lipschitz: as in `trace`; neighbours should stand together, as the pixels
+        sdf, origins, directions, near, far, lipschitz: as in `trace`; neighbouring rays should be adjacent, as the pixels
             of a square do.
         group: rays in a cone.
 

@@ -110,7 +110,7 @@ def sheet(figures: Iterable[str], columns: str = "four") -> str:
 
 
 def color_scale(bar: NDArray, low: str, high: str) -> str:
-    """A bar of colours (h, w, 3) between what its ends stand for."""
+    """A bar of colours (h, w, 3) between the values of its ends."""
     return f'<div class="scale"><span>{html.escape(low)}</span><img src="{data_uri(bar)}" alt=""><span>{html.escape(high)}</span></div>'
 
 

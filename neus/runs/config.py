@@ -23,7 +23,7 @@ from neus.runs.renamed_keys import with_present_keys
 from neus.scenes.readers import DatasetConfig
 from neus.training.config import TrainConfig
 
-# The word in old configs that stands for the name of the scene.
+# The placeholder in old configs for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
 # As pyhocon finds them: in any case, with or without a blank.
 _INCLUDE = re.compile(

@@ -1,4 +1,4 @@
-"""Frames of a video in a folder, with a record of how they were made, so that an interrupted run goes on where it was."""
+"""Frames of a video in a folder, with a record of how they were made, so that an interrupted run resumes."""
 
 import hashlib
 import json

@@ -179,7 +179,7 @@ class Run:
         is_known = self.is_own or (self.path / "run.json").is_file()
         place = self.facts["scene"] if is_known else self.config.dataset.data_dir
         if not place or not (is_known or Path(place).exists()):
-            raise InputError(f"{self.path}: does not say where its scene is; give --data SCENE_FOLDER.")
+            raise InputError(f"{self.path}: does not name its scene; give --data SCENE_FOLDER.")
         if not Path(place).exists():
             raise InputError(f"{place}: the scene of this run is no longer there; give its new path with --data.")
         return Path(place)

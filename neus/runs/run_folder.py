@@ -66,7 +66,7 @@ class RunFolder:
         Args:
             config: of the run to be.
             facts: for `run.json`: scene, views.
-            resume: go on with what is there.
+            resume: continue with what is there.
             overwrite: remove what an earlier run wrote there.
 
         Raises:

@@ -67,7 +67,7 @@ def read_pixels(path: Path, white: float | None = None, reduction: int = 1) -> n
 
     Args:
         path: an image file.
-        white: the value that stands for full intensity (`white_level`), or None for that of the stored type: 255, 65535, or
+        white: the value of full intensity (`white_level`), or None for that of the stored type: 255, 65535, or
             1 for floating-point numbers.
         reduction: 1, or 2, 4 or 8 to decode a JPEG at one over this of its size, which divides both sides; others ignore it.
 

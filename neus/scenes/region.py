@@ -19,7 +19,7 @@ from neus.scenes.scene import Scene, check_cameras
 
 # What a region was found from, for messages.
 FROM_AXES, FROM_DEPTHS, FROM_MASKS, FROM_POINTS = "optical axes", "optical axes and depth ranges", "masks", "sparse points"
-# Before any of them, for regions of the whole scene, in which cameras may stand.
+# Before any of them, for regions of the whole scene, in which cameras may be.
 FROM_ALL = "all "
 # The object should not touch the sphere: a tenth more than what was measured.
 MARGIN = 1.1
@@ -118,7 +118,7 @@ def point_nearest_to_axes(scene: Scene, n_rounds: int = 20) -> Tensor:
     if float(torch.linalg.eigvalsh(across.mean(0))[0]) < 1e-4:
         raise no_region(
             scene,
-            f"the optical axes of the {len(scene)} views are parallel, so they do not say where the "
+            f"the optical axes of the {len(scene)} views are parallel, so they do not determine where the "
             "object is; give the centre and the radius of the region of interest."
         )
     weights = torch.ones(len(scene), dtype=axes.dtype)
@@ -209,7 +209,7 @@ def region_from_points(scene: Scene, points: Tensor, min_fraction: float = 0.33,
 def region_of_all_points(scene: Scene, points: Tensor, trimmed: float = 0.02) -> Region:
     """The sphere around all sparse points that views have in their frame, with a margin: the whole scene.
 
-    The cameras may stand inside. The farthest points, `trimmed` of them, are left out.
+    The cameras may be inside. The farthest points, `trimmed` of them, are left out.
 
     Args:
         points: (P, 3), world units.
@@ -325,7 +325,7 @@ def _shown_at(scene: Scene, points: Tensor, center: Tensor) -> bool:
     """Whether the views show points about as far away as a point: the axes meet there because they look at it."""
     views, depths = _depths_shown(scene, points)
     if not views:
-        return True  # nothing speaks against it
+        return True  # nothing contradicts it
     poses = scene.camera_to_scene[views]
     ratio = float((((center - poses[:, :3, 3]) * poses[:, :3, 2]).sum(-1) / depths).median())
     return 1.0 / FAR_FROM_SHOWN < ratio < FAR_FROM_SHOWN

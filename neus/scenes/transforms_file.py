@@ -1,4 +1,4 @@
-"""What stands in a `transforms.json`: NeRF's, instant-ngp's, nerfstudio's and Neuralangelo's keys, each used or named."""
+"""Contents of a `transforms.json`: NeRF's, instant-ngp's, nerfstudio's and Neuralangelo's keys, each used or named."""
 
 import json
 import math
@@ -56,7 +56,7 @@ class Frame:
 
     @property
     def matrix(self) -> Tensor | None:
-        """(4, 4) float64 finite `transform_matrix` as it stands there, or None without one.
+        """(4, 4) float64 finite `transform_matrix` as given there, or None without one.
 
         Raises:
             InputError: it is no 3x4 or 4x4 matrix of finite numbers.

@@ -141,7 +141,7 @@ class FilePixels:
 
     @cached_property
     def white(self) -> float | None:
-        """The number that stands for white in all images, as of `white_level`."""
+        """The value of white in all images, as of `white_level`."""
         return white_level([view.image for view in self.views])
 
     @cached_property

@@ -235,7 +235,7 @@ class Trainer:
         release_memory()
         before, self.steps.batch_size = self.steps.batch_size, self.steps.batch_size // 2
         self.on_message(
-            f"out of memory on {self.model.device} in iteration {self.iteration} with {before} rays a step; going on with "
+            f"out of memory on {self.model.device} in iteration {self.iteration} with {before} rays a step; continuing with "
             f"{self.steps.batch_size}"
         )
 

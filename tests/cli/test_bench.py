@@ -110,7 +110,7 @@ def test_killed_and_started_again_it_goes_on_and_leaves_no_process_behind(tiny_c
         said, _ = again.communicate(timeout=120)
     finally:
         again.kill()
-    assert again.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
+    assert again.returncode == 130 and "the same command resumes" in said and "Traceback" not in said
     (log,) = out.glob("logs/*/*.txt")
     assert "--overwrite" in log.read_text() and "--resume" in log.read_text()
     assert "not run yet" in (out / "bench.md").read_text()

@@ -388,7 +388,7 @@ def test_where_memory_runs_out_steps_take_half_the_rays_and_training_goes_on(mak
     trainer.run([])
     assert trainer.iteration == trainer.config.end_iter and asked == [16, 8, *[4] * trainer.config.end_iter]
     assert trainer.messages == [
-        f"out of memory on cpu in iteration 0 with {before} rays a step; going on with {before // 2}"
+        f"out of memory on cpu in iteration 0 with {before} rays a step; continuing with {before // 2}"
         for before in (16, 8)
     ]
 

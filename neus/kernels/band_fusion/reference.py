@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 # Depths around a point are interpolated where they differ by less than this fraction, else the nearest is taken.
 SMOOTH = 0.02
-# A point so many reaches behind what is seen may still be inside of it; farther behind nothing is said.
+# A point so many reaches behind what is seen may still be inside of it; farther behind nothing is known.
 BEHIND = 3.0
 
 

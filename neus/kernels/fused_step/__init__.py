@@ -13,7 +13,7 @@ The stages, in this order, and where `cpu/` and `gpu/` have them:
 
 On a CPU a tile of a few rays goes through all of them while it stays in cache (`cpu/tile.py`, `cpu/passes.py`), and the gradients of
 the tables follow at the end, level by level (`cpu/tables.py`). On a GPU each stage is a kernel over all samples (`gpu/step.py`).
-Products of matrices are in `cpu/matmul.py` and `cpu/gemm_microkernel.py`. `arguments.py` says what goes in and what comes out.
+Products of matrices are in `cpu/matmul.py` and `cpu/gemm_microkernel.py`. `arguments.py` defines inputs and outputs.
 """
 
 __all__ = ["arguments", "cpu", "gpu"]

@@ -1,4 +1,4 @@
-"""The colour network for those samples of a tile that are visible, and the way back."""
+"""The colour network for those samples of a tile that are visible, and its backward pass."""
 
 import math
 

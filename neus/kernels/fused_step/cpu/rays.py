@@ -1,4 +1,4 @@
-"""Alphas, weights, pixels and losses of a tile's rays, and the way back to signed distances and normals."""
+"""Alphas, weights, pixels and losses of a tile's rays, and the backward pass to signed distances and normals."""
 
 import math
 

@@ -196,7 +196,7 @@ def _alpha(f_start, f_end, scales):
 
 @compiled
 def _finish(ray_slots, slot, scales, visible):
-    """Hands on what the ray met, with the mid quantiles of its weight."""
+    """Stores what the ray met, with the mid quantiles of its weight."""
     ray, n, light = ray_slots.ray[slot], ray_slots.count[slot], ray_slots.light[slot]
     visible.transmittance[ray], visible.is_hit[ray] = light, n > 0
     if scales.clear_below < light < scales.clear_above:

@@ -1,4 +1,4 @@
-"""The grid's features and their Jacobian for a block of samples, all channels side by side, and the way back into the table.
+"""The grid's features and their Jacobian for a block of samples, all channels side by side, and the backward pass into the table.
 
 A tile is (BLOCK, CP): samples by channels, the channels of all levels filled up to a power of two. Each of its elements reads the
 eight corners of its own level and feature; neighbouring features of a row lie side by side in memory.

@@ -1,4 +1,4 @@
-"""Alphas, weights, pixels and losses of blocks of rays, and the way back; the formulas are those of `cpu.rays`.
+"""Alphas, weights, pixels and losses of blocks of rays, and the backward pass; the formulas are those of `cpu.rays`.
 
 Rays go along their intervals side by side, each in its own element of a block.
 """

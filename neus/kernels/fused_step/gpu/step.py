@@ -178,7 +178,7 @@ def _evaluate(
     precision: str,
     keep: bool,
 ) -> _Evaluated:
-    """Forwards, up to the colours of samples; `keep` keeps what the way back needs."""
+    """Forwards, up to the colours of samples; `keep` keeps what the backward pass needs."""
     assert precision in PRECISIONS, precision
     (n, n_intervals), new = _sizes(rays), rays.edges.new_empty
     m = n * n_intervals
