@@ -107,7 +107,7 @@ def order_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
     if not photos.wrong:
         return []
     wrong = sorted(photos.wrong)
-    found = f"{counted(len(wrong), 'image')} out of place: matches violate the epipolar geometry of their cameras"
+    found = f"{counted(len(wrong), 'image')} not matching the cameras: correspondences violate the epipolar geometry"
     remedy = "check the order of the image files against the cameras, and the poses of these views"
     remedy += exclusion(wrong, scene.names)
     if most_misfit(photos) or len(wrong) > FEW_WRONG:
@@ -116,7 +116,7 @@ def order_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
             "check that images and cameras belong together: order of the files, convention of the poses, intrinsics"
         )
         if shift := better_shift(scene, photos.pairs):
-            by = f"{abs(shift)} place{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
+            by = f"{abs(shift)} position{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
             remedy = f"they fit the cameras {by}: an image file is missing, too many, or named out of order; fix the file numbering"
     else:
         better = better_cameras(scene, photos.pairs, wrong)

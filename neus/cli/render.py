@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     if options.between and len(options.between) < 2:
         raise InputError("--between: found one view, expected two or more, such as --between 3 17.")
     if options.alpha and out.suffix.lower() == ".mp4":
-        raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or leave --alpha away.")
+        raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or omit --alpha.")
     check_can_write(out if out.suffix else out / "frame.png")
     model, scene = run.model_and_scene(options.device)
     check_views(options.views or options.between or [], len(scene))

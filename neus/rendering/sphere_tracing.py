@@ -124,7 +124,7 @@ class _Rays:
         self.evaluations = torch.zeros_like(near, dtype=torch.int32)
 
     def advance(self, sdf: Sdf, active: Tensor) -> Tensor:
-        """Evaluates the active rays (A,) where they are and moves them; those that are still under way."""
+        """Evaluates the active rays (A,) where they are and moves them; returns those still active."""
         t = self.t[active]
         f = sdf(self.origins[active] + t.unsqueeze(-1) * self.directions[active])
         self.f[active] = f

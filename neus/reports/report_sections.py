@@ -57,7 +57,7 @@ def warnings_of(run: RunGathered) -> list[str]:
     said = [text for session in run.sessions for text in session.get("warnings", [])]
     last = run.sessions[-1] if run.sessions else {}
     if last.get("state") in (STOPPED, FAILED, UNDER_WAY):
-        state = "was killed or is still under way" if last["state"] == UNDER_WAY else last["state"]
+        state = "was killed or is still running" if last["state"] == UNDER_WAY else last["state"]
         said.append(f"The last session {state}; the newest checkpoint is of iteration {run.iteration}.")
     if run.metrics and not math.isfinite(run.metrics[-1].get("total", 0.0)):
         said.append(f"The loss is not finite in iteration {run.metrics[-1]['iteration']}.")

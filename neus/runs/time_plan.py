@@ -101,8 +101,8 @@ class TimePlan:
         self._allotted(trainer, MARGIN_AT_START)
         if self._training_left <= 0.0:
             trainer.on_message(
-                f"{self.minutes:g} minutes are not enough to train: reading the scene and the mesh take them; one iteration "
-                "is done. Give more --minutes."
+                f"{self.minutes:g} minutes is too short: loading and meshing use the whole budget; ran one iteration. "
+                "Increase --minutes."
             )
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:

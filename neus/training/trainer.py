@@ -226,7 +226,7 @@ class Trainer:
         self._restore(copy.deepcopy(self._last_snapshot))
         self.lr_scale *= ROLLBACK_RATE_FACTOR
         self.on_message(
-            f"{error} is not finite in iteration {iteration_of_error}; going on from iteration {self.iteration} "
+            f"{error} is not finite in iteration {iteration_of_error}; continuing from iteration {self.iteration} "
             f"with {self.lr_scale:g} of the learning rate ({self.rollbacks} of {MAX_ROLLBACKS} times)"
         )
 

@@ -152,7 +152,7 @@ def _dtu(judged: JudgedMesh, truths: Truths) -> Measurement:
     name = judged.scene.source.resolve().name if judged.scene else judged.path.stem
     scan = truths.scan or scan_of_name(name)
     if scan is None:
-        raise InputError(f"{name}: its name does not tell DTU's number of the scan, as scan24 does; give --scan N.")
+        raise InputError(f"{name}: its name has no DTU scan number, as scan24 has; give --scan N.")
     result = against_dtu(judged, truths.dtu_root, scan, truths.dilation_px, truths.icp)
     rows = [(f"DTU scan {result['scan']}", "mm"), *_rows(result, DTU_ROWS), ("clean-up", result["clean_up"])]
     if truths.icp:

@@ -67,7 +67,7 @@ def test_two_images_exchanged_are_named(skull):
 def test_an_order_rotated_by_one_is_found(skull):
     finding = found_in(reordered(skull, rotated(N_VIEWS)))["photos_misfit"]
     assert len(finding.views) > N_VIEWS / 4
-    assert "1 place on" in finding.remedy
+    assert "1 position on" in finding.remedy
 
 
 def test_masks_of_another_scan_are_found(skull, scene_of):

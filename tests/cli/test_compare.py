@@ -49,7 +49,7 @@ def test_two_runs_stand_side_by_side_with_their_differences(neus_command, traine
 def test_what_cannot_be_compared_is_refused_in_one_line(neus_command, trained_run, other_run, tmp_path):
     page = ("--out", tmp_path / "page.html")
     assert_one_line(neus_command("compare", trained_run, tmp_path / "none", *page), "none: no such run folder")
-    assert_one_line(neus_command("compare", trained_run, trained_run, *page), "one and the same run")
+    assert_one_line(neus_command("compare", trained_run, trained_run, *page), "both are the same run")
     assert_one_line(neus_command("compare", trained_run, other_run, "--out", tmp_path / "a.png"), "ending in .html")
     assert not (tmp_path / "page.html").exists()
 

@@ -246,7 +246,7 @@ def test_divergence_ends_with_its_own_status_and_one_line(train, monkeypatch):
     spoiled(monkeypatch, range(10**6), nan_loss)
     status, out, err = train()
     assert status == 1 and len(err) == 1 and "color loss is not finite in iteration 0" in err[0]
-    assert sum("going on from iteration 0" in line for line in out) == 3
+    assert sum("continuing from iteration 0" in line for line in out) == 3
 
 
 def test_images_and_meshes_are_written_on_the_way(train, run):

@@ -197,7 +197,7 @@ def test_rays_that_head_away_show_the_background_and_never_what_is_behind_the_ca
 
 
 def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):
-    """The walk in tiles is `trace_shells`, ray by ray: the same starts, looks, quantiles and doubts."""
+    """Tracing in tiles is `trace_shells`, ray by ray: the same starts, evaluations, quantiles and fallbacks."""
     shell, sharpness, config = (
         FusedShading(sharp, sharp.fields()).shell,
         float(sharp.sharpness().detach()),

@@ -160,7 +160,7 @@ def test_good_states_are_kept_on_the_way(make_trainer, monkeypatch):
     trainer = make_trainer()
     spoiled(monkeypatch, {5}, nan_loss)
     trainer.run([])
-    assert "going on from iteration 4" in trainer.messages[0] and trainer.iteration == 6
+    assert "continuing from iteration 4" in trainer.messages[0] and trainer.iteration == 6
 
 
 def test_optimizer_moments_go_back_with_the_parameters(make_trainer, monkeypatch):

@@ -110,7 +110,7 @@ def _set_out(ray_slots, slot, t, scales):
 
 @compiled
 def _trace(ray_slots, slot, f, far, scales, visible):
-    """A step of `trace` to f = half; whether the ray is still under way."""
+    """A step of `trace` to f = half; whether the ray is still active."""
     if math.isnan(f):
         visible.needs_fallback[ray_slots.ray[slot]] = True
         return False
@@ -153,7 +153,7 @@ def _enter(ray_slots, slot, t, f, far, scales, visible):
 
 @compiled
 def _cross(ray_slots, slot, f, far, scales, visible):
-    """A look within the shell; whether the ray is still under way."""
+    """An evaluation within the shell; whether the ray is still active."""
     t, f_before, ray = ray_slots.t[slot], ray_slots.f_before[slot], ray_slots.ray[slot]
     ray_slots.light[slot] *= ONE - _alpha(f_before, f, scales)
     _record_query(ray_slots, slot, t, f)
