@@ -303,6 +303,6 @@ class Trainer:
     def _say_how_time_goes_on(self, state: dict[str, Any], path: Path) -> None:
         if "progress" in state and self.time_budget is None:
             self.on_message(
-                f"{path}: trained by time, to {100 * state['progress']:.0f} % of its schedule; without --minutes it goes on "
+                f"{path}: trained by time, to {100 * state['progress']:.0f} % of its schedule; without --minutes it continues "
                 f"as iteration {self.iteration} of {self.config.end_iter}"
             )
