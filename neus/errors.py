@@ -25,7 +25,7 @@ class TrainingDiverged(ArithmeticError):
 
 
 class InputWarning(UserWarning):
-    """Something given by the user looks wrong, but work can go on; the command line prints it as one line."""
+    """An input that looks wrong, though work can continue; the command line prints it as one line."""
 
 
 def warn_of(message: str, names: Sequence[str]) -> None:

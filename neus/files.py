@@ -136,7 +136,7 @@ def written_whole(path: Path, is_folder: bool = False) -> Iterator[Path]:
 
 
 def json_text(content: Any, indent: int | None = None, ascii_only: bool = True) -> str:
-    """JSON by the standard, which knows no infinity and no NaN: they become null; other letters are escaped unless told otherwise.
+    """JSON by the standard, which knows no infinity and no NaN: they become null; other letters are escaped by default.
 
     >>> json_text({"psnr": math.inf, "n": [1, 2.5]})
     '{"psnr": null, "n": [1, 2.5]}'
@@ -171,7 +171,7 @@ def without_folders(text: str, *known: Path | str) -> str:
 
     Args:
         text: to be shown.
-        known: paths that it may hold, also such as cannot be told from the words around them.
+        known: paths that it may hold, also such as cannot be distinguished from the words around them.
 
     >>> without_folders("neus train --data /home/me/dtu/scan65 --run runs/a --conf='/home/me/my confs/a.conf'")
     "neus train --data scan65 --run runs/a --conf='a.conf'"

@@ -1,4 +1,4 @@
-"""Many runs, one after another or one at a time on each device, to one table; started again it goes on."""
+"""Many runs, one after another or one at a time on each device, to one table; the same call resumes it."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def check_distinct(runs: Sequence[BenchRun]) -> None:
         if run.name in seen:
             other = seen[run.name]
             what = f"{other.data} and {run.data}" if other.data != run.data else f"{other.conf} and {run.conf}"
-            raise InputError(f"{run.name}: asked for twice ({what}); leave one out, or give one of them another name.")
+            raise InputError(f"{run.name}: requested twice ({what}); leave one out, or give one of them another name.")
         seen[run.name] = run
 
 
@@ -60,7 +60,7 @@ class Bench:
         out: folder of everything.
         devices: one run at a time on each.
         run_command: runs `train` and `evaluate`.
-        on_line: told of every run that is done.
+        on_line: receives a line for every finished run.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Bench:
             time.sleep(SECONDS_BETWEEN_POLLS)
 
     def all_records(self) -> list[dict[str, Any]]:
-        """One record for each run, in order, also for those that have not been looked at."""
+        """One record for each run, in order, also for those that were not started."""
         return [self.records.get(run.name) or _untouched(run) for run in self.runs]
 
     def _keep_if_done(self, run: BenchRun) -> bool:

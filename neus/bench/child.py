@@ -49,7 +49,7 @@ class Children:
         return status, "interrupted" if status and self._is_stopping else reason_of(status, log)
 
     def stop(self) -> None:
-        """Asks all to end, and lets no other begin."""
+        """Ends all, and starts no other."""
         with self._lock:
             self._is_stopping = True
             for child in self._running:

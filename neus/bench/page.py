@@ -27,7 +27,7 @@ def bench_page(
     parts = [
         MARKER,
         "# Results",
-        f"Made on {date} by\n\n    {command}\n\nwhich goes on where it was stopped. Numbers are medians over the seeds, with their "
+        f"Made on {date} by\n\n    {command}\n\nwhich resumes where it was stopped. Numbers are medians over the seeds, with their "
         "range where there are several."
         + (f" What was tried on the way, and more: [{see_also}]({see_also})." if see_also else ""),
         _scores_table(rows),
@@ -41,7 +41,7 @@ def bench_page(
 
 
 def _scores_table(rows: Sequence[TableRow]) -> str:
-    header = ["scene", "conf", "trained for", "seeds", *(m.title for m in MEASURES)]
+    header = ["scene", "config", "trained for", "seeds", *(m.title for m in MEASURES)]
     lines = [
         [r.scene, r.conf, r.length, _seeds(r), *(cell(r.scores.get(m.key), m.digits, m.factor) for m in MEASURES)]
         for r in rows
@@ -64,7 +64,7 @@ def _problems(rows: Sequence[TableRow]) -> str:
 
 
 def _seconds_table(rows: Sequence[TableRow]) -> str:
-    header = ["scene", "conf", "trained for", "iterations", *(f"{name}, s" for name in PART_NAMES.values())]
+    header = ["scene", "config", "trained for", "iterations", *(f"{name}, s" for name in PART_NAMES.values())]
     lines = [
         [r.scene, r.conf, r.length, cell(r.scores.get("iterations"), 0)]
         + [cell(r.seconds.get(part), 1) for part in PART_NAMES]
@@ -125,7 +125,7 @@ def _published(rows: Sequence[TableRow]) -> str:
     ]
     ours = _own_lines(rows, scans)
     missing = "" if ours else (
-        "\n\nNone of ours stands beside them: the official points and masks were not at hand (`--dtu-root`), and no other "
+        "\n\nNone of ours is listed beside them: the official points and masks were not at hand (`--dtu-root`), and no other "
         "measure of this page may be compared with these."
     )  # fmt: skip
     legend = "; ".join(f"[{tag}] {meaning}" for tag, meaning in values["certainty"].items())

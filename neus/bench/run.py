@@ -137,7 +137,7 @@ class BenchRun:
 def complete(run: BenchRun, out: Path, device: str, run_command: RunCommand) -> RunRecord:
     """Does what is not done yet of a run; whatever goes wrong in it is said in its record and raised no further.
 
-    A training that was cut off goes on from its newest checkpoint if its length is in iterations, and the time until that
+    A training that was cut off resumes from its newest checkpoint if its length is in iterations, and the time until that
     checkpoint counts. If it is in minutes it starts over: which minutes the machine gave it nobody knows afterwards.
 
     Args:
@@ -168,7 +168,7 @@ def complete(run: BenchRun, out: Path, device: str, run_command: RunCommand) -> 
                 scores |= dtu_scores(folder.path / DTU_FILE)
             record.finish("surface", time.monotonic() - started, scores)
         record.save(status="done", reason="", **_made_with(device))
-    except Exception as error:  # the other runs go on, whatever this one met
+    except Exception as error:  # the other runs continue after any error of this one
         message = str(error).splitlines()[0] if str(error) else ""
         is_expected = isinstance(error, RunFailed | InputError)
         reason = message if is_expected else f"{type(error).__name__}: {message}"

@@ -39,7 +39,7 @@ MEASURES = (
     Measure(
         "feature_mean_clipped", "feature points to mesh: mean, mm", 2,
         meaning="distance of triangulated feature points, which training never sees, to the nearest triangle, clipped at 5; "
-        "world units, millimetres for DTU; says nothing of places without points",
+        "world units, millimetres for DTU; says nothing about regions without points",
     ),
     Measure("feature_median", "feature points to mesh: median, mm", 2),
     Measure("dtu_chamfer", "DTU Chamfer, mm", 2, meaning="by the official protocol, as `neus evaluate --dtu-root` states it"),

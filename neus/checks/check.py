@@ -80,7 +80,7 @@ def read_for_check(
     on_progress: Callable[[int, int], None] | None = None,
     on_start: Callable[[str], None] | None = None,
 ) -> tuple[Scene, list[str]]:
-    """The scene, and what its reader warned of; cameras may stand anywhere, since the check names all that do not fit.
+    """The scene, and its reader's warnings; cameras may be anywhere, since the check names all that do not fit.
 
     Where no region of interest can be found, it is the sphere that fits into the images. Errors and
     what is called meanwhile: as for `read_located_scene`.

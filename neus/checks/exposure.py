@@ -1,4 +1,4 @@
-"""Do all images have the same exposure? Gains of views from the colours of the places they share."""
+"""Do all images have the same exposure? Gains of views from the colours of points they have in common."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,28 +9,28 @@ from neus.stereo.matches import FEWEST, PairMatches
 
 # Darker or lighter than these a sensor says little about the gain.
 DARKEST, LIGHTEST = 0.04, 0.96
-# Fraction of the places that may tell otherwise in `sure_ratio`.
+# Fraction of the points that may contradict in `sure_ratio`.
 SURE_FRACTION = 0.1
 # `exposure_steps`: sure gains beyond this factor count, if the pairs across show this fraction of it. Where the robot's arm
 # of DTU throws its shadow they show about half of it, where images were brightened nine tenths or all.
 STEP, STEP_FRACTION = 1.15, 0.75
 # And if there are so many pairs across, whose ratios spread at most this many times as much as those of other pairs: one
-# gain for all places adds no spread (0.6 to 0.9 of it was measured), a shadow does (1.6 to 2.3).
+# gain for all points adds no spread (0.6 to 0.9 of it was measured), a shadow does (1.6 to 2.3).
 FEWEST_ACROSS, MOST_SPREAD = 3, 1.3
 # Rounds of reweighting in `view_gains`, and the log ratio from which a pair counts less: highlights move with the camera.
 N_ROUNDS, SOFTENED = 30, 0.02
 
 
 def pair_ratio(match: PairMatches) -> float | None:
-    """Log of how much brighter the second view shows what it shares with the first; None if it cannot be said."""
+    """Log of how much brighter the second view shows what both see; None if there are too few points."""
     logs = _log_ratios(match)
     return None if logs is None else float(np.median(logs))
 
 
 def sure_ratio(match: PairMatches) -> float | None:
-    """The part of `pair_ratio` that nearly all places share: the decile nearest to zero, or zero if zero lies between.
+    """The part of `pair_ratio` common to nearly all points: the decile nearest to zero, or zero if zero lies between.
 
-    Exposure changes all places alike; shadows and highlights change some, and leave others as they were.
+    Exposure changes all points alike; shadows and highlights change some, and leave others as they were.
     """
     logs = _log_ratios(match)
     if logs is None:
@@ -55,10 +55,10 @@ def _log_ratios(match: PairMatches) -> NDArray | None:
 
 
 def view_gains(n_views: int, pairs: list[tuple[int, int]], ratios: list[float]) -> NDArray:
-    """(V,) brightness of each view over that of the usual view; NaN for views that no pair speaks of.
+    """(V,) brightness of each view over that of the usual view; NaN for views without pairs.
 
     The log gains whose differences fit the ratios of the pairs with the least sum of absolute errors (iteratively
-    reweighted least squares): single wrong pairs do not matter.
+    reweighted least squares): single wrong pairs have no effect.
 
     >>> view_gains(3, [(0, 1), (1, 2)], [0.0, float(np.log(2.0))]).round(3).tolist()
     [1.0, 1.0, 2.0]
@@ -84,7 +84,7 @@ def exposure_steps(
     """Views with another exposure than most: their sure gain is far from one, and changes at a step.
 
     Light and shadow that move with the camera fade in from view to view: the pairs at the border of a group of such views
-    show a part of what the group has, and some places more than others. Of a change of exposure they show all, everywhere.
+    show a part of the change, and some points more than others. They show a change of exposure in full, everywhere.
 
     Args:
         gains: (V,) from `view_gains` of sure ratios.

@@ -1,4 +1,4 @@
-"""What a check of a scene reports: the thing found, the views concerned, and the remedy."""
+"""What a check of a scene reports: the finding, its views, and a suggestion."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,14 +12,14 @@ NAMES_SHOWN = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that looks wrong with a scene.
+    """One suspected fault of a scene.
 
     Attributes:
         kind: short name, the same in each version of the program, such as "masks_disagree".
         views: the views concerned; empty where it is about the whole scene.
         found: what was found and what was expected, a sentence without its full stop.
         remedy: what to do, or "" if `found` says it.
-        settings: of the remedy, such as `dataset.radius`, where it consists of settings.
+        settings: the suggestion as settings, such as `dataset.radius`, where it consists of some.
     """
 
     kind: str

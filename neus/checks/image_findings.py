@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from neus.checks.findings import Finding, counted, exclusion
 from neus.scenes.scene import Scene
 
-# Of each image about so many pixels are looked at.
+# Of each image about so many pixels are sampled.
 N_PIXELS = 20_000
 # An image is dark if 99% of its pixels are below this: of 256 levels an eighth is used.
 DARK_QUANTILE, DARK = 0.99, 32

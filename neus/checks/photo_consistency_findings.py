@@ -21,7 +21,7 @@ from neus.stereo.sparse_points import SparsePoints, on_object, outside_masks, tr
 # Fraction of the object's points outside of a view's mask: with right masks it stays below 0.003.
 OUTSIDE_MASK = 0.02
 # The sphere is too large if nine tenths of the object's points in it (without masks: of all) lie within this radius; they
-# reach to 0.8 in scenes made with care. It is in the wrong place, or too small, if it holds a smaller fraction of them than this;
+# reach to 0.8 in scenes made with care. It is misplaced, or too small, if it holds a smaller fraction of them than this;
 # without masks, of those that the cameras look at: 0.84 to 1 in spheres set by hand, 0.5 in one that cuts half of the object.
 SMALL_REACH, FEW_INSIDE, FEW_LOOKED_AT = 0.5, 0.05, 0.6
 # A region of interest found from the points must be so much smaller for a smaller one to be advised.
@@ -30,9 +30,9 @@ WORTHWHILE = 0.8
 FEW_WRONG = 8
 # Fewer points in space say nothing about the region.
 FEWEST_POINTS = 100
-# Fewer views may share but a part of the object.
+# Fewer views may have only a part of the object in common.
 VIEWS_FOR_REGION = 8
-# Of fewer views neighbours stand so far apart that a shadow or another light between them looks like another exposure.
+# With fewer views neighbours are so far apart that a shadow or other light between them looks like another exposure.
 VIEWS_FOR_EXPOSURE = 20
 
 
@@ -45,8 +45,8 @@ class ImageMeasures:
         fits: fraction of the matches of each pair that fit the cameras.
         wrong: views whose image does not belong to its camera, worst first.
         misfit_fractions: (V,) fraction of a view's pairs that do not fit; NaN for views without pairs.
-        brightness: (V,) how bright a view shows the same places, over the usual view; NaN likewise.
-        exposures: (V,) the part of it that all places share: nearer to one; NaN likewise.
+        brightness: (V,) how bright a view shows the same points, over the usual view; NaN likewise.
+        exposures: (V,) the part of it common to all points: nearer to one; NaN likewise.
         exposed: views whose exposure differs from that of most.
         sparse: points in space.
         outside: (V,) fraction of the object's points outside of a view's mask; NaN without masks.
@@ -107,7 +107,7 @@ def order_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
     if not photos.wrong:
         return []
     wrong = sorted(photos.wrong)
-    found = f"{counted(len(wrong), 'image')} out of place: matches violate the epipolar geometry of their cameras"
+    found = f"{counted(len(wrong), 'image')} not matching the cameras: correspondences violate the epipolar geometry"
     remedy = "check the order of the image files against the cameras, and the poses of these views"
     remedy += exclusion(wrong, scene.names)
     if most_misfit(photos) or len(wrong) > FEW_WRONG:
@@ -116,7 +116,7 @@ def order_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
             "check that images and cameras belong together: order of the files, convention of the poses, intrinsics"
         )
         if shift := better_shift(scene, photos.pairs):
-            by = f"{abs(shift)} place{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
+            by = f"{abs(shift)} position{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
             remedy = f"they fit the cameras {by}: an image file is missing, too many, or named out of order; fix the file numbering"
     else:
         better = better_cameras(scene, photos.pairs, wrong)
@@ -195,7 +195,7 @@ def photo_consistency_findings(scene: Scene, photos: ImageMeasures, attempt: Cal
     findings = attempt("order of the images", order_findings, scene, photos, otherwise=[])
     if most_misfit(photos):
         unchecked.append(
-            "masks and region of interest by points in space: not before images and cameras belong together"
+            "masks and region of interest by points in space: fix the assignment of images to cameras first"
         )
     elif photos.sparse is not None:
         findings = findings + point_mask_findings(photos)
@@ -203,8 +203,8 @@ def photo_consistency_findings(scene: Scene, photos: ImageMeasures, attempt: Cal
     if len(scene) < VIEWS_FOR_EXPOSURE:
         unchecked.append(f"exposure: it takes {VIEWS_FOR_EXPOSURE} views to distinguish it from light and shadow")
     elif len(photos.wrong) > len(scene) / 4:
-        # Which views stand side by side is not known then, so light that fades in cannot be told from a step.
-        unchecked.append("exposure: not before images and cameras are in the same order")
+        # Which views are neighbours is not known then, so light that fades in cannot be distinguished from a step.
+        unchecked.append("exposure: fix the assignment of images to cameras first")
     else:
         findings += exposure_findings(scene, photos)
     return findings, unchecked

@@ -35,7 +35,7 @@ def assignments(settings: dict[str, Any]) -> str:
 
 
 def region_line(scene: Scene) -> str:
-    """One line: the region of interest of a scene, and where it stands or what it was found from."""
+    """One line: the region of interest of a scene, and its source: a file, or what it was found from."""
     line = f"region of interest: {assignments(region_settings(scene))}"
     if scene.region_from:
         return f"{line} (from {scene.region_from})"

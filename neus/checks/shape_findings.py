@@ -74,7 +74,7 @@ def _where(is_so: np.ndarray) -> tuple[int, ...]:
 
 
 def camera_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> list[Finding]:
-    """What looks wrong with number and place of the cameras."""
+    """Findings about the number and positions of the cameras."""
     findings = []
     if len(scene) < FEW_VIEWS:
         remedy = "take 30 or more from all around the object"
@@ -136,7 +136,7 @@ def silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
 
 
 def masks_agree(shape: ShapeMeasures) -> bool:
-    """Whether nothing, or but a few masks, speak against what the masks say together."""
+    """Whether no masks, or only a few, contradict the others."""
     if shape.contradiction:
         return False
     return shape.silhouettes is None or disagreeing(shape.silhouettes).mean() <= MOST_DISAGREEING

@@ -24,7 +24,7 @@ BEYOND = 0.15
 # Of fewer views each cuts much from the hull of the others by right, and only what the hull leaves uncovered counts.
 VIEWS_FOR_BEYOND = 12
 # Masks are taken for inverted if this fraction of the image's border is white in the median view, and black in the complements
-# that agree with each other but for a fraction of the views.
+# that agree with each other except for a fraction of the views.
 WHITE_BORDER, FEW = 0.5, 0.125
 
 
@@ -37,7 +37,7 @@ class Silhouettes:
         hull: (P, 3) float32 points of a lattice that lie in nearly all masks.
         step: distance of neighbouring points of that lattice.
         missed: (V,) fraction of each mask that the hull of all others leaves uncovered. An object lies within the hull of
-            any of its masks, so it is zero but for errors; NaN where there is no mask.
+            any of its masks, so it is zero except for errors; NaN where there is no mask.
         beyond: (V,) fraction of the hull of all others that falls outside of the mask, for points in the frame; NaN likewise.
     """
 
@@ -135,7 +135,7 @@ def _project_all(scene: Scene, views: list[int], points: NDArray, step: float) -
         ahead = depth[depth > 0]
         cell = step * float(small.intrinsics[0, 0]) / float(np.median(ahead)) if len(ahead) else 1.0
         cell = min(cell, SIDE / 8)  # from within the hull its nearest points cover the whole image
-        # A point speaks for its cell: it is outside only if no part of the cell may be in the mask.
+        # A point represents its cell: it is outside only if no part of the cell may be in the mask.
         reach = 2 * int(np.ceil(cell / 2)) + 1
         wide = cv2.dilate((mask > 127).astype(np.uint8), np.ones((reach, reach), np.uint8))
         outside[i] = seen[i] & (wide[rows[i], columns[i]] == 0)

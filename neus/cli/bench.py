@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("runs/bench"), help="Folder of runs, records and table (default runs/bench)"
     )
     output.add_argument(
-        "--results", type=Path, metavar="FILE.md", help="Second place for the table, such as docs/results.md"
+        "--results", type=Path, metavar="FILE.md", help="Second path for the table, such as docs/results.md"
     )
     output.add_argument("--overwrite", action="store_true", help="Repetition of all runs, also of finished ones")
     parser.add_argument_group("device").add_argument(
@@ -94,14 +94,14 @@ def run(options: argparse.Namespace) -> int:
             bench.stop()
             children.stop()
             bench.wait()  # a training saves a checkpoint first
-            print(f"stopped; the same command goes on. So far: {options.out / 'bench.md'}")
+            print(f"stopped; the same command resumes. So far: {options.out / 'bench.md'}")
             return EXIT_INTERRUPTED
     print(options.results or options.out / "bench.md")
     return 0 if is_whole else EXIT_SOME_FAILED
 
 
 def _runs(options: argparse.Namespace) -> list[BenchRun]:
-    """All that is asked for; seed by seed, so that a table cut short has every scene once."""
+    """All requested runs; seed by seed, so that a table cut short has every scene once."""
     from neus.bench.bench import check_distinct, scene_folder
     from neus.bench.run import BenchRun
     from neus.runs.config import read_config

@@ -81,7 +81,7 @@ def _write_conf(path: Path, folder: Path, dataset: "DatasetConfig", scene: "Scen
 
     section = {f.name: getattr(dataset, f.name) for f in fields(dataset) if getattr(dataset, f.name) != f.default}
     section["data_dir"] = str(folder.resolve())
-    if scene.format != "idr":  # its region stands in the camera file
+    if scene.format != "idr":  # its region is given by the camera file
         suggested = (finding.settings for finding in result.findings if finding.settings)
         settings = next(suggested, {} if dataset.box else region_settings(scene))
         if settings:

@@ -68,7 +68,7 @@ def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namesp
     from neus.runs.session import Session
     from neus.runs.train import train
 
-    # NeuS keeps every checkpoint. It also writes over an earlier run without asking, which is not copied.
+    # NeuS keeps every checkpoint. It also overwrites an earlier run without a question; that is not copied.
     config = replace(config, train=replace(config.train, keep_checkpoints=0))
     session = Session(options.command)
     trainer = train(config, folder, options.is_continue, options.overwrite, device, session=session, console=TERMINAL)
@@ -81,7 +81,7 @@ def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namesp
 def _opened(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace) -> Run:
     from neus.runs.run import Run
 
-    # The config says where the scene is; the shape of our own models is in their checkpoints, fitted to the scene's images.
+    # The config names the scene; the shape of our own models is in their checkpoints, fitted to the scene's images.
     return Run(folder.path, Path(config.dataset.data_dir), options.conf)
 
 

@@ -17,7 +17,7 @@ from neus.errors import InputError
 if TYPE_CHECKING:
     from neus.workflows.measurements import Measurement
 
-# Where the depth maps of a BlendedMVS scene lie; SCENE stands for its folder.
+# Folder of the depth maps of a BlendedMVS scene; SCENE is replaced by the scene's folder.
 DEPTH_MAPS = Path("SCENE") / "rendered_depth_maps"
 
 
@@ -26,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("run_folder", type=Path, nargs="?", metavar="RUN", help="Run folder; not needed with --mesh")
     data.add_argument("--data", type=Path, metavar="SCENE", help="Scene folder, if it has moved, or with --mesh alone")
-    data.add_argument("--conf", type=Path, help="Config whose section `dataset` says how the scene of --mesh is read")
+    data.add_argument("--conf", type=Path, help="Config whose section `dataset` determines how the scene of --mesh is read")
     add_set_argument(data)
     images = parser.add_argument_group(
         "images", "PSNR, SSIM (LPIPS if installed) on the views held out by --holdout K of train"
     )
-    images.add_argument("--images", action="store_true", help="Image metrics; the default if nothing else is asked for")
+    images.add_argument("--images", action="store_true", help="Image metrics; the default if nothing else is requested")
     images.add_argument(
-        "--split", choices=("test", "val"), help="Split of a Blender scene to measure, in place of the held-out views"
+        "--split", choices=("test", "val"), help="Split of a Blender scene to measure, instead of the held-out views"
     )
     images.add_argument("--scale", type=positive_number, default=1.0, help="Fraction of the image size (default 1)")
     mesh = parser.add_argument_group("mesh", "distances in world units (millimetres for DTU); see docs/evaluation.md")
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_number,
         nargs="+",
         default=[],
-        help="Thresholds of F-scores and shares, world units",
+        help="Thresholds of F-scores and fractions, world units",
     )
     mesh.add_argument(
         "--samples", type=whole_number(1), default=1_000_000, help="Number of samples on each surface (default 1000000)"
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measures what is asked for; prints a table of each and, last, the path of its numbers."""
+    """Measures what is requested; prints a table of each and, last, the path of its numbers."""
     from neus.files import write_json
 
     paths = []
@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measurements(options: argparse.Namespace) -> "Iterator[tuple[Measurement, bool]]":
-    """What is asked for, one after another, and whether it is the only one."""
+    """The requested measurements, one after another, and whether it is the only one."""
     from neus.runs.console import TERMINAL
     from neus.workflows.measurements import Truths, measure_images, measure_mesh
 

@@ -63,9 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: done; the path of what was made is the last line. 1: training diverged, some runs of a benchmark failed, or
     `check --strict` found something. 2:
-    something given is wrong, one line on stderr says what. 130: interrupted. Without arguments: the help.
+    invalid input, named in one line on stderr. 130: interrupted. Without arguments: the help.
     """
-    # A caller that gives arguments had a life of its own before.
+    # A caller that gives arguments is another program.
     started = PROCESS_STARTED if arguments is None else time.monotonic()
     arguments = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = _show_warning

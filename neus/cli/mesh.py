@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--clip-to-masks",
         type=whole_number(0),
         metavar="PIXELS",
-        help="Clipping by the object masks, dilated by so many pixels; the mesh is open there",
+        help="Clipping by the object masks, dilated by this many pixels; the mesh is open there",
     )
     finish.add_argument(
         "--target-faces",
@@ -177,7 +177,7 @@ def _views(
 
 
 def _place(run: "Run") -> Path:
-    """Where the mesh of a run is looked for; that of an older checkpoint must not take its place."""
+    """Default path of a run's mesh; that of an older checkpoint must not replace it."""
     from neus.training.checkpoint import checkpoints_in
 
     if run.checkpoint not in checkpoints_in(run.folder.checkpoints)[:-1]:
@@ -188,7 +188,7 @@ def _place(run: "Run") -> Path:
 def _up(
     asked: str, out: Path, scene: "Scene | None", run: "Run", to_frame: "Tensor | None"
 ) -> "np.ndarray | None":
-    """(3,) the vertical in the frame that is written, or None where none is asked for or known."""
+    """(3,) the vertical in the frame that is written, or None where none is requested or known."""
     import numpy as np
 
     from neus.rendering.paths import common_up

@@ -1,4 +1,4 @@
-"""Options and lines that several verbs share."""
+"""Options and lines common to several verbs."""
 
 import argparse
 from collections.abc import Callable

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Interpolation from one view to another, through others",
     )
     which.add_argument(
-        "--orbit", type=whole_number(2), metavar="FRAMES", help="Orbit around the object, as the cameras stand"
+        "--orbit", type=whole_number(2), metavar="FRAMES", help="Orbit around the object, at the cameras' median elevation and distance"
     )
     which.add_argument(
         "--spiral", type=whole_number(2), metavar="FRAMES", help="Spiral around it from low to high and back"
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     if options.between and len(options.between) < 2:
         raise InputError("--between: found one view, expected two or more, such as --between 3 17.")
     if options.alpha and out.suffix.lower() == ".mp4":
-        raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or leave --alpha away.")
+        raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or omit --alpha.")
     check_can_write(out if out.suffix else out / "frame.png")
     model, scene = run.model_and_scene(options.device)
     check_views(options.views or options.between or [], len(scene))

@@ -27,7 +27,7 @@ def depth_scores(depth: np.ndarray, truth: np.ndarray, counts: np.ndarray, thres
     Args:
         depth: (H, W), infinite where nothing is seen.
         truth: (H, W).
-        counts: (H, W) bool, where the truth is known and asked for.
+        counts: (H, W) bool, where the truth is known and evaluated.
         thresholds: for `within`.
 
     >>> seen, true = np.array([[1.5, np.inf]]), np.array([[1.0, 1.0]])

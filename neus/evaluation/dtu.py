@@ -27,7 +27,7 @@ from neus.kernels.dispatch import kernels_for
 MASK_MARGIN = 10
 # Points by which the scanner's spacing is found.
 SPACING_POINTS = 20_000
-# Lattice places on triangles made together: about 100 MB.
+# Lattice points on triangles made together: about 100 MB.
 PLACES_AT_A_TIME = 2**20
 
 

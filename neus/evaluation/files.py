@@ -1,4 +1,4 @@
-"""Meshes and points from files, as given by whoever asks for a measurement."""
+"""Meshes and points from files, as given by the user for a measurement."""
 
 from pathlib import Path
 

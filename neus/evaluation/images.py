@@ -56,7 +56,7 @@ def ssim(image: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> 
         _pixels(target),
         gaussian_weights=True,
         sigma=1.5,
-        # Population moments, as in the paper: scikit-image divides by n - 1 unless told.
+        # Population moments, as in the paper: scikit-image divides by n - 1 by default.
         use_sample_covariance=False,
         data_range=1.0,
         channel_axis=-1,
@@ -101,7 +101,7 @@ def image_scores(
 def find_lpips() -> tuple[Callable[[np.ndarray, np.ndarray], float] | None, str]:
     """LPIPS (Zhang et al. 2018, AlexNet, version 0.1) if all of it is on this machine, else None and the reason.
 
-    Nothing is downloaded: the package would fetch its network by itself, so it is only asked once that file is there.
+    Nothing is downloaded: the package would fetch its network by itself, so it is only called once that file is there.
     """
     if importlib.util.find_spec("lpips") is None:
         return None, "not measured: the package lpips is not installed"

@@ -26,7 +26,7 @@ from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, WORLD_CENTER, world_sdf
 
 # The width of DTU's images, for which dilations are given.
 FULL_WIDTH = 1600
-# Pairs of an alignment, millimetres: far enough to be drawn in, near enough to leave out what is missing.
+# Pairs of an alignment, millimetres: far enough to converge, near enough to leave out what is missing.
 ICP_REACH = 2.0
 # Points of the mesh that take part: a rigid motion has six numbers.
 ICP_POINTS = 20_000

@@ -29,7 +29,7 @@ class SurfacePoints:
 def points_on_mesh(mesh: trimesh.Trimesh, n_samples: int, seed: int) -> SurfacePoints:
     """Random points, evenly by area, with the normals of their triangles.
 
-    The same seed gives the same places of a mesh that is moved, turned or scaled as a whole.
+    The same seed gives the same points of a mesh that is moved, turned or scaled as a whole.
     """
     generator = np.random.default_rng(seed)
     summed = np.cumsum(face_areas(mesh))

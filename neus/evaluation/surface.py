@@ -36,14 +36,14 @@ Surface = trimesh.Trimesh | np.ndarray | ScalarField
 
 @dataclass(frozen=True)
 class SurfaceScores:
-    """Distances between a surface and the truth, in the unit of the truth; smaller is better but for the shares.
+    """Distances between a surface and the truth, in the unit of the truth; smaller is better except for the fractions.
 
     Attributes:
         accuracy: mean distance from the surface to the truth.
         completeness: mean distance from the truth to the surface.
         chamfer: mean of accuracy and completeness.
         accuracy_median, completeness_median: medians of the same distances.
-        thresholds: distances at which the shares below are counted.
+        thresholds: distances below which fractions are counted.
         precision: fraction of the surface within each threshold of the truth.
         recall: fraction of the truth within each threshold of the surface.
         f_scores: harmonic mean of precision and recall.
@@ -138,7 +138,7 @@ def surface_difference(
 ) -> tuple[float, float]:
     """Mean and greatest distance between two meshes, in their unit, from random points on each to the other's surface.
 
-    The greatest one is of the points drawn: a spike that covers less than a few parts in `n_samples` of the area can hide.
+    The greatest one is over the sampled points: a spike that covers less than a few parts in `n_samples` of the area can hide.
     """
     from_first = distances_to_mesh(sample_mesh(first, n_samples, seed), second)
     from_second = distances_to_mesh(sample_mesh(second, n_samples, seed + 1), first)
@@ -160,7 +160,7 @@ def feature_scores(
 ) -> dict[str, float | int | list[float]]:
     """How far triangulated feature points, which no training saw, lie from a mesh; in the unit of both.
 
-    An independent but sparse truth: it says nothing of places without texture, and its own errors count as well, hence the
+    An independent but sparse truth: it says nothing about regions without texture, and its own errors count as well, hence the
     median and the mean of clipped distances.
 
     Args:
@@ -274,5 +274,5 @@ def _check_finite(name: str, points: np.ndarray) -> None:
 
 
 def _agreement(normals: np.ndarray | None, others: np.ndarray | None) -> float | None:
-    """Mean |cosine|: the outside of a mesh is often not known, so its sign is not asked for."""
+    """Mean |cosine|: the outside of a mesh is often not known, so its sign is ignored."""
     return None if normals is None or others is None else float(np.abs((normals * others).sum(axis=1)).mean())

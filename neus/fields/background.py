@@ -79,7 +79,7 @@ class Nerf(nn.Module):
     def _of_features(self, x: Tensor) -> Tensor:
         """(..., W / 2) what the colour layer makes of the features, without its bias.
 
-        No activation lies between the two layers, so that one product of their weights takes the place of two of all samples.
+        No activation lies between the two layers, so one product of their weights replaces two of all samples.
         """
         weight = self.views_linears[0].weight[:, : self.config.W]
         return nn.functional.linear(x, weight @ self.feature_linear.weight, weight @ self.feature_linear.bias)

@@ -1,4 +1,4 @@
-"""What the renderer asks of a field. Networks, grids and closed forms that obey these protocols are rendered alike."""
+"""What the renderer needs from a field. Networks, grids and closed forms that obey these protocols are rendered alike."""
 
 from typing import NamedTuple, Protocol
 

@@ -29,7 +29,7 @@ class HashGridConfig:
         finest_resolution: of the finest; those between grow geometrically.
         cells_per_pixel: where above zero, the finest level has at most so many cells, along an axis, for each pixel that a
             image has across the sphere: finer ones would learn the images' noise.
-        log2_table_size: a level whose vertices do not fit 2^this rows shares so many by hashing.
+        log2_table_size: a level whose vertices do not fit 2^this rows is hashed into that many.
     """
 
     n_levels: int = between(0, 32, default=8)
@@ -60,7 +60,7 @@ class HashGrid(nn.Module):
         self.register_buffer("n_active", torch.tensor(config.n_levels))
 
     def _apply(self, *arguments: Any, **options: Any) -> "HashGrid":
-        """Moves all but the number of levels: each step asks for it, and would wait for the device."""
+        """Moves all but the number of levels: each step reads it, and would wait for the device."""
         super()._apply(*arguments, **options)
         self.n_active = self.n_active.cpu()
         return self

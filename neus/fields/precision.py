@@ -32,12 +32,12 @@ def why_not_precision(precision: str, device: torch.device) -> str:
 def products_in(precision: str, device: torch.device) -> Iterator[None]:
     """Within it, networks on a device multiply in one of `PRECISIONS`, and still give their results in the type of their inputs.
 
-    Steps belong into it with their way back. Meshes, images and checkpoints are computed outside, in single precision.
+    Steps run in it together with their backward pass. Meshes, images and checkpoints are computed outside, in single precision.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     try:
-        # Without its cache of rounded weights: a recorded step would go on to use those of the time of its recording.
+        # Without its cache of rounded weights: a recorded step would keep using those of the time of its recording.
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False):
             yield
     finally:

@@ -102,7 +102,7 @@ class SdfNetwork(nn.Module):
 
     def _sdf_of_rows(self, points: Tensor) -> tuple[Tensor]:
         hidden, _ = self._hidden(points * self.config.scale, keep_slopes=False)
-        # All channels, though one is asked for: the product then rounds as in `evaluate` and in the published code, and
+        # All channels, though one is needed: the product then rounds as in `evaluate` and in the published code, and
         # up-sampling amplifies rounding (1e-7 in the distance moved single samples of 3 rays in 120).
         out = layers_of(self, self.n_linear)[-1](hidden)
         return (out[:, 0] / self.config.scale,)
@@ -117,7 +117,7 @@ class SdfNetwork(nn.Module):
         return out[:, 0] / self.config.scale, out[:, 1:], self._vjp(x, weight[0], slopes)
 
     def _hidden(self, x: Tensor, keep_slopes: bool) -> tuple[Tensor, list[Tensor]]:
-        """Last hidden layer (M, d_hidden) at scaled points x (M, 3), and the slope of each activation if asked for."""
+        """Last hidden layer (M, d_hidden) at scaled points x (M, 3), and the slope of each activation if requested."""
         encoded = encode_frequencies(x, self.config.multires)
         hidden, slopes = encoded, []
         for i, layer in enumerate(layers_of(self, self.n_linear)[:-1]):

@@ -1,6 +1,6 @@
 """Pinhole cameras: intrinsics, pose and image size. Pixel centres lie at +0.5.
 
-Two frames, two types: a `Camera` stands in the scene frame, as everything that renders expects; a `WorldCamera` in the data set's own
+Two frames, two types: a `Camera` is in the scene frame, as everything that renders expects; a `WorldCamera` in the data set's own
 unit, as users have it. `in_scene` and `in_world` lead from one to the other, so a pose cannot be taken for one of the other frame.
 """
 

@@ -14,7 +14,7 @@ from neus.geometry.shapes import box, capsule, revolution, sphere, torus, union
 from neus.geometry.similarity import similarity, transform_points
 
 # Cup and saucer as (distance from the axis, z), from below: foot, saucer, stem, outer wall, rim, inner wall. The wall
-# is 0.04 to 0.05 thick: thin enough to be lost by a blurred reconstruction, thick enough for a lattice of 128 a side.
+# is 0.04 to 0.05 thick: thin enough to be lost by a low-sharpness reconstruction, thick enough for a lattice of 128 a side.
 PROFILE = [
     (0.0, -0.62), (0.29, -0.62), (0.33, -0.6), (0.7, -0.505), (0.725, -0.475), (0.69, -0.46), (0.33, -0.55),
     (0.25, -0.55), (0.24, -0.515), (0.34, -0.43), (0.4, -0.28), (0.43, -0.03), (0.45, 0.2), (0.475, 0.33),

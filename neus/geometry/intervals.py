@@ -1,4 +1,4 @@
-"""Distances along rays: intervals between them, and new ones drawn where the weight is."""
+"""Distances along rays: intervals between them, and new ones sampled where the weight is."""
 
 import torch
 from torch import Tensor
@@ -42,6 +42,6 @@ def sample_intervals(t: Tensor, weights: Tensor, n_samples: int) -> Tensor:
     cdf_below, cdf_above = cdf.gather(-1, below), cdf.gather(-1, above)
     t_below, t_above = t.gather(-1, below), t.gather(-1, above)
     span = cdf_above - cdf_below
-    # An interval without weight has no inner order: its start stands for all of it.
+    # An interval without weight has no inner order: its start represents all of it.
     span = torch.where(span < WEIGHT_FLOOR, torch.ones_like(span), span)
     return t_below + (u - cdf_below) / span * (t_above - t_below)

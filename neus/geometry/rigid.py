@@ -29,8 +29,8 @@ def rigid_poses(
         matrices: (V, 4, 4) finite; homogeneous, so that a factor on a whole matrix changes nothing.
         names: V names, for messages.
         source: the file, for messages.
-        translation_is_scaled: whether a scale stands before the whole transform (world to camera), not before the axes alone
-            (camera to world, whose translation is the camera's place).
+        translation_is_scaled: whether a scale precedes the whole transform (world to camera), not before the axes alone
+            (camera to world, whose translation is the camera's position).
         remedy: ends the messages of errors.
 
     Raises:

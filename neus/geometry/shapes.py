@@ -2,7 +2,7 @@
 
 Every function takes points (..., 3) of any dtype and batch shape and returns distances (...) in the same unit: negative
 inside, exact on both sides of the surface, differentiable (the gradient is zero where no nearest point is unique).
-Shapes stand at the origin; move the points into their frame to place them. Formulas after Quilez, "Distance functions".
+Shapes are centred at the origin; move the points into their frame to place them. Formulas after Quilez, "Distance functions".
 """
 
 import functools
@@ -124,7 +124,7 @@ def union(*distances: Tensor) -> Tensor:
 
 
 def intersection(*distances: Tensor) -> Tensor:
-    """Signed distance (...) to what all shapes share: the greatest. Exact inside; outside, a bound beyond its edges."""
+    """Signed distance (...) to the intersection of all shapes: the greatest. Exact inside; outside, a bound beyond its edges."""
     return functools.reduce(torch.maximum, distances)
 
 
@@ -150,7 +150,7 @@ def _edges(corners: Sequence[Point]) -> list[tuple[Point, Point]]:
 def _polygon(points: Tensor, edges: list[tuple[Point, Point]]) -> Tensor:
     x, y = points.unbind(-1)
     nearest_squared, is_inside = torch.full_like(x, math.inf), torch.zeros_like(x, dtype=torch.bool)
-    # Comparisons are the slow part, so edges share those of their corners.
+    # Comparisons are the slow part, so edges reuse those of their corners.
     is_above = {height: y >= height for edge in edges for _, height in edge}
     # Edge by edge: no temporary is larger than the points, so large batches stay in the CPU's cache.
     for (start_x, start_y), (end_x, end_y) in edges:

@@ -28,7 +28,7 @@ def kernels_for(operation: str, device: torch.device) -> ModuleType:
     reference is used, with one warning.
 
     Raises:
-        InputError: NEUS_KERNELS is something else, or asks for what cannot run on the device.
+        InputError: NEUS_KERNELS is something else, or requests what cannot run on the device.
 
     >>> kernels_for("hash_encode", torch.device("meta")).__name__
     'neus.kernels.hash_encode.reference'
@@ -37,7 +37,7 @@ def kernels_for(operation: str, device: torch.device) -> ModuleType:
 
 
 def fast_kernels(operation: str, device: torch.device) -> ModuleType | None:
-    """The compiled form of an operation for a device, or None: for operations whose specification stands elsewhere."""
+    """The compiled form of an operation for a device, or None: for operations whose specification is elsewhere."""
     choice = os.environ.get(VARIABLE, "")
     if choice and choice not in CHOICES:
         raise InputError(f"{VARIABLE}={choice}: expected one of {', '.join(CHOICES)}; unset it to choose by device.")
@@ -81,7 +81,7 @@ def _has_triton() -> bool:
 
 @functools.cache
 def _is_young_enough(device: torch.device) -> bool:
-    if not torch.cuda.is_available():  # asked about a device that is not there
+    if not torch.cuda.is_available():  # a device that is not there
         return True
     capability = torch.cuda.get_device_capability(device)
     if capability < OLDEST_CAPABILITY:
@@ -111,7 +111,7 @@ def compiled(operation: str) -> ModuleType | None:
 def _forget_stale() -> None:
     """Removes cached machine code that is older than any kernel's file.
 
-    numba looks at the one file a function stands in, not at those whose functions it calls.
+    numba checks only the file of the function itself, not those of the functions it calls.
     """
     kernels = Path(__file__).parent
     newest = max(path.stat().st_mtime for path in kernels.rglob("*.py"))

@@ -22,7 +22,7 @@ def n_threads() -> int:
 
 
 def run_tasks(function: Callable[..., None], tasks: Sequence[tuple]) -> None:
-    """Calls `function(*task)` for every task, on all threads, and waits; tasks must not write to the same places."""
+    """Calls `function(*task)` for every task, on all threads, and waits; tasks must not write to the same addresses."""
     n = n_threads()
     if n == 1 or len(tasks) < 2:
         for task in tasks:

@@ -16,7 +16,7 @@ from neus.meshing.measures import piece_areas, piece_of_vertex
 FLOATER_FRACTION = 0.01
 # Masks are inexact: a piece must fall this part of the image's width beside a mask, in more than this fraction of the views.
 SLACK_FRACTION, WRONG_FRACTION = 0.01, 0.05
-# Vertices of a piece that are looked at; the piece goes if most of them lie outside.
+# Vertices of a piece that are tested; the piece goes if most of them lie outside.
 SAMPLED_FACES = 2000
 
 
@@ -32,7 +32,7 @@ def without_floaters(
     masks: Sequence[np.ndarray] = (),
     min_fraction: float = FLOATER_FRACTION,
 ) -> trimesh.Trimesh:
-    """The mesh without pieces (connected components) that hang in the air, and without bubbles inside it.
+    """The mesh without pieces (connected components) that float in free space, and without bubbles inside it.
 
     First pieces go of which most lies outside the visual hull, by SLACK_FRACTION of the image's width in more than
     WRONG_FRACTION of all views; then those whose area is less than `min_fraction` of the largest that is left. What stays is
@@ -81,7 +81,7 @@ def clip_to_masks(
 ) -> trimesh.Trimesh:
     """The mesh within the visual hull: no vertex falls outside a mask in an image that it falls into.
 
-    A view says nothing about what lies beside its image or behind its camera. Faces with a vertex outside are left
+    A view has no say on what lies outside of its image or behind its camera. Faces with a vertex outside are left
     out, so the mesh is open where it was cut.
 
     Args:

@@ -1,4 +1,4 @@
-"""Vertex colours from a colour field, each vertex looked at along its normal."""
+"""Vertex colours from a colour field, each vertex seen along its normal."""
 
 from collections.abc import Callable
 
@@ -42,7 +42,7 @@ def color_vertices(
                 "the training diverged: go back to an earlier checkpoint."
             )
         colors[part, :3] = (rgb.clamp(0.0, 1.0) * 255.0).round().byte().cpu().numpy()
-    # Vertices, faces and normals are not changed after this, so both meshes may share them.
+    # Vertices, faces and normals are not changed after this, so both meshes may use them.
     colored = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
     colored.vertex_normals = vertex_normals
     colored.visual.vertex_colors = colors

@@ -22,9 +22,9 @@ PROBE_RESOLUTION, PROBE_POINTS, PROBE_VERTICES = 64, 2**15, 2**12
 # Points and vertices for each square of the resolution, of a sphere that nearly fills the box; used for no surface yet.
 SPHERE_POINTS, SPHERE_VERTICES = 18.0, 3.7
 # Seconds of marching cubes and file for each point, measured on two cores for spheres of 128 to 384 points 0.6e-6 to 1.9e-6; as many
-# points as at the probe's resolution are not looked at in the end, so that the middle of it was too much for real scenes (8 s for 4).
+# points as at the probe's resolution are not evaluated in the end, so that the middle of it was too much for real scenes (8 s for 4).
 SECONDS_PER_POINT_OUTSIDE = 1e-6
-# Seconds to ask of a vertex with two faces whether a view sees it, measured on one core: drawing, projection, comparison.
+# Seconds to test of a vertex with two faces whether a view sees it, measured on one core: drawing, projection, comparison.
 SECONDS_PER_VERTEX_AND_VIEW = 2.5e-7
 # Points that the bound on the slope takes at any resolution.
 FIXED_POINTS = BOUND_SAMPLES * (1 + NEWTON_STEPS)
@@ -40,7 +40,7 @@ class MeshCost:
     Attributes:
         points, vertices: evaluated distances and vertices of the mesh for each square of the resolution.
         point, gradient, color: seconds of one distance, one gradient, one colour.
-        n_views: that are asked what they have seen of the mesh.
+        n_views: whose visibility of the mesh is tested.
     """
 
     points: float
@@ -81,7 +81,7 @@ def measured_mesh_cost(
         model: on its device.
         patience: seconds; if counting points would take longer, or there is no surface, a large sphere is assumed.
         clock: seconds.
-        n_views: of the scene; more than MOST_VIEWS are not asked.
+        n_views: of the scene; more than MOST_VIEWS are not used.
     """
     low, high = model.box.to(model.device, torch.float32)
     points = torch.rand(PROBE_POINTS, 3, generator=torch.Generator().manual_seed(0)).to(low) * (high - low) + low

@@ -46,7 +46,7 @@ def extract_mesh(
 
     Args:
         sdf: points (M, 3) to signed distances (M,), negative inside; any slope.
-        box: (2, 3) lower and upper corner, scene units; the field is asked for float32 points on its device.
+        box: (2, 3) lower and upper corner, scene units; the field is evaluated at float32 points on its device.
         resolution: lattice points along each axis.
         level: NeuS's `--mcube_threshold`, scene units: a positive one shrinks the object.
         gradient: points (M, 3) to the field's gradients (M, 3); gives the vertex normals.
@@ -56,7 +56,7 @@ def extract_mesh(
         block: lattice cells along each side of a block, a power of two.
         on_progress: called with the number of blocks done and their total; starts again in the rare case that the
             field proves steeper than estimated.
-        bound_samples: points at which the slope is looked at, for the bound by which space is passed over.
+        bound_samples: points at which the slope is evaluated, for the bound by which empty space is skipped.
 
     Raises:
         InputError: no surface in the box (with the range of distances seen), or a field that is not a number.
@@ -112,7 +112,7 @@ def _block_surface(
     x, y, z = (lower + 1).T
     side = lattice.resolution + 2
     edges = ((x * side + y) * side + z) * 3 + axes
-    # Beyond the box lies one layer of outside points; what ends there is drawn back on to the box.
+    # Beyond the box lies one layer of outside points; what ends there is moved back on to the box.
     return edges, np.clip(vertices, 0, last), faces.astype(np.int32)
 
 

@@ -19,7 +19,7 @@ SUFFIXES = (".ply", ".obj", ".glb", ".stl")
 # cell of a lattice of 1000 points along each axis.
 COARSE = 1e-5
 _RESOLUTION, _SEEN = "neus extraction resolution", "neus seen"
-# Of a file, within which its header is looked for.
+# Bytes of a file within which its header is searched.
 _HEADER_BYTES = 2000
 
 

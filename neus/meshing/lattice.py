@@ -118,7 +118,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Block:
-    """Lattice values of one block, with the points that it shares with its neighbours.
+    """Lattice values of one block, with the points common to it and its neighbours.
 
     Attributes:
         start: (3,) lattice coordinates of the first value.

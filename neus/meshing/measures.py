@@ -80,7 +80,7 @@ def face_areas(mesh: trimesh.Trimesh) -> np.ndarray:
 def signed_volume(mesh: trimesh.Trimesh) -> float:
     """The volume that a closed mesh encloses, negative if its faces are turned inwards.
 
-    Tetrahedra from the middle of its box to the faces are summed, so the place of the mesh does not matter.
+    Tetrahedra from the middle of its box to the faces are summed, so the result does not depend on its position.
 
     >>> round(signed_volume(trimesh.creation.box().apply_translation([5e6, 0.0, 0.0])), 6)
     1.0

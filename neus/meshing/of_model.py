@@ -10,7 +10,7 @@ from neus.meshing.extract import extract_mesh, vertex_normals_from_gradient
 from neus.rendering.model import Model, in_chunks
 from neus.rendering.queries import CHUNK, fastest_sdf, is_fused
 
-# Samples for the bound on the slope: where they cost milliseconds, so many that hardly any steeper place is missed.
+# Samples for the bound on the slope: where they cost milliseconds, so many that hardly any steeper point is missed.
 BOUND_SAMPLES_FUSED = 2**16
 
 
@@ -29,7 +29,7 @@ def surface_mesh(
         resolution: lattice points along each axis of the object's box.
         threshold: the surface is sdf = -threshold, scene units.
         on_progress: called with (blocks done, blocks in all).
-        finish: from the shape as extracted to the one that is wanted; normals and colours are looked up for that.
+        finish: from the shape as extracted to the one that is wanted; normals and colours are evaluated for that.
         close_at_border: as in `extract.extract_mesh`.
 
     Raises:

@@ -9,16 +9,16 @@ from neus.meshing.measures import connected_numbers
 
 # A closed surface has at least the faces of a tetrahedron.
 FEWEST_FACES = 4
-# Where two sheets touch, each is drawn back by this part of the way to the corners around: a float32 file keeps them apart.
+# Where two sheets touch, each is moved back by this part of the way to the corners around: a float32 file keeps them apart.
 DRAWN_BACK = 1e-2
-# Parting one edge may bring another one to light.
+# Parting one edge may create another one.
 MAX_ROUNDS = 8
 
 
 def simplified(mesh: trimesh.Trimesh, target_faces: int) -> trimesh.Trimesh:
     """A mesh of about `target_faces` triangles, or the mesh itself if it has no more than those.
 
-    Vertices move to where the squared distances to the planes of the faces they stand for are least, so flat parts
+    Vertices move to where the squared distances to the planes of the faces they represent are least, so flat parts
     become few large triangles and edges stay. A closed mesh stays closed. Normals and colours belong to the old
     vertices and are not handed on. How far the surface moved is measured by
     `neus.evaluation.surface.surface_difference`.
@@ -56,7 +56,7 @@ def _without_flaps(faces: np.ndarray) -> np.ndarray:
     first, second, third = faces.T
     faces = faces[(first != second) & (second != third) & (third != first)]
     ordered = np.sort(faces, axis=1)
-    # A face looks one way or the other: its corners run in the sense of their numbers, or against it.
+    # A face is oriented one way or the other: its corners run in the sense of their numbers, or against it.
     is_rising = (np.roll(faces, -1, axis=1) > faces).sum(axis=1) == 2
     _, number = np.unique(ordered, axis=0, return_inverse=True)
     number = number.ravel()
@@ -68,7 +68,7 @@ def _apart(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     """The mesh with a vertex of its own for each sheet where sheets touch; unused vertices are left out.
 
     Collapses can make four faces meet in one edge. Corners of faces are joined again only across pairs of faces that
-    run along an edge in opposite senses. If both sheets still come to share both ends, pairing them the other way
+    run along an edge in opposite senses. If both sheets still have both ends in common, pairing them the other way
     parts the fan of faces around each end in two.
 
     Returns:

@@ -19,7 +19,7 @@ CHOICES = ("auto", "cut", "keep", "close")
 # A capture goes all round if a ball in the middle of the region would be seen by two views on this fraction of its area. A ring of
 # cameras up to 40 degrees above the horizon reaches it (what the object stands on stays unseen), DTU's one-sided 49 views have 0.78.
 ROUND_FRACTION = 0.85
-# Directions in which the ball is looked at.
+# Sampled directions of the ball.
 N_DIRECTIONS = 2000
 # Rounds in which each vertex takes the side of most of its neighbours: the border is smooth over so many edges.
 ROUNDS = 4
@@ -41,7 +41,7 @@ def seen_fraction_of_ball(cameras: Sequence[Camera]) -> float:
 def _fraction_facing(directions: NDArray) -> float:
     if len(directions) < LEAST_VIEWS:
         return 0.0
-    # A Fibonacci sphere: all its points stand for the same area.
+    # A Fibonacci sphere: all its points represent the same area.
     heights = 1.0 - (2.0 * np.arange(N_DIRECTIONS) + 1.0) / N_DIRECTIONS
     turns = np.arange(N_DIRECTIONS) * np.pi * (3.0 - np.sqrt(5.0))
     widths = np.sqrt(1.0 - heights**2)
@@ -98,7 +98,7 @@ def without_unseen(mesh: trimesh.Trimesh, n_views: NDArray) -> trimesh.Trimesh:
 
 
 def within_unit_sphere(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
-    """The faces whose corners all lie in the unit sphere: where a background network renders the rest, no ray has asked the field there.
+    """The faces whose corners all lie in the unit sphere: where a background network renders the rest, no ray evaluated the field there.
 
     Raises:
         InputError: nothing is left.

@@ -13,7 +13,7 @@ from neus.kernels.dispatch import kernels_for
 from neus.kernels.threads import run_tasks
 from neus.meshing.measures import face_areas
 
-# Depths are drawn at most this wide and high: on it a region of interest has cells of about 1/300 of its radius.
+# Depths are rendered at most this wide and high: on it a region of interest has cells of about 1/300 of its radius.
 LONGEST_SIDE = 640
 # More views than these, evenly taken from the list, see hardly anything else.
 MOST_VIEWS = 100
@@ -25,7 +25,7 @@ EDGES_BEHIND = 2.0
 PIXELS_ASIDE = 0.75
 # As many views as leave a surface with no choice but one: a point is triangulated from two.
 LEAST_VIEWS = 2
-# With up to so many views one reflection outvotes what is there.
+# With up to so many views one reflection outweighs the correct views.
 FEW_VIEWS = 3
 
 
@@ -74,7 +74,7 @@ def n_views_of_vertices(
     Args:
         mesh: in the frame of the cameras, faces outwards.
         cameras: V views.
-        longest_side: of the images that are drawn, pixels.
+        longest_side: of the rendered depths, pixels.
         most_views: more are left out, evenly along the list.
     """
     vertices, normals = np.array(mesh.vertices, np.float64), np.asarray(mesh.vertex_normals, np.float64)

@@ -1,6 +1,6 @@
 """Densities: the opacity of an interval of a ray, from the signed distance at both of its ends.
 
-All families share one signature, so that nothing else in the renderer knows which is in use:
+All families have one signature, so the rest of the renderer does not depend on which is in use:
 
     alphas(sdf_starts, sdf_ends, deltas, sharpness) -> (..., S) in [0, 1]
 
@@ -60,7 +60,7 @@ class LogisticDensity:
 class LaplaceDensity:
     """VolSDF: density Psi(-f) / beta with Laplace's cumulative distribution, beta = 1 / s (Yariv et al. 2021, eq. 2-3).
 
-    The angle between ray and surface does not enter, so oblique surfaces are drawn too near.
+    The angle between ray and surface does not enter, so oblique surfaces are rendered too near.
 
     >>> LaplaceDensity().alphas(torch.tensor([-1.0]), torch.tensor([-1.0]), torch.tensor([0.1]), torch.tensor(10.0))
     tensor([0.6321])

@@ -1,6 +1,6 @@
 """A hash model as the fused kernels see it: its weights padded and transposed, once per step.
 
-Kernels for a CPU take numpy arrays, which share their memory with tensors; those for a GPU take the tensors.
+Kernels for a CPU take numpy arrays, which use the memory of tensors; those for a GPU take the tensors.
 """
 
 import functools

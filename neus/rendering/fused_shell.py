@@ -1,4 +1,4 @@
-"""The shell of a hash model's surface, walked and coloured by the fused kernels: see `shell` for what is done."""
+"""The shell of a hash model's surface, traced and coloured by the fused kernels; `shell` is the specification."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from neus.rendering.sdf_grid import SdfGrid
 from neus.rendering.shell import LEAST_SLOPE, MAX_SHELLS, OVER_RELAXATION, TRACE_TOLERANCE, ShellConfig, ShellSamples
 from neus.rendering.sphere_tracing import MAX_STEPS, REFUTED_BEYOND, SLOPE_MARGIN
 
-# Vertices per axis of the lattice by which rays skip empty space: looked at once, in a quarter of a second.
+# Vertices per axis of the lattice by which rays skip empty space: evaluated once, in a quarter of a second.
 LATTICE = 96
 
 
@@ -54,7 +54,7 @@ class FusedShell:
 
     @torch.no_grad()
     def means(self, origins: Tensor, directions: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean colours (N, 3) and gradients (N, 3) of places t (N, K) on rays (N, 3), (N, 3)."""
+        """Mean colours (N, 3) and gradients (N, 3) of points t (N, K) on rays (N, 3), (N, 3)."""
         tensors = origins, directions, t, color_bias(self.model, directions)
         sample_points = ShellSamplesArguments(*(x.float().contiguous().numpy() for x in tensors))
         packed = self.packed
@@ -63,7 +63,7 @@ class FusedShell:
 
 
 def _scales(sharpness: float, density: LogisticDensity, lipschitz: float, config: ShellConfig) -> ShellConstants:
-    """Numbers of a walk in the kernel's order and precision."""
+    """Constants of the tracing in the kernel's order and precision."""
     numbers = {
         "half": config.half_width / sharpness,
         "tolerance": TRACE_TOLERANCE * config.step / sharpness,

@@ -1,9 +1,9 @@
-"""What the middle of an interval of a ray tells of the signed distances at its ends, and how far that is to be trusted."""
+"""Signed distances at the ends of an interval, extrapolated from its middle, and how far the extrapolation is valid."""
 
 import torch
 from torch import Tensor
 
-# How far the slope of a distance holds about a point, scene units: so far as surfaces are flat, or as the blur reaches.
+# How far the slope of a distance is valid around a point, scene units: as far as surfaces are flat, or as the width 1 / s reaches.
 MAX_LINEAR_EXTENT, LINEAR_EXTENT_IN_WIDTHS = 0.04, 4.0
 
 
@@ -12,7 +12,7 @@ def sdf_at_interval_ends(
 ) -> tuple[Tensor, Tensor]:
     """Signed distances at both ends of intervals, by the slope of the field at their middles.
 
-    f -/+ cos(theta) delta / 2 with cos(theta) = d . grad f, kept from rising: what leaves a surface is not drawn. Early in
+    f -/+ cos(theta) delta / 2 with cos(theta) = d . grad f, clamped at zero: where a ray leaves a surface nothing is rendered. Early in
     training the cosine is mixed with (cos - 1) / 2, which is negative for every ray, so that surfaces may turn towards it
     (published code; `cos_anneal` is its `cos_anneal_ratio`).
 
@@ -33,9 +33,9 @@ def sdf_at_interval_ends(
 def max_linear_extent(sharpness: Tensor) -> Tensor:
     """(), the length that intervals of `render_intervals` count for at most, scene units; without gradient.
 
-    Intervals may be long where nothing is expected. There the slope at the middle does not hold to the ends: a ray that comes down
-    on a surface would be told to be behind it long before, and a sharp density turns that into a wall in the air. Within a
-    blurred surface the blur itself sets the length.
+    Intervals may be long where nothing is expected. There the slope at the middle is not valid up to the ends: for a ray that
+    approaches a surface the extrapolated distance is negative long before the surface, and a high sharpness turns that into a
+    wall in free space. At low sharpness the width 1 / s sets the length.
 
     >>> max_linear_extent(torch.tensor([20.0, 1000.0]))
     tensor([0.2000, 0.0400])

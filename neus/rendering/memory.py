@@ -39,7 +39,7 @@ def in_chunks_that_fit(
         # Out here, since the exception held on to what the attempt had allocated.
         release_memory()
         chunk = max(1, min(chunk, stop - start) // 2)
-        text = f"out of memory on {device} with {stop - start} rays at a time; going on with {chunk}."
+        text = f"out of memory on {device} with {stop - start} rays at a time; continuing with {chunk}."
         warnings.warn(InputWarning(text), stacklevel=3)
 
 

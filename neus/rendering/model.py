@@ -43,7 +43,7 @@ class ModelConfig:
     """Config section `model`, one subsection for each part, with NeuS's names.
 
     Attributes:
-        surface: `mlp` is built as `sdf_network` says, `hash` as `hash_sdf` says; the other section is without effect.
+        surface: `mlp` is built as `sdf_network` says, `hash` as `hash_sdf` says; the other section has no effect.
         background: `nerf` is built as `nerf` says, `hash` as `hash_background` says, likewise.
     """
 
@@ -83,7 +83,7 @@ class Model(nn.Module):
         super().__init__()
         config = config or ModelConfig()
         if surface is not None:
-            # What is done for hash surfaces alone (levels, fused kernels) asks the config.
+            # What is done for hash surfaces alone (levels, fused kernels) depends on the config.
             config = replace(config, surface="hash" if isinstance(surface, HashSdf) else "mlp")
         if sharpness is not None:
             config = replace(config, variance_network=SharpnessConfig(math.log(sharpness) / 10.0))
@@ -184,7 +184,7 @@ class Model(nn.Module):
         return self.known_world()
 
     def surface_color(self, points: Tensor, normals: Tensor) -> Tensor:
-        """(..., 3) RGB of points (..., 3) looked at against their unit normals (..., 3)."""
+        """(..., 3) RGB of points (..., 3) seen against their unit normals (..., 3)."""
         return self.color(points, -normals)
 
     def render(

@@ -21,7 +21,7 @@ VOLUME_RAYS = 2**12
 
 
 class VolumeRenderer:
-    """Pixels by the full sampler, with statistics like `ShellRenderer`'s."""
+    """Pixels by volume rendering, with statistics like `ShellRenderer`'s."""
 
     def __init__(self, model: Model, shading: Shading, background: Tensor | None = None) -> None:
         self.model, self.shading, self.background, self.stats = model, shading, background, Tally()

@@ -6,7 +6,7 @@ Ours, to be written by hand or by `neus render --save-path`:
      "cameras": [{"camera_to_world": [[...], [...], [...], [0, 0, 0, 1]], "fov": 40.0}, ...]}
 
 Cameras look along +z, x right, y down, in the data set's own unit; `fov` is the vertical angle in degrees, or `intrinsics`
-(3 x 3, pixels, centres at +0.5) stands in its place. One camera is one frame.
+(3 x 3, pixels, centres at +0.5) replaces it. One camera is one frame.
 
 nerfstudio's cameras look along -z, x right, y up (OpenGL); poses are 16 numbers row by row, `fov` the vertical angle in degrees.
 Its poses lie in its own normalised frame: the `dataparser_transforms.json` of that run leads back to the world if it lies beside
@@ -45,7 +45,7 @@ class CameraPath:
 
 
 def read_camera_path(path: Path, scene_to_world: Tensor) -> CameraPath:
-    """The camera path in a file of either format, told apart by its keys.
+    """The camera path in a file of either format, distinguished by its keys.
 
     Args:
         path: JSON.

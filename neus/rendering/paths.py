@@ -19,7 +19,7 @@ FULL_COVERAGE_DEGREES = 270.0
 BAND_DEGREES = 20.0
 # Draws what the cameras leave open (one axis, or parallel ones) to the scene's centre, too weakly to move the rest.
 CENTER_PULL = 1e-6
-# The cameras' horizontal axes tell the vertical if they spread in a plane: their least variance, and its share.
+# The cameras' horizontal axes give the vertical if they spread in a plane: their least variance, and its fraction.
 MIN_SPREAD, MAX_FLATNESS = 0.01, 0.1
 # A mean of unit vectors shorter than this says nothing; and images lie on their side if their left sides spread (one minus the
 # length of the mean) less than this fraction of what their upper sides do. In level images they never spread less.
@@ -74,7 +74,7 @@ def through(cameras: list[Camera], n_frames: int) -> list[Camera]:
     distances = ((target - centers) * forwards).sum(-1).clamp_min(0.0)
     pivots = centers + distances[:, None] * forwards
     rotations = Rotation.from_matrix(np.stack([camera.camera_to_scene[:3, :3].numpy() for camera in cameras]))
-    # Equal times for equal ways, and a little for views in the same place.
+    # Equal times for equal ways, and a little for views at the same position.
     ways = (centers[1:] - centers[:-1]).norm(dim=-1).numpy() + 1e-3 * float(distances.max()) + 1e-6
     times = np.concatenate([[0.0], np.cumsum(ways) / ways.sum()])
     progress = 0.5 - 0.5 * np.cos(np.pi * np.arange(n_frames) / max(n_frames - 1, 1))
@@ -100,7 +100,7 @@ def orbit(
 
     The circle has their median elevation and distance, intrinsics are their median at the size of the first. No frame
     is nearer to the scene's centre than the nearest camera, nor inside the unit sphere, nor, unless an elevation is
-    asked for, lower than the lowest camera: below may be a table.
+    requested, lower than the lowest camera: below may be a table.
 
     Args:
         cameras: the views of a scene, at least one.
@@ -139,7 +139,7 @@ def spiral(
 
 @dataclass(frozen=True)
 class _Ring:
-    """How given cameras stand around what they look at: angles in radians, lengths in scene units.
+    """Where given cameras are around their look-at point: angles in radians, lengths in scene units.
 
     Attributes:
         target, up: (3,), the common target and the unit vertical.

@@ -186,7 +186,7 @@ def _t_within_sphere(
 
 
 def noise_shapes(config: RendererConfig, n_rays: int) -> list[tuple[int, int]]:
-    """What random numbers `render_rays` asks for with `perturb`, in this order.
+    """Shapes of the random numbers that `render_rays` draws with `perturb`, in this order.
 
     >>> noise_shapes(RendererConfig(n_outside=4), 512)
     [(512, 1), (512, 4)]
@@ -210,8 +210,8 @@ def render_intervals(
         fields, origins, directions, cos_anneal: as in `render_rays`; the background field is not evaluated.
         edges: (N, K + 1), ascending, the ends of K intervals.
         behind: what is seen behind the unit sphere, from `render_behind`; black if None.
-        weight_threshold: intervals of a weight up to this take part with the mean colour of the others, which they do not pull at: their
-            own colour need not be known.
+        weight_threshold: intervals with a weight up to this: colour not evaluated. They count with the mean colour of the others, which
+            has no gradient from them.
     """
     intervals = edges[:, :-1], edges[:, 1:] - edges[:, :-1]
     longest = max_linear_extent(fields.sharpness)

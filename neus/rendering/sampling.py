@@ -1,4 +1,4 @@
-"""Where along rays a field is looked at: even steps, then more of them where the surface seems to be."""
+"""Where along rays a field is sampled: even steps, then more of them near the estimated surface."""
 
 from collections.abc import Callable
 
@@ -17,13 +17,13 @@ _DENSITY = LogisticDensity()
 
 
 class Noise:
-    """Random numbers in [0, 1) drawn beforehand, given out in that order: in place of a generator, where none can draw."""
+    """Random numbers in [0, 1) drawn beforehand and returned in that order: replaces a generator where none can be used."""
 
     def __init__(self, *drawn: Tensor) -> None:
         self._drawn = iter(drawn)
 
     def next(self, shape: tuple[int, ...]) -> Tensor:
-        """The next of them; they have the shape that is asked for."""
+        """The next of them; they have the requested shape."""
         drawn = next(self._drawn)
         assert drawn.shape == shape, (drawn.shape, shape)
         return drawn

@@ -1,4 +1,4 @@
-"""A coarse grid of signed distances, which may follow the surface while it is trained, and says where along rays it is met."""
+"""A coarse grid of signed distances, which may follow the surface in training, and gives the intervals where rays meet it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from neus.kernels.seeds import generator_on
 
 # Vertices per axis; a voxel is then 1/63 of the unit sphere's radius.
 RESOLUTION = 128
-# Intervals are placed by a blurred surface, whatever its true sharpness: a sharp one would not look beside itself.
+# Intervals are placed with a low sharpness, whatever the true one: a high one would put none beside the surface.
 SHARPNESS_RANGE = (40.0, 400.0)
 SHARPNESS_FRACTION = 0.5
-# Vertices further from the surface than this are not looked at again: intervals are not placed there.
+# Vertices further from the surface than this are not evaluated again: no intervals are placed there.
 REFRESH_WITHIN = 0.25
 # Slabs are refreshed in this order, a step without common factor with their number, so that no part waits for long.
 SLAB_STRIDE = 37
@@ -27,7 +27,7 @@ _CPU = torch.device("cpu")
 
 
 class SdfSamples(NamedTuple):
-    """What samples of a step showed of the surface: points and raw gradients (3, M), sdf (M,), and which count, None for all."""
+    """What the samples of a step give about the surface: points and raw gradients (3, M), sdf (M,), and which count, None for all."""
 
     points: Tensor
     sdf: Tensor
@@ -36,7 +36,7 @@ class SdfSamples(NamedTuple):
 
 
 class SdfGrid:
-    """Signed distances at the vertices of a lattice over [-1, 1]^3: what was last seen there.
+    """Signed distances at the vertices of a lattice over [-1, 1]^3: the latest values there.
 
     Attributes:
         values: (P, P, P), scene units, indexed [x, y, z].
@@ -53,7 +53,7 @@ class SdfGrid:
     def of(
         cls, sdf: Callable[[Tensor], Tensor], resolution: int = RESOLUTION, device: torch.device = _CPU
     ) -> "SdfGrid":
-        """A cache, on a device, of distances sdf (M,) of points (M, 3) there, every vertex looked at."""
+        """A cache, on a device, of distances sdf (M,) of points (M, 3) there, evaluated at every vertex."""
         axis = torch.linspace(-1.0, 1.0, resolution).to(device)
         points = torch.cartesian_prod(axis, axis, axis)
         values = torch.cat([sdf(part) for part in points.split(CHUNK)])
@@ -74,7 +74,7 @@ class SdfGrid:
             n_intervals: K.
             sharpness: the model's; as a tensor () it is not waited for.
             uniform_fraction: of the intervals, spread along the rays.
-            generator: of the jitter; None puts every end in the middle of its share.
+            generator: of the jitter; None puts every end in the middle of its stratum.
         """
         enters, leaves, hits = intersect_sphere(origins, directions)
         far = torch.where(hits, leaves, enters)
@@ -123,7 +123,7 @@ class SdfGrid:
         self.slab += 1
         is_near = ~(self.values[at].abs() >= REFRESH_WITHIN)
         if is_near.device.type != "cpu":
-            # All of the slab: to be told how many are near takes a GPU longer.
+            # The whole slab: counting the near ones would make a GPU wait longer.
             points = torch.cartesian_prod(self.axis[at : at + 1], self.axis, self.axis)
             values = sdf(points).view_as(is_near)
             self.values[at] = values.where(is_near & values.isfinite(), self.values[at])
@@ -136,7 +136,7 @@ class SdfGrid:
 
 
 def _put_last(memory: Tensor, places: Tensor, values: Tensor, counts: Tensor | None = None) -> None:
-    """memory[places] = values; of several values for one place the last one stays, every time, on devices that keep no order.
+    """memory[places] = values; of several values for one index the last one stays, every time, on devices that keep no order.
 
     Where `counts` is False nothing is put.
     """
@@ -144,5 +144,5 @@ def _put_last(memory: Tensor, places: Tensor, values: Tensor, counts: Tensor | N
     if counts is not None:
         order = order.where(counts, -1)
     latest = order.new_full(memory.shape, -1).scatter_reduce_(0, places, order, "amax")[places]
-    # All values for one place are then the same, so that their order does not matter.
+    # All values for one index are then equal, so their order is irrelevant.
     memory[places] = torch.where(latest < 0, memory[places], values[latest])

@@ -1,4 +1,4 @@
-"""What fast renderers ask of a scene: of fields by torch, of hash models by their fused kernel."""
+"""What fast renderers need from a scene: fields evaluated by torch, hash models by their fused kernel."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -16,7 +16,7 @@ from neus.rendering.shell import ShellConfig, ShellSamples, shell_samples
 
 # Rays traced together while nothing is near: a square of 8 x 8 pixels.
 CONE_RAYS = 64
-# Rays of the full sampler at a time.
+# Rays per batch of volume rendering.
 RAYS_SAMPLED = 2**12
 
 
@@ -29,7 +29,7 @@ class Shaded(NamedTuple):
 
 
 class Shading(Protocol):
-    """What a renderer asks of a scene: distances, the mean colour of places, and pixels by the full sampler."""
+    """What a renderer needs from a scene: distances, mean colours of points, and pixels by volume rendering."""
 
     def sdf(self, points: Tensor) -> Tensor:
         """(M,) signed distances at points (M, 3)."""
@@ -46,15 +46,15 @@ class Shading(Protocol):
         lipschitz: float,
         config: ShellConfig,
     ) -> ShellSamples:
-        """Where rays (N, 3) take their colours, as `shell_samples` says; neighbours stand together."""
+        """Points at which rays (N, 3) evaluate their colours, as in `shell_samples`; neighbouring rays are adjacent."""
         ...
 
     def mean(self, origins: Tensor, directions: Tensor, t: Tensor) -> Shaded:
-        """Means over places t (A, K) of rays (A, 3)."""
+        """Means over points t (A, K) of rays (A, 3)."""
         ...
 
     def full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
-        """Pixels of rays (A, 3) by the full sampler, before one colour (3,)."""
+        """Pixels of rays (A, 3) by volume rendering, in front of one colour (3,)."""
         ...
 
 
@@ -104,7 +104,7 @@ class FieldShading:
         return Shaded(rgb.mean(1), t.mean(1), surface.gradients.mean(1))
 
     def full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
-        """See `Shading`; the background field is looked at again, so that these are the pixels of `render_rays`."""
+        """See `Shading`; the background field is evaluated again, so these are the pixels of `render_rays`."""
         config = self.config
         rays = max(1, self.max_points // (config.n_samples + config.n_importance + config.n_outside))
         parts = []

@@ -1,8 +1,8 @@
-"""The shell about a surface in which all weight lies: rays are traced to it, and samples spent in it alone.
+"""The shell around a surface that contains all of the weight: rays are traced to it, and only it is sampled.
 
 A crossing of the logistic density has 99.3 % of its weight where |f| < 5.6 / s, and a ray that keeps further away has an
-opacity below 0.0037, less than a step of an image of 8 bits. So rays are traced to the shell, walked through it with signed
-distances alone, and colours are taken at the quantiles of the weight found on the way.
+opacity below 0.0037, less than a step of an image of 8 bits. So rays are traced to the shell and through it with signed
+distances alone, and colours are evaluated at the quantiles of the weight found on the way.
 """
 
 from dataclasses import dataclass, replace
@@ -17,33 +17,32 @@ from neus.rendering.sphere_tracing import Sdf, cone_trace, trace
 from neus.rendering.weights import weights_from_alphas
 from neus.settings import at_least, between
 
-# Surfaces of a ray that are walked through before it is left to the full sampler.
+# Surfaces that a ray is traced through before it falls back to volume rendering.
 MAX_SHELLS = 6
 # Steps along rays that graze are not longer than those at this cosine.
 LEAST_SLOPE = 0.3
 # Rays are traced to the shell, and this fraction of a step into it at most.
 TRACE_TOLERANCE = 0.5
-# How much thicker the shell is, in 1 / s, when unclear rays are walked again.
+# How much thicker the shell is, in 1 / s, when unclear rays are re-traced.
 FINER_SHELL = 0.5
-# Longer steps than are surely free, checked: 11 % fewer evaluations on a trained hash model.
+# Steps longer than the free distance, which are checked afterwards: 11 % fewer evaluations on a trained hash model.
 OVER_RELAXATION = 1.3
 
 
 @dataclass(frozen=True)
 class ShellConfig:
-    """How rays are walked through the shell; lengths in units of 1 / s, the width of the surface.
+    """How rays are traced through the shell; lengths in units of 1 / s, the width of the surface.
 
     Attributes:
         half_width: of the shell; beyond 5.6 the opacity is less than 1/255.
-        step: of f between two looks at it.
-        n_colors: places of a ray where colour and normal are evaluated, at quantiles of the weight.
-        max_queries: most distances noted along a ray in shells; beyond it the ray is left to the full sampler.
+        step: change of f between two evaluations.
+        n_colors: points of a ray where colour and normal are evaluated, at quantiles of the weight.
+        max_queries: most distances recorded along a ray in shells; a ray that needs more falls back to volume rendering.
         opaque: transmittance at which a ray ends.
-        clear_below, clear_above: rays that let more than the one and less than the other pass are unclear. Rays through walls of
-            a few 1 / s are among them: two looks may miss how deep between them it was.
-        refinement: steps of unclear rays are so many times finer, and their colours so many times more, when they are walked again, in a
-            thicker shell; what is unclear then is left to the
-            full sampler, as everything unclear is with 1.
+        clear_below, clear_above: rays with a transmittance between the two are unclear. Rays through walls of a few 1 / s
+            are among them: two evaluations may miss how deep f was in between.
+        refinement: unclear rays are re-traced in a thicker shell with steps so many times finer and so many times more colours. What
+            is still unclear falls back to volume rendering; with 1, all unclear rays do so at once.
     """
 
     half_width: float = at_least(1.0, default=5.6)
@@ -56,7 +55,7 @@ class ShellConfig:
     refinement: int = at_least(1, default=3)
 
     def refined(self) -> "ShellConfig":
-        """For walking unclear rays again: finer, and translucent ones are clear."""
+        """For re-tracing unclear rays: finer, and translucent ones are clear."""
         times = self.refinement
         finer = {"step": self.step / times, "max_queries": self.max_queries * times, "n_colors": self.n_colors * times}
         return replace(self, half_width=self.half_width + FINER_SHELL, clear_below=1.0, clear_above=0.0, **finer)
@@ -67,11 +66,11 @@ class ShellTrace:
     """What N rays met.
 
     Attributes:
-        t: (N, R), ascending: where distances were noted; the last one is repeated to the end.
+        t: (N, R), ascending: where distances were recorded; the last one is repeated to the end.
         sdf: (N, R), those distances.
-        transmittance: (N,), what passes all of it; 1 for rays that met nothing.
-        met: (N,) bool: whether the ray came into a shell at all.
-        needs_fallback: (N,) bool: translucent, or started within the object, or not walked to the end: not to be relied on.
+        transmittance: (N,), of the whole ray; 1 for rays that met nothing.
+        met: (N,) bool: whether the ray entered a shell at all.
+        needs_fallback: (N,) bool: translucent, or started within the object, or not traced to the end: not reliable.
         evaluations: of the field, all rays together.
     """
 
@@ -136,7 +135,7 @@ def trace_shells(
 
 
 class _Trace:
-    """Rays in their shells: what was noted on the way, and how much light is left."""
+    """Rays in their shells: recorded distances, and the transmittance left."""
 
     def __init__(
         self,
@@ -159,12 +158,12 @@ class _Trace:
         self.evaluations = 0
 
     def enter(self, rays: Tensor, t: Tensor, f: Tensor) -> None:
-        """Notes where rays (A,) come into a shell; one that starts deeper than the shell is within the object."""
+        """Records where rays (A,) enter a shell; one that starts deeper than the shell is within the object."""
         self.needs_fallback[rays[f < -self.config.half_width / self.sharpness]] = True
         self._record_query(rays, t, f)
 
     def cross(self, rays: Tensor, outside: float) -> Tensor:
-        """Walks rays (A,) through the shell; those that came out of it again, f > outside, with light left."""
+        """Traces rays (A,) through the shell; returns those that left it again, f > outside, with transmittance left."""
         s, step = self.sharpness, self.config.step
         leaving = []
         rays = rays[(self.count[rays] < self.config.max_queries) & ~self.needs_fallback[rays]]
@@ -194,7 +193,7 @@ class _Trace:
         self.count[rays] += 1
 
     def result(self) -> ShellTrace:
-        """The walk, with the unused places filled up."""
+        """What was traced, with unused entries filled."""
         last = (self.count - 1).clamp_min(0).unsqueeze(-1)
         width = max(2, int(self.count.max())) if len(self.count) else 2
         is_unused = torch.arange(width, device=last.device) > last
@@ -206,7 +205,7 @@ class _Trace:
 
 
 class ShellSamples(NamedTuple):
-    """Where N rays take their colours: t (N, K) of those met and clear; the rest as in `ShellTrace`."""
+    """Where N rays evaluate their colours: t (N, K) of those met and clear; the rest as in `ShellTrace`."""
 
     t: Tensor
     transmittance: Tensor
@@ -216,7 +215,7 @@ class ShellSamples(NamedTuple):
 
 
 def colored_t(traverse: ShellTrace, rays: Tensor, sharpness: float, density: Density, n: int) -> Tensor:
-    """(A, n) distances along rays (A,) at the mid quantiles of their weight: each stands for as much of it as any other."""
+    """(A, n) distances along rays (A,) at the mid quantiles of their weight: each represents an equal part of it."""
     t, f = traverse.t[rays], traverse.sdf[rays]
     deltas = t[:, 1:] - t[:, :-1]
     alphas = density.alphas(f[:, :-1], f[:, 1:], deltas, t.new_tensor(sharpness)) * (deltas > 0)

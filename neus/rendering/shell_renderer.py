@@ -1,4 +1,4 @@
-"""Fast images of a trained model: rays traced to the surface's shell, few colours there, the full sampler where unclear."""
+"""Fast images of a trained model: rays traced to the surface's shell, few colours there, volume rendering where unclear."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ from neus.rendering.sphere_tracing import cone_trace, trace
 
 # Intervals before the unit sphere, and as many behind it, of rays whose samples NeuS places beyond it.
 N_CAP = 16
-# Light that an image of 8 bits cannot show.
+# Transmittance below which an 8-bit image shows no background.
 NOTHING_PASSES = 1e-3
 # A shell thicker than this is not thin against the object: below s = 100.
 THICKEST_SHELL = 0.056
 # Caps thinner than this hold less than an interval.
 THINNEST_CAP = 0.01
-# Rays whose background is looked at together.
+# Rays whose background is evaluated together.
 NETWORK_RAYS = 2**10
 SURFACE_TOLERANCE = 1e-4
 # Rays traced at a time: few are left after some steps, and the points of those few should still be many.
@@ -43,7 +43,7 @@ class Tally:
 
     Attributes:
         rays: all of them.
-        fallen_back: rays left to the full sampler.
+        fallen_back: rays that fell back to volume rendering.
         distances: evaluations of the signed distance alone.
         colors: evaluations of distance, gradient and colour.
     """
@@ -59,7 +59,7 @@ class Tally:
         self.distances, self.colors = self.distances + distances, self.colors + colors
 
     def add_full(self, config: RendererConfig, rays: int) -> None:
-        """Adds the evaluations that the full sampler makes for so many rays; distances are not looked at after the last round."""
+        """Adds the evaluations of volume rendering for so many rays; no distances are evaluated after the last round."""
         up_sampled = config.n_importance - config.n_importance // config.up_sample_steps
         self.add(0, 0, rays * (config.n_samples + up_sampled), rays * (config.n_samples + config.n_importance))
 
@@ -101,7 +101,7 @@ class ShellRenderer:
     def render(
         self, origins: Tensor, directions: Tensor, background: Tensor | None = None, forward: Tensor | None = None
     ) -> RenderedPixels:
-        """Pixels of rays (N, 3), (N, 3); arguments as in `Model.render`. Neighbours should stand together."""
+        """Pixels of rays (N, 3), (N, 3); arguments as in `Model.render`. Neighbouring rays should be adjacent."""
         background = self.background if background is None else background
         near, far = self._near_far(origins, directions)
         seen = (self._on_surface if self.mode == "surface" else self._in_shell)(origins, directions, near, far)
@@ -125,7 +125,7 @@ class ShellRenderer:
         return pixels._replace(depth=pixels.t * along_axis, normals=normals)
 
     def _near_far(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """The stretch that the full sampler looks at, as far as it lies before the camera."""
+        """The stretch that volume rendering samples, as far as it lies in front of the camera."""
         # With a background network the surface ends at the sphere, whatever samples it.
         near, far = surface_interval(origins, directions, self.has_network or self.renderer.near_far == "sphere")
         return near, torch.where(far > near, far, near - 1.0)
@@ -160,7 +160,7 @@ class ShellRenderer:
     def _before_backdrop(
         self, pixels: RenderedPixels, origins: Tensor, directions: Tensor, is_clear: Tensor, background: Tensor | None
     ) -> RenderedPixels:
-        """Pixels with what is behind them, and with what the background network has before the unit sphere."""
+        """Pixels over their background, and behind what the background network has in front of the unit sphere."""
         rgb, foreground, opacity = (x.clone() for x in (pixels.rgb, pixels.foreground, pixels.opacity))
         light = 1.0 - foreground
         if self.has_network:
@@ -173,7 +173,7 @@ class ShellRenderer:
     def _with_network(
         self, rgb: Tensor, foreground: Tensor, origins: Tensor, directions: Tensor, is_clear: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Colours, opacity of the surface, and the light that passes even the background network."""
+        """Colours, opacity of the surface, and the transmittance of surface and background network."""
         light = 1.0 - foreground
         caps = Caps.of(origins, directions, self.renderer)
         shows = (is_clear & (light > NOTHING_PASSES)).nonzero().squeeze(-1)
@@ -200,7 +200,7 @@ class ShellRenderer:
 
 
 class _ShellResult(NamedTuple):
-    """Places t (A, K) on some rays (A,), in parts, and of all N rays what passes, and which are unclear; evaluations made."""
+    """Points t (A, K) on some rays (A,), in parts; of all N rays the transmittance and which are unclear; evaluations made."""
 
     samples: list[tuple[Tensor, Tensor]]
     transmittance: Tensor
@@ -209,7 +209,7 @@ class _ShellResult(NamedTuple):
 
 
 class Caps(NamedTuple):
-    """Where the background network is looked at: interval ends before the unit sphere (N, C + 1) and behind it (N, B + 1)."""
+    """Where the background network is evaluated: interval ends in front of the unit sphere (N, C + 1) and behind it (N, B + 1)."""
 
     front: Tensor
     has_front: Tensor
@@ -235,4 +235,4 @@ def why_not_shell(fields: Fields) -> str:
     if not isinstance(fields.density, LogisticDensity):
         return f"its density is {type(fields.density).__name__}, not the logistic one"
     half = ShellConfig().half_width / float(fields.sharpness.detach())
-    return f"its surface is blurred over {half:.2f} on either side" if half > THICKEST_SHELL else ""
+    return f"its sharpness is low: the surface is {half:.2f} wide on either side" if half > THICKEST_SHELL else ""

@@ -5,7 +5,7 @@ import torch
 from neus.rendering.renderer import Fields
 from neus.rendering.sphere_tracing import lipschitz_bound
 
-# Points at which the field's greatest slope is looked for, half of them near the surface.
+# Points at which the field's greatest slope is estimated, half of them near the surface.
 SLOPE_POINTS = 20_000
 
 

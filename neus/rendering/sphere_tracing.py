@@ -65,7 +65,7 @@ def trace(
     t <- t + f(o + t d) / lipschitz until f < tolerance (a hit) or t > far (a miss). With a true bound no surface is
     stepped over, however thin. A bound that is too small is found out: where two visited distances differ by more than
     it allows, the ray's own bound rises to the slope seen, and if the two free balls then leave a gap, or the surface
-    lies between them, the ray steps back and goes on in shorter steps. With over-relaxation the same check makes longer
+    lies between them, the ray steps back and continues in shorter steps. With over-relaxation the same check makes longer
     steps safe (Keinert et al. 2014). Rays that start inside hit at `near`. No gradients pass; see `implicit_depth`.
 
     Args:
@@ -124,7 +124,7 @@ class _Rays:
         self.evaluations = torch.zeros_like(near, dtype=torch.int32)
 
     def advance(self, sdf: Sdf, active: Tensor) -> Tensor:
-        """Evaluates the active rays (A,) where they are and moves them; those that are still under way."""
+        """Evaluates the active rays (A,) where they are and moves them; returns those still active."""
         t = self.t[active]
         f = sdf(self.origins[active] + t.unsqueeze(-1) * self.directions[active])
         self.f[active] = f
@@ -179,13 +179,13 @@ def _refined(along: Sdf, before: tuple[Tensor, Tensor], here: tuple[Tensor, Tens
 
     Args:
         along: distances along the rays (M,) -> signed distances (M,).
-        before, here: the last two places visited: distances along the rays (M,) and signed distances (M,).
+        before, here: the last two points visited: distances along the rays (M,) and signed distances (M,).
         beyond: (M,) where to look for the far side of the surface.
     """
     is_inside = here[1] <= 0.0
     lower, f_lower = (torch.where(is_inside, b, h) for b, h in zip(before, here, strict=True))
     upper, f_upper = (torch.where(is_inside, h, b) for h, b in zip(here, (beyond, along(beyond)), strict=True))
-    # Not so for grazing rays, and for those that start inside: their place before is the start itself.
+    # Not so for grazing rays, and for those that start inside: their point before is the start itself.
     is_bracketed = (lower < upper) & (f_upper <= 0.0)
     for _ in range(REFINE_STEPS):
         middle = _zero_between(lower, upper, f_lower, f_upper)
@@ -219,7 +219,7 @@ def cone_trace(
     as in `trace`.
 
     Args:
-        sdf, origins, directions, near, far, lipschitz: as in `trace`; neighbours should stand together, as the pixels
+        sdf, origins, directions, near, far, lipschitz: as in `trace`; neighbouring rays should be adjacent, as the pixels
             of a square do.
         group: rays in a cone.
 

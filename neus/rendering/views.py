@@ -20,7 +20,7 @@ MAX_POINTS_CPU, MAX_POINTS_GPU = 2**15, 2**18
 
 
 class Renderer(Protocol):
-    """Something that makes pixels of rays, as many at a time as it likes."""
+    """A renderer: pixels of rays, in batches of its choice."""
 
     device: torch.device
     rays_at_a_time: int
@@ -101,7 +101,7 @@ def render_view(
 
 
 def block_order(width: int, height: int, side: int = 8) -> Tensor:
-    """(H W,) numbers of pixels, one square of side x side after the other, so that neighbours stand together.
+    """(H W,) numbers of pixels, one square of side x side after the other, so that neighbours are adjacent.
 
     >>> block_order(4, 2, side=2).tolist()
     [0, 1, 4, 5, 2, 3, 6, 7]

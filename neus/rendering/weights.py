@@ -8,7 +8,7 @@ from neus.kernels.composite.reference import TRANSMITTANCE_FLOOR, transmittance_
 from neus.kernels.composite.reference import weighted_sums as composite
 from neus.kernels.dispatch import kernels_for
 
-# Intervals that bear less of a pixel than this do without a colour of their own, where that saves time.
+# Weight < threshold: colour not evaluated, where that saves time.
 WEIGHT_THRESHOLD = 1e-3
 
 __all__ = [

@@ -26,7 +26,7 @@ SPHERE, HULL, CAMERA, WRONG = (45, 105, 200), (236, 160, 80), (95, 95, 95), (205
 FAR_SHADE = 0.62
 # Up to so many cameras all carry their numbers; of more only those with findings do.
 NUMBERED = 60
-# Height of a camera's drawn pyramid over the distance of the usual camera.
+# Height of a camera's pyramid over the distance of the usual camera.
 PYRAMID = 0.09
 
 

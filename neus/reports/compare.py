@@ -38,7 +38,7 @@ def write_comparison(
     """
     folders = (run_a, run_b)
     if run_a.resolve() == run_b.resolve():
-        raise InputError(f"{run_a} and {run_b}: one and the same run; give two.")
+        raise InputError(f"{run_a} and {run_b}: both are the same run; give two different ones.")
     for folder in folders:
         RunFolder(folder).latest_checkpoint()
         RunFolder(folder).facts()

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 # Size of a drawing in its own units, and what is kept beside the curves for the numbers at both axes.
 WIDTH, HEIGHT = 420, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 34
-# More points than this are not told apart at this size.
+# More points than this cannot be distinguished at this size.
 MAX_POINTS = 300
 # A curve of single batches is noisy: over it goes its running median of this fraction of its points.
 SMOOTHED_FRACTION, LEAST_SMOOTHED = 0.06, 5
@@ -37,7 +37,7 @@ def curves_svg(title: str, unit: str, curves: Sequence[Curve], is_log: bool = Fa
     Args:
         title: above the drawing.
         unit: of the values, behind the title.
-        curves: up to four, told apart by colour and by name.
+        curves: up to four, distinguished by colour and by name.
         is_log: a logarithmic axis; values that are not positive are left out.
     """
     drawable = [c for c in (_drawable(curve, is_log) for curve in curves) if len(c.iterations)]

@@ -41,7 +41,7 @@ padding:10px;overflow-x:auto;font-size:12.5px}
 @media (max-width:640px){.four{grid-template-columns:repeat(2,1fr)}.six{grid-template-columns:repeat(3,1fr)}
 .a{order:1}.b{order:2}.tiles{grid-template-columns:repeat(2,1fr)}td,th{padding-right:8px}}
 """
-# Stages of a run, told apart on light and dark ground.
+# Stages of a run, distinguishable on light and dark ground.
 BAR_COLORS = ("#4d87d6", "#d9863d", "#55a868", "#b56bc9", "#c0504d", "#8c8c5a", "#6b7a8f", "#3aa5a5")
 
 
@@ -110,7 +110,7 @@ def sheet(figures: Iterable[str], columns: str = "four") -> str:
 
 
 def color_scale(bar: NDArray, low: str, high: str) -> str:
-    """A bar of colours (h, w, 3) between what its ends stand for."""
+    """A bar of colours (h, w, 3) between the values of its ends."""
     return f'<div class="scale"><span>{html.escape(low)}</span><img src="{data_uri(bar)}" alt=""><span>{html.escape(high)}</span></div>'
 
 

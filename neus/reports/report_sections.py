@@ -1,4 +1,4 @@
-"""What the report of a run says, section by section."""
+"""The sections of a run's report."""
 
 import math
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ UNITS = {
 
 
 def report_sections(run: RunGathered) -> list[str]:
-    """The sections of the page, the most asked-for first."""
+    """The sections of the page, most important first."""
     return [
         warning_list(warnings_of(run)),
         tiles(first_numbers(run)),
@@ -57,7 +57,7 @@ def warnings_of(run: RunGathered) -> list[str]:
     said = [text for session in run.sessions for text in session.get("warnings", [])]
     last = run.sessions[-1] if run.sessions else {}
     if last.get("state") in (STOPPED, FAILED, UNDER_WAY):
-        state = "was killed or is still under way" if last["state"] == UNDER_WAY else last["state"]
+        state = "was killed or is still running" if last["state"] == UNDER_WAY else last["state"]
         said.append(f"The last session {state}; the newest checkpoint is of iteration {run.iteration}.")
     if run.metrics and not math.isfinite(run.metrics[-1].get("total", 0.0)):
         said.append(f"The loss is not finite in iteration {run.metrics[-1]['iteration']}.")

@@ -60,7 +60,7 @@ def take_scene_facts(model: Model, facts: dict[str, torch.Tensor | None]) -> Non
 
 
 def placed(model: Model, device: torch.device) -> Model:
-    """The model on a device, its networks told how many points that device likes at a time."""
+    """The model on a device, its networks given the batch of points that suits that device."""
     rows = ROWS_PER_PASS_CPU if device.type == "cpu" else None
     model.sdf_network.chunk_size = model.color_network.chunk_size = rows
     if model.background is not None:

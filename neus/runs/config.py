@@ -23,7 +23,7 @@ from neus.runs.renamed_keys import with_present_keys
 from neus.scenes.readers import DatasetConfig
 from neus.training.config import TrainConfig
 
-# The word in old configs that stands for the name of the scene.
+# The placeholder in old configs for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
 # As pyhocon finds them: in any case, with or without a blank.
 _INCLUDE = re.compile(
@@ -64,7 +64,7 @@ def read_config(path: Path | None, overrides: list[str] = (), case: str = "") ->
         path: the file, or the bare name of a shipped config; `include "other.conf"` in it is relative to its folder. None for the
             defaults.
         overrides: `section.key=value` each, as given to `--set`; later ones win.
-        case: takes the place of CASE_NAME everywhere.
+        case: replaces CASE_NAME everywhere.
 
     Raises:
         InputError: missing, malformed, a key that is unknown (the nearest known one is named), a value of the wrong

@@ -1,4 +1,4 @@
-"""Frames of a video in a folder, with a record of how they were made, so that an interrupted run goes on where it was."""
+"""Frames of a video in a folder, with a record of how they were made, so that an interrupted run resumes."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ RECORD = ".frames.json"
 class FrameFolder:
     """Numbered images 0000.png, 0001.png ... in a folder.
 
-    Every image is written beside its place and renamed, so an image that is there is whole. It is kept if the
+    Every image is written to a temporary name and renamed, so an image that is there is whole. It is kept if the
     folder's record says the same as `settings`; otherwise it was made by another model, path or size, and goes.
 
     Attributes:
@@ -58,7 +58,7 @@ class FrameFolder:
         return [number for number in range(self.n_frames) if not self.frame(number).is_file()]
 
     def frame(self, number: int) -> Path:
-        """The place of one frame."""
+        """The path of one frame."""
         return self.path / f"{number:04d}.png"
 
     def write(self, number: int, image: np.ndarray) -> None:

@@ -179,14 +179,14 @@ class Run:
         is_known = self.is_own or (self.path / "run.json").is_file()
         place = self.facts["scene"] if is_known else self.config.dataset.data_dir
         if not place or not (is_known or Path(place).exists()):
-            raise InputError(f"{self.path}: does not say where its scene is; give --data SCENE_FOLDER.")
+            raise InputError(f"{self.path}: does not name its scene; give --data SCENE_FOLDER.")
         if not Path(place).exists():
-            raise InputError(f"{place}: the scene of this run is no longer there; give its new place with --data.")
+            raise InputError(f"{place}: the scene of this run is no longer there; give its new path with --data.")
         return Path(place)
 
 
 def in_known_region(dataset: DatasetConfig, place: Path, scene_to_world: torch.Tensor) -> DatasetConfig:
-    """The same, with the region of interest that was found in training, so that none is looked for again."""
+    """The same, with the region of interest that was found in training, so that none is estimated again."""
     layout = layout_of(place, dataset) if dataset.format == "auto" else dataset.format
     # Training has checked its views; an added one is not used.
     dataset = replace(dataset, camera_outside_sphere=False, region=OBJECT, box=())

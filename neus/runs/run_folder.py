@@ -66,7 +66,7 @@ class RunFolder:
         Args:
             config: of the run to be.
             facts: for `run.json`: scene, views.
-            resume: go on with what is there.
+            resume: continue with what is there.
             overwrite: remove what an earlier run wrote there.
 
         Raises:
@@ -125,7 +125,7 @@ class RunFolder:
         return self._has_facts() or (self.holds_a_run() and (self.path / "recording" / "config.conf").is_file())
 
     def _claim(self, overwrite: bool) -> None:
-        """Removes an earlier run if asked; a project of somebody else's, which may have files of the same names, stays as it is."""
+        """Removes an earlier run if requested; a project of somebody else's, which may have files of the same names, stays as it is."""
         if self._is_run():
             if overwrite:
                 self._remove_run()

@@ -20,7 +20,7 @@ from neus.scenes.scene import Scene
 from neus.version import VERSION
 
 FILE = "sessions.jsonl"
-# How a session stands: the last is what a killed process leaves behind.
+# Status of a session: the last is what a killed process leaves behind.
 FINISHED, STOPPED, FAILED, UNDER_WAY = "finished", "stopped before the end", "failed", "under way"
 
 

@@ -33,11 +33,11 @@ SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
 class TimePlan:
-    """Shares the minutes of a command out to training, the last checkpoint and the mesh; as a hook it keeps to that.
+    """Divides the minutes of a command into training, the last checkpoint and the mesh; as a hook it keeps to that.
 
     Attributes:
         minutes: from `started` to the mesh on disk, not counting the compilation of kernels.
-        resolution: of the mesh, as it fits at the last look.
+        resolution: of the mesh, as it fits by the last estimate.
         budget: the training's part.
 
     `prepare` is called once before the time counts: it compiles what the report draws with.
@@ -101,12 +101,12 @@ class TimePlan:
         self._allotted(trainer, MARGIN_AT_START)
         if self._training_left <= 0.0:
             trainer.on_message(
-                f"{self.minutes:g} minutes are not enough to train: reading the scene and the mesh take them; one iteration "
-                "is done. Give more --minutes."
+                f"{self.minutes:g} minutes is too short: loading and meshing use the whole budget; ran one iteration. "
+                "Increase --minutes."
             )
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:
-        """Says what is to be expected once the speed is known; looks again at the mesh near the end."""
+        """Prints what to expect once the speed is known; estimates the mesh again near the end."""
         fraction = trainer.time_budget.fraction
         if not self._is_announced and fraction >= ANNOUNCE_AT:
             self._is_announced = True

@@ -48,11 +48,11 @@ def train(
     Args:
         config: with `dataset.data_dir` and `dataset.holdout` as they are to be used.
         run: where everything is written.
-        resume: go on from the newest checkpoint of `run`.
+        resume: continue from the newest checkpoint of `run`.
         overwrite: replace an earlier run in that folder.
         device: as `--device`.
         extra_hooks: called after each iteration, after the usual ones.
-        plan: train as long as it says, in place of `train.end_iter` iterations; there are no images and meshes on the way
+        plan: train as long as it says, instead of `train.end_iter` iterations; there are no images and meshes on the way
             then, since nobody knows how long they take.
         session: notes what this call does, in RUN/sessions.jsonl; a new one if None.
         scene: all views; read from `dataset.data_dir` if None.
@@ -136,7 +136,7 @@ def train(
 
 
 def _read(config: ExperimentConfig, resumed: RunFolder | None, console: Console) -> Scene:
-    """All views; of a run that goes on in its own frame, where the files do not say one."""
+    """All views; of a run that keeps its own frame, where the files do not give one."""
     place, dataset = Path(config.dataset.data_dir), config.dataset
     facts = {} if resumed is None else read_checkpoint(resumed.latest_checkpoint()).get("neus", {}).get("scene", {})
     if facts.get("scene_to_world") is None:

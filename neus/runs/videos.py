@@ -68,7 +68,7 @@ def fitted(captured: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def nearest_view(scene: Scene, camera: Camera) -> int:
-    """The view of the scene most like a camera: nearest in place (unit: the object's radius) and viewing direction."""
+    """The view of the scene most like a camera: nearest in position (unit: the object's radius) and viewing direction."""
     away = (scene.camera_to_scene[:, :3, 3] - camera.center).norm(dim=-1)
     turned = (scene.camera_to_scene[:, :3, 2] - camera.forward).norm(dim=-1)
     return int((away + turned).argmin())
@@ -87,7 +87,7 @@ def write_frames(
     settings: dict[str, str] | None = None,
     is_alone: bool = False,
 ) -> None:
-    """Renders a camera path to an .mp4, or to numbered PNG files in a folder; several images stand side by side.
+    """Renders a camera path to an .mp4, or to numbered PNG files in a folder; several images are put side by side.
 
     Frames are written to a folder first (of an .mp4: NAME_frames beside it, removed once the video is whole). If that
     holds frames of the same model, path and images from a run that was interrupted, only the others are rendered.
@@ -133,7 +133,7 @@ def write_video(
 ) -> None:
     """Writes frames (H, W, 3) uint8 as H.264 in MP4, which plays in browsers; odd sizes lose a row or column.
 
-    Its table of contents stands in front, so that it plays while it is still being loaded.
+    With `faststart`, so that it plays while it is still being loaded.
 
     Raises:
         InputError: the file cannot be written.
@@ -158,7 +158,7 @@ def write_video(
                 n_frames += 1
         finally:
             video.close()
-        if _frames_in(beside) != n_frames:  # the encoder says nothing of a full disk
+        if _frames_in(beside) != n_frames:  # the encoder does not report a full disk
             raise OSError("the encoder stopped early; the disk may be full")
 
 

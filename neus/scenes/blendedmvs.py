@@ -153,7 +153,7 @@ def _views_in_use(folder: Path, cameras_folder: Path, images: dict[int, Path]) -
 
 def _views_of_pair_file(path: Path) -> list[int]:
     # The number of views; then for each its number, and a line with the count of its neighbours and their scores, which is
-    # empty where there are none. Only the place of a line tells which of the two it is.
+    # empty where there are none. Only the position of a line tells which of the two it is.
     lines = [line.split() for line in read_text(path, REMEDY).strip().split("\n")]
     names = [line[0] if len(line) == 1 else "" for line in lines[1::2]]
     if not lines[0] or not all(name.isdecimal() for name in [lines[0][0], *names]) or int(lines[0][0]) != len(names):

@@ -124,7 +124,7 @@ def _view(image: ModelImage, file: Path) -> ViewFiles:
 def _smaller_copies(
     views: list[ViewFiles], present: list[tuple[ModelImage, Path]], images_folder: Path, loading: Loading
 ) -> tuple[list[ViewFiles], Loading]:
-    """The views with the files of images_2/, images_4/ or images_8/ beside images/, where it holds all of the asked size."""
+    """The views with the files of images_2/, images_4/ or images_8/ beside images/, where it holds all of the requested size."""
     sizes = [read_header(view.image).size for view in views]
     factor = downscale_factor(loading.downscale, sizes)
     folder = images_folder.with_name(f"{images_folder.name}_{factor}")

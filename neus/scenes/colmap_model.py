@@ -20,7 +20,7 @@ from neus.scenes.images import natural_order
 
 # Points that three views agree on are seldom wrong; with fewer of them than this, all points are taken.
 MIN_TRACK, MIN_POINTS = 3, 100
-# A point in points3D.bin: id, place, colour, error, and the number of views that follow, eight bytes each.
+# A point in points3D.bin: id, position, colour, error, and the number of views that follow, eight bytes each.
 _PLACE_AT, _COUNT_AT, _FIXED_BYTES, _BYTES_PER_VIEW = 8, 43, 51, 8
 
 

@@ -102,7 +102,7 @@ def _check_distinct(folder: Path, names: Sequence[str], files: list[Path | None]
 
 
 def _is_as_written(folder: Path, name: str, file: Path) -> bool:
-    """Whether the path is the one given, but for the slashes and a left-out ending."""
+    """Whether the path is the one given, except for the slashes and a left-out ending."""
     written = os.path.normpath(folder / name.replace("\\", "/"))
     return os.path.normpath(file) in (written, written + file.suffix)
 

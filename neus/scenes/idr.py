@@ -81,7 +81,7 @@ def read_idr(
 
 
 def camera_file(folder: Path, name: str) -> Path:
-    """The camera file of that name; where NeuS's default name is asked for and only IDR's is there, that one."""
+    """The camera file of that name; where NeuS's default name is requested and only IDR's is there, that one."""
     if name == CAMERA_FILE and not (folder / name).is_file() and (folder / CAMERA_FILE_OF_IDR).is_file():
         return folder / CAMERA_FILE_OF_IDR
     return folder / name

@@ -67,7 +67,7 @@ def read_pixels(path: Path, white: float | None = None, reduction: int = 1) -> n
 
     Args:
         path: an image file.
-        white: the value that stands for full intensity (`white_level`), or None for that of the stored type: 255, 65535, or
+        white: the value of full intensity (`white_level`), or None for that of the stored type: 255, 65535, or
             1 for floating-point numbers.
         reduction: 1, or 2, 4 or 8 to decode a JPEG at one over this of its size, which divides both sides; others ignore it.
 
@@ -143,7 +143,7 @@ def _is_complete(data: bytes) -> bool:
 
 
 def _jpeg_scan_start(data: bytes) -> int:
-    # The headers are walked one by one, because the thumbnail among them is a whole JPEG with an end marker of its own.
+    # The headers are read one by one, because the thumbnail among them is a whole JPEG with an end marker of its own.
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != _JPEG_SCAN:
         is_fill_byte = data[position + 1] == 0xFF

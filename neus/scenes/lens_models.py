@@ -9,7 +9,7 @@ from neus.errors import InputError
 OPENCV = "OPENCV"
 # A pinhole camera shows no more than this tangent to each side (56 degrees): beyond it a fisheye has few pixels for many.
 WIDEST_TANGENT = 1.5
-# Steps in which the borders of the pinhole image are looked for, and places along each border.
+# Steps in which the borders of the pinhole image are found, and points along each border.
 STEPS, PLACES = 300, 33
 
 

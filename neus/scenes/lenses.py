@@ -114,7 +114,7 @@ def _pinhole(key: tuple[float, ...], coefficients: tuple[float, ...], size: tupl
 def _maps_of(
     key: tuple[float, ...], coefficients: tuple[float, ...], size: tuple[int, int], model: str, found: tuple[int, int]
 ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
-    """Gives the columns and rows of the lens's image, (H, W) float32 each, computed by the first thread that asks."""
+    """Gives the columns and rows of the lens's image, (H, W) float32 each, computed by the first thread that needs them."""
     lock, maps = threading.Lock(), []
 
     def computed() -> tuple[np.ndarray, np.ndarray]:

@@ -15,13 +15,13 @@ from neus.scenes.images import STORED_WHITE, stored_pixels
 MEANINGS = ("auto", "object", "ignore")
 # More grey levels than this are no labels but a dim image.
 MAX_LABELS = 32
-# One mask for so many views or more is no outline of an object seen from several sides.
+# One mask for so many views or more is no silhouette of an object seen from several sides.
 MIN_VIEWS_OF_ONE_MASK = 3
 
 
 @dataclass(frozen=True)
 class MaskCode:
-    """How mask files say where the object is.
+    """How mask files encode the object.
 
     Attributes:
         uses_alpha: by their alpha channel, else by the maximum of their colours.

@@ -1,4 +1,4 @@
-"""What number stands for white, where the files' type of number does not say it; found once for all images of a scene."""
+"""The value of white, where it is not that of the files' number type; found once for all images of a scene."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ TWELVE_BITS, SIXTEEN_BITS = 4095, 65535
 
 
 def white_level(files: Sequence[Path]) -> float | None:
-    """The number that stands for full intensity in all images together, or None if that of their type does.
+    """The value of full intensity in all images together, or None if that of their type does.
 
     Sixteen-bit images without a value above 4095 hold twelve bits (above 255: eight); floating-point images with whole
     numbers above 1 hold 0 to 255 (above 255: 0 to 65535).

@@ -1,4 +1,4 @@
-"""Where the pixels of a scene come from: arrays in memory, or files that are decoded when they are asked for."""
+"""Where the pixels of a scene come from: arrays in memory, or files that are decoded when they are read."""
 
 import operator
 import threading
@@ -165,7 +165,7 @@ def packed_pixels(
 def packed_store(
     images: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None, alphas: Sequence[np.ndarray] | None
 ) -> tuple[PackedPixels, list[int]]:
-    """A store whose fourth byte is the alpha, or else the mask if there is one, and the places of these V views in it.
+    """A store whose fourth byte is the alpha, or else the mask if there is one, and the indices of these V views in it.
 
     The store that the arrays lie in where there is one, without a copy; else a new one.
     """

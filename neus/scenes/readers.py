@@ -1,4 +1,4 @@
-"""One door for all layouts: config section `dataset`, and the reader that a folder asks for."""
+"""One door for all layouts: config section `dataset`, and the reader that a folder needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ class DatasetConfig:
         center: of the region of interest in world units, three numbers, or empty to find it.
         radius: of the region of interest in world units, or 0 to find it.
         box: two corners in world units, six numbers: the region of interest is the sphere around them, and the mesh is
-            looked for between them; or empty.
+            extracted between them; or empty.
         holdout: every so many-th view is kept out of training; 0 keeps none out.
     """
 
@@ -141,7 +141,7 @@ def _read_box(
     on_progress: Callable[[int, int], None] | None,
     on_start: Callable[[str], None] | None,
 ) -> Scene:
-    """The scene in the sphere around the box that is given, its mesh looked for in that box."""
+    """The scene in the sphere around the box that is given, its mesh extracted in that box."""
     corners = torch.as_tensor(config.box, dtype=torch.float64)
     if corners.shape != (6,) or not torch.isfinite(corners).all() or not (corners[:3] < corners[3:]).all():
         raise InputError(
@@ -167,7 +167,7 @@ def read_split(folder: Path, config: DatasetConfig, split: str, scene_to_world: 
         folder: a scene with transforms_<split>.json, or whose transforms.json lists <split>_filenames.
         config: as for `read_scene`; its region of interest, views and exclude are those of the training split and are not used.
         split: train, val or test.
-        scene_to_world: (4, 4) of the model; no region is looked for.
+        scene_to_world: (4, 4) of the model; no region is estimated.
 
     Raises:
         InputError: the scene has no such split, or what the reader finds wrong.
@@ -236,7 +236,7 @@ def register_reader(name: str, read: Reader, detect: Callable[[Path], bool] | No
         name: of the layout; a registered one is replaced.
         read: from folder and config to the scene: cameras looking along +z with pixel centres at +0.5, in a frame whose unit sphere holds
             the object. The scene is checked as all others are.
-        detect: whether a folder has this layout, asked before the built-in ones; None: only where the format is given by name.
+        detect: whether a folder has this layout, called before the built-in ones; None: only where the format is given by name.
 
     Raises:
         InputError: the name of a built-in layout.

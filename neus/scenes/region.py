@@ -19,7 +19,7 @@ from neus.scenes.scene import Scene, check_cameras
 
 # What a region was found from, for messages.
 FROM_AXES, FROM_DEPTHS, FROM_MASKS, FROM_POINTS = "optical axes", "optical axes and depth ranges", "masks", "sparse points"
-# Before any of them, for regions of the whole scene, in which cameras may stand.
+# Before any of them, for regions of the whole scene, in which cameras may be.
 FROM_ALL = "all "
 # The object should not touch the sphere: a tenth more than what was measured.
 MARGIN = 1.1
@@ -34,9 +34,9 @@ STEP, LEAST_KEPT = 0.06, 0.7
 # Axes that meet at more than so many times the depth of what the views show, or at less than one over it, are as good as parallel.
 FAR_FROM_SHOWN = 4.0
 FEWEST_POINTS = 10
-# Points count within so many times the sphere that fits into the images: objects are often photographed part by part.
+# Points count within so many times the sphere that fits into the images: images often show objects part by part.
 NEAR = 2.5
-# Dense clouds of millions of points have the same sphere as so many drawn from them.
+# Dense clouds of millions of points have the same sphere as so many sampled from them.
 MAX_POINTS = 100_000
 
 
@@ -75,7 +75,7 @@ def framed(scene: Scene, region: Region) -> Scene:
 
 
 def given_region(scene: Scene, center: Sequence[float] | None, radius: float | None) -> Region | None:
-    """The region that the user asks for, or None if it is to be found.
+    """The region given by the user, or None if it is to be found.
 
     Raises:
         InputError: only one of the two is given, or they are no numbers, or the radius is not positive.
@@ -106,7 +106,7 @@ def point_nearest_to_axes(scene: Scene, n_rounds: int = 20) -> Tensor:
     """(3,) the point at the least sum of distances to the optical axes: where the cameras look.
 
     Least squares reweighted by one over the distance (Weiszfeld's method for lines), so that a few cameras that look
-    elsewhere do not matter.
+    elsewhere have no effect.
 
     Raises:
         RegionError: the axes are parallel (or there is only one), or they meet behind the cameras.
@@ -118,7 +118,7 @@ def point_nearest_to_axes(scene: Scene, n_rounds: int = 20) -> Tensor:
     if float(torch.linalg.eigvalsh(across.mean(0))[0]) < 1e-4:
         raise no_region(
             scene,
-            f"the optical axes of the {len(scene)} views are parallel, so they do not say where the "
+            f"the optical axes of the {len(scene)} views are parallel, so they do not determine where the "
             "object is; give the centre and the radius of the region of interest."
         )
     weights = torch.ones(len(scene), dtype=axes.dtype)
@@ -178,7 +178,7 @@ def region_from_points(scene: Scene, points: Tensor, min_fraction: float = 0.33,
     """The sphere around the sparse points that the cameras look at (`points_looked_at`), with a margin.
 
     Stray points, `trimmed` of them, are left out of the ball. The sphere never ends at a camera while some points can
-    be dropped in its place, those in the frame of the fewest views first: a sphere that is cut short cuts the object.
+    be dropped instead, those in the frame of the fewest views first: a sphere that is cut short cuts the object.
 
     Args:
         points: (P, 3), world units.
@@ -209,7 +209,7 @@ def region_from_points(scene: Scene, points: Tensor, min_fraction: float = 0.33,
 def region_of_all_points(scene: Scene, points: Tensor, trimmed: float = 0.02) -> Region:
     """The sphere around all sparse points that views have in their frame, with a margin: the whole scene.
 
-    The cameras may stand inside. The farthest points, `trimmed` of them, are left out.
+    The cameras may be inside. The farthest points, `trimmed` of them, are left out.
 
     Args:
         points: (P, 3), world units.
@@ -322,10 +322,10 @@ def _depths_shown(scene: Scene, points: Tensor) -> tuple[list[int], Tensor]:
 
 
 def _shown_at(scene: Scene, points: Tensor, center: Tensor) -> bool:
-    """Whether the views show points about as far away as a place: the axes meet there because they look at it."""
+    """Whether the views show points about as far away as a point: the axes meet there because they look at it."""
     views, depths = _depths_shown(scene, points)
     if not views:
-        return True  # nothing speaks against it
+        return True  # nothing contradicts it
     poses = scene.camera_to_scene[views]
     ratio = float((((center - poses[:, :3, 3]) * poses[:, :3, 2]).sum(-1) / depths).median())
     return 1.0 / FAR_FROM_SHOWN < ratio < FAR_FROM_SHOWN

@@ -25,7 +25,7 @@ N_CELLS, N_ROUNDS = 32, 4
 MASK_SIDE = 256
 # A few masks may be wrong, and an object may reach out of the frame of some views: `fewest_views`.
 WRONG_FRACTION, VISIBLE_FRACTION, ENOUGH_OF_MOST = 0.05, 0.75, 0.8
-# Views are looked at in steps of so many.
+# Views are processed so many at a time.
 VIEW_STRIDE = 7
 
 
@@ -36,7 +36,7 @@ class MasksDisagree(RegionError):
 def region_from_masks(scene: Scene) -> Region:
     """The sphere around the visual hull, with a margin: everything whose projection lies in (nearly) all masks.
 
-    The hull is looked for on a grid that first reaches to the cameras and then shrinks onto the cells left in it. A
+    The hull is found on a grid that first reaches to the cameras and then shrinks onto the cells left in it. A
     cell stays if its bounding ball touches the mask in each view that has it in its frame: thin parts are not lost.
 
     Raises:
@@ -111,12 +111,12 @@ def _touches_masks(points: Tensor, reach: float, views: list[tuple[Camera, Tenso
 
 
 def fewest_views(n_visible: Tensor | np.ndarray, n_views: int) -> float:
-    """How many views must have a place in their frame for it to count: three quarters of them.
+    """How many views must have a point in their frame for it to count: three quarters of them.
 
-    Where no place is seen by so many (captures from close by, part by part), four fifths of the most that see any.
+    Where no point is seen by so many (captures from close by, part by part), four fifths of the most that see any.
 
     Args:
-        n_visible: (P,) of places all over the scene, by how many views each is seen.
+        n_visible: (P,) of points all over the scene, by how many views each is seen.
         n_views: of how many.
 
     >>> fewest_views(torch.tensor([8.0, 3.0]), 8), fewest_views(torch.tensor([4.0, 3.0]), 8)

@@ -37,7 +37,7 @@ class Scene:
         camera_to_scene: (V, 4, 4) float64, x right, y down, z forward.
         scene_to_world: (4, 4) float64 similarity; world is the data set's own unit (millimetres for DTU).
         names: V names, for messages and files.
-        box: (2, 3) float64, the corners in scene units within which the mesh is looked for.
+        box: (2, 3) float64, the corners in scene units within which the mesh is extracted.
         background: (3,) RGB in [0, 1] that fills the images behind the object, or None where it is real.
         source: the folder the scene was read from.
         format: the name of the reader.

@@ -1,6 +1,6 @@
 """The built-in scene: a cup in closed form, so that every measure of a reconstruction has an exact truth.
 
-The object of `geometry.cup`, painted and lit, stands in a painted dome and is photographed from all around.
+The object of `geometry.cup`, painted and lit, stands in a painted dome and is seen from all around.
 """
 
 import math
@@ -23,7 +23,7 @@ from neus.scenes.writers import save_scene
 DOME_RADIUS = 5.0  # far enough to be no part of the object, near enough to show parallax
 WORLD_CENTER, MILLIMETRES_PER_UNIT = (25.0, -40.0, 610.0), 60.0  # a handful of an object, away from the world's origin
 
-# Dark and light colour of cup, saucer, handle, stirrer, sugar: the parts can be told apart at a glance.
+# Dark and light colour of cup, saucer, handle, stirrer, sugar: the parts can be distinguished at a glance.
 DARK = [(0.10, 0.22, 0.42), (0.36, 0.10, 0.10), (0.45, 0.20, 0.03), (0.05, 0.25, 0.12), (0.42, 0.36, 0.28)]
 LIGHT = [(0.95, 0.90, 0.78), (0.98, 0.76, 0.55), (1.00, 0.80, 0.20), (0.70, 0.95, 0.45), (1.00, 0.98, 0.95)]
 DOME_COLORS = [(0.10, 0.13, 0.17), (0.50, 0.58, 0.62), (0.30, 0.27, 0.36)]
@@ -31,7 +31,7 @@ DOME_COLORS = [(0.10, 0.13, 0.17), (0.50, 0.58, 0.62), (0.30, 0.27, 0.36)]
 OBJECT_WAVELENGTHS, DOME_WAVELENGTHS = (0.5, 0.25, 0.12), (5.0, 2.2, 1.0, 0.5)
 WAVES_PER_OCTAVE = 4
 TEXTURE_SEED = 7
-HUE_SHIFT = 0.12  # slow drift of the paint's hue, so that no two places look the same
+HUE_SHIFT = 0.12  # slow drift of the paint's hue, so that no two points look the same
 
 KEY_LIGHT, FILL_LIGHT = (0.45, -0.35, 0.82), (-0.75, 0.6, 0.28)  # unit directions towards the lights
 AMBIENT, KEY, FILL, GLOSS, GLOSS_EXPONENT = 0.5, 0.55, 0.25, 0.12, 30.0
@@ -136,7 +136,7 @@ def write_synthetic(
 ) -> Path:
     """The folder, in which `render_scene` now lies as for IDR and NeuS: image/, mask/ and cameras_sphere.npz.
 
-    Written beside its place and renamed, so that the folder is either whole or not there.
+    Written to a temporary name and renamed, so that the folder is either whole or not there.
 
     Raises:
         InputError: the folder exists and is not empty or cannot be written, or a count below one.
@@ -172,7 +172,7 @@ def _render_view(camera: Camera, antialias: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _normals_and_parts(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit normals (N, 3) of the object and the nearest part (N,), from the distances at four places around each point.
+    """Unit normals (N, 3) of the object and the nearest part (N,), from the distances at four positions around each point.
 
     Differences, since right on the surface the gradient of a distance is the direction of a vector of no length.
     """

@@ -1,4 +1,4 @@
-"""What stands in a `transforms.json`: NeRF's, instant-ngp's, nerfstudio's and Neuralangelo's keys, each used or named."""
+"""Contents of a `transforms.json`: NeRF's, instant-ngp's, nerfstudio's and Neuralangelo's keys, each used or named."""
 
 import json
 import math
@@ -27,7 +27,7 @@ USED = {
     "camera_model", "is_fisheye", "sk_x", "sk_y", "sphere_center", "sphere_radius", "ply_file_path",
     *COEFFICIENTS, *(f"{split}_filenames" for split in SPLITS),
 }  # fmt: skip
-# They place the scene in another program's frame, or describe how the file was made: neither rays nor pixels depend on them.
+# They put the scene into another program's frame, or describe how the file was made: neither rays nor pixels depend on them.
 HARMLESS = {
     "aabb", "aabb_scale", "aabb_range", "scale", "offset", "applied_transform", "applied_scale", "orientation_override",
     "auto_scale_poses_override", "from_na", "up", "scene_scale", "scene_type", "enable_depth_loading", "n_extra_learnable_dims",
@@ -56,7 +56,7 @@ class Frame:
 
     @property
     def matrix(self) -> Tensor | None:
-        """(4, 4) float64 finite `transform_matrix` as it stands there, or None without one.
+        """(4, 4) float64 finite `transform_matrix` as given there, or None without one.
 
         Raises:
             InputError: it is no 3x4 or 4x4 matrix of finite numbers.

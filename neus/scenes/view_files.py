@@ -28,7 +28,7 @@ from neus.scenes.pixel_range import white_level
 from neus.scenes.pixel_store import Layer, packed_pixels
 from neus.scenes.scene import Scene
 
-# Views read on demand that are kept, since an image is often asked for again at once.
+# Views read on demand that are kept, since an image is often read again at once.
 RECENT = 4
 
 
@@ -60,10 +60,10 @@ class Loading:
     """How the pixels of a scene are read.
 
     Attributes:
-        lazy: each image and mask when it is asked for; else all at once.
+        lazy: each image and mask when it is read; else all at once.
         downscale: images and masks are made smaller by this whole number; `auto` finds it (`downscale_factor`).
         on_start: receives one line on the images and the memory they take before they are read, if that is 100 MB or more; not if they
-            are read when asked for.
+            are read when they are used.
         on_progress: receives the number of views that are read, and of how many.
     """
 
@@ -77,7 +77,7 @@ ALL_AT_ONCE = Loading()
 
 
 class FilePixels:
-    """The pixels of views in files, decoded and freed from lens distortion when they are asked for.
+    """The pixels of views in files, decoded and freed from lens distortion when they are read.
 
     Args:
         views: V views.
@@ -141,7 +141,7 @@ class FilePixels:
 
     @cached_property
     def white(self) -> float | None:
-        """The number that stands for white in all images, as of `white_level`."""
+        """The value of white in all images, as of `white_level`."""
         return white_level([view.image for view in self.views])
 
     @cached_property

@@ -1,7 +1,7 @@
 """Which image belongs to which camera of a numbered list, where people and programs count differently.
 
 People put view 2 before view 10; IDR, VolSDF and NeuS sort names as text, 10 before 2. For unpadded numbers the cameras may have been
-written in either order: what two images share decides, by the epipolar constraint x'^T F x = 0 (Hartley & Zisserman, ch. 9).
+written in either order: matches between two images decide, by the epipolar constraint x'^T F x = 0 (Hartley & Zisserman, ch. 9).
 """
 
 import warnings
@@ -79,7 +79,7 @@ def _fitting_matches(files: Sequence[Path], orders: list[list[int]], intrinsics:
 
 
 def _pairs(orders: list[list[int]], poses: Tensor) -> list[tuple[int, int]]:
-    """Pairs of images whose cameras are neighbours in one of the orders and that the orders place differently."""
+    """Pairs of images whose cameras are neighbours in one of the orders and that the orders assign differently."""
     centers = poses[:, :3, 3]
     distances = torch.cdist(centers, centers) + torch.diag(torch.full((len(poses),), torch.inf, dtype=poses.dtype))
     found = []
@@ -92,7 +92,7 @@ def _pairs(orders: list[list[int]], poses: Tensor) -> list[tuple[int, int]]:
 
 
 def _features(file: Path) -> tuple[np.ndarray, np.ndarray | None, float]:
-    """Places (K, 2) in pixels of the file, descriptors, and the longer side."""
+    """Positions (K, 2) in pixels of the file, descriptors, and the longer side."""
     image = cv2.cvtColor(read_rgb(file), cv2.COLOR_RGB2GRAY)
     shrink = min(1.0, SIDE / max(image.shape))
     small = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
@@ -103,7 +103,7 @@ def _features(file: Path) -> tuple[np.ndarray, np.ndarray | None, float]:
 
 
 def _matches(one: tuple, other: tuple) -> np.ndarray:
-    """(M, 2, 2) places of mutual matches in both images."""
+    """(M, 2, 2) positions of mutual matches in both images."""
     if one[1] is None or other[1] is None or min(len(one[1]), len(other[1])) < 2:
         return np.zeros((0, 2, 2))
     there, back = ({}, {})

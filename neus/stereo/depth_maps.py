@@ -11,23 +11,23 @@ from neus.kernels.threads import run_tasks
 from neus.stereo.label_choice import chosen_labels
 from neus.stereo.stereo_views import DepthEstimate, StereoView, neighbors
 
-# Views that a view is matched with; the better half of them counts at each place.
+# Views that a view is matched with; the better half of them counts at each pixel.
 N_MATCHED = 6
 # One step of inverse depth moves a point by about one pixel in the median neighbour; windows of 5 pixels bear that. More
 # planes than the most cost time, and fewer than the least leave no peak to put a parabola through.
 LEAST_PLANES, MOST_PLANES = 48, 192
 # Penalties of semi-global matching, of costs from 0 to 255: depths change by one step, or jump.
 # On scan 24 and on the
-# built-in scene neither number matters much: from 8 to 24 nothing changes, jumps of 60, 110 and 200 leave 59, 61 and 63 % of
+# built-in scene neither number has much effect: from 8 to 24 nothing changes, jumps of 60, 110 and 200 leave 59, 61 and 63 % of
 # scan 24 known, equally well.
 STEP_PENALTY, JUMP_PENALTY = 14, 200
-# Depths are kept where so many of those asked agree within so many steps. Views are asked that are closer and further
+# Depths are kept where so many of the tested views agree within so many steps. These are closer and further
 # apart than those matched, in degrees: they see the same, and err otherwise.
 N_ASKED, LEAST_AGREEING, TOLERANCE = 10, 2, 1.5
 LEAST_ASKED_ANGLE, LARGEST_ASKED_ANGLE = 2.0, 60.0
 # Correlation below which a depth is that of its surroundings rather than its own.
 LEAST_SCORE = 0.15
-# The object lies in the unit sphere, and surfaces are looked for from a little before it.
+# The object lies in the unit sphere, and surfaces are searched from a little in front of it.
 REGION_RADIUS = 1.05
 # Not nearer than this, and up to this many times as far as the scene's centre: what lies behind shows the space before it to be free.
 NEAREST, BEHIND = 0.1, 4.0
@@ -37,7 +37,7 @@ _CPU = torch.device("cpu")
 
 
 def open_spans(views: list[StereoView]) -> NDArray:
-    """(V, 2) nearest and farthest depth to look at when no hull says more: from the region's front, with a mask to its back.
+    """(V, 2) nearest and farthest depth to search without a visual hull: from the region's front, with a mask to its back.
 
     Without a mask far beyond: what lies behind the region is seen as well.
     """
@@ -60,7 +60,7 @@ def depth_maps(
     Args:
         views: of one size or several; where there are masks, depths are found inside them only.
         spans: (V, 2) nearest and farthest depth of each view, scene units, 0 < nearest < farthest.
-        on_progress: is told the fraction of the views that are done.
+        on_progress: receives the fraction of finished views.
     """
     matched = neighbors(views, N_MATCHED)
     found: list[DepthEstimate | None] = [None] * len(views)
@@ -105,7 +105,7 @@ def consistent(
 
     Args:
         estimates: one for each view.
-        asked: for each view the indices of the others that are looked at.
+        asked: for each view the indices of the others that are compared.
         least_agreeing: so many of them have to agree.
         tolerance: in steps of the other view's inverse depth.
         least_score: of a view's own match.

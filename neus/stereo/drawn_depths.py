@@ -10,7 +10,7 @@ from neus.kernels.threads import run_tasks
 from neus.meshing.cubes import marching_cubes
 from neus.stereo.stereo_views import StereoView
 
-# Cells along each side of the blocks that are asked for surface: most hold none.
+# Cells along each side of the blocks that are tested for surface: most hold none.
 BLOCK = 32
 # Depth below which a vertex counts as behind the camera, scene units.
 LEAST_DEPTH = 1e-6

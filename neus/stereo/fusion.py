@@ -79,7 +79,7 @@ def fused_shape(
     votes = votes_of_depths(views, estimates, resolution, reach, THICKNESS_IN_REACHES * reach, seen_through)
     if hull is None and not (votes.near >= SEEN_NEAR).any():
         raise InputError(
-            f"nothing could be matched between the {len(views)} images: no place inside the region of interest was seen by two views; "
+            f"nothing could be matched between the {len(views)} images: no point inside the region of interest was seen by two views; "
             "check that cameras and images belong together and that the region of interest holds the object."
         )
     inside = minimal_surface(*costs_and_weights(votes, step, reach, hull))

@@ -13,8 +13,8 @@ LANES = 16
 def chosen_labels(costs: NDArray, grey: NDArray, step_penalty: int, jump_penalty: int) -> tuple[NDArray, NDArray]:
     """(H, W) float32 labels, NaN where the best is the first or the last, and the scores 1 - cost / 255 there.
 
-    Semi-global matching (Hirschmueller 2008) says which label it is. Where between labels is asked of the images alone: the paths
-    charge each step away from the neighbours' label, which pulls the minimum of their sum towards whole steps, by up to 0.25 of one.
+    Semi-global matching (Hirschmueller 2008) says which label it is. The position between labels comes from the images alone: the paths
+    charge each step away from the neighbours' label, which moves the minimum of their sum towards whole steps, by up to 0.25 of one.
 
     Args:
         costs: (H, W, D) uint8, 255 where nothing correlates.

@@ -17,7 +17,7 @@ RATIO = 0.8
 N_NEIGHBOURS, MANY_VIEWS, N_NEIGHBOURS_OF_MANY = 5, 120, 3
 # RANSAC: distance from an epipolar line as a fraction of the extent of the matches, and how often it tries.
 RANSAC_TOLERANCE, MOST_TRIALS = 1.5e-3, 1000
-# Views in fewer pairs are looked for among all others, unless there are many of them.
+# Views in fewer pairs are matched with all others, unless there are many of them.
 ENOUGH_PAIRS, MOST_LOST = 2, 8
 # Fewer matches than these say nothing about a pair.
 FEWEST = 15
@@ -30,7 +30,7 @@ class PairMatches:
     Attributes:
         first, second: the views.
         pixels: (2, M, 2) float64 in the two images, centres at +0.5, in their own pixels.
-        colors: (2, M, 3) float32 RGB in [0, 1] around those places.
+        colors: (2, M, 3) float32 RGB in [0, 1] around those pixels.
         agreed: how many of them agree with any one motion of a camera (RANSAC); those stand first.
     """
 
@@ -42,7 +42,7 @@ class PairMatches:
 
 
 def neighbour_pairs(scene: Scene) -> list[tuple[int, int]]:
-    """Each view with the nearest others: by place and direction of the cameras, as given; and the next in order.
+    """Each view with the nearest others: by position and direction of the cameras, as given; and the next in order.
 
     Wrong cameras name wrong neighbours; the next in order are neighbours in most captures even so.
     """
@@ -61,8 +61,7 @@ def neighbour_pairs(scene: Scene) -> list[tuple[int, int]]:
 def match_neighbours(scene: Scene) -> list[PairMatches]:
     """What neighbouring views have in common, for those pairs that have enough of it.
 
-    Views that share next to nothing with their neighbours may stand elsewhere than their cameras say: those are looked
-    for among all others.
+    Views with next to no matches with their neighbours may be assigned to wrong cameras: those are matched with all others.
     """
     count = N_FEATURES if len(scene) <= MANY_VIEWS else N_FEATURES // 2
     features: list = [None] * len(scene)
@@ -93,7 +92,7 @@ def _match_pairs(features: list, pairs: list[tuple[int, int]]) -> list[PairMatch
 
 
 def _features(image: NDArray, count: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Places (n, 2) in pixels of the image, descriptors (n, 128), mean colours around the places (n, 3)."""
+    """Positions (n, 2) in pixels of the image, descriptors (n, 128), mean colours around them (n, 3)."""
     factor = min(1.0, SIDE / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -141,7 +140,7 @@ def _matches(first: int, second: int, one: tuple, other: tuple) -> PairMatches |
 def agreeing(pixels: NDArray, reach: float) -> NDArray:
     """(M,) bool: which of the matches (2, M, 2) agree with one fundamental matrix; none where none can be estimated.
 
-    MAGSAC, and where OpenCV raises on degenerate samples (few matches, in a line or in one place) plain RANSAC. Seeds are
+    MAGSAC, and where OpenCV raises on degenerate samples (few matches, in a line or at one point) plain RANSAC. Seeds are
     fixed within OpenCV: the same images give the same matches.
 
     Args:

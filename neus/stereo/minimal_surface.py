@@ -11,7 +11,7 @@ COARSEST = 12
 TOLERANCE = 0.02
 # On coarse lattices, where iterations cost little and mistakes are carried on, by less.
 COARSE_TOLERANCE = 0.25
-# The gap is looked at after so many iterations; on a level at most so many are done, and on one twice as coarse twice as many.
+# The gap is computed every so many iterations; on a level at most so many are done, and on one twice as coarse twice as many.
 BETWEEN_LOOKS, MOST_ITERATIONS = 40, 400
 
 

@@ -17,7 +17,7 @@ HULL_SUPPORT = 1
 def without_crumbs(
     values: NDArray, votes: Votes, centers: Sequence[NDArray], reach: float, hull: NDArray | None = None
 ) -> NDArray:
-    """(P, P, P) values, negative inside, without pieces that few views support and without hollows that nothing looks into.
+    """(P, P, P) values, negative inside, without pieces that few views support and without hollows that no camera sees.
 
     The support of a connected piece is the sum of near votes on its surface: pieces that few views saw a little of are mistakes of
     matching. A hollow without a camera and without a way out of the lattice cannot have been seen.
@@ -25,7 +25,7 @@ def without_crumbs(
     Args:
         values: (P, P, P), negative inside.
         votes: on the same lattice.
-        centers: (3,) of the cameras, scene units; one outside of the lattice looks in from its border.
+        centers: (3,) of the cameras, scene units; one outside of the lattice counts at its border.
         reach: value of what becomes free, and minus that of what becomes solid, scene units.
         hull: as in `fused_shape`.
     """

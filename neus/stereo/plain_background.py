@@ -1,4 +1,4 @@
-"""Plain backgrounds: a colour that the borders of all images share, black cloth or white paper, which one sees through."""
+"""Plain backgrounds: a colour common to the borders of all images, black cloth or white paper, treated as free space."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ LARGEST_TOLERANCE = 30.0
 # This fraction of the border's pixels must have the colour, of all images together and in half of the images: an object may reach over
 # some of them, but no ordinary scene is that even (the captures it was tried on had 0.2 at most, plain ones 0.9).
 LEAST_FRACTION = 0.6
-# Width of the border that is looked at, pixels.
+# Width of the sampled border, pixels.
 BORDER = 2
 # Regions of the colour no wider than twice this many pixels do not carry on to what lies behind them, and outlines keep this distance.
 MARGIN = 1

@@ -1,4 +1,4 @@
-"""The region of interest from points that neighbouring images share, for scenes that come without sparse points and masks."""
+"""The region of interest from points matched between neighbouring images, for scenes that come without sparse points and masks."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Points in space from what neighbouring images share, and what the masks say about them."""
+"""Points triangulated from matches of neighbouring images, tested against the masks."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ STRAYS = 5
 
 @dataclass(frozen=True)
 class SparsePoints:
-    """Points that two images show at places that fit their cameras.
+    """Points that two images show at pixels that fit their cameras.
 
     Attributes:
         points: (P, 3) float64, scene units.

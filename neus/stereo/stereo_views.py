@@ -14,7 +14,7 @@ from neus.scenes.scene import Scene
 BEST_ANGLE, LEAST_ANGLE, LARGEST_ANGLE = 14.0, 3.0, 45.0
 # Views whose optical axes part by more than 60 degrees show different sides.
 LEAST_AXIS_COSINE = 0.5
-# A camera within the region still looks at something before it: least distance of its reference point, scene units.
+# A camera within the region still sees something in front of it: least distance of its reference point, scene units.
 LEAST_REFERENCE = 0.2
 
 
@@ -23,7 +23,7 @@ class StereoView:
     """One image at the size of matching.
 
     Attributes:
-        index: its place in the scene.
+        index: of the view in the scene.
         rgb: (H, W, 3) uint8.
         grey: (H, W) float32, 0 to 255.
         mask: (H, W) bool, True on the object, or None.

@@ -18,7 +18,7 @@ from neus.stereo.surface_sweep import sweep_surface
 
 # A depth counts if so many of the views around agree with it, to so many steps.
 N_AGREEING, AGREEMENT_STEPS = 2, 2.0
-# Views asked for agreement, and the angles within which they may stand: wider than for matching.
+# Views tested for agreement, and the range of their angles: wider than for matching.
 N_ASKED, LEAST_ASKED_ANGLE, LARGEST_ASKED_ANGLE = 10, 2.0, 60.0
 # Reach of a depth, in steps of the lattice and in pixels: the larger one.
 REACH_IN_STEPS, REACH_IN_PIXELS = 2.5, 8.0
@@ -70,7 +70,7 @@ def refined(
     window: int = 7,
     resolution: int = 256,
 ) -> Refinement:
-    """One round: the surface drawn in every view, matched anew at offsets about it, and moved to where views agree.
+    """One round: the surface rendered in every view, matched anew at offsets about it, and moved to where views agree.
 
     Nothing is kept of earlier rounds but the surface itself: what they claimed may be revoked. Where no view says
     anything the surface stays.

@@ -14,7 +14,7 @@ BALL_RADIUS = 0.98
 MASK_SLACK = 1.5
 # Larger masks say no more on a lattice of a few hundred steps.
 LONGEST_SIDE = 1024
-# Fraction of the masks that may be wrong, and fraction of the views that must have a place in their frame to speak for it.
+# Fraction of the masks that may be wrong, and fraction of the views that must have a point in their frame for it to count.
 WRONG_FRACTION, VISIBLE_FRACTION = 0.02, 0.1
 # More views than these, from all around, hardly cut anything away.
 MOST_VIEWS = 100
@@ -56,7 +56,7 @@ def spread_views(scene: Scene, most: int) -> list[int]:
     while len(chosen) < most:
         chosen.append(int(distances.argmax()))
         distances = np.minimum(distances, np.linalg.norm(centers - centers[chosen[-1]], axis=-1))
-        distances[chosen] = -1.0  # several cameras may stand in one place
+        distances[chosen] = -1.0  # several cameras may have one position
     return sorted(chosen)
 
 
@@ -83,7 +83,7 @@ def _signed_pixels(mask: np.ndarray) -> np.ndarray:
 
 
 def _slab(x: np.float32, axis: np.ndarray, views: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
-    """(P, P) values at the vertices of one x; masks are looked at for those alone that are not far outside of the ball."""
+    """(P, P) values at the vertices of one x; masks are read only for vertices not far outside of the ball."""
     step = axis[1] - axis[0]
     y, z = axis[:, None], axis[None, :]
     values = np.sqrt(x * x + y * y + z * z) - np.float32(BALL_RADIUS)

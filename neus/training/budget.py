@@ -17,7 +17,7 @@ SHORTEST = 1e-9
 
 
 class Budget(Protocol):
-    """What the trainer asks: how far, whether that is all, and where in the schedules it stands."""
+    """What the trainer needs to know: how far, whether that is all, and where in the schedules it stands."""
 
     def progress(self, iteration: int) -> float:
         """In [0, 1] after `iteration` iterations."""
@@ -105,7 +105,7 @@ class TimeBudget:
         self._progress_then = min(1.0, max(0.0, progress))
 
     def tick(self) -> None:
-        """Looks at the clock."""
+        """Reads the clock."""
         now = self._clock()
         self._step, self._now, self._ticks = now - self._now, now, self._ticks + 1
 

@@ -16,19 +16,19 @@ class GuidedSamplingConfig:
     """Config section `train.guided_sampling`: few intervals per ray, where a coarse grid of distances sees the surface.
 
     Attributes:
-        n_intervals: of a ray; 0 samples as NeuS does, and all else here is without effect.
+        n_intervals: of a ray; 0 samples as NeuS does, and all else here has no effect.
         n_intervals_start: the same at the start; 0 is `n_intervals` throughout.
         uniform_fraction: of the intervals, spread along the ray so that a surface may appear where none is.
         uniform_fraction_start: the same at the start.
         wide_sampling_until: fraction of the training in which both go from their start to their end.
-        patch: rays are drawn in squares of so many pixels; neighbours share the memory they read.
+        patch: rays are drawn in squares of so many pixels; neighbours read the same memory.
         inside_fraction: of the rays, within the masks.
         near_fraction: of the rays, close around the masks; the rest is anywhere in the sphere.
         batch_growth: from `batch_growth_at` on a batch has so many times `batch_size` rays.
         batch_growth_at: fraction of the training.
-        initial_shape: start from the visual hull, or without masks from the unit sphere, less what images show to be
-            empty; else from a sphere.
-        prior_weight: of the pull towards the initial shape, at the start; it decays.
+        initial_shape: start from a shape by stereo: depth maps, their fusion and sweeps of the surface (`stereo/`), within the visual
+            hull if there are masks; else from a sphere.
+        prior_weight: of the loss towards the initial shape, at the start; it decays.
         prior_until: fraction of the training after which the surface is free.
     """
 

@@ -93,7 +93,7 @@ class CapturedGraph:
             self.is_given_up = True
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             warnings.warn(
-                InputWarning(f"the step cannot be recorded ({reason[:80]}); it goes on without."), stacklevel=4
+                InputWarning(f"the step cannot be recorded ({reason[:80]}); training continues without."), stacklevel=4
             )
         else:
             self._inputs = copies
@@ -113,10 +113,10 @@ def why_not_captured(model: Model) -> str:
 def captured_if_enabled(
     function: Callable[..., Any], model: Model, config: TrainConfig, reason: str = ""
 ) -> CapturedGraph | None:
-    """The function as a GPU records it, if the config asks for it; a warning says what keeps it from that."""
+    """The function captured as a CUDA graph, if the config requests it; a warning names what prevents that."""
     reason = reason or why_not_captured(model)
     if config.cuda_graphs and reason:
-        warnings.warn(InputWarning(f"train.cuda_graphs is without effect: {reason}."), stacklevel=5)
+        warnings.warn(InputWarning(f"train.cuda_graphs has no effect: {reason}."), stacklevel=5)
     return CapturedGraph(function, CudaGraphs(model.device)) if config.cuda_graphs and not reason else None
 
 

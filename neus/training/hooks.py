@@ -109,7 +109,7 @@ class MetricsHook:
 
 
 class CheckpointHook:
-    """Saves every `save_freq` iterations and at the end, and every so many seconds if asked to; keeps the newest.
+    """Saves every `save_freq` iterations and at the end, and every so many seconds if requested; keeps the newest.
 
     Attributes:
         seconds: what the last one took; None before the first.
@@ -151,7 +151,7 @@ class ValidationHook:
     """Renders a view every `val_freq` iterations, above its image, and its normals."""
 
     def __init__(self, folder: Path, scene: Scene, numbers: list[int]) -> None:
-        # Views of their own random order: training must not depend on what is looked at.
+        # Views of their own random order: training must not depend on what is rendered.
         self.folder, self.scene, self.numbers = folder, scene, numbers
 
     def __call__(self, trainer: Trainer, terms: StepTerms) -> None:

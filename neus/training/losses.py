@@ -72,7 +72,7 @@ def curvature_loss(gradients: Tensor, offset_gradients: Tensor, is_near: Tensor)
     """Mean over rays of d^2 / (1 + d^2 / edge^2), d the difference of gradients a step apart where that is near the surface.
 
     For the squared difference see PermutoSDF (Rosu and Behnke 2023, eq. 11), for the easing Geman and McClure (1985): creases
-    between the cells of a grid are pulled flat, edges of the object are not.
+    between the cells of a grid are flattened, edges of the object are not.
 
     Args:
         gradients, offset_gradients: (N, 3) raw gradients of the distance at a sample and a step away from it.

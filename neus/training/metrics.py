@@ -24,7 +24,7 @@ TENSORBOARD_NAMES = {
 
 
 class MetricsWriter:
-    """Writes named scalars of an iteration to both places; lines of a resumed run's lost future are dropped first."""
+    """Writes named scalars of an iteration to both files; lines of a resumed run's lost future are dropped first."""
 
     def __init__(self, folder: Path, from_iteration: int) -> None:
         # Imported here: it takes seconds, and only training needs it.

@@ -107,7 +107,7 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, rates: dict[str, float]
 
 
 def gradients_are_finite(optimizer: torch.optim.Optimizer) -> Tensor:
-    """() bool: whether no gradient holds NaN or infinity; on the parameters' device, which has yet to be asked.
+    """() bool: whether no gradient holds NaN or infinity; on the parameters' device, not yet read from it.
 
     Tables are left out: theirs are sums of what the layers above them got.
     """

@@ -1,6 +1,6 @@
 """Batches of rays drawn from all views at once, in small patches of neighbouring pixels.
 
-Rays of one patch pass through the same places of the field, so they share its memory: with a hash grid a batch of patches
+Rays of one patch pass through the same points of the field, so they read the same memory: with a hash grid a batch of patches
 is read from the CPU's cache where a batch of scattered rays is not.
 """
 
@@ -22,12 +22,12 @@ REFERENCE_SIDE = 800
 
 
 class PatchSampler:
-    """Draws training rays where they teach most: on the object, close around it, and in the sphere that holds it.
+    """Draws training rays where they are most informative: on the object, close around it, and in the sphere that holds it.
 
     A patch is laid about an anchor, a pixel drawn uniformly from one of three kinds: those within the masks of all views,
-    those in a ring around the masks, and those whose rays meet the unit sphere. The anchor's place within its patch is
+    those in a ring around the masks, and those whose rays meet the unit sphere. The anchor's position within its patch is
     drawn too, so that no side of it is preferred; at the borders of an image patches move inwards. A kind without
-    any pixel leaves its share to the others, in proportion. Without masks all pixels of all views are alike. Where images have
+    any pixel leaves its fraction to the others, in proportion. Without masks all pixels of all views are alike. Where images have
     an alpha channel the masks of rays are it: on outlines a pixel shows object and background.
 
     The only state is the generator's. Memory: 16 bytes for each row of pixels of a kind; pixels that lie packed in memory, as readers
@@ -41,7 +41,7 @@ class PatchSampler:
         near_pixels: width of the ring in an image of 800 pixels; in proportion in others, at least one.
 
     Raises:
-        InputError: a patch or ring below one pixel, or shares that are no shares.
+        InputError: a patch or ring below one pixel, or fractions outside of [0, 1].
     """
 
     def __init__(

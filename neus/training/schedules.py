@@ -45,12 +45,12 @@ def active_levels(iteration: float, levels_end: int, levels_start: int, n_levels
 def interval_schedule(
     progress: float, until: float, start: tuple[int, float], end: tuple[int, float]
 ) -> tuple[int, float]:
-    """Number of intervals and their even share, from many and wide at the start to few and narrow.
+    """Number of intervals and their uniform fraction, from many and wide at the start to few and narrow.
 
     Args:
         progress: of the training, in [0, 1].
         until: progress at which the end is reached; evenly until there, the number in steps of four.
-        start, end: number and share; a start without intervals is the end throughout.
+        start, end: number and fraction; a start without intervals is the end throughout.
 
     >>> [interval_schedule(p, 0.4, (24, 0.6), (12, 0.2)) for p in (0.0, 0.2, 0.4)]
     [(24, 0.6), (20, 0.4), (12, 0.2)]

@@ -33,14 +33,14 @@ from neus.training.step import LossWeights, StepTerms, training_step
 from neus.training.surface_teacher import SurfaceTeacher
 
 ITERATIONS_BETWEEN_REFRESHES = 4
-# The pull towards the initial shape falls to this fraction before it ends.
+# The weight of the initial shape falls to this fraction before it ends.
 PRIOR_DECAY = 0.3
 # Errors of the surface at points that views agree about count as their square up to half a pixel.
 TEACHER_WIDTH_IN_PIXELS = 0.5
 # A surface known to a pixel starts as wide as this, in standard deviations of the logistic density, pi / (sqrt(3) s).
 SURFACE_WIDTH_IN_PIXELS, LOGISTIC_DEVIATION = 4.0, math.pi / math.sqrt(3.0)
 # A ray whose distance falls to -5.3 / s is opaque to 0.995: the opacities of its intervals telescope to 1 - Phi(s f). Of such rays
-# this fraction evaluates the background all the same, so that a surface in the wrong place can be found out.
+# this fraction evaluates the background all the same, so that a misplaced surface can be detected.
 OPAQUE_LOGIT, EXPLORED_FRACTION = 5.3, 0.1
 
 
@@ -134,7 +134,7 @@ class GridGuidedTraining:
     def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
         guided = config.guided_sampling
         if config.mask_weight == 0.0:
-            # Training without masks looks at none, whether the scene has them or not.
+            # Training without masks uses none, whether the scene has them or not.
             scene = replace(scene, masks=None, alphas=None)
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
         reason = why_not_fused(model)
@@ -143,7 +143,7 @@ class GridGuidedTraining:
             raise InputError(
                 f"train.precision = {config.precision}: the fused step of a CPU computes in float32 alone; use float32."
             )
-        # Where rays are drawn and marched: beside the model if the fused step takes them there, else on the CPU.
+        # Where rays are drawn and their intervals placed: beside the model if the fused step takes them there, else on the CPU.
         self.device = model.device if self.is_fused else torch.device("cpu")
         self.sampler = PatchSampler(scene, guided.patch, guided.inside_fraction, guided.near_fraction).to(self.device)
         self.teacher: SurfaceTeacher | None = None
@@ -296,6 +296,6 @@ def is_informative(batch: RayBatch, edges: Tensor, min_sdf: Tensor) -> Tensor:
 
 
 def steps_for(model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> Steps:
-    """The steps that a config asks for."""
+    """The steps that a config describes."""
     kind = GridGuidedTraining if config.guided_sampling.n_intervals > 0 else HierarchicalTraining
     return kind(model, scene, config, generator)

@@ -50,9 +50,9 @@ class Trainer:
         model, scene, config: what is trained on what, and how.
         iteration: iterations done.
         recoveries: how often training went back to a good state.
-        stopped: whether a stop was asked for before the end.
-        on_message: told what a user should know.
-        on_rollback: told the iteration of the last good state, when later ones have turned out not to be.
+        stopped: whether a stop was requested before the end.
+        on_message: receives what a user should know.
+        on_rollback: receives the iteration of the last good state, when later ones have turned out not to be.
         time_budget: how long training lasts; None is `config.end_iter` iterations.
     """
 
@@ -91,7 +91,7 @@ class Trainer:
         return time.monotonic() - started
 
     def begin(self, seconds: float = math.inf) -> None:
-        """Gives the surface its initial shape, if the config asks for one and it has none; `run` does so if nobody has.
+        """Gives the surface its initial shape, if the config requests one and it has none; `run` does so if needed.
 
         Args:
             seconds: what the initial shape may take.
@@ -149,7 +149,7 @@ class Trainer:
 
     @property
     def is_over(self) -> bool:
-        """Whether the iterations done are all there will be; hooks ask this for what they do at the end."""
+        """Whether the iterations done are all there will be; hooks read this for what they do at the end."""
         return self.budget.is_over(self.iteration)
 
     @property
@@ -226,7 +226,7 @@ class Trainer:
         self._restore(copy.deepcopy(self._last_snapshot))
         self.lr_scale *= ROLLBACK_RATE_FACTOR
         self.on_message(
-            f"{error} is not finite in iteration {iteration_of_error}; going on from iteration {self.iteration} "
+            f"{error} is not finite in iteration {iteration_of_error}; continuing from iteration {self.iteration} "
             f"with {self.lr_scale:g} of the learning rate ({self.rollbacks} of {MAX_ROLLBACKS} times)"
         )
 
@@ -235,7 +235,7 @@ class Trainer:
         release_memory()
         before, self.steps.batch_size = self.steps.batch_size, self.steps.batch_size // 2
         self.on_message(
-            f"out of memory on {self.model.device} in iteration {self.iteration} with {before} rays a step; going on with "
+            f"out of memory on {self.model.device} in iteration {self.iteration} with {before} rays a step; continuing with "
             f"{self.steps.batch_size}"
         )
 
@@ -303,6 +303,6 @@ class Trainer:
     def _say_how_time_goes_on(self, state: dict[str, Any], path: Path) -> None:
         if "progress" in state and self.time_budget is None:
             self.on_message(
-                f"{path}: trained by time, to {100 * state['progress']:.0f} % of its schedule; without --minutes it goes on "
+                f"{path}: trained by time, to {100 * state['progress']:.0f} % of its schedule; without --minutes it continues "
                 f"as iteration {self.iteration} of {self.config.end_iter}"
             )

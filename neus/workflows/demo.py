@@ -141,7 +141,7 @@ def _claim(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out}: is a file, expected a folder.")
     if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise InputError(f"--out {out}: holds something else than an earlier demo; choose another folder.")
+        raise InputError(f"--out {out}: holds files that are not an earlier demo's; choose another folder.")
     with written_whole(out / MARKER) as beside:
         beside.write_text(
             "Everything in this folder is made by `neus demo` and replaced by the next one.\n", encoding="utf-8"

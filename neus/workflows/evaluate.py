@@ -42,7 +42,7 @@ def evaluate_run(
         scale: as a fraction of the image size.
         device: as `--device`.
         on_progress: called with (rays done, rays in all).
-        split: `test` or `val` measures that split of a Blender scene, as published tables do, in place of held-out views.
+        split: `test` or `val` measures that split of a Blender scene, as published tables do, instead of held-out views.
         overrides: `dataset.key=value` each, for how the scene is read.
 
     Raises:

@@ -23,12 +23,12 @@ class Finish:
     """What is done to a shape before it is coloured, in this order; call it with the mesh.
 
     Attributes:
-        cameras: views that count as having seen something, in the frame of the mesh; none: it is not asked what was seen.
+        cameras: views that count as having seen something, in the frame of the mesh; none: visibility is not tested.
         unseen: `cut`, `keep` or `close`, from `unseen.chosen_unseen`; `cut` needs cameras.
         has_background: whether a background network renders what lies beyond the unit sphere; `cut` leaves nothing there.
         box: (2, 3) corners in the world to which the mesh is cropped; None does not.
         to_box_frame: (4, 4) from the mesh's frame to that of the box.
-        scene: its masks are used, in the frame of the mesh; None if nothing asks for them.
+        scene: its masks are used, in the frame of the mesh; None if not needed.
         clip_px: cut off what lies outside the masks, grown by so many pixels; None does not.
         clean: drop floating pieces, by the masks if there are any, and by size.
         keep_largest: drop all pieces but the largest.

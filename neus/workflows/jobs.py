@@ -16,7 +16,7 @@ from neus.training.config import with_iterations
 
 # A run that was stopped gets at least this fraction of its minutes: the mesh and the report have to be made.
 LEAST_REST = 0.2
-# Run folders without a given place are made here.
+# Run folders without a given path are made here.
 RUNS = Path("runs")
 
 

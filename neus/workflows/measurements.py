@@ -1,4 +1,4 @@
-"""Everything that `evaluate` can be asked for, one measurement after another, each with its numbers and its table."""
+"""Everything that `evaluate` can measure, one measurement after another, each with its numbers and its table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Truths:
         built_in: the exact surface of the built-in scene.
         depth_maps: folder of depth maps; SCENE at its start stands for the scene's folder.
         feature_points: file with triangulated points.
-        thresholds: of F-scores and shares, world units; empty for the usual ones.
+        thresholds: of F-scores and fractions, world units; empty for the usual ones.
         n_samples, seed: random points on each surface.
     """
 
@@ -145,14 +145,14 @@ def measure_mesh(
     if truths.feature_points is not None:
         result = against_features(judged, truths.feature_points, truths.thresholds)
         rows = [("feature points", result["unit"]), *_rows(result, POINT_ROWS)]
-        yield Measurement("_points", result, [*rows, *_fractions("share within", result["thresholds"], result["within"])])
+        yield Measurement("_points", result, [*rows, *_fractions("fraction within", result["thresholds"], result["within"])])
 
 
 def _dtu(judged: JudgedMesh, truths: Truths) -> Measurement:
     name = judged.scene.source.resolve().name if judged.scene else judged.path.stem
     scan = truths.scan or scan_of_name(name)
     if scan is None:
-        raise InputError(f"{name}: its name does not tell DTU's number of the scan, as scan24 does; give --scan N.")
+        raise InputError(f"{name}: its name has no DTU scan number, as scan24 has; give --scan N.")
     result = against_dtu(judged, truths.dtu_root, scan, truths.dilation_px, truths.icp)
     rows = [(f"DTU scan {result['scan']}", "mm"), *_rows(result, DTU_ROWS), ("clean-up", result["clean_up"])]
     if truths.icp:
@@ -176,7 +176,7 @@ def _depths(judged: JudgedMesh, truths: Truths, console: Console) -> Measurement
         result = against_depths(judged, folder, truths.thresholds, progress)
     mean = result["mean"]
     rows = [(f"depth in {len(result['views'])} views", result["unit"]), *_rows(mean, DEPTH_ROWS)]
-    return Measurement("_depth", result, [*rows, *_fractions("share within", result["thresholds"], mean["within"])])
+    return Measurement("_depth", result, [*rows, *_fractions("fraction within", result["thresholds"], mean["within"])])
 
 
 def _rows(result: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, Any]]:

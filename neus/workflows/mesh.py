@@ -43,7 +43,7 @@ def extract_mesh(
     """
     if frame not in ("world", "scene"):
         raise InputError(f"frame {frame!r}: expected world or scene.")
-    # Asked for first: extraction may take minutes.
+    # Requested first: extraction may take minutes.
     scene_to_world = model.known_world() if frame == "world" else None
     cameras = [] if scene is None else [scene.camera(view) for view in range(len(scene))]
     chosen = chosen_unseen(unseen, cameras)

@@ -79,7 +79,7 @@ class CameraPath:
     file: Path | None = None
 
     def cameras(self, scene: Scene, sized: Callable[[Camera], Camera]) -> tuple[list[Camera], float]:
-        """The cameras, and the frames per second that the path asks for.
+        """The cameras, and the frames per second given by the path.
 
         Args:
             scene: whose views are passed through or gone around.
@@ -136,7 +136,7 @@ def write_views(
 
 
 def about_fallback(mode: str, renderer: VolumeRenderer | ShellRenderer) -> str:
-    """What was rendered otherwise than asked for, in a line; empty for the volume."""
+    """What was not rendered in the requested mode, in one line; empty for `volume`."""
     if mode == "shell" and (reason := why_not_shell(renderer.fields)):
         return f"rendered by volume: {reason}"
     if mode == "volume":

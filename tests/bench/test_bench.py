@@ -273,7 +273,7 @@ def test_scenes_have_the_names_of_their_folders(scene_folder, tmp_path):
 
 def test_two_runs_of_one_name_are_refused(run, tmp_path):
     check_distinct([run, replace(run, seed=1)])
-    with pytest.raises(InputError, match="asked for twice"):
+    with pytest.raises(InputError, match="requested twice"):
         check_distinct([run, replace(run, data=tmp_path / "other" / "cup")])
 
 

@@ -63,7 +63,7 @@ def test_published_values_stand_beside_dtu_scans_only():
     page = page_of(record("dtu_scan24"), record("dtu_scan65"))
     (line,) = [text for text in page.splitlines() if text.startswith("| 2DGS, paper")]
     assert "| 0.48 | 0.83 | 0.80 |" in line and "[S]" in line
-    assert "None of ours stands beside them" in page
+    assert "None of ours is listed beside them" in page
     assert "Published values" not in page_of(record("lego"), record("synthetic"))
 
 

@@ -58,7 +58,7 @@ def test_the_built_in_scene_raises_no_alarm():
     assert found_in(render_scene(views=24, width=240, height=180, antialias=1)) == {}
 
 
-def test_two_photographs_exchanged_are_named(skull):
+def test_two_images_exchanged_are_named(skull):
     finding = found_in(reordered(skull, swapped(N_VIEWS, ALTERED)))["photos_misfit"]
     assert set(finding.views) == {ALTERED, ALTERED + 1}
     assert "fits the camera of" in finding.remedy and "swap" in finding.remedy
@@ -67,7 +67,7 @@ def test_two_photographs_exchanged_are_named(skull):
 def test_an_order_rotated_by_one_is_found(skull):
     finding = found_in(reordered(skull, rotated(N_VIEWS)))["photos_misfit"]
     assert len(finding.views) > N_VIEWS / 4
-    assert "1 place on" in finding.remedy
+    assert "1 position on" in finding.remedy
 
 
 def test_masks_of_another_scan_are_found(skull, scene_of):
@@ -131,7 +131,7 @@ def test_a_part_that_fails_leaves_the_others_standing(right, monkeypatch, place,
     assert any(line == f"not checked: {failed[0]}" for line in summary_lines(scene, result))
 
 
-def test_a_picture_that_fails_leaves_the_numbers(right, monkeypatch, tmp_path):
+def test_a_image_that_fails_leaves_the_numbers(right, monkeypatch, tmp_path):
     monkeypatch.setattr(check_image, "_legend", lambda *arguments: 1 / 0)
     with pytest.warns(InputWarning, match="check.png: not drawn \\(ZeroDivisionError"):
         folder = write_check(right, check_scene(right, fast=True), tmp_path / "out")
@@ -151,7 +151,7 @@ def test_the_region_of_interest_is_given_ready_to_paste(right):
     assert region == {"dataset.center": [25.0, -40.0, 610.0], "dataset.radius": 60.0}
 
 
-def test_picture_and_numbers_are_written(right, tmp_path):
+def test_image_and_numbers_are_written(right, tmp_path):
     scene = turned(right, ALTERED, 180, 1)
     folder = write_check(scene, check_scene(scene, fast=True), tmp_path / "out")
     record = json.loads((folder / "check.json").read_text())

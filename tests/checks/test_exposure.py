@@ -31,7 +31,7 @@ def test_the_ratio_of_a_pair_is_that_of_most_places_and_the_sure_one_that_of_nea
     assert ratio_spread(pair) > 5 * ratio_spread(matched(0, 1, 1.5))
 
 
-def test_places_that_are_black_or_white_are_no_evidence():
+def test_points_that_are_black_or_white_are_no_evidence():
     pair = matched(0, 1, 1.0)
     assert pair_ratio(PairMatches(0, 1, pair.pixels, np.clip(pair.colors * 10, 0, 1), 40)) is None
 

@@ -41,7 +41,7 @@ def test_two_exchanged_images_are_named_with_the_cameras_they_fit(right, masks_t
 def test_an_order_moved_on_is_one_finding_about_the_whole_order(right, by):
     found = found_in(reordered(right, rotated(len(right), by), masks=False))
     assert len(found["photos_misfit"].views) > len(right) / 4
-    assert f"{by} place{'s' if by > 1 else ''} on in the list" in found["photos_misfit"].remedy
+    assert f"{by} position{'s' if by > 1 else ''} on in the list" in found["photos_misfit"].remedy
     assert "swap" not in found["photos_misfit"].remedy
 
 

@@ -26,8 +26,8 @@ def bench(neus_command, tiny_conf, scene_folder, tmp_path):
 def test_wrong_input_is_said_before_anything_is_run(bench, tmp_path, scene_folder):
     assert_one_line(bench(*SHORT, scenes=(tmp_path / "none",)), "none: no such scene")
     assert_one_line(bench(*SHORT, conf=tmp_path / "none.conf"), "no such config file")
-    assert_one_line(bench(*SHORT, scenes=(scene_folder, scene_folder)), "asked for twice")
-    assert_one_line(bench(*SHORT, "--seeds", "1", "1"), "asked for twice")
+    assert_one_line(bench(*SHORT, scenes=(scene_folder, scene_folder)), "requested twice")
+    assert_one_line(bench(*SHORT, "--seeds", "1", "1"), "requested twice")
     assert_one_line(bench(*SHORT, "--dtu-root", tmp_path / "none"), "expected DTU's Points/")
     assert_one_line(bench(*SHORT[:-1], "cpu", "cpu"), "expected different devices of one kind")
     assert_one_line(bench(*SHORT[:-1], "tpu"), "expected auto, cpu, cuda")
@@ -110,7 +110,7 @@ def test_killed_and_started_again_it_goes_on_and_leaves_no_process_behind(tiny_c
         said, _ = again.communicate(timeout=120)
     finally:
         again.kill()
-    assert again.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
+    assert again.returncode == 130 and "the same command resumes" in said and "Traceback" not in said
     (log,) = out.glob("logs/*/*.txt")
     assert "--overwrite" in log.read_text() and "--resume" in log.read_text()
     assert "not run yet" in (out / "bench.md").read_text()

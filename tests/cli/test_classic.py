@@ -34,7 +34,7 @@ def exp_runner(neus_command, neus_folder):
     return command
 
 
-def test_train_continue_mesh_and_film_as_neus_users_know_them(exp_runner, neus_folder):
+def test_train_continue_mesh_and_video_as_neus_users_know_them(exp_runner, neus_folder):
     run = neus_folder / "exp" / "cup" / "tiny"
     status, out, err = exp_runner("--mode", "train")
     assert (status, out[-1], err) == (0, "exp/cup/tiny", [])

@@ -49,7 +49,7 @@ def test_two_runs_stand_side_by_side_with_their_differences(neus_command, traine
 def test_what_cannot_be_compared_is_refused_in_one_line(neus_command, trained_run, other_run, tmp_path):
     page = ("--out", tmp_path / "page.html")
     assert_one_line(neus_command("compare", trained_run, tmp_path / "none", *page), "none: no such run folder")
-    assert_one_line(neus_command("compare", trained_run, trained_run, *page), "one and the same run")
+    assert_one_line(neus_command("compare", trained_run, trained_run, *page), "both are the same run")
     assert_one_line(neus_command("compare", trained_run, other_run, "--out", tmp_path / "a.png"), "ending in .html")
     assert not (tmp_path / "page.html").exists()
 
@@ -63,7 +63,7 @@ def test_runs_of_different_scenes_are_refused(neus_command, trained_run, tiny_co
     assert "4 and 5 views" in result[2][0] and not (tmp_path / "page.html").exists()
 
 
-def test_scenes_are_told_apart_by_their_photographs_not_by_their_place(scene_folder, tmp_path):
+def test_scenes_are_distinguished_by_their_images_not_by_their_path(scene_folder, tmp_path):
     folders = (tmp_path / "a", tmp_path / "b")
     scene = read_scene(scene_folder)
     moved = read_scene(shutil.copytree(scene_folder, tmp_path / "elsewhere"))

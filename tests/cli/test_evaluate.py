@@ -50,7 +50,7 @@ def test_a_scene_that_has_moved_is_asked_for(evaluate, trained_run, scene_folder
     facts = json.loads((run / "run.json").read_text()) | {"scene": str(tmp_path / "gone")}
     (run / "run.json").write_text(json.dumps(facts))
     assert_one_line(
-        evaluate(source=run), "gone: the scene of this run is no longer there; give its new place with --data"
+        evaluate(source=run), "gone: the scene of this run is no longer there; give its new path with --data"
     )
     assert evaluate("--data", scene_folder, source=run)[0] == 0
 

@@ -173,7 +173,7 @@ def test_what_is_missing_is_asked_for(neus_command, tmp_path, cup):
     assert_one_line(neus_command("evaluate", "--mesh", cup[2]), "RUN is missing")
     root = write_dtu(tmp_path / "DTU", 24, SCAN, half_observed())
     assert_one_line(
-        neus_command("evaluate", "--mesh", cup[2], "--dtu-root", root), "does not tell DTU's number of the scan"
+        neus_command("evaluate", "--mesh", cup[2], "--dtu-root", root), "has no DTU scan number"
     )
     command = ["evaluate", "--mesh", cup[2], "--dtu-root", root, "--scan", 24]
     assert_one_line(neus_command(*command), "cleaning a mesh by the object masks needs the scene")

@@ -80,7 +80,7 @@ def test_without_its_scene_a_glb_file_is_not_turned_and_one_line_says_so(mesh, t
     assert sum("the vertical is not known" in line and "/nowhere" in line for line in out) == 1
 
 
-def test_a_mesh_at_the_metres_of_a_map_is_told_where_it_is(mesh, trained_run, tmp_path):
+def test_a_mesh_at_the_metres_of_a_map_reports_its_origin(mesh, trained_run, tmp_path):
     run = shutil.copytree(trained_run, tmp_path / "run")
     path = max((run / "checkpoints").glob("*.pth"))
     content = torch.load(path, weights_only=True)

@@ -26,7 +26,7 @@ def frames_of(path):
         frames.append(frame[..., ::-1])
 
 
-def test_views_are_written_one_picture_each_and_the_folder_is_the_last_line(render, trained_run, tmp_path):
+def test_views_are_written_one_image_each_and_the_folder_is_the_last_line(render, trained_run, tmp_path):
     status, out, err = render("--views", "0,3", "--what", "rgb,normal,depth,opacity", "--out", tmp_path / "views")
     assert status == 0 and out[-1] == str(tmp_path / "views") and not err
     names = {f"{view:03d}_{what}.png" for view in (0, 3) for what in ("rgb", "normal", "depth", "opacity")}
@@ -54,7 +54,7 @@ def test_the_way_between_two_views_has_as_many_frames_as_asked_for(render, tmp_p
     assert not np.array_equal(first, last)
 
 
-def test_a_film_of_an_orbit_plays_and_shows_pictures_side_by_side(render, tmp_path):
+def test_a_video_of_an_orbit_plays_and_shows_images_side_by_side(render, tmp_path):
     status, out, err = render("--orbit", 4, "--what", "rgb,normal", "--out", tmp_path / "a.mp4")
     assert status == 0 and out[-1] == str(tmp_path / "a.mp4") and not err
     frames = frames_of(tmp_path / "a.mp4")
@@ -94,14 +94,14 @@ def test_a_place_that_cannot_be_written_is_named(render, tmp_path, options):
         assert status == 2 and len(err) == 1 and "cannot be written" in err[0] and str(tmp_path / place) in err[0]
 
 
-def test_a_full_disk_leaves_no_half_picture(render, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_half_image(render, tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, "imwrite", lambda path, image: open(path, "wb").close())
     status, _, err = render("--views", "0", "--out", tmp_path / "views")
     assert status == 2 and len(err) == 1 and "000_rgb.png: cannot be written" in err[0]
     assert not list((tmp_path / "views").iterdir())
 
 
-def test_a_film_starts_with_its_table_of_contents_and_is_h264_in_yuv420(render, tmp_path):
+def test_a_video_starts_with_its_table_of_contents_and_is_h264_in_yuv420(render, tmp_path):
     assert render("--spiral", 3, "--fps", 12, "--out", tmp_path / "a.mp4")[0] == 0
     content = (tmp_path / "a.mp4").read_bytes()
     assert 0 < content.find(b"moov") < content.find(b"mdat") and b"avc1" in content
@@ -119,7 +119,7 @@ def test_a_saved_path_renders_to_the_same_frames(render, tmp_path):
         assert abs(a - b).max() <= 2
 
 
-def test_photographs_stand_beside_the_renders(render, trained_run, tmp_path):
+def test_images_stand_beside_the_renders(render, trained_run, tmp_path):
     options = ("--what", "photo,rgb", "--side-by-side", "--out", tmp_path)
     assert render("--views", "2", *options)[0] == 0
     image = cv2.imread(str(tmp_path / "002_photo_rgb.png"))[..., ::-1]
@@ -149,7 +149,7 @@ def test_one_view_is_no_way(render):
 def test_modes(render, tmp_path, mode):
     status, out, err = render("--views", "0", "--mode", mode, "--what", "rgb,depth", "--out", tmp_path)
     assert status == 0 and not err and (tmp_path / "000_rgb.png").is_file()
-    said = {"volume": "", "shell": "rendered by volume: its surface is blurred", "surface": "surface: "}[mode]
+    said = {"volume": "", "shell": "rendered by volume: its sharpness is low", "surface": "surface: "}[mode]
     assert any(line.startswith(said) for line in out)
 
 

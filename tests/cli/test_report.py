@@ -134,7 +134,7 @@ def test_an_interrupted_run_says_so(neus_command, run):
     (run / "sessions.jsonl").write_text(json.dumps(session | {"state": "under way", "warnings": ["masks are <white>"]}))
     assert neus_command("report", run, "--device", "cpu", "--seconds", "0.5")[0] == 0
     words = words_of(run / "report.html")
-    assert "was killed or is still under way" in words and "masks are &lt;white&gt;" in words
+    assert "was killed or is still running" in words and "masks are &lt;white&gt;" in words
 
 
 def test_what_is_no_run_is_named(neus_command, tmp_path, run):

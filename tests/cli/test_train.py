@@ -85,7 +85,7 @@ def test_a_model_without_a_surface_is_warned_of_and_keeps_its_checkpoint(train, 
     assert RunFolder(run).latest_checkpoint().name == "ckpt_000002.pth" and not (run / "mesh.ply").exists()
 
 
-def test_an_old_run_is_kept_unless_told_to_go_on_or_to_replace_it(train, run):
+def test_an_old_run_is_kept_unless_resumed_or_overwritten(train, run):
     assert train("--set", "train.end_iter=2")[0] == 0
     assert_one_line(train(), "already holds a run")
     assert train("--resume", "--set", "train.end_iter=4")[0] == 0
@@ -246,10 +246,10 @@ def test_divergence_ends_with_its_own_status_and_one_line(train, monkeypatch):
     spoiled(monkeypatch, range(10**6), nan_loss)
     status, out, err = train()
     assert status == 1 and len(err) == 1 and "color loss is not finite in iteration 0" in err[0]
-    assert sum("going on from iteration 0" in line for line in out) == 3
+    assert sum("continuing from iteration 0" in line for line in out) == 3
 
 
-def test_pictures_and_meshes_are_written_on_the_way(train, run):
+def test_images_and_meshes_are_written_on_the_way(train, run):
     options = ["train.val_freq=3", "train.val_mesh_freq=6", "train.end_iter=6", "train.validate_resolution_level=2"]
     assert train(*[part for option in options for part in ("--set", option)])[0] == 0
     assert [p.name for p in (run / "meshes").iterdir()] == ["00000006.ply"]

@@ -66,7 +66,7 @@ def test_an_empty_mask_has_no_score(target):
     assert math.isnan(psnr(target, target, np.zeros((40, 50), bool)))
 
 
-def test_a_photograph_at_another_size_is_averaged_over_each_pixel():
+def test_a_image_at_another_size_is_averaged_over_each_pixel():
     captured = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     expected = captured.reshape(2, 2, 3, 2, 3).mean(axis=(1, 3)) / 255.0
     # OpenCV rounds the mean to 8 bits, as an image of that size would be.

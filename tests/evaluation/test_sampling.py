@@ -5,7 +5,7 @@ import trimesh
 from neus.evaluation.sampling import mean_spacing, normals_of_faces, points_on_mesh
 
 
-def test_the_places_of_samples_move_with_the_mesh():
+def test_the_points_of_samples_move_with_the_mesh():
     mesh = trimesh.creation.icosphere(3)
     moved = mesh.copy()
     turn = trimesh.transformations.rotation_matrix(0.7, [1, 2, 3])

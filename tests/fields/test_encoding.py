@@ -27,7 +27,7 @@ def test_encoding_has_the_period_of_its_slowest_wave():
 
 
 @pytest.mark.parametrize("n_octaves", [0, 1, 6])
-def test_pull_back_is_the_transposed_jacobian(n_octaves):
+def test_vjp_is_the_transposed_jacobian(n_octaves):
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     encoded = encode_frequencies(x, n_octaves)
     cotangents = torch.randn_like(encoded)
@@ -35,7 +35,7 @@ def test_pull_back_is_the_transposed_jacobian(n_octaves):
     assert torch.allclose(vjp_of_frequencies(x, cotangents, n_octaves), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_pull_back_is_differentiable_in_both_arguments():
+def test_vjp_is_differentiable_in_both_arguments():
     x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     cotangents = torch.randn(2, frequency_width(3, 2), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x, c: vjp_of_frequencies(x, c, 2), (x, cotangents))

@@ -4,7 +4,7 @@ import torch
 from neus.geometry.intervals import deltas_from_t, sample_intervals
 
 
-def test_sections_add_up_to_the_whole_stretch():
+def test_intervals_add_up_to_the_whole_stretch():
     t = torch.rand(7, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).sort(dim=-1).values
     deltas = deltas_from_t(t, last=0.3)
     assert deltas.shape == t.shape
@@ -23,7 +23,7 @@ def test_a_uniform_density_gives_evenly_spaced_samples(n_samples):
     torch.testing.assert_close(sample_intervals(t, torch.ones(1, 8, dtype=torch.float64), n_samples), expected[None])
 
 
-def test_uneven_sections_of_even_weight_share_the_samples():
+def test_uneven_intervals_of_even_weight_share_the_samples():
     t = torch.tensor([[0.0, 0.1, 1.0, 9.0]], dtype=torch.float64)
     samples = sample_intervals(t, torch.ones(1, 3, dtype=torch.float64), 30)
     assert [int(((samples >= a) & (samples < b)).sum()) for a, b in ((0.0, 0.1), (0.1, 1.0), (1.0, 9.0))] == [10] * 3
@@ -39,7 +39,7 @@ def test_samples_are_the_quantiles_of_a_known_density():
     torch.testing.assert_close(samples[0], u.sqrt(), atol=1e-4, rtol=0.0)
 
 
-def test_samples_are_ascending_and_within_the_sections():
+def test_samples_are_ascending_and_within_the_intervals():
     generator = torch.Generator().manual_seed(0)
     t = torch.rand(50, 17, generator=generator).sort(dim=-1).values
     weights = torch.rand(50, 16, generator=generator) ** 8

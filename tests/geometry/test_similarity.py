@@ -46,7 +46,7 @@ def test_points_keep_their_dtype_and_shape():
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
-def test_similarities_are_told_from_other_maps_at_any_scale(scale):
+def test_similarities_are_distinguished_from_other_maps_at_any_scale(scale):
     good = similarity(scale, SHIFT, ROTATION)
     assert is_similarity(good)
     for stretch in ([1.0, 1.0, -1.0], [-1.0, -1.0, -1.0], [1.0, 1.0, 1.01], [1.0, 2.0, 1.0], [1.0, 1.0, 0.0]):

@@ -79,7 +79,7 @@ def test_gradients_equal_differences_in_float64_where_nothing_passes_too(kernels
 
 
 @KERNELS
-def test_behind_an_opaque_section_nothing_is_seen_and_before_an_empty_one_nothing_lost(kernels):
+def test_behind_an_opaque_interval_nothing_is_seen_and_before_an_empty_one_nothing_lost(kernels):
     alphas = torch.tensor([[0.0, 0.25, 1.0, 0.5], [1.0, 1.0, 1.0, 1.0]])
     values = torch.tensor([4.0, 8.0, 12.0, 1e3]).reshape(1, 4, 1).expand(2, 4, 1)
     weights, sums = kernels.composite(alphas, values)

@@ -47,7 +47,7 @@ def assert_ascending_within(edges, near, far):
 ])  # fmt: skip
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-11)])
 @forms("guided_sampling", "cpu", "gpu")
-def test_compiled_marching_equals_the_reference(kernels, n_rays, n_edges, sharpness, fraction, dtype, tolerance):
+def test_compiled_intervals_equal_the_reference(kernels, n_rays, n_edges, sharpness, fraction, dtype, tolerance):
     if kernels.name == "gpu" and dtype == torch.float64:
         pytest.skip("a GPU marches in single precision")
     assert_equal_marching(kernels, n_rays, n_edges, sharpness, fraction, dtype, tolerance)
@@ -55,7 +55,7 @@ def test_compiled_marching_equals_the_reference(kernels, n_rays, n_edges, sharpn
 
 @on_gpu
 @pytest.mark.parametrize("sharpness", [40.0, 400.0])
-def test_marching_on_a_gpu_equals_the_reference_at_full_size(sharpness):
+def test_intervals_on_a_gpu_equal_the_reference_at_full_size(sharpness):
     assert_equal_marching(Form("guided_sampling", "gpu"), 65_537, 33, sharpness, 0.2, torch.float32, 1e-5)
 
 
@@ -105,14 +105,14 @@ def test_the_second_crossing_of_an_opaque_ball_gets_nothing(kernels):
 
 
 @KERNELS
-def test_a_uniform_share_of_one_does_not_know_the_sharpness(kernels):
+def test_a_uniform_fraction_of_one_does_not_depend_on_the_sharpness(kernels):
     rays, grid = some_rays(100), grid_of(ball)
     one, other = (kernels.guided_intervals(*rays, grid, s, 1.0, jitter(100, 17))[0] for s in (5.0, 1e6))
     assert torch.equal(one, other)
 
 
 @KERNELS
-def test_of_rays_that_meet_nothing_the_whole_share_is_spread(kernels):
+def test_intervals_of_rays_that_meet_nothing_are_all_uniform(kernels):
     rays, empty = some_rays(100), torch.full((P, P, P), 0.5)
     edges, min_sdf = kernels.guided_intervals(*rays, empty, 1e3, 0.0, torch.full((100, 17), 0.5))
     near, far = rays[2:]
@@ -155,7 +155,7 @@ def test_empty_rays_have_all_their_edges_at_near_and_touch_nothing(kernels):
 
 @KERNELS
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_numbers_that_are_none_do_not_stop_the_walk(kernels, bad):
+def test_nan_does_not_stop_the_tracing(kernels, bad):
     grid, rays = grid_of(ball), some_rays(100)
     grid[20:40, 20:40, :] = bad
     edges, min_sdf = kernels.guided_intervals(*rays, grid, 100.0, 0.2, jitter(100, 9))

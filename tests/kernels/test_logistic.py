@@ -48,7 +48,7 @@ def test_exact_opacity_is_the_ratio_where_that_can_be_computed():
     assert torch.allclose(reference.exact_alpha(starts, ends, 30.0), ratio.clamp_min(0.0), atol=1e-13)
 
 
-def test_intervals_that_leave_the_surface_pull_at_nothing():
+def test_intervals_that_leave_the_surface_have_no_gradient():
     starts, ends = torch.tensor([-0.1, 0.02]), torch.tensor([0.1, 0.3])
     alpha, by_start, by_end, exact = on_cpu(starts, ends, 100.0, torch.ones(2))
     assert all((x == 0.0).all() for x in (alpha, by_start, by_end, exact))

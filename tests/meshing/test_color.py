@@ -7,7 +7,7 @@ from neus.errors import InputError
 from neus.meshing.color import color_vertices
 
 
-def test_colours_are_asked_for_at_the_vertices_along_the_unit_normals():
+def test_colours_are_evaluated_at_the_vertices_along_the_unit_normals():
     mesh = trimesh.creation.icosphere(3, 0.5)
     colored = color_vertices(mesh, lambda points, normals: (points + normals) / 3 + 0.5, chunk=100)
     expected = np.round((1.5 * mesh.vertices / 0.5 / 3 + 0.5) * 255)

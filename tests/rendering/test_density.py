@@ -32,14 +32,14 @@ def crossing(density, cosine, n_intervals, n_samples=32):
 
 @pytest.mark.parametrize("cosine", [1.0, 0.5, 0.2])
 @pytest.mark.parametrize("n_intervals", [16, 64, 256, 2048])
-def test_logistic_weight_lies_on_the_surface_at_any_angle_and_number_of_sections(cosine, n_intervals):
+def test_logistic_weight_lies_on_the_surface_at_any_angle_and_number_of_intervals(cosine, n_intervals):
     bias, _ = crossing(EXACT, cosine, n_intervals)
     assert abs(bias) <= 1e-4
 
 
 @pytest.mark.parametrize("cosine", [1.0, 0.5, 0.2])
 @pytest.mark.parametrize("n_intervals", [16, 64, 256, 2048])
-def test_published_epsilon_adds_only_a_fog_of_1e_5_per_section(cosine, n_intervals):
+def test_published_epsilon_adds_only_a_fog_of_1e_5_per_interval(cosine, n_intervals):
     bias, _ = crossing(LogisticDensity(), cosine, n_intervals)
     # In front of the surface lie half the intervals, on average half a unit before it.
     fog = -PUBLISHED_EPSILON * n_intervals / 2 * 0.5
@@ -63,7 +63,7 @@ def test_other_densities_have_their_known_bias(density, cosine, known):
     assert bias == pytest.approx(known, abs=1e-4)
 
 
-def test_bias_of_occupancy_depends_on_the_number_of_sections():
+def test_bias_of_occupancy_depends_on_the_number_of_intervals():
     biases = [crossing(OccupancyDensity(), 1.0, n)[0] for n in (64, 256, 2048)]
     assert biases[0] > 0.005 > biases[1] > 0.0 > biases[2]
 
@@ -75,7 +75,7 @@ def test_a_full_crossing_is_opaque(density, cosine, n_intervals):
     assert crossing(density, cosine, n_intervals)[1] >= 0.999
 
 
-def test_opacity_of_logistic_crossing_does_not_depend_on_the_number_of_sections():
+def test_opacity_of_logistic_crossing_does_not_depend_on_the_number_of_intervals():
     sharpness = torch.tensor(3.0, dtype=torch.float64)  # blurred, so that it is not simply one
     passing = []
     for n_intervals in (2, 16, 333):
@@ -99,7 +99,7 @@ def test_both_logistic_forms_agree_where_neither_underflows():
     assert difference.abs().max() < 2 * PUBLISHED_EPSILON
 
 
-def test_laplace_is_the_integral_of_its_density_over_short_sections():
+def test_laplace_is_the_integral_of_its_density_over_short_intervals():
     # VolSDF eq. 2 and 3: sigma = s Psi(-f), with Psi the Laplace distribution of scale 1 / s.
     sdf, sharpness = torch.tensor([-0.3, -0.01, 0.0, 0.02, 0.4]), torch.tensor(30.0)
     expected = sharpness * torch.distributions.Laplace(0.0, 1.0 / sharpness).cdf(-sdf)

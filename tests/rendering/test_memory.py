@@ -34,7 +34,7 @@ def test_chunks_are_halved_until_they_fit_and_nothing_is_lost_or_done_twice():
     with pytest.warns(InputWarning) as seen:
         assert rows(device, 21, 16) == list(range(21))
     assert device.asked[:4] == [16, 8, 4, 2] and set(device.asked[3:]) <= {1, 2}
-    assert [str(w.message) for w in seen][0] == "out of memory on cpu with 16 rays at a time; going on with 8."
+    assert [str(w.message) for w in seen][0] == "out of memory on cpu with 16 rays at a time; continuing with 8."
     assert len(seen) == 3 and all("\n" not in str(w.message) for w in seen)
 
 
@@ -46,7 +46,7 @@ def test_where_all_fits_nothing_is_said():
 
 def test_a_last_chunk_smaller_than_the_rest_is_halved_from_its_own_size():
     device = Device(room=2)
-    with pytest.warns(InputWarning, match="with 3 rays at a time; going on with 1"):
+    with pytest.warns(InputWarning, match="with 3 rays at a time; continuing with 1"):
         assert rows(device, 3, 1000) == [0, 1, 2]
 
 
@@ -68,6 +68,6 @@ def test_a_view_is_the_same_where_memory_runs_out(tiny_config, monkeypatch):
         return render(origins, *arguments, **named)
 
     monkeypatch.setattr(model, "render", short_of_memory)
-    with pytest.warns(InputWarning, match="going on with"):
+    with pytest.warns(InputWarning, match="continuing with"):
         parts = render_view(model, camera)
     assert torch.allclose(whole.rgb, parts.rgb, atol=1e-5)

@@ -64,7 +64,7 @@ def test_the_models_own_background_is_used_unless_another_is_given():
     assert torch.allclose(model.render(*rays, background=torch.zeros(3)).rgb, black.rgb, atol=1e-6)
 
 
-def test_every_part_is_trained_by_a_rendered_picture():
+def test_every_part_is_trained_by_a_rendered_image():
     model = build_model(with_background())
     seen = model.render(*rays_towards(in_ball(20)), perturb=True)
     ((seen.rgb - 0.3).square().sum() + (seen.gradients.norm(dim=-1) - 1.0).square().mean()).backward()

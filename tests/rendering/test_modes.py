@@ -76,7 +76,7 @@ def test_the_mean_of_places_is_that_of_the_fields_however_far_apart_they_are(sha
         assert torch.allclose(a, b, atol=2e-4)
 
 
-def test_shell_is_volume_where_the_surface_is_blurred(model, rays):
+def test_shell_is_volume_at_low_sharpness(model, rays):
     with torch.no_grad():
         model.sharpness.variance.fill_(0.3)
     assert isinstance(renderer_for(model, "shell"), VolumeRenderer)
@@ -136,7 +136,7 @@ def with_network(model, near_far):
 
 
 @pytest.mark.parametrize("near_far", ["neus", "sphere"])
-def test_one_model_has_one_picture_whoever_draws_it(sharp, rays, near_far, monkeypatch):
+def test_one_model_has_one_image_whoever_draws_it(sharp, rays, near_far, monkeypatch):
     """Shell, volume, the model itself, and the same without compiled kernels: the config alone says what a ray is."""
     model, images = with_network(sharp, near_far), {}
     directions = torch.nn.functional.normalize(rays[1] + 0.3 * torch.randn(169, 3), dim=-1)
@@ -197,7 +197,7 @@ def test_rays_that_head_away_show_the_background_and_never_what_is_behind_the_ca
 
 
 def test_compiled_rays_meet_what_rays_in_torch_meet(sharp, rays):
-    """The walk in tiles is `trace_shells`, ray by ray: the same starts, looks, quantiles and doubts."""
+    """Tracing in tiles is `trace_shells`, ray by ray: the same starts, evaluations, quantiles and fallbacks."""
     shell, sharpness, config = (
         FusedShading(sharp, sharp.fields()).shell,
         float(sharp.sharpness().detach()),

@@ -159,7 +159,7 @@ def test_straight_from_above_with_all_sides_up_in_turn_the_cameras_are_above():
     torch.testing.assert_close(common_up(cameras), UP)
 
 
-def test_an_orbit_around_photographs_stored_on_their_side_is_upright():
+def test_an_orbit_around_images_stored_on_their_side_is_upright():
     frames = orbit([replace(rolled(camera, 1), turn=1) for camera in ring()], 12)
     assert all(frame.turn == 0 and -frame.camera_to_scene[2, 1] > 0.8 for frame in frames)
 
@@ -208,7 +208,7 @@ def test_paths_without_cameras_or_frames_are_refused():
 
 
 @pytest.mark.skipif(not (DATA / "dtu_scan65").is_dir(), reason="no DTU scan 65 in ../shared/data")
-def test_the_orbit_of_a_dtu_scan_stays_on_the_side_that_was_photographed():
+def test_the_orbit_of_a_dtu_scan_stays_on_the_observed_side():
     from neus.geometry.cameras import camera_from_projection
     from neus.scenes.idr import read_camera_file
 

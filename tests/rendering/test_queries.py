@@ -7,7 +7,7 @@ from tests.training.test_fused import hash_model
 
 
 @pytest.mark.skipif(not queries.runs_compiled("fused_step", torch.device("cpu")), reason="numba does not work here")
-def test_a_hash_model_on_a_processor_is_asked_by_the_fused_kernel_and_says_the_same(monkeypatch):
+def test_a_hash_model_on_a_cpu_is_evaluated_by_the_fused_kernel_and_agrees(monkeypatch):
     model = hash_model()
     points = torch.rand(5000, 3) * 2.4 - 1.2
     expected = model.sdf(points)
@@ -22,7 +22,7 @@ def test_the_distance_of_a_point_does_not_depend_on_its_neighbours():
     assert torch.equal(sdf(points)[500:501], sdf(points[500:501]))
 
 
-def test_what_the_kernel_cannot_do_is_asked_of_the_model(monkeypatch):
+def test_what_the_kernel_cannot_do_is_evaluated_by_the_model(monkeypatch):
     monkeypatch.setenv("NEUS_KERNELS", "reference")
     model = hash_model()
     points = torch.rand(70_000, 3)

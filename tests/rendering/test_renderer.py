@@ -170,7 +170,7 @@ def test_rays_rendered_together_or_apart_are_the_same():
 
 
 @pytest.mark.parametrize(("config", "n_intervals"), [(FINE, 128), (WITH_BACKGROUND, 160)])
-def test_weights_hold_outside_sections_only_with_a_background(config, n_intervals):
+def test_weights_hold_outside_intervals_only_with_a_background(config, n_intervals):
     fields = fields_of(Sphere(RADIUS), background=wall)
     seen = render_rays(fields, *sphere_rays(9), config)
     assert seen.weights.shape == (9, n_intervals)
@@ -222,7 +222,7 @@ def test_without_upsampling_only_the_even_samples_are_used():
     assert render_rays(fields_of(Sphere(RADIUS)), *sphere_rays(3), config).t_mids.shape == (3, 64)
 
 
-def test_fields_are_asked_at_the_middles_of_the_sections():
+def test_fields_are_evaluated_at_the_middles_of_the_intervals():
     config = RendererConfig(n_samples=5, n_importance=0, n_outside=0)
     origins, directions = torch.tensor([[0.0, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     seen = render_rays(fields_of(Sphere(RADIUS)), origins, directions, config)
@@ -231,7 +231,7 @@ def test_fields_are_asked_at_the_middles_of_the_sections():
     assert torch.allclose(seen.radii, (seen.t_mids - 3.0).abs())
 
 
-def test_section_ends_follow_the_slope_along_the_ray_once_it_is_trusted():
+def test_interval_ends_follow_the_slope_along_the_ray_once_it_is_trusted():
     sdf, deltas = torch.tensor([[0.2, 0.2]]), torch.tensor([[0.1, 0.1]])
     gradients = torch.tensor([[[0.0, 0.0, -0.8], [0.0, 0.0, 0.8]]])  # the ray enters, and leaves
     directions = torch.tensor([[[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]])
@@ -239,7 +239,7 @@ def test_section_ends_follow_the_slope_along_the_ray_once_it_is_trusted():
     assert torch.allclose(starts, torch.tensor([[0.24, 0.2]])) and torch.allclose(ends, torch.tensor([[0.16, 0.2]]))
 
 
-def test_section_ends_early_in_training_fall_for_every_ray():
+def test_interval_ends_early_in_training_fall_for_every_ray():
     # Half of 1 - cos: 0.9 and 0.1 for the two cosines.
     sdf, deltas = torch.tensor([[0.2, 0.2]]), torch.tensor([[0.1, 0.1]])
     gradients = torch.tensor([[[0.0, 0.0, -0.8], [0.0, 0.0, 0.8]]])
@@ -259,7 +259,7 @@ def test_colors_are_differentiable_in_radius_and_sharpness():
     assert sharpness.grad < 0, "a sharper one less"
 
 
-def test_a_long_section_before_a_surface_is_not_a_wall_in_the_air():
+def test_a_long_interval_before_a_surface_is_not_a_wall_in_free_space():
     # Distances to what bulges bend upwards along a ray: the slope in the middle of the way would tell most rays to be inside at its end.
     origins, directions = sphere_rays()
     fields = fields_of(Sphere(RADIUS))

@@ -93,7 +93,7 @@ def test_a_ray_that_meets_nothing_gets_its_samples_all_the_same():
     assert t.isfinite().all() and t.min() >= 2.0 and t.max() <= 4.0
 
 
-def test_the_field_is_asked_once_per_sample_but_for_those_of_the_last_round():
+def test_the_field_is_evaluated_once_per_sample_but_for_those_of_the_last_round():
     asked = []
 
     def sdf(points):

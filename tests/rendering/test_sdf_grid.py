@@ -20,7 +20,7 @@ def test_a_fresh_cache_holds_the_field_at_its_vertices(cache):
     assert torch.allclose(trilinear(cache.values, points), ball(points), atol=0.04)
 
 
-def test_sections_lie_where_the_ray_meets_the_surface(cache):
+def test_intervals_lie_where_the_ray_meets_the_surface(cache):
     origins, directions = torch.tensor([[0.0, 0.0, -2.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     edges, min_sdf = cache.intervals(origins, directions, 8, 1000.0, 0.0)
     assert edges.shape == (1, 9) and (edges.diff(dim=1) >= 0).all()
@@ -29,7 +29,7 @@ def test_sections_lie_where_the_ray_meets_the_surface(cache):
     assert min_sdf.item() == pytest.approx(0.3, abs=0.03)
 
 
-def test_the_same_generator_gives_the_same_sections(cache):
+def test_the_same_generator_gives_the_same_intervals(cache):
     rays = torch.tensor([[0.0, 0.1, -2.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     one, same, other = (
         cache.intervals(*rays, 8, 100.0, 0.3, torch.Generator().manual_seed(seed))[0] for seed in (1, 1, 2)

@@ -53,7 +53,7 @@ def test_a_mug_looks_as_by_volume_rendering_for_a_fraction_of_the_work(wall, sca
     assert stats.rays == n and stats.fallback_fraction < 0.01, "rays that need it are traced again"
 
 
-def test_without_a_second_look_thin_walls_of_low_sharpness_are_wrong():
+def test_without_re_tracing_thin_walls_of_low_sharpness_are_wrong():
     fields, rays = fields_of(Mug(0.015), waves, sharpness=300.0), view_of_mug()
     volume = render_rays(fields, *rays, ORDINARY, WHITE).rgb
     never, full = ShellConfig(clear_below=1.0, clear_above=0.0), ShellConfig(refinement=1)
@@ -85,7 +85,7 @@ def test_depth_and_normals_are_those_of_the_closed_form():
         assert torch.allclose(seen.depth, seen.t * 0.5)
 
 
-def test_near_misses_are_background_as_far_as_a_picture_can_tell():
+def test_near_misses_are_background_as_far_as_a_image_can_tell():
     fields = fields_of(Sphere(0.5), waves, sharpness=500.0)
     origins = torch.tensor([[0.5 + 7.5 / 500.0, 0.0, -3.0]])
     rays = origins, torch.tensor([[0.0, 0.0, 1.0]])
@@ -99,7 +99,7 @@ def test_a_field_steeper_than_a_distance_is_no_harm_once_its_slope_is_estimated(
     assert slope_of(fields) == pytest.approx(1.3, abs=0.01)
 
 
-def test_a_second_surface_behind_a_translucent_one_is_walked_to():
+def test_a_second_surface_behind_a_translucent_one_is_traced_to():
     def thin_then_thick(points):
         thin = (points[..., 2] + 0.4).abs() - 0.002
         return torch.minimum(thin, 0.3 - points[..., 2])
@@ -112,7 +112,7 @@ def test_a_second_surface_behind_a_translucent_one_is_walked_to():
     assert not ((trace.t > 2.7) & (trace.t < 3.2)).any(), "and nothing between"
 
 
-def test_grazing_rays_take_few_looks():
+def test_grazing_rays_take_few_evaluations():
     heights = 0.5 + torch.linspace(-2.0, 2.0, 41) / 1000.0
     origins = torch.stack([heights, torch.zeros(41), torch.full((41,), -3.0)], dim=-1)
     directions = torch.tensor([[0.0, 0.0, 1.0]]).expand(41, 3)
@@ -167,8 +167,8 @@ def test_the_foreground_alone_leaves_the_background_out_and_ends_at_the_sphere()
     assert 0.2 < seen.foreground.mean() < 0.8
 
 
-def test_a_blurred_surface_and_other_densities_are_left_to_volume_rendering():
-    assert "blurred over 0.11" in why_not_shell(fields_of(Sphere(), sharpness=50.0))
+def test_low_sharpness_and_other_densities_fall_back_to_volume_rendering():
+    assert "0.11 wide on either side" in why_not_shell(fields_of(Sphere(), sharpness=50.0))
     assert "LaplaceDensity" in why_not_shell(fields_of(Sphere(), density=LaplaceDensity()))
     assert why_not_shell(fields_of(Sphere(), sharpness=101.0)) == ""
 

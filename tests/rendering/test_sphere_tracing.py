@@ -119,7 +119,7 @@ def test_a_field_of_another_slope_is_traced_by_telling_its_slope(slope):
     torch.testing.assert_close(found.t[is_steep], enters[is_steep], atol=5e-6, rtol=0.0)
 
 
-def test_an_uneven_field_is_not_stepped_through_when_its_greatest_slope_is_told():
+def test_an_uneven_field_is_not_stepped_through_when_its_greatest_slope_is_given():
     # Not a distance: its slope along the ray lies between 0.4 and 1.6, and the plate stands at z = 0.
     def uneven(points):
         z = points[..., 2]

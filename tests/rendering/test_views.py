@@ -90,7 +90,7 @@ def test_normals_that_face_the_camera_are_blue_and_nothing_is_white(camera):
     assert image[row - 4, column, 1] > 150 > 100 > image[row + 4, column, 1]
 
 
-def test_near_is_brighter_than_far_in_a_depth_picture_and_nothing_is_black(camera):
+def test_near_is_brighter_than_far_in_a_depth_image_and_nothing_is_black(camera):
     seen = render_view(SphereModel(), camera)
     image = depth_image(seen)
     assert image.shape == (16, 24, 3) and (image[0, 0] == 0).all()

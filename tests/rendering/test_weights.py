@@ -16,7 +16,7 @@ def test_a_thing_behind_an_opaque_one_is_not_seen():
     assert torch.allclose(weights, torch.tensor([0.3, 0.7, 0.0]), atol=1e-6)
 
 
-def test_gradients_reach_behind_an_opaque_section():
+def test_gradients_reach_behind_an_opaque_interval():
     alphas = torch.tensor([0.5, 1.0, 0.5], dtype=torch.float64, requires_grad=True)
     weights_from_alphas(alphas)[2].backward()
     assert alphas.grad[1] < -0.2 and alphas.grad.isfinite().all()

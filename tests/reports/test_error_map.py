@@ -3,7 +3,7 @@ import numpy as np
 from neus.reports.error_map import FULL_SCALE, NOT_COUNTED, color_error, error_image, scale_bar
 
 
-def test_the_error_is_the_mean_over_the_channels_whichever_picture_is_brighter():
+def test_the_error_is_the_mean_over_the_channels_whichever_image_is_brighter():
     dark, light = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), (255, 0, 51), np.uint8)
     assert np.allclose(color_error(dark, light), (1.0 + 0.0 + 0.2) / 3)
     assert np.array_equal(color_error(dark, light), color_error(light, dark))

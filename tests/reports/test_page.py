@@ -13,7 +13,7 @@ def decoded(uri):
     return cv2.imdecode(np.frombuffer(base64.b64decode(uri.split(",")[1]), np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def test_a_picture_survives_the_page():
+def test_a_image_survives_the_page():
     rng = np.random.default_rng(0)
     rgba = rng.integers(0, 256, (5, 7, 4), dtype=np.uint8)
     assert np.array_equal(cv2.cvtColor(decoded(data_uri(rgba)), cv2.COLOR_BGRA2RGBA), rgba)

@@ -36,7 +36,7 @@ def test_the_finest_level_stays_within_what_the_conf_says(scene):
     assert finest_of(config, scene, 1e-3, base_resolution=16, finest_resolution=640) == 16
 
 
-def test_larger_photographs_allow_finer_levels(scene):
+def test_larger_images_allow_finer_levels(scene):
     larger = replace(scene, intrinsics=scene.intrinsics * torch.tensor([[2.0], [2.0], [1.0]]))
     coarse = {"base_resolution": 4, "finest_resolution": 512}
     finest = [finest_of(ExperimentConfig(), each, 1.5, **coarse) for each in (scene, larger)]

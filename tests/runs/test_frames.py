@@ -44,7 +44,7 @@ def test_a_damaged_record_is_none(tmp_path):
     assert folder.missing() == [0]
 
 
-def test_images_that_no_film_wrote_are_never_overwritten(tmp_path):
+def test_images_that_no_video_wrote_are_never_overwritten(tmp_path):
     (tmp_path / "0002.png").write_bytes(b"mine")
     FrameFolder(tmp_path, {"model": "a"}, 2).missing()
     for others in (tmp_path, tmp_path / "plain"):
@@ -74,7 +74,7 @@ def video(trained_run):
     return load_model(trained_run), scene, cameras
 
 
-def test_settings_tell_models_paths_and_pictures_apart(video):
+def test_settings_tell_models_paths_and_images_apart(video):
     model, _, cameras = video
     same = settings_of(model, cameras, ["rgb"])
     assert same == settings_of(model, cameras, ["rgb"])
@@ -88,7 +88,7 @@ def test_settings_tell_models_paths_and_pictures_apart(video):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a"])
-def test_an_interrupted_film_goes_on_with_the_missing_frames(video, tmp_path, monkeypatch, name):
+def test_an_interrupted_video_goes_on_with_the_missing_frames(video, tmp_path, monkeypatch, name):
     model, scene, cameras = video
     rendered, out = [], tmp_path / name
 
@@ -123,7 +123,7 @@ def test_the_renderer_given_is_used_and_frames_of_other_settings_are_made_anew(v
     assert all(renderer is given for renderer in used)
 
 
-def test_the_same_depth_has_the_same_shade_in_all_frames_of_a_film(video):
+def test_the_same_depth_has_the_same_shade_in_all_frames_of_a_video(video):
     model, _, cameras = video
     seen = render_view(model, cameras[0])
     whole = depth_image(seen, (1.0, 5.0))
@@ -136,7 +136,7 @@ def test_the_nearest_view_of_a_view_is_that_view(video):
     assert [nearest_view(scene, scene.camera(v)) for v in range(len(scene))] == list(range(len(scene)))
 
 
-def test_a_photograph_of_another_shape_is_fitted_not_stretched():
+def test_a_image_of_another_shape_is_fitted_not_stretched():
     image = fitted(np.zeros((10, 40, 3), np.uint8), 20, 20)
     assert image.shape == (20, 20, 3) and (image[8:12] < 255).any() and (image[:7] == 255).all()
     assert (image[8:12] == 0).all()

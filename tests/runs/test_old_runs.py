@@ -27,7 +27,7 @@ def test_an_old_run_is_opened_meshed_rendered_and_measured(old_run, scene_folder
     assert main(["render", str(old_run), "--data", str(scene_folder), "--orbit", "2", "--device", "cpu"]) == 0
 
 
-def test_marched_runs_that_do_not_say_so_sample_within_the_sphere():
+def test_guided_runs_that_do_not_say_so_sample_within_the_sphere():
     near_far = {name: Run(FIXTURES / name).config.model.neus_renderer.near_far for name in ("old_mlp", "old_marched")}
     assert near_far == {"old_mlp": "neus", "old_marched": "sphere"}
 

@@ -101,7 +101,7 @@ def test_too_short_a_time_is_said_and_leaves_one_iteration_and_its_checkpoint(se
     costs.append(2.0)
     trainer = trained(seldom, tmp_path, TimePlan(0.01, 1000.0, clock))
     assert trainer.iteration == 1 and not trainer.stopped
-    assert "0.01 minutes are not enough to train" in capsys.readouterr().out
+    assert "0.01 minutes is too short" in capsys.readouterr().out
     assert RunFolder(tmp_path / "run").latest_checkpoint().name == "ckpt_000001.pth"
 
 

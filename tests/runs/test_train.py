@@ -64,7 +64,7 @@ def test_held_out_views_are_not_trained_on(tiny_config, run):
     assert run.facts()["held_out_views"] == [0, 3] and run.facts()["training_views"] == [1, 2]
 
 
-def test_validation_pictures_carry_the_number_of_their_view_in_the_scene(tiny_config, run):
+def test_validation_images_carry_the_number_of_their_view_in_the_scene(tiny_config, run):
     training = replace(tiny_config.train, val_freq=1, validate_resolution_level=1)
     config = replace(tiny_config, train=training, dataset=replace(tiny_config.dataset, holdout=2))
     scene = train(config, run, device="cpu").scene

@@ -25,7 +25,7 @@ def test_what_is_not_there_is_asked_for(trained_run, tmp_path):
         Run(trained_run, tmp_path / "none").scene()
 
 
-def test_pictures_by_name():
+def test_images_by_name():
     plane = torch.ones(4, 6)
     seen = RenderedView(torch.zeros(4, 6, 3), plane, 0.5 * plane, plane, plane, torch.zeros(4, 6, 3))
     camera = Camera(torch.eye(3, dtype=torch.float64), torch.eye(4, dtype=torch.float64), 6, 4)
@@ -35,7 +35,7 @@ def test_pictures_by_name():
     assert (images["opacity"] == 128).all() and (images["rgb"] == 0).all()
 
 
-def test_an_error_while_rendering_leaves_no_half_film(tmp_path):
+def test_an_error_while_rendering_leaves_no_half_video(tmp_path):
     def frames():
         yield np.zeros((16, 16, 3), np.uint8)
         raise InputError("the model fell over.")
@@ -45,7 +45,7 @@ def test_an_error_while_rendering_leaves_no_half_film(tmp_path):
     assert not list(Path(tmp_path).iterdir())
 
 
-def test_a_film_that_the_encoder_cut_short_is_no_film(tmp_path, monkeypatch):
+def test_a_video_that_the_encoder_cut_short_is_no_video(tmp_path, monkeypatch):
     monkeypatch.setattr(views, "_frames_in", lambda path: 1)
     with pytest.raises(InputError, match="x.mp4: cannot be written"):
         write_video(tmp_path / "x.mp4", [np.zeros((32, 32, 3), np.uint8)] * 3, 32, 32)

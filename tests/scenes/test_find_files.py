@@ -37,7 +37,7 @@ def test_an_image_is_found_by_the_name_that_its_camera_gives_it(tmp_path, file, 
     assert ImageFolder(tmp_path).find(name) == tmp_path / file
 
 
-def test_a_name_does_not_find_another_picture_of_the_view(tmp_path):
+def test_a_name_does_not_find_another_image_of_the_view(tmp_path):
     images(tmp_path, "train/r_1_depth.png", "masks/r_1.png", "depths/r_1.png")
     assert ImageFolder(tmp_path).find("train/r_1") is None
     for impossible in ("", ".", "x" * 5000, "a\0b"):

@@ -79,7 +79,7 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
-def test_a_film_clip_behind_an_image_does_no_harm(tmp_path, ending):
+def test_a_video_clip_behind_an_image_does_no_harm(tmp_path, ending):
     file = tmp_path / f"a{ending}"
     file.write_bytes(encoded(noise(), ending) + b"\xff\xda" * 200 + bytes(5000))
     assert read_rgb(file).shape == (24, 32, 3)

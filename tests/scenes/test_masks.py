@@ -59,7 +59,7 @@ def test_labels_are_the_object_and_the_user_hears_of_it(tmp_path, mask, said):
     assert [read_mask(file, code).sum() for file in files] == [0, OBJECT.sum()]
 
 
-def test_a_dim_picture_is_no_label(tmp_path):
+def test_a_dim_image_is_no_label(tmp_path):
     dim = np.linspace(0, 100, 48).reshape(6, 8).round().astype(np.uint8)
     with pytest.warns(InputWarning, match="what is above 50 is taken"):
         code = mask_code(written(tmp_path, dim))

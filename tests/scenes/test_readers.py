@@ -34,7 +34,7 @@ from tests.scenes.layouts import (
         (["cameras_sphere.npz", "sparse/0/cameras.bin", "transforms_train.json"], "idr"),
     ],
 )
-def test_a_layout_is_told_by_the_files_that_only_it_has(tmp_path, files, layout):
+def test_a_layout_is_recognised_by_the_files_that_only_it_has(tmp_path, files, layout):
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

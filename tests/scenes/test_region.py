@@ -195,7 +195,7 @@ def test_a_sphere_that_would_end_at_a_near_camera_drops_the_outskirts_not_the_ob
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.02])
-def test_a_wall_that_is_photographed_part_by_part_is_held_whole(tilt):
+def test_a_wall_that_images_show_part_by_part_is_held_whole(tilt):
     # Axes that are parallel, or meet far away: only the points say where the wall is.
     scene = aimed_at([CENTER] * 9)
     right, down, ahead = torch.eye(3, dtype=torch.float64)

@@ -191,7 +191,7 @@ def test_cameras_look_at_the_centre_from_above_and_below(scene):
     assert min(heights) < -0.4 and max(heights) > 2.0
 
 
-def test_the_same_seed_gives_the_same_pictures_and_another_gives_others(scene):
+def test_the_same_seed_gives_the_same_images_and_another_gives_others(scene):
     again, other = render_scene(**SIZE), render_scene(**SIZE, seed=1)
     assert all(np.array_equal(a, b) for a, b in zip(scene.images, again.images, strict=True))
     assert not torch.allclose(scene.camera_to_scene, other.camera_to_scene)

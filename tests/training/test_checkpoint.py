@@ -189,7 +189,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
         ),
     ],
 )
-def test_another_kind_of_file_is_told_from_a_checkpoint(tmp_path, content, said):
+def test_another_kind_of_file_is_distinguished_from_a_checkpoint(tmp_path, content, said):
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(InputError, match=f"x.pth: not a NeuS checkpoint.*{said}"):
         read_checkpoint(tmp_path / "x.pth")

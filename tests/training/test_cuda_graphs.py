@@ -84,7 +84,7 @@ def test_what_cannot_be_recorded_is_called_as_it_is_and_one_line_says_so():
     with pytest.warns(InputWarning) as caught:
         assert torch.equal(captured(torch.ones(2), ONE)[0], torch.full((2,), 2.0))
     assert [str(w.message) for w in caught] == [
-        "the step cannot be recorded (operation not permitted when stream is capturing); it goes on without."
+        "the step cannot be recorded (operation not permitted when stream is capturing); training continues without."
     ]
     for n in (2, 5):
         assert torch.equal(captured(torch.ones(n), ONE)[0], torch.full((n,), 2.0))
@@ -176,12 +176,12 @@ def test_fewer_rays_are_recorded_anew(make_trainer, capture):
 
 
 def test_where_nothing_is_recorded_a_line_says_why(make_trainer, tiny_hash_config, scene_folder):
-    with pytest.warns(InputWarning, match="train.cuda_graphs is without effect: the model is on cpu"):
+    with pytest.warns(InputWarning, match="train.cuda_graphs has no effect: the model is on cpu"):
         assert make_trainer(cuda_graphs=True).steps.captured is None
     scene, guided = read_scene(scene_folder), GuidedSamplingConfig(n_intervals=6, initial_shape=False)
     config = replace(tiny_hash_config.train, guided_sampling=guided, cuda_graphs=True)
     plain = pytest.warns(InputWarning, match="training takes the slower, plain step")
-    with plain, pytest.warns(InputWarning, match="train.cuda_graphs is without effect: the step is not fused"):
+    with plain, pytest.warns(InputWarning, match="train.cuda_graphs has no effect: the step is not fused"):
         Trainer(model_for_scene(tiny_hash_config, scene), scene, config)
 
 

@@ -133,7 +133,7 @@ def test_fused_step_holds_for_networks_and_grids_of_any_size(sizes):
 # Seeds whose sums do not nearly cancel: with the first one's three rays even the plain step in float32 is 2e-5 off, since one without
 # mask is all but opaque, and what the cross entropy takes the logarithm of has lost its digits.
 @pytest.mark.parametrize(("n_rays", "n_intervals", "seed"), [(1, 1, 1), (5, 1, 1), (3, 40, 3), (131, 3, 2)])
-def test_fused_step_holds_for_any_number_of_rays_and_sections(n_rays, n_intervals, seed):
+def test_fused_step_holds_for_any_number_of_rays_and_intervals(n_rays, n_intervals, seed):
     assert_same_step(hash_model(), *rays_with_intervals(n_rays, n_intervals, seed), WEIGHTS, 1.0)
 
 
@@ -221,7 +221,7 @@ def test_rays_left_out_on_a_gpu_are_as_if_they_were_not_there(kernels):
 
 @ON_BOTH
 @pytest.mark.parametrize(("n_rays", "n_intervals"), [(37, 7), (5, 1), (131, 3)])
-def test_fused_step_pulls_against_bending_as_the_plain_one_does(n_rays, n_intervals):
+def test_fused_step_has_the_curvature_gradient_of_the_plain_one(n_rays, n_intervals):
     model, (batch, edges) = hash_model(), rays_with_intervals(n_rays, n_intervals)
     # So near the surface that some rays count, and not all.
     middle = edges.mean(dim=-1, keepdim=True)
@@ -244,7 +244,7 @@ def test_fused_step_takes_the_plain_absolute_difference():
 
 
 @ON_BOTH
-def test_fused_step_of_sections_without_length():
+def test_fused_step_of_intervals_without_length():
     batch, edges = rays_with_intervals()
     assert_same_step(hash_model(), batch, edges[:, :1].expand_as(edges).contiguous(), WEIGHTS, 1.0)
 

@@ -77,7 +77,7 @@ def test_metrics_are_written_every_report_freq_iterations_and_at_the_end(make_tr
     assert {"total", "color", "eikonal", "mask", "psnr", "learning_rate", "rays_per_second"} <= set(lines[0])
 
 
-def test_validation_stacks_the_rendered_view_above_its_photograph(make_trainer, terms, tmp_path):
+def test_validation_stacks_the_rendered_view_above_its_image(make_trainer, terms, tmp_path):
     trainer = make_trainer(val_freq=3, validate_resolution_level=2)
     numbers = [5, 6, 7, 8]
     called_through(ValidationHook(tmp_path, trainer.scene, numbers), trainer, terms, 7)
@@ -152,13 +152,13 @@ def test_the_progress_line_of_a_time_says_its_share_and_what_is_left(make_traine
     assert "0:00 left, iteration 31" in lines[3]
 
 
-def test_a_picture_is_read_back_as_it_was_written(tmp_path):
+def test_a_image_is_read_back_as_it_was_written(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     write_image(tmp_path / "new" / "a.png", image)
     assert np.array_equal(cv2.imread(str(tmp_path / "new" / "a.png"))[..., ::-1], image)
 
 
-def test_a_picture_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+def test_a_image_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, "imwrite", lambda *a: False)
     with pytest.raises(InputError, match="a.png: cannot be written"):
         write_image(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))

@@ -61,7 +61,7 @@ def test_psnr_of_an_error_of_a_tenth_is_twenty_decibels():
     assert psnr_of(rgb, target, mask).item() == pytest.approx(20.0, abs=1e-3)
 
 
-def test_psnr_is_finite_for_a_perfect_picture_and_for_no_picture():
+def test_psnr_is_finite_for_a_perfect_image_and_for_no_image():
     rgb = torch.rand(3, 3)
     assert psnr_of(rgb, rgb, torch.ones(3)).item() == pytest.approx(120.0)
     assert psnr_of(rgb, 1 - rgb, torch.zeros(3)).isfinite()

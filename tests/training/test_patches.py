@@ -61,7 +61,7 @@ def test_masks_of_rays_are_the_alpha_channel_where_there_is_one(scene):
     assert torch.allclose(batch.masks, torch.tensor(drawn))
 
 
-def test_patches_are_squares_of_neighbours_within_one_photograph(scene):
+def test_patches_are_squares_of_neighbours_within_one_image(scene):
     view, x, y = (p.reshape(-1, 3, 3) for p in places(scene, PatchSampler(scene, patch=3).draw(9 * 500, seeded())))
     assert (view == view[:, :1, :1]).all()
     assert (x - x[:, :, :1] == torch.arange(3)).all() and (y - y[:, :1] == torch.arange(3)[:, None]).all()
@@ -143,7 +143,7 @@ def test_patches_stay_within_the_borders_and_reach_the_corners(scene):
     assert float(batch.masks.mean()) == pytest.approx(1 / 16)
 
 
-def test_photographs_smaller_than_a_patch_repeat_their_border():
+def test_images_smaller_than_a_patch_repeat_their_border():
     tiny = ring_scene([(3, 2), (40, 30)])
     view, x, y = places(tiny, PatchSampler(replace(tiny, masks=None), patch=4).draw(16 * 400, seeded()))
     of_tiny = view == 0

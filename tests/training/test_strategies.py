@@ -56,19 +56,19 @@ def states(trainer):
     return trainer.model.state_dict()
 
 
-def test_sections_choose_the_steps(make_trainer):
+def test_intervals_choose_the_steps(make_trainer):
     assert isinstance(make_trainer().steps, GridGuidedTraining)
     assert isinstance(make_trainer(guided_sampling=GuidedSamplingConfig()).steps, HierarchicalTraining)
 
 
-def test_marched_training_gives_the_same_numbers_twice(make_trainer):
+def test_guided_training_gives_the_same_numbers_twice(make_trainer):
     first, second = make_trainer(), make_trainer()
     first.run([])
     second.run([])
     assert all(torch.equal(a, b) for a, b in zip(states(first).values(), states(second).values(), strict=True))
 
 
-def test_marched_training_moves_every_part_of_the_model(make_trainer):
+def test_guided_training_moves_every_part_of_the_model(make_trainer):
     trainer = make_trainer()
     before = {name: value.clone() for name, value in states(trainer).items()}
     trainer.run([])
@@ -77,7 +77,7 @@ def test_marched_training_moves_every_part_of_the_model(make_trainer):
             assert not torch.equal(before[name], value), name
 
 
-def test_a_resumed_marched_run_goes_on_to_the_same_numbers(make_trainer, tmp_path):
+def test_a_resumed_guided_run_goes_on_to_the_same_numbers(make_trainer, tmp_path):
     whole, half = make_trainer(), make_trainer()
     whole.run([])
     half.run([lambda trainer, terms: trainer.iteration == 3 and trainer.stop()])
@@ -88,7 +88,7 @@ def test_a_resumed_marched_run_goes_on_to_the_same_numbers(make_trainer, tmp_pat
     assert all(torch.equal(a, b) for a, b in zip(states(whole).values(), states(resumed).values(), strict=True))
 
 
-def test_a_sampled_run_cannot_be_resumed_as_a_marched_one(make_trainer, tmp_path):
+def test_a_sampled_run_cannot_be_resumed_as_a_guided_one(make_trainer, tmp_path):
     sampled = make_trainer(guided_sampling=GuidedSamplingConfig())
     sampled.run([])
     sampled.save(tmp_path / "sampled.pth", {"config": {}, "scene": {}, "run": {}})
@@ -262,7 +262,7 @@ def test_training_without_masks_looks_at_none(make_trainer, scene):
 
 @NEEDS_TRITON
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_a_marched_step_of_triton_has_the_gradients_of_the_cpus(make_trainer, monkeypatch, settings):
+def test_a_guided_step_of_triton_has_the_gradients_of_the_cpus(make_trainer, monkeypatch, settings):
     if HAS_GPU:
         pytest.skip("Triton is interpreted only where there is no GPU")
     found = []

@@ -160,7 +160,7 @@ def test_good_states_are_kept_on_the_way(make_trainer, monkeypatch):
     trainer = make_trainer()
     spoiled(monkeypatch, {5}, nan_loss)
     trainer.run([])
-    assert "going on from iteration 4" in trainer.messages[0] and trainer.iteration == 6
+    assert "continuing from iteration 4" in trainer.messages[0] and trainer.iteration == 6
 
 
 def test_optimizer_moments_go_back_with_the_parameters(make_trainer, monkeypatch):
@@ -388,7 +388,7 @@ def test_where_memory_runs_out_steps_take_half_the_rays_and_training_goes_on(mak
     trainer.run([])
     assert trainer.iteration == trainer.config.end_iter and asked == [16, 8, *[4] * trainer.config.end_iter]
     assert trainer.messages == [
-        f"out of memory on cpu in iteration 0 with {before} rays a step; going on with {before // 2}"
+        f"out of memory on cpu in iteration 0 with {before} rays a step; continuing with {before // 2}"
         for before in (16, 8)
     ]
 

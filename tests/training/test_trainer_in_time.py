@@ -80,6 +80,6 @@ def test_between_time_and_iterations_both_ways(make_trainer, tmp_path):
     timed.save(tmp_path / "timed.pth", {})
     other = make_trainer()
     other.load(read_checkpoint(tmp_path / "timed.pth"), tmp_path / "timed.pth")
-    assert "to 50 % of its schedule; without --minutes it goes on as iteration 3 of 6" in other.messages[0]
+    assert "to 50 % of its schedule; without --minutes it continues as iteration 3 of 6" in other.messages[0]
     other.run([])
     assert other.iteration == 6

@@ -58,7 +58,7 @@ def test_a_sampled_iteration_waits_once(tiny_config, scene_folder):
     "settings",
     [{"mask_weight": 0.0, "n_outside": 4}, {"mask_weight": 0.1}, {"mask_weight": 0.1, "curvature_weight": 0.02}],
 )
-def test_a_marched_iteration_waits_once(tiny_hash_config, scene_folder, settings, monkeypatch):
+def test_a_guided_iteration_waits_once(tiny_hash_config, scene_folder, settings, monkeypatch):
     if HAS_GPU:
         pytest.skip("Triton is interpreted only where there is no GPU")
     monkeypatch.setenv(VARIABLE, "gpu")

@@ -32,7 +32,7 @@ def test_the_demo_measures_its_mesh_against_the_exact_surface(small, tmp_path, t
 
 def test_a_folder_that_is_no_demos_is_left_alone(tmp_path):
     (tmp_path / "precious.txt").touch()
-    with pytest.raises(InputError, match="holds something else than an earlier demo"):
+    with pytest.raises(InputError, match="not an earlier demo"):
         demo.run_demo(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
     with pytest.raises(InputError, match="is a file, expected a folder"):

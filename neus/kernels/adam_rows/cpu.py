@@ -13,7 +13,7 @@ from neus.kernels.adam_rows.reference import bias_corrections
 from neus.kernels.threads import ranges, run_tasks
 
 ROWS_PER_TASK = 1 << 16
-# Rows looked at together: as much as a few lines of cache.
+# Rows processed together: as much as a few lines of cache.
 ROWS_PER_BLOCK = 64
 _compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 

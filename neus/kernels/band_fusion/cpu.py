@@ -20,7 +20,7 @@ def evidence(
     points = np.ascontiguousarray(points, np.float32)
     n_near, n_through, n_behind = (np.zeros(len(points), np.int32) for _ in range(3))
     total, weight = np.zeros(len(points), np.float32), np.zeros(len(points), np.float32)
-    # Both lie side by side, so that what is read of a pixel is in one place.
+    # Both lie side by side, so that what is read of a pixel is contiguous.
     images = [
         np.stack([image, slants], axis=-1).astype(np.float32) for image, slants in zip(depths, cosines, strict=True)
     ]

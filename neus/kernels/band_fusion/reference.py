@@ -1,7 +1,7 @@
 """What depth maps say about points near a surface, plainly: one map after another, all points at once.
 
 A point at depth z of a view that sees the surface at depth s is d = s - z before it along the ray and about d c before it
-in space, c the cosine between ray and normal. As c also says how well a view knows that, it is its weight in the mean (Curless
+in space, c the cosine between ray and normal. As c also says how accurately a view measures that, it is its weight in the average (Curless
 & Levoy 1996).
 """
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 # Depths around a point are interpolated where they differ by less than this fraction, else the nearest is taken.
 SMOOTH = 0.02
-# A point so many reaches behind what is seen may still be inside of it; farther behind nothing is said.
+# A point so many reaches behind what is seen may still be inside of it; farther behind nothing is known.
 BEHIND = 3.0
 
 

@@ -41,7 +41,7 @@ def weights_from_alphas(alphas: Tensor) -> Tensor:
 
 
 def transmittance_from_alphas(alphas: Tensor) -> Tensor:
-    """(..., S + 1): the light that reaches each interval, and last what passes all of them.
+    """(..., S + 1): transmittance up to each interval, and last that of all of them.
 
     >>> transmittance_from_alphas(torch.tensor([0.5, 0.5]))
     tensor([1.0000, 0.5000, 0.2500])

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def agreements(depths: NDArray, to_other: NDArray, other_depths: NDArray, tolerance: float) -> NDArray:
-    """At which pixels another depth map, looked up at its nearest pixel, has the same depth.
+    """At which pixels another depth map, read at its nearest pixel, has the same depth.
 
     Pixel (u, v) of depth z has homogeneous pixel T (z u, z v, z, 1) and depth z', its last component, in the other view. The
     two agree where |1 / z' - 1 / theirs| < tolerance: errors of matching are even in inverse depth.

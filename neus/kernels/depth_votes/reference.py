@@ -31,7 +31,7 @@ def add_votes(
     Args:
         matrix: (3, 4) float32, scene to homogeneous pixels, pixel centres at integers; the third row gives depth.
         depths: (H, W) float32, NaN where unknown.
-        limits: (H, W) float32, depth up to which space is free, NaN where unknown, inf where nothing stands in the way.
+        limits: (H, W) float32, depth up to which space is free, NaN where unknown, inf where nothing occludes.
         first: x index of the slab's first plane; vertices are linspace(-1, 1, P) along each axis.
         reach, thickness: scene units.
         free, near, behind: (B, P, P) uint16 counts, indexed [x - first, y, z].

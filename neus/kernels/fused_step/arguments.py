@@ -58,7 +58,7 @@ class Rays(NamedTuple):
 
 
 class ShellSamplesArguments(NamedTuple):
-    """N rays with K places each: origins, directions (N, 3), t (N, K), and `color_bias` (N, H') as in `Rays`."""
+    """N rays with K points each: origins, directions (N, 3), t (N, K), and `color_bias` (N, H') as in `Rays`."""
 
     origins: np.ndarray
     directions: np.ndarray
@@ -67,7 +67,7 @@ class ShellSamplesArguments(NamedTuple):
 
 
 class ShellRays(NamedTuple):
-    """N rays: origins, directions (N, 3), and the distances start, far (N,) between which they are looked at."""
+    """N rays: origins, directions (N, 3), and the distances start, far (N,) between which they are traced."""
 
     origins: np.ndarray
     directions: np.ndarray
@@ -76,7 +76,7 @@ class ShellRays(NamedTuple):
 
 
 class ShellConstants(NamedTuple):
-    """Numbers of a walk, lengths in scene units: see `ShellConfig`, `trace` and `sample_intervals`."""
+    """Constants of the tracing, lengths in scene units: see `ShellConfig`, `trace` and `sample_intervals`."""
 
     half: np.float32
     tolerance: np.float32
@@ -157,10 +157,10 @@ class Gradients(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What the second part of the step needs of all M samples, channel by channel: N K, and N beside them if curvature is asked for.
+    """What the second part of the step needs of all M samples, channel by channel: N K, and N offset points if curvature is requested.
 
     points, grad_normals (3, M); normals (3, M) raw gradients; sdf (M,); cotangents, grad_features (C, M) of the grid's channels;
-    is_visible (M,) whose colours were asked for, and grad_color_features (C', M) of the colour grid's channels for those.
+    is_visible (M,) whose colours were evaluated, and grad_color_features (C', M) of the colour grid's channels for those.
     """
 
     points: np.ndarray
@@ -187,6 +187,6 @@ class Pixels(NamedTuple):
     grad_background: np.ndarray
 
 
-# Places of `Gradients.sums`.
+# Indices in `Gradients.sums`.
 SUM_COLOR, SUM_SQUARE, SUM_EIKONAL, SUM_MASK, SUM_SHARPNESS, SUM_CURVATURE = range(6)
 N_SUMS = 7

@@ -1,3 +1,3 @@
-"""Where along rays to look, by a walk through a coarse grid of signed distances."""
+"""Intervals along rays, guided by sphere tracing through a coarse grid of signed distances."""
 
 __all__ = ["cpu", "gpu", "reference"]

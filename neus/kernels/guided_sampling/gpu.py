@@ -1,6 +1,6 @@
 """Marching on a GPU, by Triton: the signature of `reference`, whose docstring holds here too. In single precision.
 
-A first kernel walks along blocks of rays and leaves the running sums of both measures; a second one finds each edge by bisection
+A first kernel traces blocks of rays and leaves the running sums of both measures; a second one finds each edge by bisection
 in those. Rays are independent of each other, so the numbers are the same every time.
 """
 
@@ -23,9 +23,9 @@ from neus.kernels.launch import blocks, launch, power_of_two, program_size
 from neus.kernels.logistic.gpu import exact_alpha
 from neus.kernels.trilinear.gpu import trilinear
 
-# Rays walked together, as long as the longest of them takes; and edges found together.
+# Rays traced together, for as long as the longest of them takes; and edges found together.
 RAYS, EDGES = program_size(32), program_size(256)
-# Bisections that find one piece of a whole walk.
+# Bisections that find one piece among all steps of a ray.
 _BISECTIONS = tl.constexpr(power_of_two(MAX_STEPS).bit_length())
 _MAX_STEPS, _MAX_STEP, _STEP_FRACTION = (tl.constexpr(value) for value in (MAX_STEPS, MAX_STEP, STEP_FRACTION))
 _PER_WIDTH, _FARTHEST, _NOTHING_MET = (tl.constexpr(value) for value in (1.0 / UNIFORM_WIDTH, FARTHEST, NOTHING_MET))
@@ -47,7 +47,7 @@ def guided_intervals(
     grid, quantiles = distances.float().contiguous(), jitter.float().contiguous()
     n_rays, n_edges = quantiles.shape
     edges, min_sdf = torch.empty_like(quantiles), torch.empty_like(rays[2])
-    # Pieces of a ray are a column, so that neighbouring rays write to neighbouring places.
+    # Pieces of a ray are a column, so that neighbouring rays write to neighbouring addresses.
     ts = min_sdf.new_empty(MAX_STEPS + 1, n_rays)
     opacity, uniform_mass = (torch.empty_like(ts[:-1], dtype=torch.float64) for _ in range(2))
     n_pieces = torch.empty_like(min_sdf, dtype=torch.int32)
@@ -102,7 +102,7 @@ def _traverse(
         tl.full([BLOCK], 1.0, tl.float32),
         _closeness(sdf),
     )
-    # Double precision: fractions of the sum are looked for to single precision.
+    # Double precision: fractions of the sum are needed to single precision.
     opacity, uniform_mass = tl.zeros([BLOCK], tl.float64), tl.zeros([BLOCK], tl.float64)
     count, taken = tl.zeros([BLOCK], tl.int32), 0
     while tl.max(is_walking.to(tl.int32), 0) > 0:
@@ -129,7 +129,7 @@ def _traverse(
 
 @triton.jit(do_not_specialize=["n_rays", "n_edges"])
 def _place_edges(ts, opacities, uniform_masses, n_pieces, nears, jitter, edges, n_rays, n_edges, uniform_fraction, BLOCK: tl.constexpr):
-    """Fills a block of the edges (N, K + 1): where the mixture of both measures first reaches their shares."""
+    """Fills a block of the edges (N, K + 1): where the mixture of both measures first reaches their quantiles."""
     edge = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     ray, k = edge // n_edges, edge % n_edges
     here = ray < n_rays

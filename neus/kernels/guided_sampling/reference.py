@@ -1,4 +1,4 @@
-"""Marching in plain torch: the specification that faster forms are held to. Nothing here has a gradient."""
+"""Guided intervals in plain torch: the specification of the faster backends. Nothing here has a gradient."""
 
 import torch
 from torch import Tensor
@@ -10,15 +10,15 @@ from neus.kernels.trilinear.reference import trilinear
 STEP_FRACTION = 0.7
 # Shortest step in voxels: what lies between two vertices of the grid is a straight line anyway.
 MIN_STEP_IN_VOXELS = 0.6
-# Longest step, scene units: the even measure needs points to hold on to in empty space.
+# Longest step, scene units: the uniform measure needs vertices in free space.
 MAX_STEP = 0.08
 # Steps that a ray may take. One that would need more takes longer ones from there on, so that all reach their end.
 MAX_STEPS = 256
-# Distance from the surface, scene units, at which the spread measure has fallen to one half.
+# Distance from the surface, scene units, at which the uniform measure has fallen to one half.
 UNIFORM_WIDTH = 0.04
 # Signed distances are kept within this, the diameter of the box and more; what is not a number counts as this far.
 FARTHEST = 4.0
-# Clearance of rays with nothing to walk.
+# Minimum distance of empty rays.
 NOTHING_MET = 1e10
 
 
@@ -35,18 +35,18 @@ def guided_intervals(
 ) -> tuple[Tensor, Tensor]:
     """Ends of intervals of rays, dense where NeuS's weights are, and how close each ray comes to the surface.
 
-    A walk from near to far with steps of about the signed distance gives vertices t_i with distances f_i. Two measures are
-    put on its pieces: NeuS's weights w_i = T_i alpha_i with alpha_i = max(1 - Phi(s f_{i+1}) / Phi(s f_i), 0) (eq. 13),
-    and a spread v_i ~ (t_{i+1} - t_i) / (1 + (f / 0.04)^2) with sum 1. With u the `uniform_fraction` and o = sum w_i the mixture
+    Steps of about the signed distance from near to far give vertices t_i with distances f_i. Two measures are
+    put on the pieces between them: NeuS's weights w_i = T_i alpha_i with alpha_i = max(1 - Phi(s f_{i+1}) / Phi(s f_i), 0) (eq. 13),
+    and a uniform proposal v_i ~ (t_{i+1} - t_i) / (1 + (f / 0.04)^2) with sum 1. With u the `uniform_fraction` and o = sum w_i the mixture
 
         p_i = (1 - u) w_i + (1 - (1 - u) o) v_i
 
-    has sum 1: what NeuS's weights leave of their share, because the ray is not opaque, is spread too. The ends are where the
+    has sum 1: what the weights leave of their fraction, where the ray is not opaque, goes to the uniform proposal. The ends are where the
     piecewise linear distribution function of p reaches (k + jitter_k) / (K + 1).
 
     Args:
         origins, directions: (N, 3), scene frame, unit directions; finite, as are near and far.
-        near, far: (N,), between which to walk, scene units. A ray with far <= near is empty.
+        near, far: (N,), ends of the traced stretch, scene units. A ray with far <= near is empty.
         distances: (P, P, P), P >= 2, signed distances at linspace(-1, 1, P) along x, y, z; read with trilinear weights, outside
             the box as at its nearest point. What is not a number counts as empty space.
         sharpness: s > 0.
@@ -61,7 +61,7 @@ def guided_intervals(
     >>> ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.5
     >>> ray = torch.tensor([[0.0, 0.0, -2.0]]), torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([1.0]), torch.tensor([3.0])
     >>> edges, min_sdf = guided_intervals(*ray, ball, 1e4, 0.0, torch.full((1, 3), 0.5))
-    >>> bool((edges - 1.5).abs().max() < 0.03), bool(minimum distance < -0.4)
+    >>> bool((edges - 1.5).abs().max() < 0.03), bool(min_sdf < -0.4)
     (True, True)
     """
     t, sdf = _traverse(origins, directions, near, far, distances)
@@ -71,7 +71,7 @@ def guided_intervals(
     uniform_masses = (closeness[:, 1:] + closeness[:, :-1]) * deltas
     weights, uniform_masses = weights.double(), uniform_masses.double()
     left_over = 1.0 - (1.0 - uniform_fraction) * weights.sum(1, keepdim=True)
-    # Empty rays alone have no spread at all.
+    # Only empty rays have no uniform mass.
     proposal_fraction = left_over / uniform_masses.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
     masses = (1.0 - uniform_fraction) * weights + proposal_fraction * uniform_masses
     quantiles = (torch.arange(jitter.shape[1]).to(jitter) + jitter) / jitter.shape[1]
@@ -82,7 +82,7 @@ def guided_intervals(
 
 
 def _traverse(origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Vertices t (N, W + 1) of the walk and signed distances there; rays that are through stay at their end."""
+    """Vertices t (N, W + 1) of the traced steps and signed distances there; finished rays stay at their end."""
     min_step = MIN_STEP_IN_VOXELS * 2.0 / (distances.shape[0] - 1)
     t, ts, sdfs = near, [near], [_sdf_at(origins + directions * near.unsqueeze(1), distances)]
     for taken in range(MAX_STEPS):
@@ -109,7 +109,7 @@ def _neus_weights(sdf: Tensor, sharpness: float) -> Tensor:
 
 
 def _inverse(t: Tensor, masses: Tensor, quantiles: Tensor) -> Tensor:
-    """Where (N, K + 1) the distribution function with `masses` (N, W) between t (N, W + 1) first reaches `shares`."""
+    """Where (N, K + 1) the distribution function with `masses` (N, W) between t (N, W + 1) first reaches `quantiles`."""
     reached = masses.cumsum(1)
     pieces = torch.searchsorted(reached, quantiles.double()).clamp_max(masses.shape[1] - 1)
     mass = masses.gather(1, pieces)

@@ -1,7 +1,7 @@
 """Hash encoding on a CPU: compiled loops with the signatures of `reference`, whose docstrings hold here too.
 
-Looking up is shared out by points, adding up the table's gradient by levels. No two threads write to the same place, and each
-sum has one order: the numbers are the same to the bit whatever the number of threads. Differentiable once.
+Threads divide look-ups by points, and sums of the table's gradient by levels. No two write to the same address, and each sum
+has one order: the numbers are the same to the bit whatever the number of threads. Differentiable once.
 """
 
 import functools
@@ -43,7 +43,7 @@ def encode_with_jacobian(points: Tensor, table: Tensor, layout: GridLayout, n_ac
 
 
 class _Encoding(torch.autograd.Function):
-    """Features and, if asked for, their Jacobian (empty otherwise)."""
+    """Features and, if requested, their Jacobian (empty otherwise)."""
 
     @staticmethod
     def forward(
@@ -105,7 +105,7 @@ def _levels(layout: GridLayout, n: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 @compiled
 def _encode(points, grid, start, stop, features, jacobian, with_jacobian):
-    """Fills features (M, L F), and jacobian (M, L F, 3) if asked for, of points start ... stop, a tile at a time."""
+    """Fills features (M, L F), and jacobian (M, L F, 3) if requested, of points start ... stop, a tile at a time."""
     n_channels = len(grid.resolutions) * grid.table.shape[1]
     rows = np.empty((3 + n_channels, POINTS_PER_TILE), points.dtype)
     slopes = np.empty((n_channels, 3, POINTS_PER_TILE), points.dtype)

@@ -1,6 +1,6 @@
 """Hash encoding on a GPU, by Triton: the signatures of `reference`, whose docstrings hold here too.
 
-One program looks up a block of points at one level. The table's gradient is added up by atomics, so its last digits may differ
+One program encodes a block of points at one level. The table's gradient is added up by atomics, so its last digits may differ
 from run to run. Differentiable once.
 """
 
@@ -36,7 +36,7 @@ def encode_with_jacobian(points: Tensor, table: Tensor, layout: GridLayout, n_ac
 
 
 class _Encoding(torch.autograd.Function):
-    """Features and, if asked for, their Jacobian (empty otherwise)."""
+    """Features and, if requested, their Jacobian (empty otherwise)."""
 
     @staticmethod
     def forward(
@@ -69,7 +69,7 @@ class _Encoding(torch.autograd.Function):
 
 
 def _sizes(ctx: Any, points: Tensor, table: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...], dict[str, Any]]:
-    """What all three kernels are told of the grid: tensors by level, numbers, and numbers they are compiled for."""
+    """What all three kernels receive of the grid: tensors by level, numbers, and numbers they are compiled for."""
     levels, n_features = level_tensors(ctx.layout, points.dtype, points.device), table.shape[1]
     numbers = len(points), ctx.layout.n_levels * n_features, ctx.layout.hash_size - 1
     constants = {"F": n_features, "FP": power_of_two(n_features), "WITH_JACOBIAN": ctx.with_jacobian, "BLOCK": POINTS}
@@ -97,7 +97,7 @@ def row_of(x, y, z, resolution, first, is_dense, mask):
 
 @triton.jit
 def _cells(points, m, here, resolution):
-    """Cells, places and slopes (BLOCK, 1) along the three axes."""
+    """Cells, positions in them and slopes (BLOCK, 1) along the three axes."""
     at = points + m[:, None] * 3
     x, u, slope_x = locate(tl.load(at, mask=here[:, None], other=0.0), resolution)
     y, v, slope_y = locate(tl.load(at + 1, mask=here[:, None], other=0.0), resolution)
@@ -110,7 +110,7 @@ def _gather(
     points, table, resolutions, offsets, is_dense, features, jacobian, n_points, n_channels, mask,
     F: tl.constexpr, FP: tl.constexpr, WITH_JACOBIAN: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Fills features (M, C), and jacobian (M, C, 3) if asked for, of a block of points at one level."""
+    """Fills features (M, C), and jacobian (M, C, 3) if requested, of a block of points at one level."""
     level = tl.program_id(1)
     m = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     f = tl.arange(0, FP)[None, :]

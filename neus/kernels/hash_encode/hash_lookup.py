@@ -1,6 +1,6 @@
 """Look-ups in a hash grid on a CPU, compiled, in single and double precision: rows, reading and adding.
 
-Tables are read flat, at unsigned places: numba checks each signed index for counting from the end, sixteen times a level.
+Tables are read flat, at unsigned indices: numba checks each signed index for counting from the end, sixteen times a level.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def level_of(grid: Grid, level: int) -> Level:
 
 @inlined
 def corners(level: Level, x: float, y: float, z: float) -> tuple[Eight, Three, Three]:
-    """Where the features of the eight corners of a point's cell begin in the flat table, x fastest; places in the cell; slopes."""
+    """Where the features of the eight corners of a point's cell begin in the flat table, x fastest; positions in the cell; slopes."""
     i, u, slope_x = cell(x, level[0])
     j, v, slope_y = cell(y, level[0])
     k, w, slope_z = cell(z, level[0])
@@ -123,7 +123,7 @@ def add(flat: np.ndarray, at: Eight, f: np.uint64, places: Three, h: float) -> N
 def add_with_slopes(flat: np.ndarray, at: Eight, f: np.uint64, places: Three, h: float, along: Three, g: float) -> None:
     """Adds to the corners h times their weights and g times the slopes of those along a vector: the transpose of `read_with_slopes`.
 
-    `along` is that vector, each of its numbers times the slope of the place along that axis.
+    `along` is that vector, each of its numbers times the slope of the position along that axis.
     """
     u, v, w = places
     dx, dy, dz = along

@@ -16,7 +16,7 @@ class GridLayout:
     Attributes:
         resolutions: (L,) cells per axis of each level.
         offsets: (L + 1,) first row of each level in the table, and the number of rows in all.
-        is_dense: (L,) whether each vertex has its own row; others share rows by hashing.
+        is_dense: (L,) whether each vertex has its own row; others use common rows by hashing.
         hash_size: rows of a hashed level, a power of two.
     """
 

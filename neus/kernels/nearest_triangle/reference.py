@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Pairs of a point and a triangle looked at together: about 100 MB.
+# Pairs of a point and a triangle compared together: about 100 MB.
 PAIRS_AT_A_TIME = 2**19
 
 

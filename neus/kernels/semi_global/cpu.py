@@ -13,7 +13,7 @@ from neus.kernels.semi_global.reference import HALVING_CONTRAST, check_penalties
 # Nothing is regrouped or contracted here: the numbers are those of the reference, bit by bit.
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 _inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-# Stands for labels out of range: above every path's cost, and still within 16 bits with a penalty added.
+# Cost of labels out of range: above every path's cost, and still within 16 bits with a penalty added.
 _HIGH = 30000
 
 

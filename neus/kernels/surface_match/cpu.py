@@ -115,7 +115,7 @@ def _project(turn, y0, x0, w, base):
 
 @compiled
 def _look(base, w, shift, reach, asked, depths, radius, sees, n_seeing):
-    """Fills in which asked pixels the neighbour sees, counts them, and tells whether there are any."""
+    """Fills in which requested pixels the neighbour sees, counts them, and returns whether there are any."""
     found = False
     height, width = depths.shape
     for y in range(asked.shape[0]):

@@ -34,11 +34,11 @@ def costs_of_offsets(
 
     C is the mean of the better half of the zero-mean normalised cross correlations with those neighbours that see the
     pixel, and at least of two; with one only, 0.7 of it. A neighbour sees a pixel if the surface point falls into its
-    image at all offsets and lies, at its own place, not behind what the neighbour draws there.
+    image at all offsets and is, at its own position, not behind what the neighbour renders there.
 
     Args:
         grey: (H, W) float32, 0 to 255.
-        inverse_depths: (H, W) float32 of the surface, carried on for half a window beyond what is asked; 0 elsewhere.
+        inverse_depths: (H, W) float32 of the surface, extended by half a window beyond the requested pixels; 0 elsewhere.
         is_asked: (H, W) bool, the pixels to match, none nearer than half a window to the border.
         others: (N, H', W') uint8 grey images of the neighbours, each in the upper left corner of its own.
         other_depths: (N, H', W') float32, depths at which they see the surface, NaN for none.
@@ -49,7 +49,7 @@ def costs_of_offsets(
         window: odd side of the windows, pixels.
 
     Returns:
-        (H, W, 2 J + 1) uint8, 255 where nothing is asked or seen.
+        (H, W, 2 J + 1) uint8, 255 where nothing is requested or visible.
     """
     height, width = grey.shape
     y, x = np.mgrid[:height, :width]
@@ -79,7 +79,7 @@ def _box(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def _sees(points: np.ndarray, inverse_depths: np.ndarray, depths: np.ndarray) -> np.ndarray:
-    """(H, W) whether surface points (H, W, 3), in homogeneous pixels over depth, are seen where depths (H', W') are drawn."""
+    """(H, W) whether surface points (H, W, 3), in homogeneous pixels over depth, are visible in rendered depths (H', W')."""
     with np.errstate(divide="ignore", invalid="ignore"):
         place = np.rint(points[..., :2] / points[..., 2:])
         depth = points[..., 2] / inverse_depths

@@ -140,7 +140,7 @@ def _project_row(height, width, steps, starts, seen, places, right_part, lower_p
 
 @_inlined
 def _load(quads, places):
-    """Puts in place of each index what lies there. Loads from anywhere do not fill registers: so it has a loop to itself."""
+    """Replaces each index by the value there. Gathers do not vectorise with the rest, hence a loop of its own."""
     for x in range(len(places)):
         places[x] = quads[np.uint32(places[x])]
 

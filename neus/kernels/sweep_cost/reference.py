@@ -11,7 +11,7 @@ N_INSIDE = (2 * RADIUS + 1) ** 2
 NOISE = 2.0
 # Warped images are rounded to quarters of a grey level: then all sums over windows are integers, and exact.
 LEVELS = 4
-# Score of a neighbour that does not see the place at all.
+# Score of a neighbour that does not see the point at all.
 UNSEEN = -1.0
 
 
@@ -22,7 +22,7 @@ def matching_cost(
 
     Pixel (u, v) at inverse depth w appears in neighbour n at turn_n (u, v, 1) + w parallax_n, homogeneous (Collins 1996).
     The images are compared by zero-mean normalised cross correlation s of 5 x 5 windows, whose variances are raised by
-    the noise's; of the scores the better half counts, for other neighbours may not see the place:
+    the noise's; only the better half of the scores counts, as other neighbours may not see the point:
 
         cost = 255 clip(1 - mean of the ceil(N / 2) greatest s, 0, 1).
 
@@ -51,7 +51,7 @@ def matching_cost(
 
 
 def costs_from_scores(scores: NDArray) -> NDArray:
-    """uint8 costs of correlations in [-1, 1]: nothing worse than no correlation is told apart."""
+    """uint8 costs of correlations in [-1, 1]: negative correlations count as none."""
     return (np.float32(255.0) * np.clip(np.float32(1.0) - scores, 0.0, 1.0) + np.float32(0.5)).astype(np.uint8)
 
 

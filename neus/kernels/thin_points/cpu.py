@@ -17,7 +17,7 @@ def keeps_of_thinning(points: np.ndarray, distance: float) -> np.ndarray:
 
 @_compiled
 def _thin(points, distance, heads, nexts, keeps):
-    """Kept points hang in chains, one for each bucket of cells as wide as the distance; collisions only cost time."""
+    """Kept points form chains, one for each bucket of cells as wide as the distance; collisions only cost time."""
     mask, squared = len(heads) - 1, distance * distance
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]

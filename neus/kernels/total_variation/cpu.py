@@ -64,7 +64,7 @@ def _advance_dual(leading, dual, weights, start, end, sigma):
     n_x, n_y, n_z = leading.shape
     zero, one = np.float32(0.0), np.float32(1.0)
     for x in range(start, end):
-        # Beyond a far face stands the same value again: no difference.
+        # Beyond a far face the value is repeated: no difference.
         after = min(x + 1, n_x - 1)
         for y in range(n_y):
             here, below, beside = leading[x, y], leading[after, y], leading[x, min(y + 1, n_y - 1)]

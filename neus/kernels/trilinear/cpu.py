@@ -9,7 +9,7 @@ _ONE = np.uint64(1)
 
 @inlined
 def cell(coordinate: float, n_cells: int) -> tuple[int, float, float]:
-    """Of n_cells over [-1, 1]: the cell of a coordinate, place in it from 0 to 1, and slope of that place.
+    """Of n_cells over [-1, 1]: the cell of a coordinate, position in it from 0 to 1, and slope of that position.
 
     Outside the box they are those of its nearest point, and the slope is zero.
     """

@@ -6,12 +6,12 @@ import triton.language as tl
 
 @triton.jit
 def locate(coordinate, resolution):
-    """Cell, place in it from 0 to 1, and slope of that place along one axis; outside the box the slope is zero."""
+    """Cell, position in it from 0 to 1, and slope of that position along one axis; outside the box the slope is zero."""
     per_unit = resolution * 0.5
     position = (coordinate + 1.0) * per_unit
     slope = tl.where((position >= 0.0) & (position <= resolution), per_unit, 0.0)
     position = tl.where(position < 0.0, 0.0, tl.where(position > resolution, resolution, position))
-    # What is not a number stays so in the place, but must not become an address.
+    # What is not a number stays so in the position, but must not become an address.
     whole = tl.where(position == position, position, 0.0).to(tl.int32)
     cell = tl.minimum(whole, resolution.to(tl.int32) - 1)
     return cell, position - cell.to(position.dtype), slope

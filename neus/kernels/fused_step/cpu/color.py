@@ -1,4 +1,4 @@
-"""The colour network for those samples of a tile that are visible, and the way back."""
+"""The colour network for those samples of a tile that are visible, and its backward pass."""
 
 import math
 
@@ -46,7 +46,7 @@ def color_forward(
     n_intervals: int,
     n: int,
 ) -> None:
-    """Fills the tile's rgb (4, n) of its n visible samples, whose places are in `tile.visible`.
+    """Fills the tile's rgb (4, n) of its n visible samples, whose indices are in `tile.visible`.
 
     The network sees point, normal, the distance's n_features and the features of the colour grid.
     """

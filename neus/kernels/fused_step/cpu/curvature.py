@@ -1,4 +1,4 @@
-"""How much the surface bends beside a tile's rays, and the pull against it; `losses.curvature_loss` says the same in torch."""
+"""Curvature of the surface at a tile's rays and the gradient of its loss; `losses.curvature_loss` is the same in torch."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from neus.kernels.fused_step.cpu.tile import Tile
 
 @compiled
 def offset_samples(rays: Rays, scales: StepConstants, tile: Tile, offsets: Tile, first_ray: int, n_rays: int) -> None:
-    """Fills the points of `beside`, a step from each ray's sample nearest to the surface; `visible` is that sample, -1 if none is near."""
+    """Fills the points of `offsets`, a step from each ray's sample nearest to the surface; `visible` is that sample, -1 if none is near."""
     n_intervals = rays.edges.shape[1] - 1
     for r in range(n_rays):
         nearest = r * n_intervals
@@ -24,7 +24,7 @@ def offset_samples(rays: Rays, scales: StepConstants, tile: Tile, offsets: Tile,
 
 @compiled
 def curvature_gradients(scales: StepConstants, tile: Tile, offsets: Tile, n_rays: int, sums: np.ndarray) -> None:
-    """Adds to the samples' grad_normals, and fills those beside them."""
+    """Adds to the samples' grad_normals, and fills those of the offset points."""
     per_edge = ONE / (scales.curvature_edge * scales.curvature_edge)
     for r in range(n_rays):
         i = offsets.visible[r]

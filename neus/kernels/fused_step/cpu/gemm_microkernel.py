@@ -1,7 +1,7 @@
 """Blocks of matrix products whose sums stay in vector registers: what the compiler does not find by itself in nested loops.
 
 Written as vectors of eight numbers in the compiler's own language, which any CPU's registers are mapped to. Tiles have
-whole blocks of columns (`COLUMNS`), so no block ends early; what lies beyond the samples in use is computed and never looked at.
+whole blocks of columns (`COLUMNS`), so no block ends early; what lies beyond the samples in use is computed and never read.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class _Rows:
         self.builder.store(value, pointer, align=_FLOAT_BYTES)
 
     def spread(self, row: ir.Value, column: ir.Value) -> ir.Value:
-        """One entry in all places of a vector."""
+        """One value in all lanes of a vector."""
         entry = self.builder.load(self.place(row, column))
         first = self.builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), entry, _WHOLE(0))
         return self.builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_WHOLE, _WIDTH), [0] * _WIDTH))
@@ -57,7 +57,7 @@ def _add_to(builder: ir.IRBuilder, total: ir.Value, left: ir.Value, right: ir.Va
 
 
 def _totals(builder: ir.IRBuilder, n: int) -> list[ir.Value]:
-    """Places of n vectors that start at zero; they become registers."""
+    """n vectors that start at zero; they become registers."""
     places = [cgutils.alloca_once(builder, _VECTOR) for _ in range(n)]
     for place in places:
         builder.store(ir.Constant(_VECTOR, [0.0] * _WIDTH), place)

@@ -170,7 +170,7 @@ def shade_range(
     rgb: np.ndarray,
     normals: np.ndarray,
 ) -> None:
-    """Mean colours and gradients of the places of rays start ... stop, a tile at a time."""
+    """Mean colours and gradients of the points of rays start ... stop, a tile at a time."""
     for first_ray in range(start, stop, rays_per_tile):
         shade_tile(networks, sample_points, tile, first_ray, min(rays_per_tile, stop - first_ray), rgb, normals)
 
@@ -185,7 +185,7 @@ def shade_tile(
     rgb: np.ndarray,
     normals: np.ndarray,
 ) -> None:
-    """Mean colours and gradients of the places of a tile's rays."""
+    """Mean colours and gradients of the points of a tile's rays."""
     n_samples, surface = sample_points.t.shape[1], networks.surface
     n, fraction = n_rays * n_samples, ONE / np.float32(n_samples)
     for i in range(n):

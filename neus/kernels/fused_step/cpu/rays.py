@@ -1,4 +1,4 @@
-"""Alphas, weights, pixels and losses of a tile's rays, and the way back to signed distances and normals."""
+"""Alphas, weights, pixels and losses of a tile's rays, and the backward pass to signed distances and normals."""
 
 import math
 
@@ -40,7 +40,7 @@ def sample_points(rays: Rays, scales: StepConstants, tile: Tile, first_ray: int,
 
 @compiled
 def compute_weights(rays: Rays, scales: StepConstants, tile: Tile, first_ray: int, n_rays: int) -> int:
-    """Fills alphas, transmittance and weights (NeuS eq. 11, 13), and lists the samples whose colour is asked for."""
+    """Fills alphas, transmittance and weights (NeuS eq. 11, 13), and lists the samples whose colour is evaluated."""
     n_intervals, n_visible = rays.edges.shape[1] - 1, 0
     for r in range(n_rays):
         ray = first_ray + r
@@ -68,7 +68,7 @@ def compute_weights(rays: Rays, scales: StepConstants, tile: Tile, first_ray: in
 
 @compiled
 def composite(rays: Rays, tile: Tile, first_ray: int, n_rays: int, pixels: Pixels) -> None:
-    """Fills the rays' pixels. Unseen samples count with the mean colour of the visible ones, which they do not pull at."""
+    """Fills the rays' pixels. weight < threshold: counts with the mean colour of the others, which has no gradient from it."""
     n_intervals = rays.edges.shape[1] - 1
     for r in range(n_rays):
         ray = first_ray + r

@@ -1,6 +1,6 @@
 """The fused step on a CPU: tiles shared out among threads, then the table's gradient level by level.
 
-No two threads write to the same place and every sum has one order, so the numbers are the same to the bit whatever the number of
+No two threads write to the same address and every sum has one order, so the numbers are the same to the bit whatever the number of
 threads.
 """
 
@@ -124,7 +124,7 @@ def distances(grid: Grid, surface: SurfaceWeights, points: np.ndarray) -> np.nda
 def shade(
     grid: Grid, color_grid: Grid, surface: SurfaceWeights, color: ColorWeights, sample_points: ShellSamplesArguments
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean colours (N, 3) and mean gradients (N, 3) of the places of N rays."""
+    """Mean colours (N, 3) and mean gradients (N, 3) of the points of N rays."""
     n, n_samples = sample_points.t.shape
     rays_per_tile, n_channels = max(1, TILE // n_samples), len(grid.resolutions) * grid.table.shape[1]
     networks, rgb, normals = (

@@ -1,7 +1,7 @@
-"""The signed distance layers for a tile: value, features and gradient, and the way back through all three.
+"""The signed distance layers for a tile: value, features and gradient, and the backward pass through all three.
 
 With a = W1 x + b1, h = squareplus(a) and out = W2 h + b2, the gradient of out[0] in the inputs is W1^T (w2 h'(a)), w2 the first row
-of W2; the grid's Jacobian carries it to the point. All of it is written out, so the way back needs no second differentiation.
+of W2; the grid's Jacobian carries it to the point. All of it is written out, so the backward pass needs no second differentiation.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The way back from samples into the tables of both grids, level by level."""
+"""The backward pass from samples into the tables of both grids, level by level."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
-"""Rays walked through the shell of a hash model's surface, as many at a time as a tile holds.
+"""Rays traced through the shell of a hash model's surface, as many at a time as a tile holds.
 
-The specification is `neus.rendering.shell`: rays are traced to |f| < half, walked through it until they are opaque or leave, and
+The specification is `neus.rendering.shell`: rays are traced to |f| < half and through it until they are opaque or leave, and
 given the quantiles of their weight. Here each ray is at its own place on the way, and its place in the tile is the next
 ray's as soon as it is done.
 """
@@ -110,7 +110,7 @@ def _set_out(ray_slots, slot, t, scales):
 
 @compiled
 def _trace(ray_slots, slot, f, far, scales, visible):
-    """A step of `trace` to f = half; whether the ray is still under way."""
+    """A step of `trace` to f = half; whether the ray is still active."""
     if math.isnan(f):
         visible.needs_fallback[ray_slots.ray[slot]] = True
         return False
@@ -153,7 +153,7 @@ def _enter(ray_slots, slot, t, f, far, scales, visible):
 
 @compiled
 def _cross(ray_slots, slot, f, far, scales, visible):
-    """A look within the shell; whether the ray is still under way."""
+    """An evaluation within the shell; whether the ray is still active."""
     t, f_before, ray = ray_slots.t[slot], ray_slots.f_before[slot], ray_slots.ray[slot]
     ray_slots.light[slot] *= ONE - _alpha(f_before, f, scales)
     _record_query(ray_slots, slot, t, f)
@@ -196,7 +196,7 @@ def _alpha(f_start, f_end, scales):
 
 @compiled
 def _finish(ray_slots, slot, scales, visible):
-    """Hands on what the ray met, with the mid quantiles of its weight."""
+    """Stores what the ray met, with the mid quantiles of its weight."""
     ray, n, light = ray_slots.ray[slot], ray_slots.count[slot], ray_slots.light[slot]
     visible.transmittance[ray], visible.is_hit[ray] = light, n > 0
     if scales.clear_below < light < scales.clear_above:

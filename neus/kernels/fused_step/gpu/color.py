@@ -1,4 +1,4 @@
-"""The colour network for blocks of those samples that are visible, and the way back; see `color` for the same on a CPU.
+"""The colour network for blocks of those samples that are visible, and its backward pass; see `color` for the same on a CPU.
 
 Seen samples are listed one after another, and how many there are is known to the GPU alone: programs beyond the last one end at once.
 """

@@ -1,6 +1,6 @@
-"""The grid's features and their Jacobian for a block of samples, all channels side by side, and the way back into the table.
+"""The grid's features and their Jacobian for a block of samples, all channels side by side, and the backward pass into the table.
 
-A tile is (BLOCK, CP): samples by channels, the channels of all levels filled up to a power of two. Each of its elements looks up the
+A tile is (BLOCK, CP): samples by channels, the channels of all levels filled up to a power of two. Each of its elements reads the
 eight corners of its own level and feature; neighbouring features of a row lie side by side in memory.
 """
 
@@ -41,7 +41,7 @@ def gather(
     table, resolutions, offsets, is_dense, mask, x, y, z, here, n_channels,
     F: tl.constexpr, CP: tl.constexpr, WITH_JACOBIAN: tl.constexpr,
 ):  # fmt: skip
-    """Features (BLOCK, CP) at points x, y, z (BLOCK,), and their slopes along the three axes, zeros if not asked for."""
+    """Features (BLOCK, CP) at points x, y, z (BLOCK,), and their slopes along the three axes, zeros if not requested."""
     is_there, f, resolution, first, dense = channels_of(resolutions, offsets, is_dense, n_channels, F, CP)
     valid = here[:, None] & is_there
     i, u, slope_x = locate(x[:, None], resolution)
@@ -69,7 +69,7 @@ def scatter(
 ):  # fmt: skip
     """Adds the gradient of the rows: weight of each corner times grad_features, and its slope along `along` times cotangents.
 
-    Both are (BLOCK, CP), the direction (BLOCK,); without Jacobian the latter two are not looked at.
+    Both are (BLOCK, CP), the direction (BLOCK,); without Jacobian the latter two are not read.
     """
     is_there, f, resolution, first, dense = channels_of(resolutions, offsets, is_dense, n_channels, F, CP)
     valid = here[:, None] & is_there

@@ -1,4 +1,4 @@
-"""Alphas, weights, pixels and losses of blocks of rays, and the way back; the formulas are those of `cpu.rays`.
+"""Alphas, weights, pixels and losses of blocks of rays, and the backward pass; the formulas are those of `cpu.rays`.
 
 Rays go along their intervals side by side, each in its own element of a block.
 """
@@ -17,7 +17,7 @@ from neus.kernels.fused_step.arguments import (
 from neus.kernels.logistic.gpu import alpha, alpha_vjp, color_slope, phi
 
 _COUNTS = ["n_rays", "n_intervals"]
-# Places of the numbers of `StepConstants`, which kernels read from the GPU's memory: some are computed there.
+# Indices of the numbers of `StepConstants`, which kernels read from the GPU's memory: some are computed there.
 (
     _S,
     _COS_ANNEAL,
@@ -85,7 +85,7 @@ def _ends(sdf, cosine, delta, sharpness, cos_anneal):
 def compute_weights(
     directions, edges, masks, sdf, normals, alphas, transmittance, is_visible, scales, n_rays, n_intervals, BLOCK: tl.constexpr
 ):
-    """Fills alphas, the light that reaches them and is_visible, whose colour is asked for, (M,) each (NeuS eq. 11, 13)."""
+    """Fills alphas, transmittance and is_visible, whose colour is evaluated, (M,) each (NeuS eq. 11, 13)."""
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here, n_samples = ray < n_rays, n_rays.to(tl.int64) * n_intervals
     dx, dy, dz = _three(directions, ray, here)
@@ -111,7 +111,7 @@ def compute_weights(
 
 @triton.jit(do_not_specialize=["n"])
 def list_visible(is_visible, ends, visible, n, BLOCK: tl.constexpr):
-    """Fills visible with the places of visible samples, in order; `ends` (M,) is the running sum of is_visible."""
+    """Fills visible with the indices of visible samples, in order; `ends` (M,) is the running sum of is_visible."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = tl.load(is_visible + i, mask=i < n, other=0) > 0
     tl.store(visible + tl.load(ends + i, mask=here, other=1) - 1, i, mask=here)

@@ -126,7 +126,7 @@ def _curvature_gradients(
     sums: Tensor,
     precision: str,
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-    """The curvature of each ray in `sums` (N,), its pull added to grad_normals; see `cpu.curvature`.
+    """The curvature of each ray in `sums` (N,), its gradient added to grad_normals; see `cpu.curvature`.
 
     Returns:
         Points (3, N) beside the samples nearest to the surface, signed distances (N,) and raw gradients (3, N) there; derivatives in
@@ -178,7 +178,7 @@ def _evaluate(
     precision: str,
     keep: bool,
 ) -> _Evaluated:
-    """Forwards, up to the colours of samples; `keep` keeps what the way back needs."""
+    """Forwards, up to the colours of samples; `keep` keeps what the backward pass needs."""
     assert precision in PRECISIONS, precision
     (n, n_intervals), new = _sizes(rays), rays.edges.new_empty
     m = n * n_intervals

@@ -36,7 +36,7 @@ def surface_forward(
     F: tl.constexpr, CP: tl.constexpr, H: tl.constexpr, HP: tl.constexpr, G: tl.constexpr, GP: tl.constexpr,
     PRECISION: tl.constexpr, DISTANCE_ALONE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Fills sdf (M,), and unless only that is asked for out (M, G) and raw gradients normals (3, M)."""
+    """Fills sdf (M,), and unless only that is requested out (M, G) and raw gradients normals (3, M)."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here = i < n
     at = points + i * stride_point
