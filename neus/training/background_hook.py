@@ -52,5 +52,6 @@ def background_spreads(trainer: Trainer) -> tuple[float, float] | None:
     misses = ~intersect_sphere(origins, directions)[2]
     if misses.sum() < FEWEST_RAYS:
         return None
-    rgb = model.behind(origins[misses].to(model.device), directions[misses].to(model.device)).rgb
+    rays = (part[misses].to(model.device, torch.float32) for part in (origins, directions))
+    rgb = model.behind(*rays).rgb
     return float(rgb.std(dim=0).max()), float(colors[misses].std(dim=0).max())
