@@ -18,13 +18,12 @@ from neus.fields.sharpness import Sharpness, SharpnessConfig
 from neus.geometry.poses import invert
 from neus.geometry.rays import intersect_sphere
 from neus.geometry.similarity import scale_of, transform_points
+from neus.rendering.behind import Behind, render_behind
 from neus.rendering.density import DENSITIES
 from neus.rendering.renderer import (
-    Behind,
     Fields,
     RenderedRays,
     RendererConfig,
-    render_behind,
     render_rays,
 )
 from neus.rendering.sampling import Randomness

@@ -8,39 +8,14 @@ import torch
 from torch import Tensor
 
 from neus.fields.base import BackgroundField, ColorField, SurfaceField
-from neus.geometry.contraction import inverted_sphere
 from neus.geometry.intervals import deltas_from_t
 from neus.geometry.rays import intersect_sphere, near_far_around_center
-from neus.rendering.density import DENSITIES, Density
+from neus.rendering.behind import Behind, background_t, render_behind, with_background
+from neus.rendering.density import Density
 from neus.rendering.interval_ends import max_linear_extent, sdf_at_interval_ends
-from neus.rendering.sampling import Randomness, even_t, outside_t, points_along, upsampled_t
+from neus.rendering.renderer_config import RendererConfig
+from neus.rendering.sampling import Randomness, even_t, points_along, upsampled_t
 from neus.rendering.weights import composite, composite_alphas, weights_from_alphas
-from neus.settings import at_least, one_of
-
-
-@dataclass(frozen=True)
-class RendererConfig:
-    """Config section `model.neus_renderer`, with NeuS's keys.
-
-    Attributes:
-        n_samples: even samples per ray.
-        n_importance: samples added near the surface.
-        n_outside: samples of the background; 0 is without background network.
-        up_sample_steps: rounds in which `n_importance` samples are placed.
-        perturb: jitter of the even samples while training, in steps.
-        density: `logistic` (NeuS), `laplace` (VolSDF) or `occupancy` (UNISURF).
-        near_far: where rays sample the surface. `neus`: one unit on either side of their point nearest to the centre, with
-            the background network at all samples beyond radius 1, those before the unit sphere as well. `sphere`: from where they
-            enter the unit sphere to where they leave it, with the background behind it alone; grid-guided training needs that.
-    """
-
-    n_samples: int = at_least(2, default=64)
-    n_importance: int = at_least(0, default=64)
-    n_outside: int = at_least(0, default=32)
-    up_sample_steps: int = at_least(1, default=4)
-    perturb: float = at_least(0.0, default=1.0)
-    density: str = one_of(tuple(DENSITIES), default="logistic")
-    near_far: str = one_of(("neus", "sphere"), default="neus")
 
 
 @dataclass(frozen=True)
@@ -200,7 +175,7 @@ def render_intervals(
     origins: Tensor,
     directions: Tensor,
     edges: Tensor,
-    behind: "Behind | None" = None,
+    behind: Behind | None = None,
     cos_anneal: float | Tensor = 1.0,
     weight_threshold: float = 0.0,
 ) -> RenderedRays:
@@ -226,7 +201,7 @@ def _shaded(
     intervals: tuple[Tensor, Tensor],
     t_outside: Tensor | None,
     last_delta: float,
-    behind: "Behind",
+    behind: Behind,
     cos_anneal: float | Tensor,
     forward: Tensor | None,
     weight_threshold: float = 0.0,
@@ -253,7 +228,7 @@ def _shaded(
     if t_outside is not None:
         inside = (is_met & (radii < 1.0)).to(radii)
         all_t = torch.cat([t, t_outside], dim=-1).sort(dim=-1).values
-        alphas, colors = _with_background(
+        alphas, colors = with_background(
             fields.background, origins, directions, all_t, last_delta, alphas, colors, inside
         )
     else:
@@ -292,90 +267,3 @@ def _above_weight_threshold(weights: Tensor, colors: Tensor, weight_threshold: f
     seen = (weights.unsqueeze(-1) * is_visible).detach()
     mean = (seen * colors).sum(1, keepdim=True).detach() / seen.sum(1, keepdim=True).clamp_min(1e-30)
     return torch.where(is_visible, colors, mean)
-
-
-class Behind(NamedTuple):
-    """What lies behind the surface's intervals: RGB, (3,) or (N, 3), None for black; and its opacity (N,), None where it is a colour."""
-
-    rgb: Tensor | None
-    opacity: Tensor | None
-
-
-def render_behind(
-    background: BackgroundField | None,
-    origins: Tensor,
-    directions: Tensor,
-    config: RendererConfig,
-    fill: Tensor | None = None,
-    generator: Randomness | None = None,
-) -> Behind:
-    """What rays (N, 3), (N, 3) see beyond the unit sphere: the background network, and one colour where there is none or behind it.
-
-    Args:
-        background: density and colour on the inverted sphere (NeRF++ sec. 4); None, or `n_outside` = 0, is without.
-        config: `n_outside` samples.
-        fill: (3,) or (N, 3) RGB behind everything; black if None.
-        generator: of the samples' jitter, for training; None is without.
-    """
-    if background is None or config.n_outside == 0:
-        return Behind(fill, None)
-    t = background_t(origins, directions, config, generator, 0.0 if generator is None else config.perturb)
-    edges = torch.cat([t, t[:, -1:] + 2.0 / config.n_samples], dim=-1)
-    rgb, transmittance = composite_background(background, origins, directions, edges)
-    return Behind(rgb if fill is None else rgb + transmittance.unsqueeze(-1) * fill.to(rgb), 1.0 - transmittance)
-
-
-def background_t(
-    origins: Tensor,
-    directions: Tensor,
-    config: RendererConfig,
-    generator: Randomness | None = None,
-    jitter: float = 0.0,
-) -> Tensor:
-    """(N, B) distances at which the background of rays is sampled: beyond where the surface is, and never behind the camera.
-
-    Rays that head away from the unit sphere begin at the camera, and their inverse distances count from its own distance.
-    """
-    away = origins.norm(dim=-1).clamp_min(1.0)
-    if config.near_far == "sphere":
-        _, leaves, _ = intersect_sphere(origins, directions)
-        start = leaves.clamp_min(0.0)
-        reach = torch.maximum(start, away)
-    else:
-        _, far = near_far_around_center(origins, directions)
-        start = far.clamp_min(0.0)
-        reach = far.where(far > 0.0, away)
-    return outside_t(start, config.n_outside, config.n_samples, generator, jitter, reach)
-
-
-def composite_background(
-    background: BackgroundField, origins: Tensor, directions: Tensor, edges: Tensor
-) -> tuple[Tensor, Tensor]:
-    """(N, 3) colours and (N,) transmittances of a background field between edges (N, B + 1) of rays (N, 3), (N, 3)."""
-    deltas = edges[:, 1:] - edges[:, :-1]
-    points = points_along(origins, directions, edges[:, :-1] + deltas / 2)
-    density, colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
-    weights, rgb = composite_alphas(-torch.expm1(-density * deltas), colors)
-    return rgb, 1.0 - weights.sum(-1)
-
-
-def _with_background(
-    background: BackgroundField,
-    origins: Tensor,
-    directions: Tensor,
-    all_t: Tensor,
-    last_delta: float,
-    alphas: Tensor,
-    colors: Tensor,
-    inside: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Alphas (N, S + B) and colours (N, S + B, 3): the surface's inside the unit sphere, the background's elsewhere."""
-    deltas = deltas_from_t(all_t, last_delta)
-    t_mids = all_t + deltas / 2
-    points = points_along(origins, directions, t_mids)
-    density, behind_colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
-    behind_alphas = -torch.expm1(-density * deltas) * (t_mids > 0.0)
-    n, is_in = alphas.shape[1], inside.unsqueeze(-1)
-    alphas = alphas * inside + behind_alphas[:, :n] * (1.0 - inside)
-    colors = colors * is_in + behind_colors[:, :n] * (1.0 - is_in)
-    return torch.cat([alphas, behind_alphas[:, n:]], dim=1), torch.cat([colors, behind_colors[:, n:]], dim=1)

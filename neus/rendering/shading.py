@@ -6,11 +6,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from neus.rendering.behind import render_behind
 from neus.rendering.density import Density
 from neus.rendering.fused import FusedModel, fused_pixels, fused_sdf
 from neus.rendering.fused_shell import FusedShell
 from neus.rendering.model import Model
-from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig, render_behind, render_rays, surface_interval
+from neus.rendering.renderer import Fields, RenderedPixels, RendererConfig, render_rays, surface_interval
 from neus.rendering.sampling import even_t, points_along, upsampled_t
 from neus.rendering.shell import ShellConfig, ShellSamples, shell_samples
 

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from neus.geometry.rays import intersect_sphere, near_far_around_center
+from neus.rendering.behind import background_t, composite_background
 from neus.rendering.density import LogisticDensity
 from neus.rendering.renderer import (
     Fields,
     RenderedPixels,
     RendererConfig,
-    background_t,
-    composite_background,
     surface_interval,
 )
 from neus.rendering.shading import CONE_RAYS, Shading

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from neus.rendering.behind import Behind
 from neus.rendering.model import Model
-from neus.rendering.renderer import Behind, RenderedRays, render_intervals
+from neus.rendering.renderer import RenderedRays, render_intervals
 from neus.rendering.sampling import Randomness
 from neus.rendering.weights import WEIGHT_THRESHOLD
 from neus.training.losses import (

@@ -7,7 +7,7 @@ import torch
 import trimesh
 
 from neus.errors import InputError
-from neus.rendering.renderer import Behind
+from neus.rendering.behind import Behind
 from neus.runs.build import model_for_scene
 from neus.scenes.images import write_image
 from neus.scenes.readers import read_scene

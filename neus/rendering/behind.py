@@ -1,0 +1,101 @@
+"""What rays see behind the surface: the background field outside the unit sphere, and one colour behind everything."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neus.fields.base import BackgroundField
+from neus.geometry.contraction import inverted_sphere
+from neus.geometry.intervals import deltas_from_t
+from neus.geometry.rays import intersect_sphere, near_far_around_center
+from neus.rendering.renderer_config import RendererConfig
+from neus.rendering.sampling import Randomness, outside_t, points_along
+from neus.rendering.weights import composite_alphas
+
+
+class Behind(NamedTuple):
+    """What lies behind the surface's intervals: RGB, (3,) or (N, 3), None for black; and its opacity (N,), None where it is a colour."""
+
+    rgb: Tensor | None
+    opacity: Tensor | None
+
+
+def render_behind(
+    background: BackgroundField | None,
+    origins: Tensor,
+    directions: Tensor,
+    config: RendererConfig,
+    fill: Tensor | None = None,
+    generator: Randomness | None = None,
+) -> Behind:
+    """What rays (N, 3), (N, 3) see beyond the unit sphere: the background network, and one colour where there is none or behind it.
+
+    Args:
+        background: density and colour on the inverted sphere (NeRF++ sec. 4); None, or `n_outside` = 0, is without.
+        config: `n_outside` samples.
+        fill: (3,) or (N, 3) RGB behind everything; black if None.
+        generator: of the samples' jitter, for training; None is without.
+    """
+    if background is None or config.n_outside == 0:
+        return Behind(fill, None)
+    t = background_t(origins, directions, config, generator, 0.0 if generator is None else config.perturb)
+    edges = torch.cat([t, t[:, -1:] + 2.0 / config.n_samples], dim=-1)
+    rgb, transmittance = composite_background(background, origins, directions, edges)
+    return Behind(rgb if fill is None else rgb + transmittance.unsqueeze(-1) * fill.to(rgb), 1.0 - transmittance)
+
+
+def background_t(
+    origins: Tensor,
+    directions: Tensor,
+    config: RendererConfig,
+    generator: Randomness | None = None,
+    jitter: float = 0.0,
+) -> Tensor:
+    """(N, B) distances at which the background of rays is sampled: beyond where the surface is, and never behind the camera.
+
+    Rays that head away from the unit sphere begin at the camera, and their inverse distances count from its own distance.
+    """
+    away = origins.norm(dim=-1).clamp_min(1.0)
+    if config.near_far == "sphere":
+        _, leaves, _ = intersect_sphere(origins, directions)
+        start = leaves.clamp_min(0.0)
+        reach = torch.maximum(start, away)
+    else:
+        _, far = near_far_around_center(origins, directions)
+        start = far.clamp_min(0.0)
+        reach = far.where(far > 0.0, away)
+    return outside_t(start, config.n_outside, config.n_samples, generator, jitter, reach)
+
+
+def composite_background(
+    background: BackgroundField, origins: Tensor, directions: Tensor, edges: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(N, 3) colours and (N,) transmittances of a background field between edges (N, B + 1) of rays (N, 3), (N, 3)."""
+    deltas = edges[:, 1:] - edges[:, :-1]
+    points = points_along(origins, directions, edges[:, :-1] + deltas / 2)
+    density, colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
+    weights, rgb = composite_alphas(-torch.expm1(-density * deltas), colors)
+    return rgb, 1.0 - weights.sum(-1)
+
+
+def with_background(
+    background: BackgroundField,
+    origins: Tensor,
+    directions: Tensor,
+    all_t: Tensor,
+    last_delta: float,
+    alphas: Tensor,
+    colors: Tensor,
+    inside: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Alphas (N, S + B) and colours (N, S + B, 3): the surface's inside the unit sphere, the background's elsewhere."""
+    deltas = deltas_from_t(all_t, last_delta)
+    t_mids = all_t + deltas / 2
+    points = points_along(origins, directions, t_mids)
+    density, behind_colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
+    behind_alphas = -torch.expm1(-density * deltas) * (t_mids > 0.0)
+    n, is_in = alphas.shape[1], inside.unsqueeze(-1)
+    alphas = alphas * inside + behind_alphas[:, :n] * (1.0 - inside)
+    colors = colors * is_in + behind_colors[:, :n] * (1.0 - is_in)
+    return torch.cat([alphas, behind_alphas[:, n:]], dim=1), torch.cat([colors, behind_colors[:, n:]], dim=1)
