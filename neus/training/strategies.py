@@ -210,7 +210,8 @@ class GridGuidedTraining:
 
         None where nothing is saved: without a background network, and on a GPU, which would wait for their number.
         """
-        if self.device.type != "cpu" or self.model.config.neus_renderer.n_outside == 0:
+        takes_all = self.is_fused and takes_tensors(fused_kernels(self.model))
+        if takes_all or self.model.config.neus_renderer.n_outside == 0:
             return None
         is_explored = torch.rand(len(min_sdf), generator=generator) < EXPLORED_FRACTION
         return (min_sdf * sharpness < -OPAQUE_LOGIT) & ~is_explored
