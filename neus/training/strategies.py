@@ -210,10 +210,11 @@ class GridGuidedTraining:
 
         None where nothing is saved: without a background network, and on a GPU, which would wait for their number.
         """
-        takes_all = self.is_fused and takes_tensors(fused_kernels(self.model))
-        if takes_all or self.model.config.neus_renderer.n_outside == 0:
+        if self.model.config.neus_renderer.n_outside == 0:
             return None
-        is_explored = torch.rand(len(min_sdf), generator=generator) < EXPLORED_FRACTION
+        is_explored = torch.rand(len(min_sdf), generator=generator, device=min_sdf.device) < EXPLORED_FRACTION
+        if self.is_fused and takes_tensors(fused_kernels(self.model)):
+            return None
         return (min_sdf * sharpness < -OPAQUE_LOGIT) & ~is_explored
 
     def _fused_step(
