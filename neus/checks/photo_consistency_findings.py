@@ -12,7 +12,7 @@ from neus.checks.exposure import exposure_steps, pair_ratio, ratio_spread, sure_
 from neus.checks.findings import Finding, counted, exclusion, view_list
 from neus.checks.regions import region_remedy
 from neus.errors import RegionError
-from neus.scenes.region import points_looked_at, region_from_points
+from neus.scenes.region_from_points import points_looked_at, region_from_points
 from neus.scenes.scene import Scene
 from neus.stereo.epipolar import FEWEST_PAIRS, FITTING, better_cameras, better_shift, misfits, pair_fit
 from neus.stereo.matches import PairMatches

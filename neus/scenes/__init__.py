@@ -3,6 +3,6 @@
 __all__ = [
     "arrays", "blendedmvs", "blender", "colmap", "colmap_model", "colmap_text", "downscale", "find_files", "headers",
     "idr", "images", "intrinsics", "lens_models", "lenses", "masks", "memory", "pfm", "pixel_range", "pixel_store",
-    "readers", "region", "region_from_masks", "scene", "selection", "synthetic", "transforms_file", "view_files",
-    "view_order", "writers",
+    "readers", "region", "region_from_masks", "region_from_points", "scene", "selection", "synthetic",
+    "transforms_file", "view_files", "view_order", "writers",
 ]  # fmt: skip

@@ -16,8 +16,9 @@ from neus.geometry.rigid import rigid_poses
 from neus.scenes.find_files import MAX_MISSING_FRACTION, ImageFolder, find_images
 from neus.scenes.headers import read_header
 from neus.scenes.masks import masks_of, outlines
-from neus.scenes.region import Region, placed, region_from_axes, region_from_points, region_of_all_points
+from neus.scenes.region import Region, placed, region_from_axes
 from neus.scenes.region_from_masks import region_from_masks
+from neus.scenes.region_from_points import region_from_points, region_of_all_points
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.transforms_file import Frame, read_transforms, sphere_of, transforms_path

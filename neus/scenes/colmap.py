@@ -24,7 +24,8 @@ from neus.scenes.images import IMAGE_SUFFIXES
 from neus.scenes.lens_models import OPENCV, extra_parameters
 from neus.scenes.lenses import intrinsics_at_size
 from neus.scenes.masks import masks_of, outlines
-from neus.scenes.region import Region, placed, region_from_axes, region_from_points, region_of_all_points
+from neus.scenes.region import Region, placed, region_from_axes
+from neus.scenes.region_from_points import region_from_points, region_of_all_points
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of

@@ -10,17 +10,9 @@ from torch import Tensor
 from neus.errors import RegionError
 from neus.geometry.similarity import scale_of, similarity, transform_points
 from neus.scenes.readers import OBJECT, DatasetConfig, read_scene
-from neus.scenes.region import (
-    FROM_ALL,
-    FROM_AXES,
-    FROM_DEPTHS,
-    FROM_MASKS,
-    NEAREST_CAMERA_FRACTION,
-    Region,
-    region_from_points,
-    region_of_all_points,
-)
+from neus.scenes.region import FROM_ALL, FROM_AXES, FROM_DEPTHS, FROM_MASKS, NEAREST_CAMERA_FRACTION, Region
 from neus.scenes.region_from_masks import MasksDisagree
+from neus.scenes.region_from_points import region_from_points, region_of_all_points
 from neus.scenes.scene import Scene, checked
 from neus.stereo.matches import match_neighbours
 from neus.stereo.sparse_points import on_object, triangulated

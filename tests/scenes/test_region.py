@@ -16,10 +16,9 @@ from neus.scenes.region import (
     point_nearest_to_axes,
     region_from_axes,
     region_from_depths,
-    region_from_points,
-    region_of_all_points,
     smallest_ball,
 )
+from neus.scenes.region_from_points import region_from_points, region_of_all_points
 from tests.scenes.layouts import WORLD, largest_pixel_difference, ring_scene
 
 SIZES = [(40, 30), (32, 24), (30, 40), (40, 30), (40, 30), (32, 24), (40, 30), (40, 30), (40, 30), (40, 30)]
