@@ -4,9 +4,10 @@ from pathlib import Path
 
 from neus.rendering.model import Model
 from neus.runs.build import model_for_scene, pick_device, placed
-from neus.runs.config import ExperimentConfig, section_from_dict
+from neus.runs.config import ExperimentConfig
 from neus.runs.console import Console
 from neus.runs.run import Run
+from neus.runs.typed_sections import section_from_dict
 from neus.scenes.readers import DatasetConfig
 from neus.scenes.scene import Scene
 from neus.stereo.region_from_matches import read_located_scene
