@@ -28,8 +28,8 @@ class GuidedSamplingConfig:
         batch_growth_at: fraction of the training.
         initial_shape: start from a shape by stereo: depth maps, their fusion and sweeps of the surface (`stereo/`), within the visual
             hull if there are masks; else from a sphere.
-        prior_weight: of the loss towards the initial shape, at the start; it decays.
-        prior_until: fraction of the training after which the surface is free.
+        prior_weight: of the loss at surface points that views agree about (`SurfaceTeacher`), at the start; it decays.
+        prior_until: fraction of the training in which these points take part.
     """
 
     n_intervals: int = between(0, MAX_INTERVALS, default=0)

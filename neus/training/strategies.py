@@ -1,7 +1,6 @@
 """Where the rays of a step come from and how its gradients come about: as in NeuS, or guided by a grid of distances."""
 
 import math
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,32 +17,24 @@ from neus.rendering.fused import fused_kernels, fused_sdf, takes_tensors, why_no
 from neus.rendering.model import Model
 from neus.rendering.renderer import noise_shapes
 from neus.rendering.sampling import Noise, Randomness
-from neus.rendering.sdf_grid import EMPTY_RAY_MARGIN, RESOLUTION, SdfGrid, SdfSamples
+from neus.rendering.sdf_grid import EMPTY_RAY_MARGIN, SdfGrid, SdfSamples
 from neus.scenes.scene import Scene
-from neus.stereo.initial_shape import initial_shape
-from neus.stereo.surface_refinement import resampled
 from neus.training.config import TrainConfig
 from neus.training.cuda_graphs import batch_of, captured_if_enabled, drawn, parts_of, put_gradients
 from neus.training.fused import fused_training_step
+from neus.training.initial_surface import start_from_images
 from neus.training.patches import PatchSampler
 from neus.training.pixels import RayBatch, ViewOrder, random_rays, rays_of
 from neus.training.schedules import interval_schedule
-from neus.training.shape_fit import fit_distances
 from neus.training.step import LossWeights, StepTerms, training_step
 from neus.training.surface_teacher import SurfaceTeacher
 
 ITERATIONS_BETWEEN_REFRESHES = 4
-# The weight of the initial shape falls to this fraction before it ends.
+# The weight of the surface points falls to this fraction before it ends.
 PRIOR_DECAY = 0.3
-# Errors of the surface at points that views agree about count as their square up to half a pixel.
-TEACHER_WIDTH_IN_PIXELS = 0.5
-# A surface known to a pixel starts as wide as this, in standard deviations of the logistic density, pi / (sqrt(3) s).
-SURFACE_WIDTH_IN_PIXELS, LOGISTIC_DEVIATION = 4.0, math.pi / math.sqrt(3.0)
 # A ray whose distance falls to -5.3 / s is opaque to 0.995: the opacities of its intervals telescope to 1 - Phi(s f). Of such rays
 # this fraction evaluates the background all the same, so that a misplaced surface can be detected.
 OPAQUE_LOGIT, EXPLORED_FRACTION = 5.3, 0.1
-
-
 
 
 class Steps(Protocol):
@@ -127,8 +118,8 @@ class HierarchicalTraining:
 class GridGuidedTraining:
     """Pixels of all views, cut into few intervals where a grid of distances sees the surface; fused where it can be.
 
-    The surface starts as the visual hull less what images prove to be empty, and is held near it for a while
-    (`TrainConfig.guided_sampling`): texture that is not learnt yet would push it about.
+    The surface starts as images alone show it (`start_from_images`), and points that views agree about go on teaching it
+    (`TrainConfig.guided_sampling`): texture that is not learnt yet would move it away.
     """
 
     def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
@@ -157,18 +148,10 @@ class GridGuidedTraining:
             warnings.warn(InputWarning(f"training takes the slower, plain step: {reason}."), stacklevel=3)
 
     def begin(self, on_message: Callable[[str], None], seconds: float = math.inf) -> None:
-        """Finds the initial shape and makes the surface so; or fills the grid from the surface as it is."""
+        """Makes the surface the initial shape of the scene; or fills the grid from the surface as it is."""
         if self.config.guided_sampling.initial_shape:
-            shape = initial_shape(self.scene, on_message, seconds=seconds)
-            started = time.monotonic()
-            error = fit_distances(self.model, shape.distances.to(self.device), self.generator)
-            on_message(
-                f"initial shape: surface fitted to {error:.4f} scene units ({time.monotonic() - started:.1f} s)"
-            )
-            self.sdf_grid = SdfGrid(torch.from_numpy(resampled(shape.distances.numpy(), RESOLUTION)).to(self.device))
-            self.teacher = SurfaceTeacher.of(shape.points, shape.pixel * TEACHER_WIDTH_IN_PIXELS)
-            if self.teacher is not None:
-                self.model.sharpness.start_at(LOGISTIC_DEVIATION / (SURFACE_WIDTH_IN_PIXELS * shape.pixel))
+            rest = self.device, self.generator, on_message, seconds
+            self.sdf_grid, self.teacher = start_from_images(self.model, self.scene, *rest)
             return
         self.sdf_grid = SdfGrid.of(self._sdf, device=self.device)
 
@@ -182,7 +165,9 @@ class GridGuidedTraining:
         sharpness = self.model.sharpness().detach().to(self.device)
         rays = batch.origins, batch.directions
         start = guided.n_intervals_start, guided.uniform_fraction_start
-        placing = interval_schedule(progress, guided.wide_sampling_until, start, (guided.n_intervals, guided.uniform_fraction))
+        placing = interval_schedule(
+            progress, guided.wide_sampling_until, start, (guided.n_intervals, guided.uniform_fraction)
+        )
         edges, min_sdf = self.sdf_grid.intervals(*rays, placing[0], sharpness, placing[1], generator)
         is_hidden = self._hides_background(min_sdf, sharpness, generator)
         if self.config.mask_weight > 0.0:
@@ -246,7 +231,9 @@ class GridGuidedTraining:
         n, config = len(self._noise_shapes(len(edges))), self.config
         # Tables too begin without gradient, lest that of one run be added to that of the last.
         self.model.zero_grad(set_to_none=True)
-        terms, samples = self._fused_step(batch_of(tensors[n:]), _loss_weights(config), cos_anneal, edges, Noise(*tensors[:n]))
+        terms, samples = self._fused_step(
+            batch_of(tensors[n:]), _loss_weights(config), cos_anneal, edges, Noise(*tensors[:n])
+        )
         return terms, samples, [parameter.grad for parameter in self.model.parameters()]
 
     def _plain_step(self, batch: RayBatch, weights: LossWeights, cos_anneal: float, edges: Tensor) -> StepTerms:

@@ -53,7 +53,10 @@ class SurfaceTeacher:
 
 
 def surface_point_loss(sdf: Tensor, gradients: Tensor, normals: Tensor, confidences: Tensor, width: float) -> Tensor:
-    """Mean of c huber(f / |g|) + nu c (1 - n . g / |g|): the surface passes through points (M, 3), facing as they do.
+    """Mean of c huber(f / |g|) + nu c (1 - n . g / |g|): the surface passes through M points, facing as they do.
+
+    The distance at known points is Geo-Neus's term (Fu et al. 2022), that of the normals IGR's (Gropp et al. 2020), here by the
+    angle alone; c are confidences, nu is `NORMAL_WEIGHT`.
 
     Args:
         sdf: (M,) signed distances f at the points, scene units.

@@ -18,7 +18,8 @@ from neus.scenes.scene import Scene
 from neus.training.budget import Budget, IterationBudget, TimeBudget
 from neus.training.checkpoint import load_optimizer, load_parameters, save_checkpoint
 from neus.training.config import TrainConfig
-from neus.training.optimizer import build_optimizer, gradients_are_finite, set_learning_rates
+from neus.training.finite import NotFinite, check_finite
+from neus.training.optimizer import build_optimizer, set_learning_rates
 from neus.training.schedules import active_levels, cos_anneal_ratio, learning_rate_factor
 from neus.training.step import StepTerms
 from neus.training.strategies import steps_for
@@ -29,10 +30,6 @@ ITERATIONS_BETWEEN_SNAPSHOTS = 100
 MAX_ROLLBACKS = 3
 ROLLBACK_RATE_FACTOR = 0.5
 LOG = logging.getLogger("neus")
-
-
-class NotFinite(ArithmeticError):
-    """A loss or a gradient of one step is NaN or infinite; the message names it."""
 
 
 class Hook(Protocol):
@@ -49,7 +46,7 @@ class Trainer:
     Attributes:
         model, scene, config: what is trained on what, and how.
         iteration: iterations done.
-        recoveries: how often training went back to a good state.
+        rollbacks: how often training went back to a good state.
         stopped: whether a stop was requested before the end.
         on_message: receives what a user should know.
         on_rollback: receives the iteration of the last good state, when later ones have turned out not to be.
@@ -197,21 +194,9 @@ class Trainer:
         self.model.set_active_levels(self.active_levels)
         with products_in(self.config.precision, self.model.device):
             terms = self.steps(self.iteration, self.progress, self.cos_anneal)
-        # The one time in an iteration that the CPU waits for a GPU.
-        if not (terms.total.isfinite() & gradients_are_finite(self.optimizer)):
-            raise NotFinite(self._what_is_not_finite(terms))
+        check_finite(terms, self.optimizer, self.model)
         self.optimizer.step()
         return terms
-
-    def _what_is_not_finite(self, terms: StepTerms) -> str:
-        if not terms.total.isfinite():
-            parts = ("color", "eikonal", "mask", "points", "curvature")
-            bad = [name for name in parts if not getattr(terms, name).isfinite()]
-            return f"the {' and '.join(bad) or 'total'} loss"
-        of_parameters = self.model.named_parameters()
-        return (
-            f"the gradient of {next(n for n, p in of_parameters if p.grad is not None and not p.grad.isfinite().all())}"
-        )
 
     def _roll_back(self, error: NotFinite) -> None:
         self.rollbacks += 1

@@ -12,10 +12,12 @@ from neus.runs.build import model_for_scene
 from neus.scenes.readers import read_scene
 from neus.stereo.initial_shape import InitialShape
 from neus.stereo.surface_points import SurfacePoints
+from neus.training import initial_surface
 from neus.training import strategies as steps_module
 from neus.training import trainer as trainer_module
 from neus.training.checkpoint import read_checkpoint
 from neus.training.config import GuidedSamplingConfig
+from neus.training.finite import what_is_not_finite
 from neus.training.patches import PatchSampler
 from neus.training.step import StepTerms
 from neus.training.strategies import GridGuidedTraining, HierarchicalTraining
@@ -216,7 +218,7 @@ def test_a_spoilt_term_of_the_surface_is_named(make_trainer):
     zero, nan = torch.zeros(()), torch.tensor(torch.nan)
     names = ("total", "color", "eikonal", "mask", "psnr", "weight_max", "points", "curvature")
     terms = StepTerms(**{name: nan if name in ("total", "points", "curvature") else zero for name in names})
-    assert trainer._what_is_not_finite(terms) == "the points and curvature loss"
+    assert what_is_not_finite(terms, trainer.model) == "the points and curvature loss"
 
 
 def test_batches_grow_when_it_is_time(make_trainer):
@@ -229,7 +231,7 @@ def test_the_surface_starts_as_the_initial_shape_sharp_and_is_taught_its_points_
     axis = torch.linspace(-1.0, 1.0, 96)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.3
     shape = InitialShape(ball, torch.ones_like(ball, dtype=torch.bool), ball_points(0.3), 0.002)
-    monkeypatch.setattr(steps_module, "initial_shape", lambda scene, on_message, seconds: shape)
+    monkeypatch.setattr(initial_surface, "initial_shape", lambda scene, on_message, seconds: shape)
     trainer = make_trainer(guided_sampling=replace(GUIDED, initial_shape=True, prior_until=0.5), end_iter=4)
     trainer.begin()
     points = torch.tensor([[0.0, 0.0, 0.3], [0.3, 0.0, 0.0], [0.6, 0.0, 0.0]])
