@@ -1,7 +1,7 @@
 """Geometry from several images: depth maps, their fusion, sweeps of the surface, visual hull, matches."""
 
 __all__ = [
-    "depth_maps", "drawn_depths", "epipolar", "fusion", "initial_shape", "label_choice", "matches", "minimal_surface",
-    "pieces", "plain_background", "region_from_matches", "silhouettes", "sparse_points", "stereo_views",
+    "depth_maps", "epipolar", "fusion", "initial_shape", "label_choice", "matches", "minimal_surface", "pieces",
+    "plain_background", "region_from_matches", "rendered_depths", "silhouettes", "sparse_points", "stereo_views",
     "surface_points", "surface_refinement", "surface_sweep", "visual_hull", "votes",
 ]  # fmt: skip

@@ -16,15 +16,13 @@ N_MATCHED = 6
 # One step of inverse depth moves a point by about one pixel in the median neighbour; windows of 5 pixels bear that. More
 # planes than the most cost time, and fewer than the least leave no peak to put a parabola through.
 LEAST_PLANES, MOST_PLANES = 48, 192
-# Penalties of semi-global matching, of costs from 0 to 255: depths change by one step, or jump.
-# On scan 24 and on the
-# built-in scene neither number has much effect: from 8 to 24 nothing changes, jumps of 60, 110 and 200 leave 59, 61 and 63 % of
-# scan 24 known, equally well.
+# Penalties of semi-global matching, of costs from 0 to 255: depths change by one step, or jump. Neither has much effect: from 8 to
+# 24 nothing changes; jumps of 60, 110 and 200 leave 59, 61 and 63 % of scan 24 known, equally well.
 STEP_PENALTY, JUMP_PENALTY = 14, 200
 # Depths are kept where so many of the tested views agree within so many steps. These are closer and further
 # apart than those matched, in degrees: they see the same, and err otherwise.
-N_ASKED, LEAST_AGREEING, TOLERANCE = 10, 2, 1.5
-LEAST_ASKED_ANGLE, LARGEST_ASKED_ANGLE = 2.0, 60.0
+N_COMPARED, LEAST_AGREEING, TOLERANCE = 10, 2, 1.5
+LEAST_COMPARED_ANGLE, LARGEST_COMPARED_ANGLE = 2.0, 60.0
 # Correlation below which a depth is that of its surroundings rather than its own.
 LEAST_SCORE = 0.15
 # The object lies in the unit sphere, and surfaces are searched from a little in front of it.
@@ -44,8 +42,24 @@ def open_spans(views: list[StereoView]) -> NDArray:
     centers, axes = (np.array([getattr(view, name) for view in views]) for name in ("center", "forward"))
     distances, ahead = np.linalg.norm(centers, axis=1), -(centers * axes).sum(axis=1)
     near = np.maximum(ahead - REGION_RADIUS, NEAREST * distances)
-    far = [a + REGION_RADIUS if view.mask is not None else BEHIND * d for view, a, d in zip(views, ahead, distances, strict=True)]
+    far = [
+        a + REGION_RADIUS if view.mask is not None else BEHIND * d
+        for view, a, d in zip(views, ahead, distances, strict=True)
+    ]
     return np.stack([near, far], axis=1)
+
+
+def hull_spans(views: list[StereoView], hull: NDArray) -> NDArray:
+    """(V, 2) nearest and farthest depth at which each view may see the visual hull, values (P, P, P), negative inside."""
+    step = 2.0 / (len(hull) - 1)
+    # A view's nearest and farthest vertex lie among the first and last of their columns.
+    inside = hull < 0
+    ends = inside & ~(np.roll(inside, 1, axis=2) & np.roll(inside, -1, axis=2))
+    points = np.argwhere(ends) * step - 1.0
+    axes, centers = (np.array([getattr(view, name) for view in views]) for name in ("forward", "center"))
+    depths = points @ axes.T - (centers * axes).sum(-1)
+    near, far = depths.min(axis=0) - step, depths.max(axis=0) + step
+    return np.stack([np.maximum(near, NEAREST * np.linalg.norm(centers, axis=-1)), far], axis=-1)
 
 
 def depth_maps(
@@ -72,8 +86,7 @@ def depth_maps(
             on_progress(sum(estimate is not None for estimate in found) / len(found))
 
     run_tasks(match, [(index,) for index in range(len(views))])
-    asked = neighbors(views, N_ASKED, LEAST_ASKED_ANGLE, LARGEST_ASKED_ANGLE)
-    return consistent([estimate for estimate in found if estimate is not None], asked)
+    return agreed(views, [estimate for estimate in found if estimate is not None])
 
 
 def matched_depths(view: StereoView, others: list[StereoView], near: float, far: float) -> DepthEstimate:
@@ -94,9 +107,17 @@ def matched_depths(view: StereoView, others: list[StereoView], near: float, far:
     return DepthEstimate(view.matrix, depths, scores, step=float(abs(step)))
 
 
+def agreed(
+    views: list[StereoView], estimates: list[DepthEstimate], tolerance: float = TOLERANCE
+) -> list[DepthEstimate]:
+    """The estimates without what too few of the views around agree with, to `tolerance` steps; see `consistent`."""
+    compared = neighbors(views, N_COMPARED, LEAST_COMPARED_ANGLE, LARGEST_COMPARED_ANGLE)
+    return consistent(estimates, compared, tolerance=tolerance)
+
+
 def consistent(
     estimates: list[DepthEstimate],
-    asked: list[list[int]],
+    compared: list[list[int]],
     least_agreeing: int = LEAST_AGREEING,
     tolerance: float = TOLERANCE,
     least_score: float = LEAST_SCORE,
@@ -105,7 +126,7 @@ def consistent(
 
     Args:
         estimates: one for each view.
-        asked: for each view the indices of the others that are compared.
+        compared: for each view the indices of the others that are compared.
         least_agreeing: so many of them have to agree.
         tolerance: in steps of the other view's inverse depth.
         least_score: of a view's own match.
@@ -117,12 +138,15 @@ def consistent(
         own = estimates[index]
         back = np.linalg.inv(own.matrix[:, :3])
         count = np.zeros(own.depths.shape, np.int32)
-        for other in (estimates[other] for other in asked[index]):
+        for other in (estimates[other] for other in compared[index]):
             turn = other.matrix[:, :3] @ back
             to_other = np.column_stack([turn, other.matrix[:, 3] - turn @ own.matrix[:, 3]])
             count += agree(own.depths, to_other, other.depths, tolerance * other.step)
         is_kept = (count >= least_agreeing) & (own.scores > least_score)
-        depths, scores = np.where(is_kept, own.depths, np.float32(np.nan)), np.where(is_kept, own.scores, np.float32(0.0))
+        depths, scores = (
+            np.where(is_kept, own.depths, np.float32(np.nan)),
+            np.where(is_kept, own.scores, np.float32(0.0)),
+        )
         kept[index] = DepthEstimate(own.matrix, depths, scores, own.step)
 
     run_tasks(keep, [(index,) for index in range(len(estimates))])
@@ -137,7 +161,9 @@ def _bounds(view: StereoView) -> tuple[slice, slice]:
     for axis in (1, 0):
         places = np.flatnonzero(view.mask.any(axis=axis))
         size = view.mask.shape[1 - axis]
-        ends.append(slice(max(0, places[0] - MARGIN), min(size, places[-1] + 1 + MARGIN)) if len(places) else slice(0, 0))
+        ends.append(
+            slice(max(0, places[0] - MARGIN), min(size, places[-1] + 1 + MARGIN)) if len(places) else slice(0, 0)
+        )
     return ends[0], ends[1]
 
 
@@ -154,9 +180,7 @@ def _inverse_depths(view: StereoView, others: list[StereoView], near: float, far
     return np.linspace(1.0 / near, 1.0 / far, int(np.clip(np.median(moves), LEAST_PLANES, MOST_PLANES)))
 
 
-def _cost(
-    view: StereoView, others: list[StereoView], inverse_depths: NDArray, rows: slice, columns: slice
-) -> NDArray:
+def _cost(view: StereoView, others: list[StereoView], inverse_depths: NDArray, rows: slice, columns: slice) -> NDArray:
     """(h, w, D) uint8 costs in the given part of the view; the same for all depths outside of its mask."""
     shift = np.array([[1.0, 0.0, columns.start], [0.0, 1.0, rows.start], [0.0, 0.0, 1.0]])
     turns = np.stack([other.matrix[:, :3] @ view.backprojection() @ shift for other in others])

@@ -41,11 +41,11 @@ class FusedShape(NamedTuple):
 
     Attributes:
         distances: (P, P, P) float32, signed, scene units, negative inside.
-        is_seen: (P, P, P) bool, whether views saw a surface there, or through it; elsewhere the shape is a guess.
+        is_visible: (P, P, P) bool, whether views saw a surface there, or through it; elsewhere the shape is a guess.
     """
 
     distances: NDArray
-    is_seen: NDArray
+    is_visible: NDArray
 
 
 def fused_shape(
@@ -67,11 +67,8 @@ def fused_shape(
     """
     if resolution < 8:
         raise InputError(f"fused shape: resolution {resolution}; expected at least 8 vertices along each axis.")
-    if hull is not None and not (hull < 0).any():
-        raise InputError(
-            f"the masks of the {len(views)} views have no point in common inside the unit sphere; check that masks and cameras belong to "
-            "the same images, or train without masks (--conf womask.conf)."
-        )
+    if hull is not None:
+        check_hull(hull, f"{len(views)} views")
     step = 2.0 / (resolution - 1)
     reach = max(REACH, REACH_IN_STEPS * step)
     has_masks = any(view.mask is not None for view in views)
@@ -92,8 +89,17 @@ def fused_shape(
             f"nothing could be matched between the {len(views)} images that encloses an object; check the cameras and the region of "
             "interest, or give masks."
         )
-    is_seen = (votes.near >= SEEN_NEAR) | (votes.free >= SEEN_THROUGH)
-    return FusedShape(kernels_for("zero_distances", torch.device("cpu")).distances_to_zeros(values, step), is_seen)
+    is_visible = (votes.near >= SEEN_NEAR) | (votes.free >= SEEN_THROUGH)
+    return FusedShape(kernels_for("zero_distances", torch.device("cpu")).distances_to_zeros(values, step), is_visible)
+
+
+def check_hull(hull: NDArray, source: str) -> None:
+    """InputError if a visual hull (P, P, P) is empty; `source` is named first."""
+    if not (hull < 0).any():
+        raise InputError(
+            f"{source}: the masks have no point in common inside the unit sphere; check that masks and cameras belong to the same images, "
+            "or train without masks (--conf womask.conf)."
+        )
 
 
 def costs_and_weights(votes: Votes, step: float, reach: float, hull: NDArray | None) -> tuple[NDArray, NDArray]:
@@ -103,9 +109,9 @@ def costs_and_weights(votes: Votes, step: float, reach: float, hull: NDArray | N
     distance, and 0 below two votes. g = 1 / (1 + min(n_near, 6)): a surface runs where views saw it.
     """
     near = votes.near.astype(np.float32)
-    share = np.clip(votes.mean / np.float32(reach), -1.0, 1.0)
-    free = votes.free + np.maximum(share, 0.0) * near
-    solid = votes.behind + np.maximum(-share, 0.0) * near
+    fraction = np.clip(votes.mean / np.float32(reach), -1.0, 1.0)
+    free = votes.free + np.maximum(fraction, 0.0) * near
+    solid = votes.behind + np.maximum(-fraction, 0.0) * near
     cost_per_vote = np.float32(COST_PER_VOTE * step / reach)
     costs = cost_per_vote * np.clip(free - solid, -MOST_VOTES, MOST_VOTES).astype(np.float32)
     is_unknown = np.maximum(free, solid) < LEAST_VOTES

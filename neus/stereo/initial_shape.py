@@ -12,17 +12,15 @@ from torch import Tensor
 from neus.errors import InputError
 from neus.kernels.trilinear.reference import trilinear
 from neus.scenes.scene import Scene
-from neus.stereo.depth_maps import depth_maps, open_spans
-from neus.stereo.fusion import fused_shape
-from neus.stereo.stereo_views import DepthEstimate, StereoView, stereo_views
+from neus.stereo.depth_maps import depth_maps, hull_spans, open_spans
+from neus.stereo.fusion import check_hull, fused_shape
+from neus.stereo.stereo_views import DepthEstimate, stereo_views
 from neus.stereo.surface_points import SurfacePoints, pixel_width, surface_points
 from neus.stereo.surface_refinement import ROUNDS, Round, refined
 from neus.stereo.visual_hull import hull_values, spread_views
 
 # Longer side of the images in which depths are found first, pixels, and vertices per axis of the lattice that they are fused on.
 LONGEST_SIDE, RESOLUTION = 320, 128
-
-
 # More views than these, from all around, hardly show more.
 MOST_VIEWS = 100
 # Measured on scans of 43 to 58 views: a pixel and offset of a round takes so many times as long as a pixel and plane of the depth
@@ -80,19 +78,21 @@ def initial_shape(
     started = time.monotonic()
     tell = _stage_lines(on_message or (lambda text: None))
     scene = scene.subset(spread_views(scene, MOST_VIEWS))
-    hull = None if scene.masks is None else _hull(scene, resolution)
+    hull = None if scene.masks is None else hull_values(scene, resolution)
+    if hull is not None:
+        check_hull(hull, scene.source)
     views = stereo_views(scene, LONGEST_SIDE)
     estimates = depth_maps(views, open_spans(views) if hull is None else hull_spans(views, hull))
     tell(f"depth maps of {len(views)} views, {_known_fraction(estimates):.0%} of the pixels known")
     shape = fused_shape(views, estimates, resolution, hull)
-    distances, is_visible = shape.distances, shape.is_seen
+    distances, is_visible = shape.distances, shape.is_visible
     tell(f"depth maps fused on {resolution}^3 vertices")
     for settings, expected in zip(rounds, _expected_seconds(rounds, time.monotonic() - started), strict=True):
         if time.monotonic() - started + expected > seconds:
             tell(f"no time for images of {settings.longest_side} pixels, about {expected:.0f} s; give more --minutes")
             break
         refinement = refined(scene, distances, *settings)
-        distances, is_visible, estimates = refinement.distances, refinement.is_seen, refinement.estimates
+        distances, is_visible, estimates = refinement.distances, refinement.is_visible, refinement.estimates
         tell(f"surface matched again in images of {settings.longest_side} pixels, on {settings.resolution}^3 vertices")
     points = on_surface(surface_points(estimates, 2.0 / (len(distances) - 1) / VOXELS_PER_STEP), distances)
     tell(f"{len(points.points)} surface points")
@@ -102,7 +102,8 @@ def initial_shape(
 def _expected_seconds(rounds: Sequence[Round], depths_took: float) -> list[float]:
     """What each round is expected to take, from what depth maps and their fusion took: costs go with pixels and offsets."""
     return [
-        depths_took * COST_OF_ROUND * (r.longest_side / LONGEST_SIDE) ** 2 * (2 * r.n_offsets + 1) / PLANES for r in rounds
+        depths_took * COST_OF_ROUND * (r.longest_side / LONGEST_SIDE) ** 2 * (2 * r.n_offsets + 1) / PLANES
+        for r in rounds
     ]
 
 
@@ -136,26 +137,3 @@ def _stage_lines(on_message: Callable[[str], None]) -> Callable[[str], None]:
 
 def _known_fraction(estimates: list[DepthEstimate]) -> float:
     return float(np.mean([np.isfinite(estimate.depths).mean() for estimate in estimates]))
-
-
-def _hull(scene: Scene, resolution: int) -> np.ndarray:
-    hull = hull_values(scene, resolution)
-    if not (hull < 0).any():
-        raise InputError(
-            f"{scene.source}: the masks of the {len(scene)} views have no point in common inside the unit sphere; check "
-            "that masks and cameras belong to the same images, or train without masks (--conf womask.conf)."
-        )
-    return hull
-
-
-def hull_spans(views: list[StereoView], hull: np.ndarray) -> np.ndarray:
-    """(V, 2) nearest and farthest depth at which each view may see the visual hull, values (P, P, P), negative inside."""
-    step = 2.0 / (len(hull) - 1)
-    # A view's nearest and farthest vertex lie among the first and last of their columns.
-    inside = hull < 0
-    ends = inside & ~(np.roll(inside, 1, axis=2) & np.roll(inside, -1, axis=2))
-    points = np.argwhere(ends) * step - 1.0
-    axes, centers = (np.array([getattr(view, name) for view in views]) for name in ("forward", "center"))
-    depths = points @ axes.T - (centers * axes).sum(-1)
-    near, far = depths.min(axis=0) - step, depths.max(axis=0) + step
-    return np.stack([np.maximum(near, 0.1 * np.linalg.norm(centers, axis=-1)), far], axis=-1)

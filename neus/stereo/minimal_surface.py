@@ -1,9 +1,10 @@
 """The smallest surface that agrees with costs of being inside or outside, where these say something."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from neus.kernels.total_variation.cpu import energies, iterate
+from neus.kernels.dispatch import kernels_for
 
 # The coarsest lattice still shows the object; there the shape is found, finer ones move its surface by a vertex or so.
 COARSEST = 12
@@ -50,10 +51,10 @@ def _float32(values: NDArray) -> NDArray:
 
 def _descend(u: NDArray, dual: NDArray, costs: NDArray, weights: NDArray, tolerance: float, most: int) -> int:
     """Iterates in place until the gap is small; the number of iterations."""
-    leading = u.copy()
+    leading, kernels = u.copy(), kernels_for("total_variation", torch.device("cpu"))
     for n_done in range(0, most, BETWEEN_LOOKS):
-        iterate(u, leading, dual, costs, weights, BETWEEN_LOOKS)
-        energy, bound, area = energies(u, dual, costs, weights)
+        kernels.iterate(u, leading, dual, costs, weights, BETWEEN_LOOKS)
+        energy, bound, area = kernels.energies(u, dual, costs, weights)
         if energy - bound <= tolerance * area:
             return n_done + BETWEEN_LOOKS
     return most

@@ -16,7 +16,7 @@ BLOCK = 32
 LEAST_DEPTH = 1e-6
 
 
-def drawn_depths(surface: NDArray | trimesh.Trimesh, views: list[StereoView]) -> list[NDArray]:
+def rendered_depths(surface: NDArray | trimesh.Trimesh, views: list[StereoView]) -> list[NDArray]:
     """(H, W) float32 depths of a surface in each view, NaN where it does not appear.
 
     Triangles with a corner behind the camera are left out.
@@ -36,9 +36,9 @@ def drawn_depths(surface: NDArray | trimesh.Trimesh, views: list[StereoView]) ->
         nearness = np.where(projected[:, 2] > LEAST_DEPTH, 1.0 / np.maximum(projected[:, 2], LEAST_DEPTH), 0.0)
         # The kernel has pixel centres at +0.5.
         corners = np.column_stack([projected[:, :2] * nearness[:, None] + 0.5, nearness])
-        drawn, _ = draw(corners, faces, width, height)
+        rendered, _ = draw(corners, faces, width, height)
         with np.errstate(divide="ignore"):
-            found[index] = np.where(drawn > 0.0, 1.0 / drawn, np.nan).astype(np.float32)
+            found[index] = np.where(rendered > 0.0, 1.0 / rendered, np.nan).astype(np.float32)
 
     run_tasks(see, [(index,) for index in range(len(views))])
     return found

@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 from neus.kernels.dispatch import kernels_for
 from neus.kernels.threads import run_tasks
 from neus.scenes.scene import Scene
-from neus.stereo.depth_maps import consistent
-from neus.stereo.drawn_depths import drawn_depths
-from neus.stereo.stereo_views import DepthEstimate, StereoView, neighbors, stereo_views
+from neus.stereo.depth_maps import agreed
+from neus.stereo.rendered_depths import rendered_depths
+from neus.stereo.stereo_views import DepthEstimate, StereoView, stereo_views
 from neus.stereo.surface_points import cosine_image
 from neus.stereo.surface_sweep import sweep_surface
 
-# A depth counts if so many of the views around agree with it, to so many steps.
-N_AGREEING, AGREEMENT_STEPS = 2, 2.0
-# Views tested for agreement, and the range of their angles: wider than for matching.
-N_ASKED, LEAST_ASKED_ANGLE, LARGEST_ASKED_ANGLE = 10, 2.0, 60.0
+# A depth counts if views around agree with it to so many steps, which are half a pixel here.
+AGREEMENT_STEPS = 2.0
 # Reach of a depth, in steps of the lattice and in pixels: the larger one.
 REACH_IN_STEPS, REACH_IN_PIXELS = 2.5, 8.0
 # The band in which values may change, in reaches.
@@ -52,12 +50,12 @@ class Refinement:
 
     Attributes:
         distances: (P, P, P) float32, signed, scene units, negative inside, at vertices linspace(-1, 1, P), [x, y, z].
-        is_seen: (P, P, P) bool, where at least two views say how far the surface is.
+        is_visible: (P, P, P) bool, where at least two views say how far the surface is.
         estimates: of each view, what others agree with.
     """
 
     distances: NDArray
-    is_seen: NDArray
+    is_visible: NDArray
     estimates: list[DepthEstimate]
 
 
@@ -83,16 +81,11 @@ def refined(
         resolution: P of the result.
     """
     views = stereo_views(scene, longest_side)
-    estimates = agreed(views, sweep_surface(views, drawn_depths(distances, views), n_offsets, pixels_per_step, window))
-    values, is_seen = moved_values(resampled(distances, resolution), views, estimates)
+    swept = sweep_surface(views, rendered_depths(distances, views), n_offsets, pixels_per_step, window)
+    estimates = agreed(views, swept, AGREEMENT_STEPS)
+    values, is_visible = moved_values(resampled(distances, resolution), views, estimates)
     distances = kernels_for("zero_distances", torch.device("cpu")).distances_to_zeros(values, 2.0 / (resolution - 1))
-    return Refinement(distances, is_seen, estimates)
-
-
-def agreed(views: list[StereoView], estimates: list[DepthEstimate]) -> list[DepthEstimate]:
-    """The estimates without what fewer than two views around agree with."""
-    asked = neighbors(views, N_ASKED, LEAST_ASKED_ANGLE, LARGEST_ASKED_ANGLE)
-    return consistent(estimates, asked, N_AGREEING, AGREEMENT_STEPS)
+    return Refinement(distances, is_visible, estimates)
 
 
 def resampled(values: NDArray, resolution: int) -> NDArray:
@@ -133,10 +126,10 @@ def moved_values(
     is_near = n_near >= N_NEAR
     moved = np.where(is_near, mean, distances[index])
     is_empty = (n_through >= N_THROUGH) & (n_through > THROUGH_PER_OTHER * np.maximum(n_near, n_behind))
-    values, is_seen = distances.copy(), np.zeros(distances.shape, dtype=bool)
+    values, is_visible = distances.copy(), np.zeros(distances.shape, dtype=bool)
     values[index] = np.where(is_empty, np.float32(reach), moved)
-    is_seen[index] = is_near
-    return values, is_seen
+    is_visible[index] = is_near
+    return values, is_visible
 
 
 def reach_of(views: list[StereoView], estimates: list[DepthEstimate], step: float) -> float:

@@ -24,7 +24,6 @@ PROBE = 0.01
 LEAST_MOTION = 1e-9
 
 
-
 def sweep_surface(
     views: list[StereoView], depths: list[NDArray], n_offsets: int = 6, pixels_per_step: float = 0.5, window: int = 7
 ) -> list[DepthEstimate]:
@@ -44,47 +43,47 @@ def sweep_surface(
     found: list[DepthEstimate | None] = [None] * len(views)
 
     def sweep(index: int) -> None:
-        others, others_drawn = ([items[other] for other in lists[index]] for items in (views, depths))
-        found[index] = _swept(views[index], depths[index], others, others_drawn, n_offsets, pixels_per_step, window)
+        others, others_rendered = ([items[other] for other in lists[index]] for items in (views, depths))
+        found[index] = _swept(views[index], depths[index], others, others_rendered, n_offsets, pixels_per_step, window)
 
     run_tasks(sweep, [(index,) for index in range(len(views))])
     return [estimate for estimate in found if estimate is not None]
 
 
 def _swept(
-    view: StereoView, drawn: NDArray, others: list[StereoView], others_drawn: list[NDArray],
+    view: StereoView, rendered: NDArray, others: list[StereoView], others_rendered: list[NDArray],
     n_offsets: int, pixels_per_step: float, window: int,
 ) -> DepthEstimate:  # fmt: skip
     """The estimate of one view."""
     depths, scores = np.full(view.grey.shape, np.nan, np.float32), np.zeros(view.grey.shape, np.float32)
     radius = window // 2
-    asked = _asked(view, drawn, radius)
-    if not asked.any() or not others:
+    queried = _queried(view, rendered, radius)
+    if not queried.any() or not others:
         return DepthEstimate(view.matrix, depths, scores, step=1.0)
-    rows, columns = _bounds(asked, radius)
-    asked, grey = asked[rows, columns], view.grey[rows, columns]
-    inverse = carried_on(drawn[rows, columns], radius)
+    rows, columns = _bounds(queried, radius)
+    queried, grey = queried[rows, columns], view.grey[rows, columns]
+    inverse = carried_on(rendered[rows, columns], radius)
     corner = np.array([[1.0, 0.0, columns.start], [0.0, 1.0, rows.start], [0.0, 0.0, 1.0]])
     turns, shifts = _pair_geometry(view, others, corner)
-    step = _step(turns, shifts, asked, inverse, pixels_per_step)
+    step = _step(turns, shifts, queried, inverse, pixels_per_step)
     match = kernels_for("surface_match", torch.device("cpu")).costs_of_offsets
-    costs = match(grey, inverse, asked, *_stacked(others, others_drawn), turns, shifts, step, n_offsets, window)
+    costs = match(grey, inverse, queried, *_stacked(others, others_rendered), turns, shifts, step, n_offsets, window)
     labels, found_scores = chosen_labels(costs, grey, P1, P2)
     offsets = labels - n_offsets
     moved = inverse + offsets * np.float32(step)
-    is_good = asked & (moved > 0) & (found_scores > LEAST_SCORE)
+    is_good = queried & (moved > 0) & (found_scores > LEAST_SCORE)
     is_good &= (found_scores > LEAST_SCORE_AT_JUMPS) | ~_jumps(inverse, step, window)
     depths[rows, columns] = np.where(is_good, 1.0 / np.where(is_good, moved, 1.0), np.nan)
     scores[rows, columns] = np.where(is_good, found_scores, 0.0)
     return DepthEstimate(view.matrix, depths, scores, step)
 
 
-def _asked(view: StereoView, drawn: NDArray, radius: int) -> NDArray:
+def _queried(view: StereoView, rendered: NDArray, radius: int) -> NDArray:
     """(H, W) bool: the pixels of the surface, inside the mask, whose windows lie in the image."""
-    asked = np.zeros(drawn.shape, dtype=bool)
-    inner = (slice(radius, drawn.shape[0] - radius), slice(radius, drawn.shape[1] - radius))
-    asked[inner] = np.isfinite(drawn[inner])
-    return asked if view.mask is None else asked & view.mask
+    queried = np.zeros(rendered.shape, dtype=bool)
+    inner = (slice(radius, rendered.shape[0] - radius), slice(radius, rendered.shape[1] - radius))
+    queried[inner] = np.isfinite(rendered[inner])
+    return queried if view.mask is None else queried & view.mask
 
 
 def _bounds(known: NDArray, margin: int) -> tuple[slice, slice]:
@@ -114,11 +113,11 @@ def _pair_geometry(view: StereoView, others: list[StereoView], corner: NDArray) 
     return turns, shifts
 
 
-def _step(turns: NDArray, shifts: NDArray, asked: NDArray, inverse: NDArray, pixels_per_step: float) -> float:
+def _step(turns: NDArray, shifts: NDArray, queried: NDArray, inverse: NDArray, pixels_per_step: float) -> float:
     """The change of inverse depth that moves the middle of the surface by so many pixels in the median neighbour."""
-    y, x = np.nonzero(asked)
+    y, x = np.nonzero(queried)
     middle = np.array([x.mean(), y.mean(), 1.0])
-    w = float(np.median(inverse[asked]))
+    w = float(np.median(inverse[queried]))
     here, there = turns @ middle + shifts * w, turns @ middle + shifts * w * (1.0 + PROBE)
     motion = np.linalg.norm(there[:, :2] / there[:, 2:] - here[:, :2] / here[:, 2:], axis=1) / (PROBE * w)
     return float(pixels_per_step / max(np.median(motion), LEAST_MOTION))
@@ -128,10 +127,10 @@ def _stacked(others: list[StereoView], depths: list[NDArray]) -> tuple[NDArray, 
     """Images and depths of different sizes in the upper left corners of one array each, and their sizes."""
     sizes = np.array([other.grey.shape for other in others])
     images = np.zeros((len(others), *sizes.max(axis=0)), np.uint8)
-    drawn = np.full(images.shape, np.nan, np.float32)
+    rendered = np.full(images.shape, np.nan, np.float32)
     for i, (other, depth) in enumerate(zip(others, depths, strict=True)):
-        images[i, : sizes[i, 0], : sizes[i, 1]], drawn[i, : sizes[i, 0], : sizes[i, 1]] = other.grey, depth
-    return images, drawn, sizes
+        images[i, : sizes[i, 0], : sizes[i, 1]], rendered[i, : sizes[i, 0], : sizes[i, 1]] = other.grey, depth
+    return images, rendered, sizes
 
 
 def _jumps(inverse: NDArray, step: float, window: int) -> NDArray:

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from neus.kernels.depth_votes.cpu import add_votes
+from neus.kernels.dispatch import kernels_for
 from neus.kernels.threads import ranges, run_tasks
 from neus.stereo.stereo_views import DepthEstimate, StereoView
 
@@ -67,6 +68,8 @@ def votes_of_depths(
     shape = (resolution,) * 3
     free, near, behind = (np.zeros(shape, dtype=np.uint16) for _ in range(3))
     weight, total = (np.zeros(shape, dtype=np.float32) for _ in range(2))
+
+    add_votes = kernels_for("depth_votes", torch.device("cpu")).add_votes
 
     def vote(start: int, end: int) -> None:
         parts = [votes[start:end] for votes in (free, near, behind, weight, total)]

@@ -30,7 +30,7 @@ def test_exact_depths_of_a_sphere_give_its_distances(resolution):
     shape = fused_shape(views, estimates, resolution)
     exact = np.linalg.norm(lattice(resolution), axis=0) - 0.6
     near, step = abs(exact) < 0.03, 2.0 / (resolution - 1)
-    assert shape.distances.dtype == np.float32 and shape.is_seen[near].mean() > 0.98
+    assert shape.distances.dtype == np.float32 and shape.is_visible[near].mean() > 0.98
     # Depths along slanted rays exceed the distance by its cosine: signs are right, magnitudes to a fraction of a step.
     assert abs(shape.distances - exact)[near].mean() < 0.25 * step
     assert (np.sign(shape.distances) != np.sign(exact))[abs(exact) > 0.8 * step].sum() == 0

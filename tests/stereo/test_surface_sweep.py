@@ -5,10 +5,11 @@ import pytest
 import torch
 import trimesh
 
-from neus.stereo.drawn_depths import drawn_depths, triangles_of
+from neus.stereo.depth_maps import agreed
+from neus.stereo.rendered_depths import rendered_depths, triangles_of
 from neus.stereo.stereo_views import DepthEstimate, stereo_views
 from neus.stereo.surface_points import cosine_image, surface_points
-from neus.stereo.surface_refinement import agreed, refined, resampled
+from neus.stereo.surface_refinement import AGREEMENT_STEPS, refined, resampled
 from neus.stereo.surface_sweep import sweep_surface
 from tests.stereo.painted_sphere import RADIUS, paint, sphere_depths, sphere_distances, sphere_scene
 
@@ -53,7 +54,7 @@ def test_where_the_paint_is_plain_nothing_is_claimed():
 def test_independent_noise_is_no_agreement():
     generator = np.random.default_rng(0)
     views = stereo_views(sphere_scene(ARC, color=lambda p: generator.uniform(100, 150, p.shape[:-1])), 112)
-    estimates = agreed(views, sweep_surface(views, [sphere_depths(view) for view in views]))
+    estimates = agreed(views, sweep_surface(views, [sphere_depths(view) for view in views]), AGREEMENT_STEPS)
     assert np.isfinite(estimates[2].depths[sphere_depths(views[2]) < DISTANCE_OF_INNER]).mean() < 0.01
 
 
@@ -95,7 +96,7 @@ def test_a_surface_moves_where_it_is_seen_and_stays_where_nobody_sees_it():
     assert np.median(np.abs(radii[front] - RADIUS)) < 1e-3
     # As far as straight edges follow a sphere on this lattice.
     assert np.abs(radii[back] - 1.02 * RADIUS).max() < 2e-3
-    assert result.is_seen[52, 40, 32] == (abs(np.linalg.norm(np.array([52, 40, 32]) / 31.5 - 1) - RADIUS) < 0.1)
+    assert result.is_visible[52, 40, 32] == (abs(np.linalg.norm(np.array([52, 40, 32]) / 31.5 - 1) - RADIUS) < 0.1)
 
 
 def test_a_later_round_may_revoke_what_an_earlier_one_claimed():
@@ -108,7 +109,7 @@ def test_a_later_round_may_revoke_what_an_earlier_one_claimed():
 
 
 def test_points_lie_on_the_sphere_with_its_normals(arc, swept):
-    points, normals, confidences = surface_points(agreed(arc, swept))
+    points, normals, confidences = surface_points(agreed(arc, swept, AGREEMENT_STEPS))
     radii = np.linalg.norm(points, axis=1)
     sure = confidences > 0.5
     assert sure.sum() > 500
@@ -137,7 +138,7 @@ def test_points_of_nothing_are_none(arc):
 def test_a_lattice_and_its_mesh_are_drawn_alike_and_as_the_sphere_is(arc):
     lattice = sphere_distances(80)
     mesh = trimesh.Trimesh(*triangles_of(lattice), process=False)
-    (by_lattice, *_), (by_mesh, *_) = drawn_depths(lattice, arc), drawn_depths(mesh, arc)
+    (by_lattice, *_), (by_mesh, *_) = rendered_depths(lattice, arc), rendered_depths(mesh, arc)
     np.testing.assert_array_equal(by_lattice, by_mesh)
     truth = sphere_depths(arc[0])
     both = np.isfinite(by_mesh) & (truth < 2.7)
