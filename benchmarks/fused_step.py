@@ -28,10 +28,10 @@ from neus.scenes.synthetic import write_synthetic  # noqa: E402
 from neus.training.fused import fused_training_step  # noqa: E402
 from neus.training.optimizer import gradients_are_finite  # noqa: E402
 from neus.training.step import training_step  # noqa: E402
+from neus.training.strategies import loss_weights  # noqa: E402
 from neus.training.trainer import Trainer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRESS = 0.1
 
 
 def timed(seconds: dict[str, list[float]], name: str, function: Callable) -> Callable:
@@ -51,11 +51,11 @@ def measure(trainer: Trainer, n_rays: int, n_intervals: int, repeats: int) -> di
     steps, model = trainer.steps, trainer.model
     seconds: dict[str, list[float]] = {}
     run_tasks, names = cpu.run_tasks, iter(("tiles", "table gradients") * 2 * repeats)
-    draw, march = timed(seconds, "rays", steps.sampler.draw), timed(seconds, "march", steps.sdf_grid.intervals)
-    weights = steps._weights(PROGRESS)
+    draw, place = timed(seconds, "rays", steps.sampler.draw), timed(seconds, "intervals", steps.sdf_grid.intervals)
+    weights = loss_weights(trainer.config)
     for _ in range(repeats):
         batch = draw(n_rays, trainer.generator)
-        edges, _ = march(
+        edges, _ = place(
             batch.origins,
             batch.directions,
             n_intervals,
@@ -64,22 +64,22 @@ def measure(trainer: Trainer, n_rays: int, n_intervals: int, repeats: int) -> di
             trainer.generator,
         )
         cpu.run_tasks = lambda function, tasks: timed(seconds, next(names), run_tasks)(function, tasks)
-        _, samples = timed(seconds, "fused step", fused_training_step)(
-            model, batch, weights, 1.0, edges, None
-        )
+        timed(seconds, "fused step", fused_training_step)(model, batch, weights, 1.0, edges, None)
         cpu.run_tasks = run_tasks
+        if steps.teacher is not None:
+            timed(seconds, "surface points", steps.teacher.add_gradients)(model, 1.0, trainer.generator)
         timed(seconds, "check", gradients_are_finite)(trainer.optimizer)
         timed(seconds, "optimizer", trainer.optimizer.step)()
-        timed(seconds, "cache refresh (every 4th)", steps.sdf_grid.refresh)(steps._sdf)
+        timed(seconds, "grid refresh (every 4th)", steps.sdf_grid.refresh)(steps._sdf)
         model.zero_grad(set_to_none=True)
         timed(seconds, "composed step", composed)(model, batch, weights, edges)
         model.zero_grad(set_to_none=True)
     return {name: 1e3 * statistics.median(times) for name, times in seconds.items()}
 
 
-def composed(model: torch.nn.Module, batch: object, weights: object, edges: torch.Tensor, first: torch.Tensor) -> None:
+def composed(model: torch.nn.Module, batch: object, weights: object, edges: torch.Tensor) -> None:
     """The same step by single kernels, torch and autograd."""
-    training_step(model, batch, weights, 1.0, None, edges, first).total.backward()
+    training_step(model, batch, weights, 1.0, None, edges).total.backward()
 
 
 def main() -> None:
@@ -101,8 +101,8 @@ def main() -> None:
         trainer.prepare()
         trainer.begin()
         parts = measure(trainer, options.rays, options.intervals, options.repeats)
-        iteration = sum(parts[name] for name in ("rays", "march", "fused step", "check", "optimizer"))
-        iteration += parts["cache refresh (every 4th)"] / 4
+        iteration = sum(parts[name] for name in ("rays", "intervals", "fused step", "check", "optimizer"))
+        iteration += parts["grid refresh (every 4th)"] / 4 + parts.get("surface points", 0.0)
         print(
             json.dumps(
                 {

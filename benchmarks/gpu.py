@@ -7,7 +7,7 @@ error in the table. Everything is timed with the device's own clock after a warm
 with --out, to a file. Floors are bytes moved over the bandwidth and operations over the rate that this device reaches here, measured
 first. Each scene of --scan (default: DTU scans 65 and 24 where they lie in `shared/data` beside the checkout) is trained for each of
 --seconds, every eighth view held out; --points gives, scan by scan, points known to lie on the surface (.npy or .ply, world units),
-whose mean distance from it receives.
+whose mean distance to it is reported.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from neus.training.budget import TimeBudget
 from neus.training.fused import fused_training_step
 from neus.training.optimizer import gradients_are_finite
 from neus.training.step import training_step
-from neus.training.strategies import steps_for
+from neus.training.strategies import loss_weights, steps_for
 from neus.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +88,7 @@ def iteration_times(trainer: Trainer) -> dict[str, Any]:
     batch = steps.sampler.draw(config.batch_size, generator)
     sharpness, n_intervals = model.sharpness().detach(), config.guided_sampling.n_intervals
     edges, _ = steps.sdf_grid.intervals(batch.origins, batch.directions, n_intervals, sharpness, 0.3, generator)
-    weights = steps._weights(0.1)
+    weights = loss_weights(config)
 
     def fused(precision: str = "float32") -> None:
         fused_training_step(model, batch, weights, 1.0, edges, None, precision)
@@ -99,15 +99,16 @@ def iteration_times(trainer: Trainer) -> dict[str, Any]:
 
     parts = {
         "rays": milliseconds(lambda: steps.sampler.draw(len(edges), generator)),
-        "march": milliseconds(
+        "intervals": milliseconds(
             lambda: steps.sdf_grid.intervals(batch.origins, batch.directions, n_intervals, sharpness, 0.3, generator)
         ),
         "composed step": milliseconds(composed, repeats=10),
         "fused step": milliseconds(fused),
+        "surface points": milliseconds(lambda: steps.teacher.add_gradients(model, 1.0, trainer.generator)),
         "check": milliseconds(lambda: bool(gradients_are_finite(trainer.optimizer))),
         # Together, since the optimiser passes over tables without gradient.
         "fused step and optimizer": milliseconds(lambda: (fused(), trainer.optimizer.step())),
-        "cache refresh (every 4th)": milliseconds(lambda: steps.sdf_grid.refresh(steps._sdf)),
+        "grid refresh (every 4th)": milliseconds(lambda: steps.sdf_grid.refresh(steps._sdf)),
         "2^18 distances": milliseconds(lambda: fused_sdf(model, torch.rand(2**18, 3, device=DEVICE))),
     }
     gradients, whole, rates = {}, {}, {}
@@ -118,7 +119,7 @@ def iteration_times(trainer: Trainer) -> dict[str, Any]:
     for precision, is_captured in product(PRECISIONS, (False, True)):
         trainer.config = replace(config, precision=precision, cuda_graphs=is_captured)
         trainer.steps = steps_for(model, scene, trainer.config, trainer.generator)
-        trainer.steps.sdf_grid, trainer.steps.initial_shape = steps.sdf_grid
+        trainer.steps.sdf_grid, trainer.steps.teacher = steps.sdf_grid, steps.teacher
         model.zero_grad(set_to_none=True)
         name = named(precision, is_captured)
         with products_in(precision, DEVICE):

@@ -33,7 +33,7 @@ def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
     points = torch.rand(N_POINTS, 3, generator=new, device=DEVICE) * 2.0 - 1.0
     table = torch.randn(layout.n_rows, n_features, generator=new, device=DEVICE).requires_grad_()
     encode, composite = kernels_for("hash_encode", DEVICE), kernels_for("composite", DEVICE)
-    adam, march = kernels_for("adam_rows", DEVICE), kernels_for("guided_sampling", DEVICE)
+    adam, guided = kernels_for("adam_rows", DEVICE), kernels_for("guided_sampling", DEVICE)
     features, jacobian = encode.encode_with_jacobian(points, table, layout, layout.n_levels)
     cotangents = torch.randn_like(features), torch.randn_like(jacobian)
     alphas = torch.rand(N_RAYS, N_INTERVALS, generator=new, device=DEVICE)
@@ -66,7 +66,7 @@ def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
             "adam on all rows": (step, 9 * table.nbytes),
         }
         found = {name: (milliseconds(call), n_bytes) for name, (call, n_bytes) in calls.items()}
-        marched = milliseconds(lambda: march.guided_intervals(*rays, ends, 3 * ends, ball, 200.0, 0.2, jitter))
+        placed = milliseconds(lambda: guided.guided_intervals(*rays, ends, 3 * ends, ball, 200.0, 0.2, jitter))
     # Adding to memory reads and writes it.
     found["table gradient"] = (
         milliseconds(vjp),
@@ -74,4 +74,4 @@ def kernel_times(rates: dict[str, float]) -> dict[str, Any]:
     )
     table_of = {name: against_floor(ms, n_bytes, rates["copy_gb_per_s"]) for name, (ms, n_bytes) in found.items()}
     # How many steps rays take is not known beforehand, so there is no floor.
-    return table_of | {"march": {"ms": marched, "rays": N_RAYS}}
+    return table_of | {"guided sampling": {"ms": placed, "rays": N_RAYS}}

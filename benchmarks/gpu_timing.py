@@ -1,4 +1,4 @@
-"""Times on a CUDA device, and a report whose parts have limits: what takes too long or fails receives, and the rest goes on."""
+"""Times on a CUDA device, and a report whose parts have limits: what takes too long or fails is reported, and the rest goes on."""
 
 import signal
 import statistics

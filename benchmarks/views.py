@@ -23,8 +23,7 @@ from neus.evaluation.images import psnr  # noqa: E402
 from neus.rendering.model import Model  # noqa: E402
 from neus.rendering.modes import renderer_for  # noqa: E402
 from neus.rendering.views import normal_image, render_view, rgb_image  # noqa: E402
-from neus.runs.load import load_model  # noqa: E402
-from neus.runs.videos import scene_of_run  # noqa: E402
+from neus.runs.run import Run  # noqa: E402
 from neus.scenes.images import write_image  # noqa: E402
 from neus.scenes.scene import Scene  # noqa: E402
 
@@ -76,20 +75,19 @@ def main() -> None:
     parser.add_argument(
         "--samples", type=int, nargs=2, help="even and placed, of volume; 64 64 are NeuS's (default: the run's)"
     )
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--image", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     views = [int(view) for view in options.views.split(",")]
-    scene = scene_of_run(options.run, options.data)
-    model = load_model(options.run)
+    model, scene = Run(options.run, options.data).model_and_scene("cpu")
     if options.samples:
         even, placed = options.samples
         sampler = replace(model.config.neus_renderer, n_samples=even, n_importance=placed)
         model.config = replace(model.config, neus_renderer=sampler)
     numbers, rendered = measure(model, scene, views, options.scale)
     print(json.dumps({"run": options.run.name, "views": views, "threads": options.threads, **numbers}, indent=2))
-    if options.rendered:
-        write_image(options.rendered, rendered)
+    if options.image:
+        write_image(options.image, rendered)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,20 @@
 """What of the benchmarks can be tested without a GPU: the table, its limits, and that they say what they need."""
 
+import importlib.util
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+
+from neus.runs.build import model_for_scene
+from neus.scenes.readers import read_scene
+from neus.training.config import GuidedSamplingConfig
+from neus.training.surface_teacher import SurfaceTeacher
+from neus.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,3 +71,31 @@ def test_without_a_gpu_the_benchmark_says_so():
     assert done.stderr.strip().splitlines()[-1] == (
         "error: benchmarks/gpu.py measures a CUDA device and there is none here"
     )
+
+
+def test_the_fused_step_is_measured_in_all_its_parts(monkeypatch, tiny_hash_config, scene_folder):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import fused_step
+
+    guided = GuidedSamplingConfig(n_intervals=6, initial_shape=False)
+    color = replace(tiny_hash_config.model.rendering_network, weight_norm=False)
+    config = replace(
+        tiny_hash_config,
+        model=replace(tiny_hash_config.model, rendering_network=color),
+        train=replace(tiny_hash_config.train, guided_sampling=guided),
+    )
+    scene = read_scene(scene_folder)
+    trainer = Trainer(model_for_scene(config, scene), scene, config.train, on_message=lambda text: None)
+    trainer.begin()
+    normals = torch.nn.functional.normalize(torch.ones(4, 3), dim=-1)
+    trainer.steps.teacher = SurfaceTeacher(0.5 * normals, normals, torch.ones(4), 0.001)
+    parts = fused_step.measure(trainer, 16, 6, repeats=2)
+    expected = {"rays", "intervals", "tiles", "table gradients", "fused step", "surface points", "check", "optimizer", "composed step"}
+    assert expected <= parts.keys() and all(ms > 0.0 for ms in parts.values())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_finds_what_it_imports(path, monkeypatch):
+    monkeypatch.syspath_prepend(path.parent)
+    spec = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))

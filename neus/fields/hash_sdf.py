@@ -26,7 +26,7 @@ class HashSdfConfig:
 
     Attributes:
         grid: levels, features, table.
-        color_grid: of a second grid that the colour network alone receives of, after the features of the distance; none with
+        color_grid: of a second grid whose features the colour network alone receives, after the features of the distance; none with
             0 levels. Texture then learns at its own pace and cannot shake the surface (after PermutoSDF, Rosu and Behnke 2023).
         d_hidden: width of the hidden layer.
         d_out: 1 distance + features for the colour network.

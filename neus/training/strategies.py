@@ -71,7 +71,7 @@ class HierarchicalTraining:
     def __init__(self, model: Model, scene: Scene, config: TrainConfig, generator: Generator) -> None:
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
         self.view_order = ViewOrder(len(scene), generator)
-        self.weights = _loss_weights(config)
+        self.weights = loss_weights(config)
         self.n_rays, self.batch_size = 0, config.batch_size
         self.captured = captured_if_enabled(self._of_tensors, model, config)
 
@@ -178,7 +178,7 @@ class GridGuidedTraining:
             else:
                 batch, edges = rays_of(batch, kept), edges[kept]
                 is_hidden = None if is_hidden is None else is_hidden[kept]
-        weights = _loss_weights(self.config)
+        weights = loss_weights(self.config)
         if self.is_fused:
             terms, samples = self._fused_step(batch, weights, cos_anneal, edges, generator, is_hidden)
             # Without the fused step the grid lives on what is refreshed alone.
@@ -232,7 +232,7 @@ class GridGuidedTraining:
         # Tables too begin without gradient, lest that of one run be added to that of the last.
         self.model.zero_grad(set_to_none=True)
         terms, samples = self._fused_step(
-            batch_of(tensors[n:]), _loss_weights(config), cos_anneal, edges, Noise(*tensors[:n])
+            batch_of(tensors[n:]), loss_weights(config), cos_anneal, edges, Noise(*tensors[:n])
         )
         return terms, samples, [parameter.grad for parameter in self.model.parameters()]
 
@@ -274,7 +274,8 @@ class GridGuidedTraining:
         self.teacher = None if teacher is None else SurfaceTeacher(**teacher)
 
 
-def _loss_weights(config: TrainConfig) -> LossWeights:
+def loss_weights(config: TrainConfig) -> LossWeights:
+    """The weights of the terms, as the config gives them."""
     return LossWeights(config.igr_weight, config.mask_weight, config.color_huber, config.curvature_weight)
 
 
