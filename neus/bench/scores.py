@@ -20,13 +20,17 @@ BUILT_IN = "synthetic"
 FEATURE_POINTS = "sfm_points.npz"
 # In the run folder: the numbers by DTU's protocol.
 DTU_FILE = "evaluation_dtu.json"
+# Of the mesh's agreement with held-out images, what the table takes.
+DENSE = ("offset_px", "offset_px_90", "offset", "disagreement", "covered")
 NO_MESH = "no surface was found, so there is no mesh"
 
 
 def image_scores(folder: Path) -> dict[str, float]:
-    """The means over the held-out views that `neus evaluate` wrote; one that is null is read as NaN."""
-    mean = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["mean"]
-    return {name: math.nan if value is None else value for name, value in mean.items()}
+    """What `neus evaluate` wrote of the held-out views: means, and `dense_*` of the mesh; a mean that is null is read as NaN."""
+    content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    scores = {name: math.nan if value is None else value for name, value in content["mean"].items()}
+    dense = content.get("dense", {})
+    return scores | {f"dense_{name}": dense[name] for name in DENSE if dense.get(name) is not None}
 
 
 def dtu_scores(path: Path) -> dict[str, Any]:

@@ -32,6 +32,13 @@ MEASURES = (
     Measure("ssim", "SSIM, whole image", 3),
     Measure("mask_error", "wrong mask pixels, %", 2, 100.0, "pixels whose opacity is on the other side of 0.5 than the mask"),
     Measure(
+        "dense_offset_px", "mesh to held-out images: median, px", 2,
+        meaning="offset along the pixels' rays at which held-out and training images agree best about the mesh "
+        "(docs/evaluation.md), pixels of motion; says nothing about what has no texture",
+    ),
+    Measure("dense_offset_px_90", "mesh to held-out images: 90 %, px", 2),
+    Measure("dense_covered", "of the object so measured, %", 0, 100.0),
+    Measure(
         "exact_chamfer", "Chamfer to the exact surface, mm", 3,
         meaning="mean of both directions, from random points to the surface itself (no sampling floor, no alignment, mesh as "
         "training writes it)",

@@ -186,6 +186,18 @@ def _seen_rows(seen: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _agreement_rows(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
+    """How far the mesh is from where held-out images agree best, if `neus evaluate` has measured it."""
+    dense = evaluation.get("dense", {})
+    if dense.get("offset_px") is None:
+        return []
+    offset = f"{dense['offset_px']:.2f} px ({dense['offset']:.3g} world units) median, {dense['offset_px_90']:.2f} px 90 % quantile"
+    return [
+        ("offset at which held-out images agree best", f"{offset}; on {100 * dense['covered']:.0f} % of the object"),
+        ("held-out images that disagree (NCC < 0.5)", f"{100 * dense['disagreeing']:.1f} % of the pixels"),
+    ]
+
+
 def what_was_run(run: RunGathered) -> list[tuple[str, str]]:
     """Scene, settings, machine and commands."""
     facts, last = run.facts, run.sessions[-1] if run.sessions else {}
@@ -234,7 +246,7 @@ def _mesh(run: RunGathered) -> list[str]:
     return [
         sheet([figure(rendered, side) for side, rendered in run.mesh.sides.items()], "six"),
         paragraph("The front is where most cameras are; red is the inside, seen through a hole."),
-        table(mesh_rows(run.mesh.facts, run.mesh.seen)),
+        table([*mesh_rows(run.mesh.facts, run.mesh.seen), *_agreement_rows(run.evaluation or {})]),
         paragraph(
             f"From {run.mesh.origin}. World units are {unit}. The region of interest has a radius of one scene unit, "
             f"{run.world_per_scene:.5g} world units."

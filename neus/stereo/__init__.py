@@ -3,5 +3,5 @@
 __all__ = [
     "depth_maps", "epipolar", "fusion", "initial_shape", "label_choice", "matches", "minimal_surface", "pieces",
     "plain_background", "region_from_matches", "rendered_depths", "silhouettes", "sparse_points", "stereo_views",
-    "surface_points", "surface_refinement", "surface_sweep", "visual_hull", "votes",
+    "surface_points", "surface_refinement", "surface_sweep", "visual_hull", "votes", "warped",
 ]  # fmt: skip

@@ -99,21 +99,40 @@ def _stereo_view(scene: Scene, index: int, longest_side: int) -> StereoView:
 def neighbors(
     views: list[StereoView], count: int, least_angle: float = LEAST_ANGLE, largest_angle: float = LARGEST_ANGLE
 ) -> list[list[int]]:
-    """For each view the indices of at most `count` others to match it with, the best first.
+    """For each view the indices of at most `count` others to match it with, the best first; see `neighbors_of_cameras`."""
+    centers, axes = np.array([view.center for view in views]), np.array([view.forward for view in views])
+    return neighbors_of_cameras(centers, axes, count, least_angle, largest_angle)
 
-    The angle is that of parallax at the point of the view's optical axis nearest to the scene's centre; angles count by
+
+def neighbors_of_cameras(
+    centers: NDArray,
+    axes: NDArray,
+    count: int,
+    least_angle: float = LEAST_ANGLE,
+    largest_angle: float = LARGEST_ANGLE,
+    candidates: NDArray | None = None,
+) -> list[list[int]]:
+    """For each camera the indices of at most `count` others to match it with, the best first.
+
+    The angle is that of parallax at the point of the camera's optical axis nearest to the scene's centre; angles count by
     their ratio to the best one, for too small an angle measures depth badly and too large a one changes the appearance.
+
+    Args:
+        centers, axes: (V, 3) centres, scene units, and unit optical axes.
+        count: neighbours of each.
+        least_angle, largest_angle: degrees between which a neighbour is useful.
+        candidates: (V,) bool, the cameras that may be neighbours; None for all.
     """
-    centers = np.array([view.center for view in views])
-    axes = np.array([view.forward for view in views])
     lists = []
-    for i, view in enumerate(views):
-        reference = view.center + view.forward * max(LEAST_REFERENCE, -view.center @ view.forward)
+    for i, (center, axis) in enumerate(zip(centers, axes, strict=True)):
+        reference = center + axis * max(LEAST_REFERENCE, -center @ axis)
         toward = reference - centers
         toward /= np.linalg.norm(toward, axis=1, keepdims=True)
         angles = np.degrees(np.arccos(np.clip(toward @ toward[i], -1.0, 1.0)))
-        is_usable = (angles >= least_angle) & (angles <= largest_angle) & (axes @ view.forward > LEAST_AXIS_COSINE)
+        is_usable = (angles >= least_angle) & (angles <= largest_angle) & (axes @ axis > LEAST_AXIS_COSINE)
         is_usable[i] = False
+        if candidates is not None:
+            is_usable &= candidates
         usable = np.flatnonzero(is_usable)
         order = np.argsort(np.abs(np.log(angles[usable] / BEST_ANGLE)), kind="stable")
         lists.append([int(other) for other in usable[order][:count]])

@@ -25,7 +25,12 @@ LEAST_MOTION = 1e-9
 
 
 def sweep_surface(
-    views: list[StereoView], depths: list[NDArray], n_offsets: int = 6, pixels_per_step: float = 0.5, window: int = 7
+    views: list[StereoView],
+    depths: list[NDArray],
+    n_offsets: int = 6,
+    pixels_per_step: float = 0.5,
+    window: int = 7,
+    lists: list[list[int]] | None = None,
 ) -> list[DepthEstimate]:
     """Depths of a surface found again by matching it at offsets along each view's rays.
 
@@ -35,11 +40,12 @@ def sweep_surface(
         n_offsets: steps to each side.
         pixels_per_step: motion of a pixel in the median neighbour, for one step.
         window: odd side of the windows, pixels.
+        lists: for each view the numbers of those it is matched with, none for a view that is not swept; None for its neighbours.
 
     Returns:
         One estimate for each view, NaN where the images do not say where the surface is.
     """
-    lists = neighbors(views, N_NEIGHBORS)
+    lists = neighbors(views, N_NEIGHBORS) if lists is None else lists
     found: list[DepthEstimate | None] = [None] * len(views)
 
     def sweep(index: int) -> None:

@@ -8,10 +8,13 @@ import numpy as np
 import trimesh
 
 from neus.errors import InputError
+from neus.evaluation.dense import dense_agreement
 from neus.evaluation.files import read_mesh, read_surface
 from neus.evaluation.images import find_lpips, image_at, image_scores, mask_at
 from neus.evaluation.of_mesh import JudgedMesh, against_dtu
 from neus.evaluation.surface import SurfaceScores, surface_scores
+from neus.geometry.poses import invert
+from neus.meshing.files import in_world
 from neus.rendering.model import Model
 from neus.rendering.modes import renderer_for
 from neus.rendering.views import render_view
@@ -34,7 +37,7 @@ def evaluate_run(
     split: str | None = None,
     overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """`evaluate_images` of a run on the views that were held out of its training.
+    """`evaluate_images` of a run on the views that were held out of its training, and how well its mesh agrees with them (`dense`).
 
     Args:
         folder: a run, trained with held-out views.
@@ -56,7 +59,24 @@ def evaluate_run(
         model, scene = run.model_and_scene(device)
         views = run.held_out(scene)
     result = evaluate_images(model, scene, views, scale, on_progress)
-    return {"checkpoint": run.checkpoint.name, **({} if split is None else {"split": split}), **result}
+    more = {"dense": dense_scores(run, scene, views)} if split is None else {"split": split}
+    return {"checkpoint": run.checkpoint.name, **more, **result}
+
+
+def dense_scores(run: Run, scene: Scene, held_out: Sequence[int]) -> dict[str, Any]:
+    """`DenseAgreement` of the run's newest mesh with the held-out views, world units; a `note` where there is no mesh.
+
+    Args:
+        run: whose mesh is measured.
+        scene: in the frame of the model.
+        held_out: numbers of the views.
+    """
+    try:
+        path = run.mesh_path()
+        mesh = in_world(read_mesh(path), invert(scene.scene_to_world))
+        return {"mesh": path.name, **dense_agreement(mesh, scene, held_out).as_dict()}
+    except InputError as error:
+        return {"note": f"not measured: {error}"}
 
 
 def evaluate_images(

@@ -29,6 +29,15 @@ DTU_ROWS = (
     "accuracy", "completeness", "overall", "truth_spacing", "share_of_mesh_beyond_cap", "share_of_truth_beyond_cap",
 )  # fmt: skip
 DEPTH_ROWS = ("mean", "median", "rmse", "covered")
+DENSE_ROWS = {
+    "offset_px": "offset at which images agree best, median, px",
+    "offset_px_90": "... 90 % quantile, px",
+    "offset": "... median, world units",
+    "offset_90": "... 90 % quantile, world units",
+    "disagreement": "mean of 1 - NCC at the surface",
+    "disagreeing": "fraction with NCC < 0.5",
+    "covered": "fraction of the object measured",
+}
 POINT_ROWS = ("median", "mean", "mean_clipped", "n_points")
 
 
@@ -101,7 +110,16 @@ def measure_images(
         result = evaluate_run(run, data, scale, device, progress, split, overrides)
     kind = "held-out" if split is None else split
     rows = [(f"{result['n_held_out']} {kind} views", result["checkpoint"]), *result["mean"].items()]
-    return Measurement("" if split is None else f"_{split}", result, rows + [("lpips", result["lpips"])] * ("lpips" not in result["mean"]))
+    rows += [("lpips", result["lpips"])] * ("lpips" not in result["mean"])
+    return Measurement("" if split is None else f"_{split}", result, rows + dense_rows(result.get("dense", {})))
+
+
+def dense_rows(dense: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Names and values of how well the mesh agrees with the held-out images, or why that is not known."""
+    if "note" in dense:
+        return [("mesh against held-out images", dense["note"])]
+    known = {key: name for key, name in DENSE_ROWS.items() if dense.get(key) is not None}
+    return [("mesh against held-out images", dense["mesh"]), *((name, dense[key]) for key, name in known.items())] if dense else []
 
 
 def measure_mesh(
