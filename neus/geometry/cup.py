@@ -6,12 +6,9 @@ a thin stirrer that stands in the cup and leans on its rim (a second hole), and 
 
 import math
 
-import torch
 from torch import Tensor
 
-from neus.geometry.poses import invert, rotation_from_vector
-from neus.geometry.shapes import box, capsule, revolution, sphere, torus, union
-from neus.geometry.similarity import similarity, transform_points
+from neus.geometry.solids import Body, Solid, placed, rod
 
 # Cup and saucer as (distance from the axis, z), from below: foot, saucer, stem, outer wall, rim, inner wall. The wall
 # is 0.04 to 0.05 thick: thin enough to be lost by a low-sharpness reconstruction, thick enough for a lattice of 128 a side.
@@ -33,16 +30,22 @@ SUGAR_HALF_SIDE, SUGAR_ROUNDING = 0.075, 0.015
 BOUNDING_RADIUS = 0.9  # no part of the object lies further out
 
 
-def _placed(center: tuple[float, float, float], *turns: tuple[float, float, float]) -> Tensor:
-    """(4, 4) from the scene to a part at `center`, turned by rotation vectors, each about its own axes so far."""
-    rotation = torch.eye(3, dtype=torch.float64)
-    for turn in turns:
-        rotation = rotation @ rotation_from_vector(torch.tensor(turn, dtype=torch.float64))
-    return invert(similarity(1.0, torch.tensor(center, dtype=torch.float64), rotation))
-
-
-SCENE_TO_HANDLE = _placed(HANDLE_CENTER, (math.pi / 2, 0.0, 0.0), (0.0, 0.0, HANDLE_TILT))
-SCENE_TO_SUGAR = _placed(SUGAR_CENTER, (0.0, 0.0, SUGAR_AZIMUTH), (0.0, -SUGAR_SLOPE, 0.0), (0.0, 0.0, SUGAR_TURN))
+BODY = Body(
+    (
+        Solid("revolution", corners=tuple(PROFILE)),
+        Solid(
+            "torus", (HANDLE_RADIUS, HANDLE_TUBE, HANDLE_HALF_ARC), part=1,
+            to_local=placed(HANDLE_CENTER, (math.pi / 2, 0.0, 0.0), (0.0, 0.0, HANDLE_TILT)),
+        ),
+        rod(STIRRER_FOOT, STIRRER_TOP, STIRRER_RADIUS, part=2),
+        Solid("sphere", (KNOB_RADIUS,), to_local=placed(STIRRER_TOP), part=2),
+        Solid(
+            "box", (SUGAR_HALF_SIDE, SUGAR_HALF_SIDE, SUGAR_HALF_SIDE, SUGAR_ROUNDING), part=3,
+            to_local=placed(SUGAR_CENTER, (0.0, 0.0, SUGAR_AZIMUTH), (0.0, -SUGAR_SLOPE, 0.0), (0.0, 0.0, SUGAR_TURN)),
+        ),
+    ),
+    BOUNDING_RADIUS,
+)  # fmt: skip
 
 
 def object_sdf(points: Tensor) -> Tensor:
@@ -51,18 +54,9 @@ def object_sdf(points: Tensor) -> Tensor:
     Exact outside. Exact inside too, except where parts overlap (the roots of the handle, the feet of stirrer and sugar,
     the knob): there the buried surface of a part still counts, and the depth is a lower bound.
     """
-    return part_distances(points).amin(dim=-1)
+    return BODY.sdf(points)
 
 
 def part_distances(points: Tensor) -> Tensor:
     """Signed distances (..., 4) of points (..., 3) to the object's parts: cup with saucer, handle, stirrer, sugar."""
-    in_handle, in_sugar = transform_points(SCENE_TO_HANDLE, points), transform_points(SCENE_TO_SUGAR, points)
-    stirrer = capsule(points, STIRRER_FOOT, STIRRER_TOP, STIRRER_RADIUS)
-    knob = sphere(points - points.new_tensor(STIRRER_TOP), KNOB_RADIUS)
-    parts = [
-        revolution(points, PROFILE),
-        torus(in_handle, HANDLE_RADIUS, HANDLE_TUBE, HANDLE_HALF_ARC),
-        union(stirrer, knob),
-        box(in_sugar, [SUGAR_HALF_SIDE] * 3, SUGAR_ROUNDING),
-    ]
-    return torch.stack(parts, dim=-1)
+    return BODY.part_distances(points)

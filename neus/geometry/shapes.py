@@ -112,6 +112,16 @@ def revolution(points: Tensor, corners: Sequence[Point]) -> Tensor:
     return _polygon(_meridian(points), [edge for edge in _edges(corners) if edge[0][0] > 0.0 or edge[1][0] > 0.0])
 
 
+def prism(points: Tensor, corners: Sequence[Point], half_height: float) -> Tensor:
+    """Signed distance (...) to the solid swept by a polygon in the xy plane along z, from -half_height to half_height.
+
+    >>> prism(torch.tensor([4.0, 0.5, 5.0]), [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)], half_height=1.0)
+    tensor(5.)
+    """
+    beyond = torch.stack([polygon(points[..., :2], corners), points[..., 2].abs() - half_height], dim=-1)
+    return vector_norm(beyond.clamp_min(0.0), dim=-1) + beyond.amax(dim=-1).clamp_max(0.0)
+
+
 def union(*distances: Tensor) -> Tensor:
     """Signed distance (...) to all shapes together: the least. Exact outside; inside, exact but where shapes overlap.
 

@@ -3,6 +3,7 @@
 The object of `geometry.cup`, painted and lit, stands in a painted dome and is seen from all around.
 """
 
+import functools
 import math
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from neus.errors import InputError
 from neus.geometry.cameras import Camera
-from neus.geometry.cup import BOUNDING_RADIUS, SAUCER_TOP, object_sdf
+from neus.geometry.cup import BODY, BOUNDING_RADIUS, SAUCER_TOP, object_sdf
 from neus.geometry.poses import invert, look_at
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.geometry.similarity import similarity, transform_points
@@ -89,7 +90,7 @@ def render_rays(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """
     _, dome_t, _ = intersect_sphere(origins, directions, DOME_RADIUS)
     enters, leaves, is_near = intersect_sphere(origins, directions, BOUNDING_RADIUS)
-    trace = kernels_for("demo_scene", origins.device).first_hits
+    trace = functools.partial(kernels_for("solids", origins.device).first_hits, BODY)
     t = torch.full_like(dome_t, torch.inf)
     t[is_near] = trace(*(x[is_near] for x in (origins, directions, enters, leaves)), TRACE_TOLERANCE, MAX_STEPS)
     hit = t.isfinite()
@@ -182,7 +183,7 @@ def _normals_and_parts(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _part_distances(points: Tensor) -> Tensor:
-    return kernels_for("demo_scene", points.device).part_distances(points)
+    return kernels_for("solids", points.device).part_distances(BODY, points)
 
 
 def _waves(points: Tensor, wavelengths: tuple[float, ...]) -> tuple[Tensor, Tensor]:

@@ -206,7 +206,7 @@ def test_triton_is_for_cuda_devices_and_for_the_interpreter(monkeypatch):
     monkeypatch.setenv(dispatch.INTERPRET, "1")
     assert dispatch.kernels_for("hash_encode", torch.device("cpu")) is gpu
     # An operation that has no such form is what it is elsewhere.
-    assert dispatch.kernels_for("demo_scene", torch.device("cuda")).__name__ == "neus.kernels.demo_scene.reference"
+    assert dispatch.kernels_for("solids", torch.device("cuda")).__name__ == "neus.kernels.solids.reference"
     monkeypatch.delenv(dispatch.INTERPRET)
     with pytest.raises(InputError, match="NEUS_KERNELS=gpu: .* set TRITON_INTERPRET=1"):
         dispatch.kernels_for("hash_encode", torch.device("cpu"))

@@ -1,12 +1,15 @@
 import pytest
 import torch
 
-from neus.geometry.cup import BOUNDING_RADIUS, object_sdf
+from neus.geometry import bodies
+from neus.geometry.cup import BODY, BOUNDING_RADIUS, object_sdf
 from neus.geometry.rays import intersect_sphere
-from neus.kernels.demo_scene import cpu, reference
+from neus.kernels.solids import cpu, reference
 from neus.rendering.sphere_tracing import trace
 
 TOLERANCE, MAX_STEPS = 3e-4, 1000
+MADE = ("house", "rods", "white", "tins", "relief")
+BODIES = {"cup": BODY, **{name: getattr(bodies, name)() for name in MADE}}
 
 
 def rays(n, seed=0):
@@ -21,23 +24,27 @@ def rays(n, seed=0):
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 3), (5000, 3), (700, 4, 3)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_compiled_distances_are_those_of_the_closed_form(shape, dtype):
+@pytest.mark.parametrize("body", BODIES)
+def test_compiled_distances_are_those_of_the_closed_form(body, shape, dtype):
+    body = BODIES[body]
     points = 2.0 * torch.rand(*shape, dtype=dtype, generator=torch.Generator().manual_seed(0)) - 1.0
-    found, expected = cpu.part_distances(points), reference.part_distances(points.double())
-    assert found.shape == (*shape[:-1], 4) and found.dtype == dtype
+    found, expected = cpu.part_distances(body, points), reference.part_distances(body, points.double())
+    assert found.shape == (*shape[:-1], body.n_parts) and found.dtype == dtype
     assert torch.allclose(found.double(), expected, rtol=0.0, atol=2e-7 if dtype == torch.float32 else 1e-12)
 
 
-def test_compiled_and_plain_tracing_find_the_same_places():
+@pytest.mark.parametrize("body", BODIES)
+def test_compiled_and_plain_tracing_find_the_same_places(body):
+    body = BODIES[body]
     scattered = rays(1000)
-    found, expected = (k.first_hits(*scattered, TOLERANCE, max_steps=40) for k in (cpu, reference))
+    found, expected = (k.first_hits(body, *scattered, TOLERANCE, max_steps=40) for k in (cpu, reference))
     assert torch.equal(found.isfinite(), expected.isfinite())
     torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-6)
 
 
 def test_hits_lie_on_the_surface_and_nothing_lies_before_them():
     origins, directions, near, far = (x.double() for x in rays(3000))
-    t = cpu.first_hits(origins, directions, near, far, TOLERANCE, MAX_STEPS)
+    t = cpu.first_hits(BODY, origins, directions, near, far, TOLERANCE, MAX_STEPS)
     hit = t.isfinite()
     assert 0.3 < hit.double().mean() < 0.95
     end = torch.where(hit, t, far).unsqueeze(-1)
@@ -51,7 +58,7 @@ def test_hits_lie_on_the_surface_and_nothing_lies_before_them():
 
 def test_tracing_agrees_with_the_tracer_of_any_surface():
     scattered = rays(3000)
-    t, traced = cpu.first_hits(*scattered, TOLERANCE, MAX_STEPS), trace(object_sdf, *scattered, TOLERANCE, MAX_STEPS)
+    t, traced = cpu.first_hits(BODY, *scattered, TOLERANCE, MAX_STEPS), trace(object_sdf, *scattered, TOLERANCE, MAX_STEPS)
     same = t.isfinite() == traced.hit
     assert same.double().mean() > 0.999
     both = same & traced.hit
@@ -65,7 +72,7 @@ def test_tracing_agrees_with_the_tracer_of_any_surface():
 def test_rays_that_begin_beyond_their_end_miss():
     origins, directions, near, far = rays(10)
     for kernels in (cpu, reference):
-        assert kernels.first_hits(origins, directions, far + 1.0, far, TOLERANCE, MAX_STEPS).isinf().all()
+        assert kernels.first_hits(BODY, origins, directions, far + 1.0, far, TOLERANCE, MAX_STEPS).isinf().all()
 
 
 def test_the_number_of_threads_changes_nothing():
@@ -74,7 +81,7 @@ def test_the_number_of_threads_changes_nothing():
         found = []
         for n in (1, 2):
             torch.set_num_threads(n)
-            found.append(cpu.first_hits(*scattered, TOLERANCE, MAX_STEPS))
+            found.append(cpu.first_hits(BODY, *scattered, TOLERANCE, MAX_STEPS))
     finally:
         torch.set_num_threads(n_threads)
     assert torch.equal(*found)
