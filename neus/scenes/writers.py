@@ -1,6 +1,6 @@
 """Scenes to folders: image/ and cameras_sphere.npz of IDR and NeuS, COLMAP's sparse model, transforms.json."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -23,7 +23,9 @@ JPEG_QUALITY = 98
 _OPENCV_TO_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
 
 
-def save_scene(scene: Scene, folder: str | Path, layout: str = "idr") -> Path:
+def save_scene(
+    scene: Scene, folder: str | Path, layout: str = "idr", notes: Mapping[str, str] | None = None
+) -> Path:
     """Writes a scene to a folder that is then either whole or not there, and returns it.
 
     Masks are written as files; how much of a pixel an object covers (`Scene.alphas`) is not kept.
@@ -32,6 +34,7 @@ def save_scene(scene: Scene, folder: str | Path, layout: str = "idr") -> Path:
         scene: is written at the size it has, without distortion.
         folder: new or empty.
         layout: `idr` and `transforms` keep the region of interest; `colmap` has none, so dataset.center and dataset.radius tell it.
+        notes: text files to lie beside it, by name.
 
     Raises:
         InputError: an unknown layout, a folder that is not empty or cannot be written, or a region that `transforms` cannot hold.
@@ -43,6 +46,8 @@ def save_scene(scene: Scene, folder: str | Path, layout: str = "idr") -> Path:
         raise InputError(f"{folder}: already exists; expected a new folder for the scene. Remove it or name another.")
     with written_whole(folder, is_folder=True) as beside:
         LAYOUTS[layout](scene, beside)
+        for name, text in (notes or {}).items():
+            (beside / name).write_text(text, encoding="utf-8")
     return folder
 
 
