@@ -17,6 +17,7 @@ from neus.bench.table import rows_from_records
 from neus.errors import InputError
 from neus.files import write_json, written_whole
 from neus.scenes.synthetic import write_synthetic
+from neus.scenes.synthetic_kinds import SyntheticKind, kind_of
 from neus.training.hooks import clock_time
 
 # The built-in scene as `neus bench` images it.
@@ -27,17 +28,19 @@ HAND_WRITTEN = "experiments.md"
 
 
 def scene_folder(scene: str, out: Path) -> tuple[str, Path]:
-    """Name and folder of a scene as given on the command line; the built-in one is written below `out`.
+    """Name and folder of a scene as given on the command line; a synthetic one is written below `out`.
 
     Raises:
-        InputError: no such folder.
+        InputError: no such folder, or an unknown kind of synthetic scene.
     """
-    if scene == BUILT_IN:
-        folder = out / "scenes" / f"{BUILT_IN}_{VIEWS}x{WIDTH}x{HEIGHT}"
-        return BUILT_IN, folder if folder.is_dir() else write_synthetic(folder, VIEWS, WIDTH, HEIGHT)
+    if scene == BUILT_IN or scene.startswith(f"{BUILT_IN}:"):
+        kind = kind_of(scene.partition(":")[2]) if scene != BUILT_IN else SyntheticKind()
+        name = BUILT_IN if kind == SyntheticKind() else f"{BUILT_IN}:{kind}"
+        folder = out / "scenes" / f"{name.replace(':', '-')}_{VIEWS}x{WIDTH}x{HEIGHT}"
+        return name, folder if folder.is_dir() else write_synthetic(folder, VIEWS, WIDTH, HEIGHT, kind=kind)
     path = Path(scene)
     if not path.exists():
-        raise InputError(f"{scene}: no such scene; give its folder, or `{BUILT_IN}` for the built-in one.")
+        raise InputError(f"{scene}: no such scene; give its folder, or `{BUILT_IN}` for the built-in one, `{BUILT_IN}:KIND` for others.")
     return (path.resolve() if path.is_dir() else path.resolve().parent).name, path
 
 

@@ -81,7 +81,8 @@ class BenchRun:
         >>> BenchRun("lego", Path("lego"), Path("quick.conf"), iterations=60, seed=1).name
         'lego/quick_60iterations_seed1'
         """
-        return f"{self.scene}/{self.conf.stem}_{self.length.replace(' ', '')}_seed{self.seed}"
+        scene = self.scene.replace(":", "-")  # which no path on Windows may have
+        return f"{scene}/{self.conf.stem}_{self.length.replace(' ', '')}_seed{self.seed}"
 
     def facts(self) -> dict[str, Any]:
         """What the table says of it."""
@@ -105,7 +106,7 @@ class BenchRun:
             },
             "evaluate": {"scale": self.scale},
             "surface": {
-                "truth": truth.stat().st_size if truth.is_file() else self.scene == BUILT_IN,
+                "truth": truth.stat().st_size if truth.is_file() else self.scene.startswith(BUILT_IN),
                 "dtu": str(self.dtu_root) if self.is_measured_by_dtu else None,
             },
         }

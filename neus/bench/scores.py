@@ -8,13 +8,15 @@ from typing import Any
 import trimesh
 
 from neus.errors import InputError
+from neus.evaluation.exact import exact_scores
 from neus.evaluation.files import read_points
 from neus.evaluation.surface import feature_scores
 from neus.meshing.measures import is_closed
 from neus.scenes.readers import read_scene
-from neus.workflows.demo import compare_with_truth
+from neus.scenes.synthetic import written_kind
+from neus.scenes.synthetic_kinds import SyntheticKind
 
-# Name of the built-in scene, whose exact surface is known.
+# Name of the built-in scene, whose exact surface is known; others of its kind are `synthetic:KIND`.
 BUILT_IN = "synthetic"
 # Triangulated feature points that may lie in a scene's folder: `points` (P, 3), world units. Training never sees them.
 FEATURE_POINTS = "sfm_points.npz"
@@ -52,7 +54,7 @@ def dtu_scores(path: Path) -> dict[str, Any]:
 def surface_scores_of(scene: str, data: Path, path: Path) -> dict[str, Any]:
     """Distances of a mesh, as `neus train` wrote it, to what is known of the true surface; world units.
 
-    `exact_*` to the signed distance of the built-in scene, `feature_*` from the feature points beside a scene.
+    `exact_*` to the exact surface of a synthetic scene, `feature_*` from the feature points beside a scene.
 
     Args:
         scene: its name.
@@ -64,9 +66,12 @@ def surface_scores_of(scene: str, data: Path, path: Path) -> dict[str, Any]:
         return {"note": NO_MESH}
     mesh = trimesh.load(path, process=False, force="mesh")
     scores: dict[str, Any] = {"is_watertight": is_closed(mesh), "n_faces": len(mesh.faces)}
-    if scene == BUILT_IN:
-        exact = compare_with_truth(mesh, read_scene(data, lazy=True))
-        scores |= {f"exact_{k}": getattr(exact, k) for k in ("chamfer", "accuracy", "completeness")}
+    if scene == BUILT_IN or scene.startswith(f"{BUILT_IN}:"):
+        exact = exact_scores(mesh, read_scene(data, lazy=True), written_kind(data) or SyntheticKind())
+        scores |= {f"exact_{k}": exact[k] for k in ("chamfer", "accuracy", "completeness", "normals_error")}
+        scores["exact_px"] = exact["px"]["chamfer"]
+        apart = {f"exact_{kind}": exact[kind]["chamfer"] for kind in ("textured", "untextured")}
+        scores |= {name: value for name, value in apart.items() if value is not None}
     elif truth.is_file():
         found = feature_scores(read_points(truth), mesh)
         scores |= {f"feature_{name}": found[name] for name in ("n_points", "mean_clipped", "median", "clip")}

@@ -43,6 +43,9 @@ MEASURES = (
         meaning="mean of both directions, from random points to the surface itself (no sampling floor, no alignment, mesh as "
         "training writes it)",
     ),
+    Measure("exact_px", "the same, px", 2, meaning="in pixels of footprint: of what a pixel covers at the scene's centre"),
+    Measure("exact_normals_error", "error of normals, degrees", 1, meaning="mean angle to the exact surface's, both ways"),
+    Measure("exact_untextured", "Chamfer of parts without texture, mm", 3),
     Measure(
         "feature_mean_clipped", "feature points to mesh: mean, mm", 2,
         meaning="distance of triangulated feature points, which training never sees, to the nearest triangle, clipped at 5; "

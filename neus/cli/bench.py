@@ -2,6 +2,7 @@
 
 example: neus bench synthetic data/dtu_scan65 data/lego --conf quick_wmask.conf --minutes 2 5 --seeds 0 1 2
          neus bench synthetic --conf quick_wmask.conf --iterations 500 --device cuda:0 cuda:1
+         neus bench synthetic:house synthetic:house+noise+gain synthetic:rods+all --conf quick_wmask.conf --minutes 2
 
 Repeating the command resumes it: finished runs are kept, failed ones are tried again. An interrupted training continues
 from its checkpoint with --iterations, and starts over with --minutes, whose clock cannot be stopped.
@@ -26,7 +27,12 @@ EXIT_SOME_FAILED = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `bench`."""
     data = parser.add_argument_group("data")
-    data.add_argument("scenes", nargs="+", metavar="SCENE", help="Scene folders, or `synthetic` for the built-in scene")
+    data.add_argument(
+        "scenes",
+        nargs="+",
+        metavar="SCENE",
+        help="Scene folders, `synthetic` for the built-in scene, `synthetic:KIND` for others (docs/evaluation.md)",
+    )
     data.add_argument(
         "--holdout", type=whole_number(2), default=8, metavar="K", help="Interval of the views measured (default 8)"
     )

@@ -1,6 +1,7 @@
 """Reconstruct the built-in scene and compare with its exact surface
 
 example: neus demo --out runs/demo
+         neus demo --write house+noise --views 48 --size 640 480 --out data/house
 """
 
 import argparse
@@ -17,6 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     config.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
     output = parser.add_argument_group("output")
     output.add_argument("--out", type=Path, default=Path("runs/demo"), help="Folder for all files (default runs/demo)")
+    scenes = parser.add_argument_group("scene alone", "write a synthetic scene as a plain scene folder, and do nothing else")
+    scenes.add_argument(
+        "--write", metavar="KIND", help="What to write to --out: SHAPE[+DEGRADATION...][@SEED], see docs/evaluation.md"
+    )
+    scenes.add_argument("--views", type=whole_number(1), default=48, help="Number of views (default 48)")
+    scenes.add_argument(
+        "--size", type=whole_number(8), nargs=2, default=(320, 240), metavar=("W", "H"), help="Of images (default 320 240)"
+    )
     add_device_argument(parser.add_argument_group("device"))
 
 
@@ -26,6 +35,11 @@ def run(options: argparse.Namespace) -> int:
     from neus.workflows.demo import run_demo
 
     out = options.out
+    if options.write is not None:
+        from neus.scenes.synthetic import write_synthetic
+
+        print(write_synthetic(out, options.views, *options.size, kind=options.write))
+        return 0
     result = run_demo(out, options.conf, options.overrides, options.seed, options.device, options.command, TERMINAL)
     if result is None:
         return EXIT_INTERRUPTED

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mesh.add_argument("--icp", action="store_true", help="DTU's numbers also after an alignment: not comparable")
     mesh.add_argument("--truth-mesh", type=Path, metavar="FILE", help="Mesh or points to compare with")
     mesh.add_argument(
-        "--built-in-truth", action="store_true", help="Exact surface of the built-in scene to compare with"
+        "--built-in-truth", action="store_true", help="Exact surface of the built-in or another synthetic scene to compare with"
     )
     mesh.add_argument(
         "--depth-maps",

@@ -1,3 +1,3 @@
 """Numbers: how far a mesh is from the true surface, how far an image from the image."""
 
-__all__ = ["alignment", "dense", "depth", "dtu", "files", "images", "of_mesh", "sampling", "surface"]
+__all__ = ["alignment", "dense", "depth", "dtu", "exact", "files", "images", "of_mesh", "sampling", "surface"]

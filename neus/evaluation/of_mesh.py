@@ -13,16 +13,18 @@ from neus.errors import InputError
 from neus.evaluation.alignment import rigid_alignment
 from neus.evaluation.depth import depth_scores, is_in_unit_sphere
 from neus.evaluation.dtu import DtuProtocol, dtu_scores, is_above_plane, point_scores, read_dtu, thinned_points
+from neus.evaluation.exact import exact_scores
 from neus.evaluation.files import read_mesh, read_points, read_surface
 from neus.evaluation.surface import feature_scores, surface_scores
 from neus.geometry.poses import invert
-from neus.geometry.similarity import scale_of, transform_points
+from neus.geometry.similarity import scale_of
 from neus.meshing.clean import clip_to_masks
 from neus.meshing.files import in_world, written_resolution
 from neus.meshing.visibility import mesh_depth
 from neus.scenes.pfm import read_pfm
 from neus.scenes.scene import Scene
-from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, WORLD_CENTER, world_sdf
+from neus.scenes.synthetic import MILLIMETRES_PER_UNIT, WORLD_CENTER, written_kind
+from neus.scenes.synthetic_kinds import SyntheticKind
 
 # The width of DTU's images, for which dilations are given.
 FULL_WIDTH = 1600
@@ -30,8 +32,6 @@ FULL_WIDTH = 1600
 ICP_REACH = 2.0
 # Points of the mesh that take part: a rigid motion has six numbers.
 ICP_POINTS = 20_000
-# Lattice points along each axis on which the built-in scene's surface is found: its thinnest part is four cells.
-BUILT_IN_RESOLUTION = 192
 # Thresholds where none are given, in parts of the radius of the unit sphere.
 USUAL_THRESHOLDS = (0.005, 0.01, 0.02)
 # Where the mean over feature points is clipped, in parts of the greatest threshold: 5 mm for 0.5, 1 and 2.
@@ -119,29 +119,23 @@ def cut_by_masks(judged: JudgedMesh, dilation_px: int) -> tuple[trimesh.Trimesh,
     return in_world(mesh, scene.scene_to_world), words
 
 
-def against_truth(
-    judged: JudgedMesh, truth: Path | None, thresholds: Sequence[float], n_samples: int, seed: int
-) -> dict:
-    """Surface scores against a mesh or points in a file, in world units; against the built-in scene where it is None."""
-    options: dict[str, Any] = {"n_samples": n_samples, "seed": seed, "resolution": BUILT_IN_RESOLUTION}
-    if truth is None:
-        scene = _needed(judged.scene, "the exact truth of the built-in scene")
-        _check_built_in(scene)
-        surface, name, unit = world_sdf, "exact signed distance of the built-in scene", "mm"
-        options["box"] = transform_points(scene.scene_to_world, scene.box)
-    else:
-        surface, name, unit = read_surface(truth), str(truth), "world units"
+def against_truth(judged: JudgedMesh, truth: Path, thresholds: Sequence[float], n_samples: int, seed: int) -> dict:
+    """Surface scores against a mesh or points in a file, in world units."""
+    surface = read_surface(truth)
     thresholds = thresholds or _usual_thresholds(judged.scene, surface)
-    scores = asdict(surface_scores(judged.mesh, surface, thresholds, **options))
-    kind = "mesh" if isinstance(surface, trimesh.Trimesh) else "points" if isinstance(surface, np.ndarray) else "exact"
-    return judged.facts() | {
-        "truth": name,
-        "truth_kind": kind,
-        "unit": unit,
-        "n_samples": n_samples,
-        "seed": seed,
-        **scores,
-    }
+    scores = asdict(surface_scores(judged.mesh, surface, thresholds, n_samples, seed))
+    kind = "mesh" if isinstance(surface, trimesh.Trimesh) else "points"
+    settings = {"n_samples": n_samples, "seed": seed}
+    return judged.facts() | {"truth": str(truth), "truth_kind": kind, "unit": "world units", **settings, **scores}
+
+
+def against_exact(judged: JudgedMesh, thresholds: Sequence[float], n_samples: int, seed: int) -> dict:
+    """`exact_scores` against the surface of the synthetic scene that the mesh is of, millimetres."""
+    scene = _needed(judged.scene, "the exact truth of a synthetic scene")
+    kind = _kind_of_scene(scene)
+    scores = exact_scores(judged.mesh, scene, kind, thresholds or _usual_thresholds(scene, None), n_samples, seed)
+    settings = {"unit": "mm", "n_samples": n_samples, "seed": seed}
+    return judged.facts() | {"truth": f"exact surface of synthetic:{kind}", "truth_kind": "exact", **settings, **scores}
 
 
 def against_features(judged: JudgedMesh, points: Path, thresholds: Sequence[float], clip: float | None = None) -> dict:
@@ -211,13 +205,15 @@ def _usual_thresholds(scene: Scene | None, truth: object) -> list[float]:
     return [fraction * float(np.linalg.norm(np.ptp(points, axis=0))) / 2 for fraction in USUAL_THRESHOLDS]
 
 
-def _check_built_in(scene: Scene) -> None:
+def _kind_of_scene(scene: Scene) -> SyntheticKind:
+    """What its folder says it shows; the cup of the built-in scene if it says nothing."""
     expected = torch.tensor([*WORLD_CENTER, MILLIMETRES_PER_UNIT], dtype=torch.float64)
     found = torch.cat([scene.scene_to_world[:3, 3].double(), scene.scene_to_world[:1, 0].double()])
     if not torch.allclose(found, expected, rtol=1e-6):
         raise InputError(
-            f"{scene.source}: is not the built-in scene (its scale matrix differs); give --truth-mesh FILE."
+            f"{scene.source}: is not a synthetic scene (its scale matrix differs), the built-in one for instance; give --truth-mesh FILE."
         )
+    return written_kind(scene.source) or SyntheticKind()
 
 
 def _needed(scene: Scene | None, what: str) -> Scene:

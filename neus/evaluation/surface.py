@@ -29,7 +29,9 @@ from neus.kernels.dispatch import kernels_for
 from neus.meshing.files import in_world
 from neus.meshing.lattice import ScalarField
 
-__all__ = ["SurfaceScores", "distances_to_mesh", "feature_scores", "sample_mesh", "sample_zero_set", "surface_scores"]
+__all__ = [
+    "SurfaceScores", "distances_to_mesh", "feature_scores", "nearest_on_mesh", "sample_mesh", "sample_zero_set", "surface_scores",
+]  # fmt: skip
 
 Surface = trimesh.Trimesh | np.ndarray | ScalarField
 
@@ -152,7 +154,14 @@ def fractions_within(distances: np.ndarray, thresholds: Sequence[float]) -> tupl
 
 def distances_to_mesh(points: np.ndarray, mesh: trimesh.Trimesh) -> np.ndarray:
     """(n,) distances from points (n, 3) to the nearest point of any triangle, exact."""
-    return _MeshSide(mesh).nearest(points)[0]
+    return nearest_on_mesh(points, mesh)[0]
+
+
+def nearest_on_mesh(points: np.ndarray, mesh: trimesh.Trimesh) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (n,) from points (n, 3) to the nearest point of any triangle, exact, and normals (n, 3) of those triangles."""
+    find = kernels_for("nearest_triangle", torch.device("cpu")).nearest_triangles
+    distances, faces = find(points, np.asarray(mesh.vertices), np.asarray(mesh.faces))
+    return distances, normals_of_faces(mesh, faces)
 
 
 def feature_scores(
@@ -197,9 +206,7 @@ class _MeshSide:
         return points_on_mesh(self.mesh, n_samples, seed)
 
     def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        find = kernels_for("nearest_triangle", torch.device("cpu")).nearest_triangles
-        distances, faces = find(points, np.asarray(self.mesh.vertices), np.asarray(self.mesh.faces))
-        return distances, normals_of_faces(self.mesh, faces)
+        return nearest_on_mesh(points, self.mesh)
 
 
 class _FieldSide:

@@ -19,8 +19,6 @@ from neus.geometry.similarity import similarity, transform_points
 
 Triple = tuple[float, float, float]
 KINDS = ("revolution", "prism", "torus", "capsule", "sphere", "box")
-# Relief is looked at within this many amplitudes of the plain surface; farther off the amplitude alone bounds it.
-RELIEF_REACH = 4.0
 
 
 class Relief(NamedTuple):
@@ -78,14 +76,14 @@ class Solid:
         return shapes.box(local, sizes[:3], sizes[3])
 
     def distance(self, points: Tensor) -> Tensor:
-        """The same with relief: f = (d - a w(x)) / (1 + slope) near the surface, w the mean of the waves."""
+        """The same with relief: f = (d - a w(x)) / (1 + slope), w the mean of the waves, or d -+ a where that bounds it better."""
         d = self.plain_distance(points)
         if self.relief is None:
             return d
         amplitude, waves = self.relief.amplitude, points.new_tensor(self.relief.waves)
         height = amplitude * torch.sin(points @ waves[:, :3].T + waves[:, 3]).mean(dim=-1)
         near = (d - height) / (1.0 + self.relief.slope)
-        return torch.where(d.abs() < RELIEF_REACH * amplitude, near, d - amplitude * d.sign())
+        return torch.where(d > 0.0, torch.maximum(near, d - amplitude), torch.minimum(near, d + amplitude))
 
     def bound(self) -> tuple[Triple, float]:
         """Centre, scene frame, and radius of a sphere that holds it."""

@@ -11,6 +11,7 @@ from neus.evaluation.of_mesh import (
     JudgedMesh,
     against_depths,
     against_dtu,
+    against_exact,
     against_features,
     against_truth,
     judged_mesh,
@@ -66,7 +67,7 @@ class Truths:
         dilation_px: of the object masks by which the mesh is cut before DTU's measure, pixels at 1600 wide; None does not cut.
         icp: DTU's numbers also after an alignment.
         truth_mesh: file with a mesh or points.
-        built_in: the exact surface of the built-in scene.
+        built_in: the exact surface of the built-in scene, or of another synthetic one.
         depth_maps: folder of depth maps; SCENE at its start stands for the scene's folder.
         feature_points: file with triangulated points.
         thresholds: of F-scores and fractions, world units; empty for the usual ones.
@@ -155,9 +156,11 @@ def measure_mesh(
     if truths.dtu_root is not None:
         yield _dtu(judged, truths)
     if truths.truth_mesh is not None:
-        yield _surface(judged, truths, truths.truth_mesh, "_truth_mesh")
+        result = against_truth(judged, truths.truth_mesh, truths.thresholds, truths.n_samples, truths.seed)
+        yield Measurement("_truth_mesh", result, _surface_rows(result))
     if truths.built_in:
-        yield _surface(judged, truths, None, "_built_in_truth")
+        result = against_exact(judged, truths.thresholds, truths.n_samples, truths.seed)
+        yield Measurement("_built_in_truth", result, [*_surface_rows(result), *_exact_rows(result)])
     if truths.depth_maps is not None:
         yield _depths(judged, truths, console)
     if truths.feature_points is not None:
@@ -178,10 +181,17 @@ def _dtu(judged: JudgedMesh, truths: Truths) -> Measurement:
     return Measurement(f"_dtu_scan{result['scan']}", result, rows)
 
 
-def _surface(judged: JudgedMesh, truths: Truths, truth: Path | None, suffix: str) -> Measurement:
-    result = against_truth(judged, truth, truths.thresholds, truths.n_samples, truths.seed)
+def _surface_rows(result: dict[str, Any]) -> list[tuple[str, Any]]:
     rows = [(result["truth"], result["unit"]), *_rows(result, SURFACE_ROWS)]
-    return Measurement(suffix, result, [*rows, *_fractions("F-score at", result["thresholds"], result["f_scores"])])
+    return [*rows, *_fractions("F-score at", result["thresholds"], result["f_scores"])]
+
+
+def _exact_rows(result: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Pixels of footprint, the angle of normals, and textured and untextured parts apart."""
+    rows = [(f"{name}, px", result["px"][name]) for name in ("accuracy", "completeness", "chamfer")]
+    rows.append(("error of normals, degrees", result["normals_error"]))
+    apart = [(f"chamfer of {kind} parts", result[kind]["chamfer"]) for kind in ("textured", "untextured")]
+    return rows + [(name, value) for name, value in apart if value is not None]
 
 
 def _depths(judged: JudgedMesh, truths: Truths, console: Console) -> Measurement:

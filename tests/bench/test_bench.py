@@ -20,6 +20,8 @@ from neus.bench.run import BenchRun, folder_digest, record_of
 from neus.cli.main import main
 from neus.errors import InputError
 from neus.runs.run_folder import RunFolder
+from neus.scenes.synthetic import written_kind
+from neus.scenes.synthetic_kinds import kind_of
 
 # As small as SSIM's window allows.
 HOLDOUT, SCALE = 2, 0.5
@@ -263,6 +265,17 @@ def test_the_built_in_scene_is_written_once(tmp_path, monkeypatch):
     written = (folder / "cameras_sphere.npz").stat().st_mtime_ns
     assert bench_module.scene_folder("synthetic", tmp_path) == (name, folder)
     assert (folder / "cameras_sphere.npz").stat().st_mtime_ns == written
+
+
+def test_synthetic_scenes_are_named_and_written_by_their_kind(tmp_path, monkeypatch, tiny_conf):
+    for name, value in (("VIEWS", 2), ("WIDTH", 32), ("HEIGHT", 24)):
+        monkeypatch.setattr(bench_module, name, value)
+    name, folder = bench_module.scene_folder("synthetic:house+gain@2", tmp_path)
+    assert name == "synthetic:house+gain@2" and written_kind(folder) == kind_of("house+gain@2")
+    assert ":" not in BenchRun(name, folder, tiny_conf, iterations=1).name
+    assert bench_module.scene_folder("synthetic:cup", tmp_path)[0] == "synthetic"
+    with pytest.raises(InputError, match="SHAPE one of cup, house"):
+        bench_module.scene_folder("synthetic:castle", tmp_path)
 
 
 def test_scenes_have_the_names_of_their_folders(scene_folder, tmp_path):

@@ -4,33 +4,26 @@ import numpy as np
 import pytest
 import trimesh
 
-from neus.bench import scores as bench_scores
 from neus.bench.scores import FEATURE_POINTS, dtu_scores, image_scores, surface_scores_of
 from neus.errors import InputError
+from neus.meshing.extract import extract_mesh
+from neus.meshing.files import in_world
+from neus.scenes.readers import read_scene
+from neus.scenes.synthetic import body_of, write_synthetic
 
 
-def test_a_mesh_of_the_exact_surface_of_the_built_in_scene_scores_nearly_zero(scene_folder, tmp_path, monkeypatch):
-    from neus.evaluation.surface import surface_scores
-    from neus.geometry.similarity import transform_points
-    from neus.meshing.extract import extract_mesh
-    from neus.scenes.readers import read_scene
-    from neus.scenes.synthetic import world_sdf
-
-    scene = read_scene(scene_folder)
-    box = transform_points(scene.scene_to_world, scene.box)
-
-    def coarser(mesh, scene):
-        return surface_scores(mesh, world_sdf, n_samples=1000, box=box, resolution=64)
-
-    monkeypatch.setattr(bench_scores, "compare_with_truth", coarser)
-    mesh = extract_mesh(world_sdf, box, 64, close_at_border=False)
+def test_a_mesh_of_the_exact_surface_of_a_synthetic_scene_scores_nearly_zero(tmp_path):
+    folder = write_synthetic(tmp_path / "house", views=4, width=32, height=24, antialias=1, kind="house+noise")
+    scene = read_scene(folder)
+    mesh = in_world(extract_mesh(body_of("house").sdf, scene.box, 64), scene.scene_to_world)
     mesh.export(tmp_path / "mesh.ply")
-    scores = surface_scores_of("synthetic", scene_folder, tmp_path / "mesh.ply")
-    # A cell has 1.9 mm.
-    assert 0.0 < scores["exact_chamfer"] < 0.3
+    scores = surface_scores_of("synthetic:house+noise", folder, tmp_path / "mesh.ply")
+    # A cell has 1.9 mm, a pixel about 5.
+    assert 0.0 < scores["exact_chamfer"] < 0.3 and scores["exact_px"] == pytest.approx(scores["exact_chamfer"] / 5.0, rel=0.1)
+    assert {"exact_normals_error", "exact_textured", "exact_untextured"} <= set(scores)
     mesh.apply_translation([0.0, 0.0, 5.0])
     mesh.export(tmp_path / "mesh.ply")
-    assert surface_scores_of("synthetic", scene_folder, tmp_path / "mesh.ply")["exact_chamfer"] > 1.0
+    assert surface_scores_of("synthetic:house+noise", folder, tmp_path / "mesh.ply")["exact_chamfer"] > 1.0
 
 
 def test_feature_points_are_measured_where_they_lie_beside_the_scene(tmp_path):

@@ -13,7 +13,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from neus.geometry.solids import KINDS, RELIEF_REACH, Body, Solid
+from neus.geometry.solids import KINDS, Body, Solid
 from neus.kernels.solids.reference import POLISH_STEPS, POLISHED
 from neus.kernels.threads import ranges, run_tasks
 
@@ -32,7 +32,7 @@ def part_distances(body: Body, points: Tensor) -> Tensor:
     rows, edges, waves = _tables(body)
 
     def measure(start: int, stop: int) -> None:
-        _measure(flat[start:stop], rows, edges, waves, RELIEF_REACH, distances[start:stop])
+        _measure(flat[start:stop], rows, edges, waves, distances[start:stop])
 
     run_tasks(measure, ranges(len(flat), PER_TASK))
     return torch.from_numpy(distances).reshape(*points.shape[:-1], body.n_parts).to(points)
@@ -43,7 +43,7 @@ def first_hits(
 ) -> Tensor:
     """Distance (N,) along each ray to the body, infinite for a miss; see `reference.first_hits`."""
     o, d, t, end = (x.detach().double().contiguous().numpy() for x in (origins, directions, near, far))
-    hits, settings = np.empty_like(t), (*_tables(body), RELIEF_REACH, tolerance, max_steps, POLISHED, POLISH_STEPS)
+    hits, settings = np.empty_like(t), (*_tables(body), tolerance, max_steps, POLISHED, POLISH_STEPS)
 
     def trace(start: int, stop: int) -> None:
         part = slice(start, stop)
@@ -92,17 +92,17 @@ def _waves(solid: Solid) -> np.ndarray:
 
 
 @_compiled
-def _measure(points, rows, edges, waves, reach, distances):
+def _measure(points, rows, edges, waves, distances):
     for i in range(len(points)):
         for k in range(len(rows)):
-            d = _solid(rows, edges, waves, reach, k, points[i, 0], points[i, 1], points[i, 2])
+            d = _solid(rows, edges, waves, k, points[i, 0], points[i, 1], points[i, 2])
             part = int(rows[k, PART])
             distances[i, part] = min(distances[i, part], d)
 
 
 @_compiled
 def _trace(
-    origins, directions, near, far, rows, edges, waves, reach, tolerance, max_steps, polished, polish_steps, hits
+    origins, directions, near, far, rows, edges, waves, tolerance, max_steps, polished, polish_steps, hits
 ):
     for i in range(len(near)):
         ox, oy, oz, dx, dy, dz = (
@@ -113,7 +113,7 @@ def _trace(
         for _ in range(max_steps):
             if t > far[i]:
                 break
-            f = _nearest(rows, edges, waves, reach, ox + t * dx, oy + t * dy, oz + t * dz)
+            f = _nearest(rows, edges, waves, ox + t * dx, oy + t * dy, oz + t * dz)
             if f < tolerance:
                 break
             t += f
@@ -122,7 +122,7 @@ def _trace(
                 if abs(f) < polished:
                     break
                 t_next = t + f
-                f_next = _nearest(rows, edges, waves, reach, ox + t_next * dx, oy + t_next * dy, oz + t_next * dz)
+                f_next = _nearest(rows, edges, waves, ox + t_next * dx, oy + t_next * dy, oz + t_next * dz)
                 if abs(f_next) >= abs(f):
                     break
                 t, f = t_next, f_next
@@ -130,18 +130,18 @@ def _trace(
 
 
 @_compiled
-def _nearest(rows, edges, waves, reach, x, y, z):
+def _nearest(rows, edges, waves, x, y, z):
     nearest = np.inf
     for k in range(len(rows)):
         dx, dy, dz = x - rows[k, BOUND], y - rows[k, BOUND + 1], z - rows[k, BOUND + 2]
         within = nearest + rows[k, BOUND + 3]
         if within > 0.0 and dx * dx + dy * dy + dz * dz < within * within:
-            nearest = min(nearest, _solid(rows, edges, waves, reach, k, x, y, z))
+            nearest = min(nearest, _solid(rows, edges, waves, k, x, y, z))
     return nearest
 
 
 @_compiled
-def _solid(rows, edges, waves, reach, k, x, y, z):
+def _solid(rows, edges, waves, k, x, y, z):
     """The distance of one point to one solid."""
     u = rows[k, FRAME] * x + rows[k, FRAME + 1] * y + rows[k, FRAME + 2] * z + rows[k, FRAME + 3]
     v = rows[k, FRAME + 4] * x + rows[k, FRAME + 5] * y + rows[k, FRAME + 6] * z + rows[k, FRAME + 7]
@@ -163,10 +163,13 @@ def _solid(rows, edges, waves, reach, k, x, y, z):
         d = _box(u, v, w, size, rows[k, SIZES + 1], rows[k, SIZES + 2]) - rows[k, SIZES + 3]
     amplitude = rows[k, RELIEF]
     if amplitude > 0.0:
-        if abs(d) >= reach * amplitude:
-            return d - amplitude if d > 0.0 else d + amplitude
+        plain, steepness = (d - amplitude if d > 0.0 else d + amplitude), rows[k, RELIEF + 1]
+        # So far off the waves change nothing: whatever they are, the plain bound is the better one.
+        if abs(d) * (steepness - 1.0) >= amplitude * (steepness + 1.0):
+            return plain
         height = _height(waves, int(rows[k, RANGES + 2]), int(rows[k, RANGES + 3]), x, y, z)
-        d = (d - amplitude * height) / rows[k, RELIEF + 1]
+        near = (d - amplitude * height) / steepness
+        d = max(near, plain) if d > 0.0 else min(near, plain)
     return d
 
 
