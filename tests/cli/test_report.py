@@ -156,3 +156,15 @@ def test_a_browser_shows_the_report_without_complaint(page, tmp_path):
         [browser, *options, f"--screenshot={shot}", page.as_uri()], capture_output=True, text=True, timeout=60
     )
     assert shot.stat().st_size > 10_000 and "CONSOLE" not in done.stderr
+
+
+def test_the_report_says_how_far_the_mesh_is_from_held_out_images_once_that_is_measured(neus_command, run):
+    trimesh.creation.icosphere(2, 20.0).export(run / "mesh.ply")
+    assert neus_command("report", run, "--device", "cpu", "--seconds", "0.5")[0] == 0
+    assert "held-out images agree best" not in words_of(run / "report.html")
+    dense = {"offset_px": 0.25, "offset_px_90": 1.5, "offset": 0.125, "covered": 0.84, "disagreeing": 0.17}
+    numbers = {"checkpoint": "ckpt_000006.pth", "n_held_out": 2, "mean": {"psnr": 20.0}, "dense": dense}
+    (run / "evaluation.json").write_text(json.dumps(numbers))
+    assert neus_command("report", run, "--device", "cpu", "--seconds", "0.5")[0] == 0
+    words = words_of(run / "report.html")
+    assert "0.25 px (0.125 world units) median, 1.50 px 90 % quantile; on 84 % of the object" in words
