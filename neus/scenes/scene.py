@@ -155,6 +155,12 @@ def split_views(n_views: int, holdout: int) -> tuple[list[int], list[int]]:
     return training, held_out
 
 
+def check_views(views: Sequence[int], n_views: int) -> None:
+    """InputError if a number is not one of the scene's views."""
+    if wrong := [view for view in views if not 0 <= view < n_views]:
+        raise InputError(f"view {wrong[0]}: the scene has views 0 to {n_views - 1}; choose one of them.")
+
+
 def checked(scene: Scene, allow_inside: bool = False) -> Scene:
     """The scene itself, once it is known to make sense; masks that are read when they are indexed are not read for it.
 
