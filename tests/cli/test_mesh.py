@@ -268,10 +268,10 @@ def test_the_command_line_knows_the_verticals_and_choices_of_the_library():
     assert options_of_mesh.AXES == tuple(AXES) and UNSEEN == CHOICES
 
 
-def test_the_library_writes_the_mesh_of_a_run_without_a_terminal(trained_run, tmp_path, mesh, capsys):
+def test_the_library_writes_the_mesh_of_a_run_without_a_terminal(trained_run, tmp_path, mesh, capfd):
     mesh("--out", tmp_path / "cli.ply")
-    capsys.readouterr()
+    capfd.readouterr()
     path = write_mesh_of_run(Run(trained_run), tmp_path / "own.ply", 24, unseen="close", device="cpu")
-    assert path.read_bytes() == (tmp_path / "cli.ply").read_bytes() and capsys.readouterr().out == ""
+    assert path.read_bytes() == (tmp_path / "cli.ply").read_bytes() and capfd.readouterr().out == ""
     with pytest.raises(InputError, match="frame 'moon': expected world or scene"):
         write_mesh_of_run(Run(trained_run), path, frame="moon")
