@@ -133,7 +133,7 @@ class Run:
         """
         frame = self._frame()
         dataset = self.config.dataset
-        place = self._place()
+        place = self._scene_folder()
         if frame is None:
             return read_scene(place, dataset, lazy=True)
         dataset, names = in_known_region(dataset, place, frame[0]), self.facts.get("view_names")
@@ -150,7 +150,7 @@ class Run:
         frame = self._frame()
         if frame is None:
             raise InputError(f"{self.checkpoint}: a published checkpoint knows no frame that a split could be brought to.")
-        return read_split(self._place(), self.config.dataset, name, frame[0])
+        return read_split(self._scene_folder(), self.config.dataset, name, frame[0])
 
     def held_out(self, scene: Scene) -> list[int]:
         """Numbers of the views that were held out of training, found by their names.
@@ -178,7 +178,7 @@ class Run:
             return None
         return facts["scene_to_world"].cpu().double(), facts["box"].cpu().double()
 
-    def _place(self) -> Path:
+    def _scene_folder(self) -> Path:
         if self._data is not None:
             return self._data
         is_known = self.is_own or (self.path / "run.json").is_file()
