@@ -28,12 +28,12 @@ _UNICODE_MARKS = (
 )
 
 
-def read_text(path: Path, remedy: str = "copy or export the file again") -> str:
+def read_text(path: Path, suggestion: str = "copy or export the file again") -> str:
     """The text of a file in UTF-8, with or without a byte order mark, or in UTF-16 or UTF-32 with one; lines end in a line feed.
 
     Args:
         path: a text file.
-        remedy: what to do if it cannot be read; ends the message.
+        suggestion: what to do if it cannot be read; ends the message.
 
     Raises:
         InputError: it cannot be read, or is in no such encoding.
@@ -47,14 +47,14 @@ def read_text(path: Path, remedy: str = "copy or export the file again") -> str:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); {remedy}.") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); {suggestion}.") from error
     encoding = next((name for mark, name in _UNICODE_MARKS if data.startswith(mark)), "utf-8-sig")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: not text in {encoding.removesuffix('-sig').upper()} (byte {error.start} is {data[error.start]:#04x}); "
-            f"save it as UTF-8, or {remedy}."
+            f"save it as UTF-8, or {suggestion}."
         ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -160,7 +160,7 @@ def _of_one_cause(findings: list[Finding], misplaced: set[int]) -> list[Finding]
             if not views:
                 continue
         elif finding.kind == "camera_inside" and regions:
-            finding = replace(finding, remedy=regions[-1].remedy, settings=regions[-1].settings)
+            finding = replace(finding, suggestion=regions[-1].suggestion, settings=regions[-1].settings)
         kept.append(finding)
     return kept
 
@@ -241,7 +241,7 @@ def check_record(scene: Scene, result: SceneCheck) -> dict[str, Any]:
     if shape.silhouettes is not None:
         views |= {"mask_missed_by_hull": shape.silhouettes.missed, "hull_beyond_mask": shape.silhouettes.beyond}
     if photos is not None:
-        views |= {"misfit_share": photos.misfit_fractions, "brightness": photos.brightness, "exposure": photos.exposures}
+        views |= {"misfit_fraction": photos.misfit_fractions, "brightness": photos.brightness, "exposure": photos.exposures}
         views |= {"object_points_outside_mask": photos.outside}
     return {
         "scene": str(scene.source),

@@ -18,20 +18,20 @@ class Finding:
         kind: short name, the same in each version of the program, such as "masks_disagree".
         views: the views concerned; empty where it is about the whole scene.
         found: what was found and what was expected, a sentence without its full stop.
-        remedy: what to do, or "" if `found` says it.
+        suggestion: what to do, or "" if `found` says it.
         settings: the suggestion as settings, such as `dataset.radius`, where it consists of some.
     """
 
     kind: str
     views: tuple[int, ...]
     found: str
-    remedy: str = ""
+    suggestion: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
 
     def line(self, names: Sequence[str]) -> str:
         """The finding in one line, the views by their names."""
         where = f" (views: {view_list(self.views, names)})" if self.views else ""
-        return f"{self.found}{where}" + (f"; {self.remedy}" if self.remedy else "")
+        return f"{self.found}{where}" + (f"; {self.suggestion}" if self.suggestion else "")
 
     def record(self, names: Sequence[str]) -> dict[str, Any]:
         """The same for a JSON file."""

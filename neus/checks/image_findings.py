@@ -55,7 +55,7 @@ def image_findings(scene: Scene, measures: ImageMeasures) -> list[Finding]:
     is_saturated = (measures.saturated > (SATURATED_OBJECT if has_masks else SATURATED_IMAGE)) & ~is_flat
     which = "the object's pixels" if has_masks else "the pixels"
     findings = []
-    for kind, is_so, found, remedy in (
+    for kind, is_so, found, suggestion in (
         (
             "images_flat",
             is_flat,
@@ -77,6 +77,6 @@ def image_findings(scene: Scene, measures: ImageMeasures) -> list[Finding]:
     ):
         views = tuple(np.flatnonzero(is_so).tolist())
         if views:
-            remedy += exclusion(views, scene.names)
-            findings.append(Finding(kind, views, f"{counted(len(views), 'image')} {found}", remedy))
+            suggestion += exclusion(views, scene.names)
+            findings.append(Finding(kind, views, f"{counted(len(views), 'image')} {found}", suggestion))
     return findings

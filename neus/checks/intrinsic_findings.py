@@ -42,7 +42,7 @@ def intrinsics_findings(scene: Scene, pairs: list[PairMatches]) -> list[Finding]
 
 
 def _finding(fault: IntrinsicsFault, confirmed: str = "") -> Finding:
-    return Finding("intrinsics", fault.views, fault.found + confirmed, fault.remedy)
+    return Finding("intrinsics", fault.views, fault.found + confirmed, fault.suggestion)
 
 
 def _divided(intrinsics: torch.Tensor, factor: float) -> torch.Tensor:

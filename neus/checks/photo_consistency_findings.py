@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neus.checks.exposure import exposure_steps, pair_ratio, ratio_spread, sure_ratio, view_gains
 from neus.checks.findings import Finding, counted, exclusion, view_list
-from neus.checks.regions import region_remedy
+from neus.checks.regions import suggested_region
 from neus.errors import RegionError
 from neus.scenes.region_from_points import points_looked_at, region_from_points
 from neus.scenes.scene import Scene
@@ -108,24 +108,24 @@ def order_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
         return []
     wrong = sorted(photos.wrong)
     found = f"{counted(len(wrong), 'image')} not matching the cameras: correspondences violate the epipolar geometry"
-    remedy = "check the order of the image files against the cameras, and the poses of these views"
-    remedy += exclusion(wrong, scene.names)
+    suggestion = "check the order of the image files against the cameras, and the poses of these views"
+    suggestion += exclusion(wrong, scene.names)
     if most_misfit(photos) or len(wrong) > FEW_WRONG:
         # No two files are to blame then, but the order as a whole, or the cameras.
-        remedy = (
+        suggestion = (
             "check that images and cameras belong together: order of the files, convention of the poses, intrinsics"
         )
         if shift := better_shift(scene, photos.pairs):
             by = f"{abs(shift)} position{'s' if abs(shift) > 1 else ''} {'on' if shift > 0 else 'back'} in the list"
-            remedy = f"they fit the cameras {by}: an image file is missing, too many, or named out of order; fix the file numbering"
+            suggestion = f"they fit the cameras {by}: an image file is missing, too many, or named out of order; fix the file numbering"
     else:
         better = better_cameras(scene, photos.pairs, wrong)
         texts = [
             f"{view_list([view], scene.names)} fits the camera of {view_list([other], scene.names)}"
             for view, other in better.items()
         ]
-        remedy = f"{', '.join(texts)}: swap or rename the files" if texts else remedy
-    return [Finding("photos_misfit", tuple(wrong), found, remedy)]
+        suggestion = f"{', '.join(texts)}: swap or rename the files" if texts else suggestion
+    return [Finding("photos_misfit", tuple(wrong), found, suggestion)]
 
 
 def most_misfit(photos: ImageMeasures) -> bool:
@@ -142,10 +142,10 @@ def point_mask_findings(photos: ImageMeasures) -> list[Finding]:
         f"{counted(is_bad.sum(), 'mask')} off the object: up to {100 * np.nanmax(photos.outside):.0f}% of what is on the "
         "object in other views falls outside"
     )
-    remedy = "redo or rename these masks"
+    suggestion = "redo or rename these masks"
     if is_bad.sum() > len(is_bad) / 4:
-        remedy = "check that the masks are of this scan, in the order of the images, and not of another object"
-    return [Finding("masks_off_object", tuple(np.flatnonzero(is_bad).tolist()), found, remedy)]
+        suggestion = "check that the masks are of this scan, in the order of the images, and not of another object"
+    return [Finding("masks_off_object", tuple(np.flatnonzero(is_bad).tolist()), found, suggestion)]
 
 
 def point_region_findings(scene: Scene, sparse: SparsePoints) -> list[Finding]:
@@ -167,13 +167,13 @@ def point_region_findings(scene: Scene, sparse: SparsePoints) -> list[Finding]:
         which, least = f"{which}, of those that the cameras look at,", FEW_LOOKED_AT
     if held < least or len(inside) == 0:
         found = f"only {100 * held:.0f}% of the points {which} lie in the unit sphere"
-        remedy, settings = region_remedy(scene, "make the region of interest larger or move it to the object", region)
-        return [Finding("region_too_small", (), found, remedy, settings)]
+        suggestion, settings = suggested_region(scene, "make the region of interest larger or move it to the object", region)
+        return [Finding("region_too_small", (), found, suggestion, settings)]
     reach = float(np.quantile(inside, 0.9))
     if len(scene) >= VIEWS_FOR_REGION and reach < SMALL_REACH and region.radius < WORTHWHILE:
         found = f"nine tenths of the points that images share in the unit sphere lie within {reach:.2f} of its radius"
-        remedy, settings = region_remedy(scene, "make the region of interest smaller", region)
-        return [Finding("region_too_large", (), found, remedy, settings)]
+        suggestion, settings = suggested_region(scene, "make the region of interest smaller", region)
+        return [Finding("region_too_large", (), found, suggestion, settings)]
     return []
 
 
@@ -185,8 +185,8 @@ def exposure_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
     compared = photos.brightness[is_other] / np.nanmedian(photos.brightness[~is_other])
     times = f"{compared.min():.2f}" + (f" to {compared.max():.2f}" if len(compared) > 1 else "")
     found = f"{counted(len(compared), 'image')} with another exposure, {times} times as bright as the others"
-    remedy = "develop all of them with one exposure and white balance" + exclusion(photos.exposed, scene.names)
-    return [Finding("exposure", tuple(photos.exposed), found, remedy)]
+    suggestion = "develop all of them with one exposure and white balance" + exclusion(photos.exposed, scene.names)
+    return [Finding("exposure", tuple(photos.exposed), found, suggestion)]
 
 
 def photo_consistency_findings(scene: Scene, photos: ImageMeasures, attempt: Callable[..., Any]) -> tuple[list[Finding], list[str]]:

@@ -42,7 +42,7 @@ def region_line(scene: Scene) -> str:
     return line
 
 
-def region_remedy(scene: Scene, change: str, region: Region) -> tuple[str, dict[str, Any]]:
+def suggested_region(scene: Scene, change: str, region: Region) -> tuple[str, dict[str, Any]]:
     """What to do for the region of interest to become a sphere in the scene frame, complete; and the settings.
 
     Args:

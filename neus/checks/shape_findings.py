@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from neus.checks.findings import Finding, counted, exclusion
-from neus.checks.regions import region_remedy
+from neus.checks.regions import suggested_region
 from neus.checks.silhouettes import Silhouettes, compare_silhouettes, complement_agrees, disagreeing
 from neus.checks.view_facts import ViewFacts
 from neus.errors import RegionError
@@ -77,26 +77,26 @@ def camera_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> lis
     """Findings about the number and positions of the cameras."""
     findings = []
     if len(scene) < FEW_VIEWS:
-        remedy = "take 30 or more from all around the object"
-        findings.append(Finding("few_views", (), f"only {counted(len(scene), 'view')}", remedy))
+        suggestion = "take 30 or more from all around the object"
+        findings.append(Finding("few_views", (), f"only {counted(len(scene), 'view')}", suggestion))
     is_whole_scene = scene.region_from.startswith(FROM_ALL)
     if (inside := _where(facts.distance < 1.0)) and not is_whole_scene:
         found = f"{counted(len(inside), 'camera')} inside the object's unit sphere"
         region = Region(torch.zeros(3, dtype=torch.float64), NEAREST_CAMERA_FRACTION * float(facts.distance.min()))
         if shape.silhouettes is not None:
             region = _around_hull(shape.silhouettes)
-        remedy, settings = region_remedy(scene, "make the region of interest smaller", region)
-        remedy += "; or, if the cameras are meant to be within, --set dataset.camera_outside_sphere=false"
-        findings.append(Finding("camera_inside", inside, found, remedy, settings))
+        suggestion, settings = suggested_region(scene, "make the region of interest smaller", region)
+        suggestion += "; or, if the cameras are meant to be within, --set dataset.camera_outside_sphere=false"
+        findings.append(Finding("camera_inside", inside, found, suggestion, settings))
     if blind := _where((facts.sphere_fraction < TINY_FRACTION) & (facts.distance >= 1.0)):
         found = f"{counted(len(blind), 'camera')} out of sight of the object's unit sphere"
-        remedy = "check that poses look along +z and that the region of interest is where the object is"
-        remedy += exclusion(blind, scene.names)
-        findings.append(Finding("camera_away", blind, found, remedy))
+        suggestion = "check that poses look along +z and that the region of interest is where the object is"
+        suggestion += exclusion(blind, scene.names)
+        findings.append(Finding("camera_away", blind, found, suggestion))
     if len(scene) > 1 and facts.largest_angle < LEAST_ANGLE:
         found = f"all cameras look from one side, {facts.largest_angle:.1f} degrees between the outermost"
-        remedy = "add views from other sides; these do not determine depth"
-        findings.append(Finding("no_spread", (), found, remedy))
+        suggestion = "add views from other sides; these do not determine depth"
+        findings.append(Finding("no_spread", (), found, suggestion))
     return findings
 
 
@@ -105,12 +105,12 @@ def mask_findings(scene: Scene, facts: ViewFacts) -> list[Finding]:
     findings = []
     if empty := _where(facts.mask_fraction < TINY_FRACTION):
         found = f"{counted(len(empty), 'mask')} empty or nearly so"
-        remedy = "redo them; if the object is out of sight there, that is right" + exclusion(empty, scene.names)
-        findings.append(Finding("masks_empty", empty, found, remedy))
+        suggestion = "redo them; if the object is out of sight there, that is right" + exclusion(empty, scene.names)
+        findings.append(Finding("masks_empty", empty, found, suggestion))
     if full := _where(facts.mask_fraction == 1.0):
         found = f"{counted(len(full), 'mask')} all white"
-        remedy = "redo them; without any masks train with --conf womask.conf"
-        findings.append(Finding("masks_full", full, found, remedy))
+        suggestion = "redo them; without any masks train with --conf womask.conf"
+        findings.append(Finding("masks_full", full, found, suggestion))
     return findings
 
 
@@ -119,12 +119,12 @@ def silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
     if shape.inverted:
         found = "the masks are inverted: their complements agree with each other on an object, they do not"
         return [Finding("masks_inverted", (), found, "invert the mask files: the object in white, all else in black")]
-    remedy = (
+    suggestion = (
         "check that images, masks and cameras are of the same scan and in the same order (no file missing or renamed), "
         "and redo single bad masks"
     )
     if shape.contradiction:
-        return [Finding("masks_disagree", (), "no point in space lies in all masks", remedy)]
+        return [Finding("masks_disagree", (), "no point in space lies in all masks", suggestion)]
     if shape.silhouettes is None:
         return []
     missed, beyond, is_bad = shape.silhouettes.missed, shape.silhouettes.beyond, disagreeing(shape.silhouettes)
@@ -132,7 +132,7 @@ def silhouette_findings(shape: ShapeMeasures) -> list[Finding]:
         return []
     most = 100 * max(np.nanmax(missed[is_bad]), np.nanmax(beyond[is_bad]))
     found = f"{counted(is_bad.sum(), 'mask')} inconsistent with the visual hull of the others, by up to {most:.0f}% of the area"
-    return [Finding("masks_disagree", _where(is_bad), found, remedy)]
+    return [Finding("masks_disagree", _where(is_bad), found, suggestion)]
 
 
 def masks_agree(shape: ShapeMeasures) -> bool:
@@ -152,12 +152,12 @@ def region_findings(scene: Scene, facts: ViewFacts, shape: ShapeMeasures) -> lis
         region = Region(torch.zeros(3, dtype=torch.float64), LARGER)
         if shape.silhouettes is not None:
             region = _around_hull(shape.silhouettes)
-        remedy, settings = region_remedy(scene, "make the region of interest larger", region)
-        return [Finding("region_too_small", _where(outside > OUTSIDE_SPHERE), found, remedy, settings)]
+        suggestion, settings = suggested_region(scene, "make the region of interest larger", region)
+        return [Finding("region_too_small", _where(outside > OUTSIDE_SPHERE), found, suggestion, settings)]
     if shape.hull_reach is not None and shape.hull_reach < SMALL_OBJECT:
         found = f"the object fills only {shape.hull_reach:.2f} of its unit sphere's radius; detail and time are lost on empty space"
-        remedy, settings = region_remedy(scene, "make the region of interest smaller", _around_hull(shape.silhouettes))
-        return [Finding("region_too_large", (), found, remedy, settings)]
+        suggestion, settings = suggested_region(scene, "make the region of interest smaller", _around_hull(shape.silhouettes))
+        return [Finding("region_too_large", (), found, suggestion, settings)]
     return []
 
 

@@ -1,6 +1,6 @@
 """Train and measure several scenes, and write one table
 
-example: neus bench synthetic data/dtu_scan65 data/lego --conf quick_wmask.conf --minutes 2 5 --seeds 0 1 2
+example: neus bench synthetic data/dtu_scan65 data/lego --minutes 2 5 --seeds 0 1 2
          neus bench synthetic --conf quick_wmask.conf --iterations 500 --device cuda:0 cuda:1
          neus bench synthetic:house synthetic:house+noise+gain synthetic:rods+all --conf quick_wmask.conf --minutes 2
 
@@ -15,7 +15,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neus.cli.options import EXIT_INTERRUPTED, add_set_argument, positive_number, whole_number
+from neus.cli.options import EXIT_INTERRUPTED, add_set_argument, positive_number, preset_summaries, whole_number
 from neus.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,18 +43,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtu-root", type=Path, metavar="DIR", help="DTU's points and observation masks, for scenes named scanN"
     )
     config = parser.add_argument_group("config")
-    config.add_argument(
-        "--conf", type=Path, nargs="+", required=True, dest="confs", help="Config files, or names of shipped ones"
+    which = config.add_mutually_exclusive_group()
+    which.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"Preset, in the variant with or without masks that suits each scene: {preset_summaries()} (default quick)",
     )
+    which.add_argument("--conf", type=Path, nargs="+", dest="confs", help="Config files, or names of shipped ones")
     add_set_argument(config)
     schedule = parser.add_argument_group("schedule")
-    length = schedule.add_mutually_exclusive_group(required=True)
+    length = schedule.add_mutually_exclusive_group()
     length.add_argument(
         "--minutes",
         type=positive_number,
         nargs="+",
         metavar="M",
-        help="Wall-clock budgets as of `train`, a run for each",
+        help="Wall-clock budgets as of `train`, a run for each (default: the preset's)",
     )
     length.add_argument("--iterations", type=whole_number(1), nargs="+", metavar="N", help="Iterations, a run for each")
     schedule.add_argument(
@@ -88,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         check_results_path(options.results)
     _check_devices(options.devices)
     with only_one_in(options.out):
-        runs, children = _runs(options), Children()
+        runs, children = planned_runs(options), Children()
         bench = Bench(runs, options.out, options.devices, children.run, lambda line: print(line, flush=True))
         if options.overwrite:
             bench.forget()
@@ -106,30 +110,46 @@ def run(options: argparse.Namespace) -> int:
     return 0 if is_whole else EXIT_SOME_FAILED
 
 
-def _runs(options: argparse.Namespace) -> list[BenchRun]:
+def planned_runs(options: argparse.Namespace) -> list[BenchRun]:
     """All requested runs; seed by seed, so that a table cut short has every scene once."""
     from neus.bench.bench import check_distinct, scene_folder
     from neus.bench.run import BenchRun
     from neus.runs.config import read_config
 
-    for conf in options.confs:
+    for conf in options.confs or ():
         read_config(conf, options.overrides)
+    if options.confs and not options.minutes and not options.iterations:
+        raise InputError("--conf: how long is missing; give --minutes or --iterations, or leave --conf out for a preset and its own.")
     if options.dtu_root is not None and not options.dtu_root.is_dir():
         raise InputError(f"--dtu-root {options.dtu_root}: no such folder; expected DTU's Points/ and ObsMask/ in it.")
-    lengths = [(m, None) for m in options.minutes or ()] + [(None, n) for n in options.iterations or ()]
-    scenes = [scene_folder(scene, options.out) for scene in options.scenes]
+    scenes = [(name, data, _plans(options, data)) for name, data in (scene_folder(s, options.out) for s in options.scenes)]
     runs = [
         BenchRun(
             name, data, conf, tuple(options.overrides), minutes, iterations, seed, options.holdout, options.scale,
             options.dtu_root,
         )
         for seed in options.seeds
-        for name, data in scenes
-        for conf in options.confs
-        for minutes, iterations in lengths
+        for name, data, plans in scenes
+        for conf, minutes, iterations in plans
     ]  # fmt: skip
     check_distinct(runs)
     return runs
+
+
+def _plans(options: argparse.Namespace, data: Path) -> list[tuple[Path, float | None, int | None]]:
+    """Config, minutes and iterations of each run on a scene, chosen by its masks where no config is given."""
+    from neus.runs.config import read_config
+    from neus.runs.presets import preset_of_name
+    from neus.workflows.jobs import masked_on_disk
+
+    lengths = [(m, None) for m in options.minutes or ()] + [(None, n) for n in options.iterations or ()]
+    if options.confs:
+        return [(conf, *length) for conf in options.confs for length in lengths]
+    preset, has_masks = preset_of_name(options.preset or "quick"), masked_on_disk(data, options.overrides)
+    conf, minutes = preset.conf(has_masks), preset.minutes(has_masks)
+    if not lengths:
+        lengths = [(minutes, None) if minutes else (None, read_config(conf, options.overrides).train.end_iter)]
+    return [(conf, *length) for length in lengths]
 
 
 def _check_devices(devices: list[str]) -> None:
@@ -144,9 +164,11 @@ def _check_devices(devices: list[str]) -> None:
 
 def command_line(options: argparse.Namespace, scenes: list[str]) -> str:
     """The command in the words of the options, scenes and configs by name: where they lie is nobody else's business."""
-    length = ["--minutes", *options.minutes] if options.minutes else ["--iterations", *options.iterations]
-    words = ["neus bench", *dict.fromkeys(scenes), "--conf", *(conf.name for conf in options.confs)]
-    words += [f"{x:g}" if isinstance(x, float) else x for x in length]
+    words = ["neus bench", *dict.fromkeys(scenes)]
+    words += ["--preset", options.preset] if options.preset else []
+    words += ["--conf", *(conf.name for conf in options.confs)] if options.confs else []
+    words += ["--minutes", *(f"{minutes:g}" for minutes in options.minutes)] if options.minutes else []
+    words += ["--iterations", *options.iterations] if options.iterations else []
     words += ["--seeds", *options.seeds, "--holdout", options.holdout]
     words += ["--scale", f"{options.scale:g}"] if options.scale != 1.0 else []
     words += ["--dtu-root", "DIR"] if options.dtu_root else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,19 +64,18 @@ def _device(gpu: int) -> str:
 
 
 def _train(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace, device: str) -> int:
-    from neus.reports.report import report_after_training
     from neus.runs.console import TERMINAL
     from neus.runs.session import Session
-    from neus.runs.train import train
+    from neus.workflows.jobs import TrainJob
+    from neus.workflows.train import run_job
 
     # NeuS keeps every checkpoint. It also overwrites an earlier run without a question; that is not copied.
     config = replace(config, train=replace(config.train, keep_checkpoints=0))
     session = Session(options.command)
-    trainer = train(config, folder, options.is_continue, options.overwrite, device, session=session, console=TERMINAL)
-    if not trainer.stopped:
-        report_after_training(folder.path, trainer.model, session, console=TERMINAL)
+    job = TrainJob(config, folder, options.is_continue, None, False, None, session, time.monotonic())
+    trained = run_job(job, options.overwrite, device, console=TERMINAL)
     print(folder.path)
-    return EXIT_INTERRUPTED if trainer.stopped else 0
+    return EXIT_INTERRUPTED if trained.trainer.stopped else 0
 
 
 def _opened(config: ExperimentConfig, folder: RunFolder, options: argparse.Namespace) -> Run:
@@ -86,35 +86,20 @@ def _opened(config: ExperimentConfig, folder: RunFolder, options: argparse.Names
 
 
 def _validate_mesh(run: Run, threshold: float, device: str) -> int:
-    from neus.meshing.files import write_mesh
-    from neus.meshing.of_model import surface_mesh
     from neus.runs.console import TERMINAL
+    from neus.workflows.mesh import write_mesh_of_run
 
-    model, _ = run.model_and_scene(device)
-    iteration = int(run.content["iter_step"])
-    out = run.path / "meshes" / f"{iteration:08d}.ply"
-    with TERMINAL.bar("mesh", " blocks") as progress:
-        # As in NeuS: all that was found, open where it leaves the box.
-        mesh = surface_mesh(model, MESH_RESOLUTION, threshold, progress, close_at_border=False)
-    write_mesh(mesh, out, model.scene_to_world, resolution=MESH_RESOLUTION)
-    print(out)
+    out = run.path / "meshes" / f"{int(run.content['iter_step']):08d}.ply"
+    # As in NeuS: all that was found, open where it leaves the box.
+    print(write_mesh_of_run(run, out, MESH_RESOLUTION, threshold, unseen="keep", device=device, console=TERMINAL))
     return 0
 
 
 def _interpolate(run: Run, start: int, end: int, device: str) -> int:
-    from neus.cli.options import check_views
-    from neus.rendering.paths import between
     from neus.runs.console import TERMINAL
-    from neus.runs.videos import write_frames
+    from neus.workflows.render import CameraPath, render_run
 
-    model, scene = run.model_and_scene(device)
-    iteration = int(run.content["iter_step"])
-    check_views([start, end], len(scene))
-    cameras = between(
-        scene.camera(start).scaled(INTERPOLATION_SCALE), scene.camera(end).scaled(INTERPOLATION_SCALE), FRAMES
-    )
-    out = run.path / "render" / f"{iteration:08d}_{start}_{end}.mp4"
-    with TERMINAL.bar("render", " frames") as progress:
-        write_frames(model, cameras, ["rgb"], out, progress)
-    print(out)
+    out = run.path / "render" / f"{int(run.content['iter_step']):08d}_{start}_{end}.mp4"
+    path = CameraPath(between=(start, end), n_frames=FRAMES, there_and_back=True)
+    print(render_run(run, out, path=path, scale=INTERPOLATION_SCALE, mode="auto", device=device, console=TERMINAL))
     return 0

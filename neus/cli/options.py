@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from neus.errors import InputError
 from neus.runs.presets import PRESETS
 
 # As `neus.meshing.unseen.CHOICES`, which takes long to import.
@@ -157,10 +156,3 @@ def words_in_list(known: tuple[str, ...]) -> Callable[[str], list[str]]:
         return words
 
     return parse
-
-
-def check_views(views: list[int], n_views: int) -> None:
-    """InputError if a view is not one of the scene's."""
-    for view in views:
-        if not 0 <= view < n_views:
-            raise InputError(f"view {view}: the scene has views 0 to {n_views - 1}; choose one of them.")

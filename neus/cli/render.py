@@ -8,20 +8,14 @@ example: neus render runs/scan65 --views 0,8 --what photo,rgb,normal --side-by-s
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neus.cli.options import (
     add_model_arguments,
-    check_views,
     numbers_in_list,
     positive_number,
     whole_number,
     words_in_list,
 )
-from neus.errors import InputError
-
-if TYPE_CHECKING:
-    from neus.geometry.cameras import Camera
 
 WHAT = ("photo", "rgb", "normal", "depth", "opacity")
 MODES = ("shell", "volume", "surface")
@@ -86,61 +80,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Renders; prints the path of what was made last."""
-    from neus.files import check_can_write
-    from neus.rendering.modes import renderer_for
-    from neus.rendering.path_files import write_camera_path
     from neus.runs.console import TERMINAL
     from neus.runs.run import Run
-    from neus.runs.videos import write_frames
-    from neus.workflows.render import CameraPath, about_fallback, write_views
+    from neus.workflows.render import CameraPath, render_run
 
-    run = Run(options.run_folder, options.data, options.conf, options.overrides)
-    out = options.out or run.path / "render"
-    if options.views and out.suffix.lower() == ".mp4":
-        raise InputError(
-            f"--out {out}: single views are written to a folder; give one, or use --between, --orbit, --spiral or --path."
-        )
-    if out.suffix and out.suffix.lower() != ".mp4":
-        raise InputError(f"--out {out}: expected a folder or a file ending in .mp4.")
-    if options.between and len(options.between) < 2:
-        raise InputError("--between: found one view, expected two or more, such as --between 3 17.")
-    if options.alpha and out.suffix.lower() == ".mp4":
-        raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or omit --alpha.")
-    check_can_write(out if out.suffix else out / "frame.png")
-    model, scene = run.model_and_scene(options.device)
-    check_views(options.views or options.between or [], len(scene))
-
-    renderer = renderer_for(model, options.mode, options.alpha)
-
-    def sized(camera: "Camera") -> "Camera":
-        return camera.scaled(options.width / camera.width if options.width else options.scale)
-
-    if options.views:
-        shown = (options.alpha, options.side_by_side, TERMINAL)
-        write_views(renderer, scene, options.views, options.what, out, sized, *shown)
-    else:
-        path = CameraPath(
-            options.between or (), options.frames, options.orbit, options.spiral, options.elevation, options.path
-        )
-        cameras, fps = path.cameras(scene, sized)
-        fps = options.fps or fps
-        if options.save_path:
-            write_camera_path(options.save_path, cameras, scene.scene_to_world, fps)
-        with TERMINAL.bar("render", " frames") as progress:
-            write_frames(
-                model,
-                cameras,
-                options.what,
-                out,
-                progress,
-                scene,
-                fps,
-                progress.start,
-                renderer,
-                {"mode": options.mode},
-                options.alpha,
-            )
-    if fallback := about_fallback(options.mode, renderer):
-        print(fallback)
+    out = render_run(
+        Run(options.run_folder, options.data, options.conf, options.overrides),
+        options.out,
+        options.views or (),
+        CameraPath(
+            between=options.between or (),
+            n_frames=options.frames,
+            orbit=options.orbit,
+            spiral=options.spiral,
+            elevation=options.elevation,
+            file=options.path,
+        ),
+        what=options.what,
+        scale=options.scale,
+        width=options.width,
+        mode=options.mode,
+        is_alone=options.alpha,
+        side_by_side=options.side_by_side,
+        fps=options.fps,
+        save_path=options.save_path,
+        device=options.device,
+        console=TERMINAL,
+    )
     print(out)
     return 0

@@ -19,7 +19,7 @@ def rigid_poses(
     names: Sequence[str],
     source: str,
     translation_is_scaled: bool = False,
-    remedy: str = "re-export the cameras",
+    suggestion: str = "re-export the cameras",
 ) -> Tensor:
     """(V, 4, 4) float64 rigid poses from nearly rigid ones: homogeneous factor, uniform scale and rounding removed.
 
@@ -31,7 +31,7 @@ def rigid_poses(
         source: the file, for messages.
         translation_is_scaled: whether a scale precedes the whole transform (world to camera), not before the axes alone
             (camera to world, whose translation is the camera's position).
-        remedy: ends the messages of errors.
+        suggestion: ends the messages of errors.
 
     Raises:
         InputError: a pose that is singular, shears, stretches, mirrors or is projective, with its name.
@@ -42,8 +42,8 @@ def rigid_poses(
     poses, scaled, rounded = [], [], []
     for matrix, name in zip(matrices.double(), names, strict=True):
         where = f"{source}: {name}"
-        pose = _without_factor(matrix, where, remedy)
-        scale, skewness = scale_of(pose), _skewness(pose, where, remedy)
+        pose = _without_factor(matrix, where, suggestion)
+        scale, skewness = scale_of(pose), _skewness(pose, where, suggestion)
         if abs(scale - 1.0) > SCALE_TOLERANCE:
             scaled.append((name, scale))
             pose = pose.clone()
@@ -65,30 +65,30 @@ def rigid_poses(
     return torch.stack(poses)
 
 
-def _without_factor(matrix: Tensor, where: str, remedy: str) -> Tensor:
+def _without_factor(matrix: Tensor, where: str, suggestion: str) -> Tensor:
     """The matrix divided by its last element."""
     last = float(matrix[3, 3])
     if last == 0.0 or float((matrix[3, :3] / last).abs().max()) > EXACT:
-        raise InputError(f"{where}: the last row of its pose is {matrix[3].tolist()}, expected 0, 0, 0, 1; {remedy}.")
+        raise InputError(f"{where}: the last row of its pose is {matrix[3].tolist()}, expected 0, 0, 0, 1; {suggestion}.")
     pose = matrix / last
     pose[3] = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=pose.dtype)
     return pose
 
 
-def _skewness(pose: Tensor, where: str, remedy: str) -> float:
+def _skewness(pose: Tensor, where: str, suggestion: str) -> float:
     """The largest element of |R R^T - 1|, the scale divided out."""
     determinant = float(torch.linalg.det(pose[:3, :3]))
     if determinant == 0.0:
-        raise InputError(f"{where}: its pose is singular, expected a rotation and a translation; {remedy}.")
+        raise InputError(f"{where}: its pose is singular, expected a rotation and a translation; {suggestion}.")
     unit = pose[:3, :3] / scale_of(pose)
     skewness = float((unit @ unit.T - torch.eye(3, dtype=unit.dtype)).abs().max())
     if skewness > REPAIRABLE:
         raise InputError(
-            f"{where}: its pose is not a rotation and a translation: it shears or stretches its axes differently; {remedy}."
+            f"{where}: its pose is not a rotation and a translation: it shears or stretches its axes differently; {suggestion}."
         )
     if determinant < 0.0:
         raise InputError(
             f"{where}: its pose is not a rotation and a translation: it mirrors (determinant below 0); one axis has the wrong "
-            f"sign, {remedy}."
+            f"sign, {suggestion}."
         )
     return skewness

@@ -11,7 +11,7 @@ from neus.rendering.queries import fastest_sdf, is_fused
 from neus.rendering.renderer import RenderedPixels
 from neus.rendering.shading import FieldShading, FusedShading, Shading
 from neus.rendering.shell import ShellConfig
-from neus.rendering.shell_renderer import ShellRenderer, Tally, why_not_shell
+from neus.rendering.shell_renderer import ShellRenderer, TracingStats, why_not_shell
 
 __all__ = ["VolumeRenderer", "renderer_for", "why_not_shell"]
 
@@ -24,7 +24,7 @@ class VolumeRenderer:
     """Pixels by volume rendering, with statistics like `ShellRenderer`'s."""
 
     def __init__(self, model: Model, shading: Shading, background: Tensor | None = None) -> None:
-        self.model, self.shading, self.background, self.stats = model, shading, background, Tally()
+        self.model, self.shading, self.background, self.stats = model, shading, background, TracingStats()
         self.fields = model.fields()
         self.device, self.rays_at_a_time = model.device, VOLUME_RAYS
 

@@ -134,7 +134,7 @@ def _cameras(
     matrices = [
         _matrix(entry.get("camera_to_world"), (4, 4), place) for entry, place in zip(listed, where, strict=True)
     ]
-    poses = rigid_poses(torch.stack(matrices), labels, str(path), remedy="write the path again")
+    poses = rigid_poses(torch.stack(matrices), labels, str(path), suggestion="write the path again")
     poses = transform_poses(to_scene, poses if axes is None else poses @ axes)
     return [Camera(k, pose, *size) for k, pose in zip(intrinsics, poses, strict=True)]
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from neus.fields.mlp import chunked
 from neus.rendering.behind import render_behind
 from neus.rendering.density import Density
 from neus.rendering.fused import FusedModel, fused_pixels, fused_sdf
@@ -108,12 +109,12 @@ class FieldShading:
         """See `Shading`; the background field is evaluated again, so these are the pixels of `render_rays`."""
         config = self.config
         rays = max(1, self.max_points // (config.n_samples + config.n_importance + config.n_outside))
-        parts = []
-        for start in range(0, len(origins), rays):
-            some = slice(start, start + rays)
-            seen = render_rays(self.fields, origins[some], directions[some], config, background)
-            parts.append([getattr(seen, name) for name in RenderedPixels._fields])
-        return RenderedPixels(*(torch.cat(values) for values in zip(*parts)))
+
+        def pixels(origins: Tensor, directions: Tensor) -> RenderedPixels:
+            seen = render_rays(self.fields, origins, directions, config, background)
+            return RenderedPixels(*(getattr(seen, name) for name in RenderedPixels._fields))
+
+        return RenderedPixels(*chunked(pixels, rays, origins, directions))
 
 
 class FusedShading:
@@ -151,10 +152,7 @@ class FusedShading:
 
     def full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
         """See `Shading`: the samples of `render_rays`."""
-        parts = [
-            self._full(o, d, background) for o, d in zip(origins.split(RAYS_SAMPLED), directions.split(RAYS_SAMPLED))
-        ]
-        return RenderedPixels(*(torch.cat(values) for values in zip(*parts)))
+        return RenderedPixels(*chunked(lambda o, d: self._full(o, d, background), RAYS_SAMPLED, origins, directions))
 
     def _full(self, origins: Tensor, directions: Tensor, background: Tensor | None) -> RenderedPixels:
         config = self.model.config.neus_renderer

@@ -37,7 +37,7 @@ RAYS_TRACED = 2**16
 
 
 @dataclass
-class Tally:
+class TracingStats:
     """Counts of what was rendered.
 
     Attributes:
@@ -89,7 +89,7 @@ class ShellRenderer:
     ) -> None:
         self.background = background
         self.shading, self.fields, self.renderer = shading, fields, renderer
-        self.mode, self.config, self.stats = mode, config or ShellConfig(), Tally()
+        self.mode, self.config, self.stats = mode, config or ShellConfig(), TracingStats()
         self.sharpness = float(fields.sharpness.detach())
         self.lipschitz = lipschitz or slope_of(fields)
         self.has_network = fields.background is not None and renderer.n_outside > 0

@@ -12,7 +12,7 @@ from neus.reports.contact_sheet import SheetView, sheet_of
 from neus.reports.error_map import color_error, error_image
 from neus.reports.gathered import RunGathered
 from neus.reports.page import duration, figure, page, paragraph, section, sheet, table
-from neus.reports.report import gathered, mesh_to_show, onlooker
+from neus.reports.report import gathered, onlooker
 from neus.reports.report_sections import curve_charts, error_scale, figures_of, mesh_rows
 from neus.reports.six_sides import six_sides, upright_extent
 from neus.runs.config import config_as_dict
@@ -54,7 +54,7 @@ def write_comparison(
     sections = [
         table([_psnr_row(*sheets), *comparison_rows(*runs)], ("", f"A: {names[0]}", f"B: {names[1]}")),
         section("Views", *(_view(a, b) for a, b in zip(*sheets)), error_scale()),
-        section("Meshes", *_meshes(runs, scenes, models, seconds)),
+        section("Meshes", *_meshes(runs, scenes[0])),
         section("Curves", curve_charts([("A", runs[0].metrics), ("B", runs[1].metrics)])),
         section("Settings that differ", _settings(runs)),
     ]
@@ -155,7 +155,7 @@ def _view(a: SheetView, b: SheetView) -> str:
     return sheet([first, *of_a, second, *of_b])
 
 
-def _meshes(runs: list[RunGathered], scenes: list[Scene], models: list, seconds: float) -> list[str]:
+def _meshes(runs: list[RunGathered], scene: Scene) -> list[str]:
     """Both meshes from six sides, at the same scale, if both are there; else the one that is."""
     if not all(run.mesh for run in runs):
         parts = [
@@ -165,8 +165,7 @@ def _meshes(runs: list[RunGathered], scenes: list[Scene], models: list, seconds:
             for name, run in zip("AB", runs)
         ]
         return parts
-    meshes = [mesh_to_show(run.folder, model, seconds)[0] for run, model in zip(runs, models)]
-    seen_from = onlooker(scenes[0])
+    meshes, seen_from = [run.mesh.mesh for run in runs], onlooker(scene)
     corners = np.concatenate([upright_extent(mesh, *seen_from) for mesh in meshes])
     return [
         sheet([figure(rendered, f"{name}: {side}") for side, rendered in drawn.items()], "six")

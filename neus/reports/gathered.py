@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from trimesh import Trimesh
 
 from neus.meshing.measures import MeshFacts
 from neus.reports.contact_sheet import SheetView
@@ -13,12 +14,13 @@ from neus.runs.config import ExperimentConfig
 
 @dataclass(frozen=True)
 class MeshShown:
-    """A mesh as a report shows it: its measures in world units, its six sides, and where it comes from.
+    """A mesh (world units) as a report shows it: its measures, its six sides, and where it comes from.
 
     Attributes:
         seen: what `SeenFacts` says, and what became of the rest (`unseen`); None if it is not known.
     """
 
+    mesh: Trimesh
     facts: MeshFacts
     sides: dict[str, NDArray]
     origin: str

@@ -167,7 +167,7 @@ def shown_mesh(
     mesh: trimesh.Trimesh, scene: Scene, origin: str, seen: dict[str, Any] | None = None
 ) -> MeshShown:
     """Measures and images of a mesh in world units."""
-    return MeshShown(mesh_facts(mesh), six_sides(mesh, *onlooker(scene)), origin, seen)
+    return MeshShown(mesh, mesh_facts(mesh), six_sides(mesh, *onlooker(scene)), origin, seen)
 
 
 def onlooker(scene: Scene) -> tuple[NDArray, NDArray]:

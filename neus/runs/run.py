@@ -16,6 +16,7 @@ from neus.runs.config import ExperimentConfig, config_from_dict, overridden, rea
 from neus.runs.run_folder import RunFolder, mesh_of_run
 from neus.scenes.readers import OBJECT, DatasetConfig, layout_of, read_scene, read_split
 from neus.scenes.scene import Scene
+from neus.scenes.selection import NoSuchView
 from neus.training.checkpoint import load_parameters, read_checkpoint
 
 # Settings by which a user leaves views out.
@@ -124,28 +125,32 @@ class Run:
     def scene(self) -> Scene:
         """The views of the run in their order, as they are on disk now, in the frame of the model; images are read when they are indexed.
 
-        Images that were added since training are left out, so that numbers, orbits and cleaning stay what they were.
+        Images that were added since training are not looked at, so that numbers, orbits and cleaning stay what they were: what is
+        decided for a whole scene, such as `dataset.downscale = auto`, is decided by the views of the run.
 
         Raises:
             InputError: it is not where it was, something is wrong in it, or views of the run are no longer in it.
         """
         frame = self._frame()
         dataset = self.config.dataset
-        place = self._place()
+        place = self._scene_folder()
         if frame is None:
             return read_scene(place, dataset, lazy=True)
-        scene = read_scene(place, in_known_region(dataset, place, frame[0]), lazy=True).in_frame(*frame)
-        names = self.facts.get("view_names", scene.names)
+        dataset, names = in_known_region(dataset, place, frame[0]), self.facts.get("view_names")
         if any(override.partition("=")[0].strip() in SELECTIONS for override in self._overrides):
-            names = [name for name in names if name in set(scene.names)]
-        return scene if names == scene.names else scene.subset(_numbers_of(names, scene))
+            scene = read_scene(place, dataset, lazy=True)
+            names = [name for name in names or () if name in set(scene.names)]
+        else:
+            scene = _views_of(place, dataset, names or ())
+        scene = scene.in_frame(*frame)
+        return scene if names in (None, scene.names) else scene.subset(_numbers_of(names, scene))
 
     def split(self, name: str) -> Scene:
         """Another split of the scene (`test`, `val`) in the frame of the model."""
         frame = self._frame()
         if frame is None:
             raise InputError(f"{self.checkpoint}: a published checkpoint knows no frame that a split could be brought to.")
-        return read_split(self._place(), self.config.dataset, name, frame[0])
+        return read_split(self._scene_folder(), self.config.dataset, name, frame[0])
 
     def held_out(self, scene: Scene) -> list[int]:
         """Numbers of the views that were held out of training, found by their names.
@@ -173,7 +178,7 @@ class Run:
             return None
         return facts["scene_to_world"].cpu().double(), facts["box"].cpu().double()
 
-    def _place(self) -> Path:
+    def _scene_folder(self) -> Path:
         if self._data is not None:
             return self._data
         is_known = self.is_own or (self.path / "run.json").is_file()
@@ -193,6 +198,14 @@ def in_known_region(dataset: DatasetConfig, place: Path, scene_to_world: torch.T
     if layout not in ("blender", "colmap", "blendedmvs"):
         return dataset  # the camera file says it
     return replace(dataset, center=tuple(scene_to_world[:3, 3].tolist()), radius=scale_of(scene_to_world))
+
+
+def _views_of(place: Path, dataset: DatasetConfig, names: Sequence[str]) -> Scene:
+    """The named views of a scene; all of its views where names are missing or do not tell views apart."""
+    try:
+        return read_scene(place, replace(dataset, views=tuple(names), exclude=()) if names else dataset, lazy=True)
+    except NoSuchView:
+        return read_scene(place, dataset, lazy=True)
 
 
 def _numbers_of(names: Sequence[str], scene: Scene) -> list[int]:

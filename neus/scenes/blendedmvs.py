@@ -30,7 +30,7 @@ from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 BLACK = 12
 MASKED = "_masked"
 IMAGES, CAMERAS = ("blended_images", "images"), ("cams", "cams_1")
-REMEDY = "copy the file again"
+SUGGESTION = "copy the file again"
 
 
 def read_blendedmvs(
@@ -73,7 +73,7 @@ def read_blendedmvs(
     cameras = [_read_camera(cameras_folder / f"{view:08d}_cam.txt") for view in views]
     world_to_camera = torch.stack([extrinsic for _, extrinsic, _ in cameras])
     poses = invert(
-        rigid_poses(world_to_camera, [f"{view:08d}_cam.txt" for view in views], str(cameras_folder), True, REMEDY)
+        rigid_poses(world_to_camera, [f"{view:08d}_cam.txt" for view in views], str(cameras_folder), True, SUGGESTION)
     )
     scene = scene_of(
         [
@@ -154,7 +154,7 @@ def _views_in_use(folder: Path, cameras_folder: Path, images: dict[int, Path]) -
 def _views_of_pair_file(path: Path) -> list[int]:
     # The number of views; then for each its number, and a line with the count of its neighbours and their scores, which is
     # empty where there are none. Only the position of a line tells which of the two it is.
-    lines = [line.split() for line in read_text(path, REMEDY).strip().split("\n")]
+    lines = [line.split() for line in read_text(path, SUGGESTION).strip().split("\n")]
     names = [line[0] if len(line) == 1 else "" for line in lines[1::2]]
     if not lines[0] or not all(name.isdecimal() for name in [lines[0][0], *names]) or int(lines[0][0]) != len(names):
         raise InputError(
@@ -173,7 +173,7 @@ def _read_camera(path: Path) -> tuple[Tensor, Tensor, list[float]]:
     """Intrinsics (3, 3) for centres at +0.5, world_to_camera (4, 4), and the numbers of the line of depths."""
     if not path.is_file():
         raise InputError(f"{path}: no such camera file; restore it or remove its view from pair.txt.")
-    words = read_text(path, REMEDY).split()
+    words = read_text(path, SUGGESTION).split()
     if len(words) < 27 or words[0] != "extrinsic" or words[17] != "intrinsic":
         raise InputError(
             f"{path}: not a camera file; expected the word extrinsic, 16 numbers, the word intrinsic, 9 numbers and "

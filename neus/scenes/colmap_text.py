@@ -16,7 +16,7 @@ from neus.files import read_text
 
 # Sides of images beyond this are no pixels.
 MAX_SIDE = 1_000_000
-REMEDY = "correct the line, or export the model again"
+SUGGESTION = "correct the line, or export the model again"
 # Id, quaternion, translation, camera, and a name that is no number: a line of observations is numbers from end to end.
 IMAGE_LINE = re.compile(r"(\d+)((?:\s+[-+.\deE]+){7})\s+(\d+)\s+(\S.*)")
 
@@ -102,4 +102,4 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _no(path: Path, number: int, line: str, expected: str) -> InputError:
     shown = line if len(line) <= 60 else line[:57] + "..."
-    return InputError(f"{path}: line {number} is {shown!r}, expected {expected}; {REMEDY}.")
+    return InputError(f"{path}: line {number} is {shown!r}, expected {expected}; {SUGGESTION}.")

@@ -23,19 +23,19 @@ class IntrinsicsFault:
     Attributes:
         views: the views concerned.
         found: what was found, without a full stop.
-        remedy: what to do.
+        suggestion: what to do.
         factor: they are for images this many times as large; None if they are wrong otherwise.
     """
 
     views: tuple[int, ...]
     found: str
-    remedy: str
+    suggestion: str
     factor: float | None = None
 
     @property
     def text(self) -> str:
         """Both in one line."""
-        return f"{self.found}; {self.remedy}"
+        return f"{self.found}; {self.suggestion}"
 
 
 def fields_of_view(intrinsics: Tensor, width: int, height: int) -> Tensor:
@@ -85,8 +85,8 @@ def intrinsics_fault(scene: Scene) -> IntrinsicsFault | None:
         return _off_center(scene, views, fractions)
     middle = np.median(angles, axis=0)
     found = f"the intrinsics give fields of view of {middle[0]:.3g} by {middle[1]:.3g} degrees"
-    remedy = f"expected {NARROWEST:g} to {WIDEST:g}; give focal lengths in pixels of these images"
-    return IntrinsicsFault(views, found, remedy)
+    suggestion = f"expected {NARROWEST:g} to {WIDEST:g}; give focal lengths in pixels of these images"
+    return IntrinsicsFault(views, found, suggestion)
 
 
 def scaled_fault(scene: Scene, views: tuple[int, ...], factor: float) -> IntrinsicsFault:
@@ -101,8 +101,8 @@ def scaled_fault(scene: Scene, views: tuple[int, ...], factor: float) -> Intrins
         "idr": f"replace each world_mat_i of the camera file by diag({1 / factor:.4g}, {1 / factor:.4g}, 1, 1) @ world_mat_i",
         "blender": f'give "w": {meant[0]} and "h": {meant[1]} beside them',
     }
-    remedy = how.get(scene.format, f"divide fx, fy, cx and cy by {factor:.4g}") + ", or use the images they belong to"
-    return IntrinsicsFault(views, found, remedy, factor)
+    suggestion = how.get(scene.format, f"divide fx, fy, cx and cy by {factor:.4g}") + ", or use the images they belong to"
+    return IntrinsicsFault(views, found, suggestion, factor)
 
 
 def _off_center(scene: Scene, views: tuple[int, ...], fractions: np.ndarray) -> IntrinsicsFault:
@@ -116,11 +116,11 @@ def _off_center(scene: Scene, views: tuple[int, ...], fractions: np.ndarray) -> 
     if factor is not None:
         return scaled_fault(scene, views, factor)
     found = f"principal point at {_pair(np.median(fractions[list(views)], axis=0))} of width and height of the images"
-    remedy = (
+    suggestion = (
         f"expected {MIDDLE[0]:g} to {MIDDLE[1]:g}; check that the intrinsics belong to these images (cropped, resized or "
         "turned on their side after calibration?)"
     )
-    return IntrinsicsFault(views, found, remedy)
+    return IntrinsicsFault(views, found, suggestion)
 
 
 def _pair(values: np.ndarray) -> str:

@@ -20,7 +20,7 @@ from neus.scenes.pixel_store import Layer, Size, is_in_memory, packed_pixels, se
 # NeuS extracts its mesh in a box slightly larger than the unit sphere.
 BOX_HALF_SIDE = 1.01
 # Intrinsics in pixels are far above this, those in fractions of the image's sides below.
-SHARES = 3.0
+LARGEST_FRACTION = 3.0
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,12 @@ def split_views(n_views: int, holdout: int) -> tuple[list[int], list[int]]:
     return training, held_out
 
 
+def check_views(views: Sequence[int], n_views: int) -> None:
+    """InputError if a number is not one of the scene's views."""
+    if wrong := [view for view in views if not 0 <= view < n_views]:
+        raise InputError(f"view {wrong[0]}: the scene has views 0 to {n_views - 1}; choose one of them.")
+
+
 def checked(scene: Scene, allow_inside: bool = False) -> Scene:
     """The scene itself, once it is known to make sense; masks that are read when they are indexed are not read for it.
 
@@ -205,7 +211,7 @@ def _check_matrices(scene: Scene) -> None:
                 f"{where}: focal lengths {focal.tolist()}, expected positive numbers of pixels; re-export the cameras."
             )
         size = scene.camera(view).width, scene.camera(view).height
-        if float(intrinsics[:2].abs().max()) < SHARES and min(size) > 4 * SHARES:
+        if float(intrinsics[:2].abs().max()) < LARGEST_FRACTION and min(size) > 4 * LARGEST_FRACTION:
             raise InputError(
                 f"{where}: focal lengths {focal.tolist()} and principal point {intrinsics[:2, 2].tolist()} are fractions of the image, "
                 f"expected pixels; multiply the first row by its width {size[0]} and the second by its height {size[1]}."

@@ -19,7 +19,7 @@ from neus.rendering.model import Model
 from neus.rendering.modes import renderer_for
 from neus.rendering.views import render_view
 from neus.runs.run import Run
-from neus.scenes.scene import Scene
+from neus.scenes.scene import Scene, check_views
 
 # In the order in which they are reported.
 SCORES = ("psnr", "ssim", "psnr_masked", "ssim_masked", "lpips", "mask_error")
@@ -101,8 +101,7 @@ def evaluate_images(
         InputError: no such view, or images too small for SSIM.
     """
     views = range(len(scene)) if views is None else views
-    if wrong := [v for v in views if not 0 <= v < len(scene)]:
-        raise InputError(f"view {wrong[0]}: the scene has views 0 to {len(scene) - 1}; choose one of them.")
+    check_views(views, len(scene))
     cameras = [scene.camera(v).scaled(scale) for v in views]
     if smallest := [f"{c.width}x{c.height}" for c in cameras if min(c.width, c.height) < SSIM_WINDOW]:
         raise InputError(

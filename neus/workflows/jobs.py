@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from neus.errors import InputError
 from neus.runs.config import CASE_PLACEHOLDER, ExperimentConfig, read_config
 from neus.runs.console import QUIET, Console
 from neus.runs.load import read_scene_on
 from neus.runs.presets import Preset, preset_of_name
+from neus.runs.run import in_known_region
 from neus.runs.run_folder import RunFolder
 from neus.runs.session import FINISHED, Session, read_sessions
+from neus.scenes.readers import read_scene
 from neus.scenes.scene import Scene
 from neus.training.config import with_iterations
 
@@ -173,6 +177,18 @@ def resumed_job(
 def is_masked(scene: Scene) -> bool:
     """Whether the scene's masks carry information: there are some, and not all of them are white."""
     return scene.masks is not None and not all(mask.all() for mask in scene.masks)
+
+
+def masked_on_disk(data: Path, overrides: Sequence[str] = ()) -> bool:
+    """`is_masked` of a scene's folder, for which no image is read and no region of interest is found.
+
+    Args:
+        data: folder of the scene.
+        overrides: `section.key=value` each; `dataset.*` says how it is read.
+    """
+    dataset = read_config(preset_of_name("quick").conf(has_masks=True), list(overrides)).dataset
+    anywhere = in_known_region(dataset, data, torch.eye(4, dtype=torch.float64))
+    return is_masked(read_scene(data, anywhere, lazy=True))
 
 
 def free_run(data: str, overwrite: bool = False) -> Path:

@@ -27,7 +27,7 @@ from neus.workflows.evaluate import evaluate_run
 SCENE = "SCENE"
 SURFACE_ROWS = ("accuracy", "completeness", "chamfer", "normal_consistency", "accuracy_floor", "completeness_floor")
 DTU_ROWS = (
-    "accuracy", "completeness", "overall", "truth_spacing", "share_of_mesh_beyond_cap", "share_of_truth_beyond_cap",
+    "accuracy", "completeness", "overall", "truth_spacing", "fraction_of_mesh_beyond_cap", "fraction_of_truth_beyond_cap",
 )  # fmt: skip
 DEPTH_ROWS = ("mean", "median", "rmse", "covered")
 DENSE_ROWS = {

@@ -9,19 +9,20 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
-from neus.files import written_whole
+from neus.files import check_can_write, written_whole
 from neus.geometry.cameras import Camera, WorldCamera
 from neus.geometry.similarity import scale_of
 from neus.rendering.model import Model
 from neus.rendering.modes import VolumeRenderer, renderer_for, why_not_shell
-from neus.rendering.path_files import DEFAULT_FPS, read_camera_path
-from neus.rendering.paths import orbit, spiral, through
+from neus.rendering.path_files import DEFAULT_FPS, read_camera_path, write_camera_path
+from neus.rendering.paths import between, orbit, spiral, through
 from neus.rendering.shell_renderer import ShellRenderer
 from neus.rendering.views import RenderedView, Renderer, render_view
 from neus.runs.console import QUIET, Console
-from neus.runs.videos import images_of
+from neus.runs.run import Run
+from neus.runs.videos import images_of, write_frames
 from neus.scenes.images import write_image
-from neus.scenes.scene import Scene
+from neus.scenes.scene import Scene, check_views
 
 MODES = ("auto", "shell", "volume", "surface")
 
@@ -66,6 +67,7 @@ class CameraPath:
     Attributes:
         between: views of the scene to pass through.
         n_frames: of `between`.
+        there_and_back: from the first of two views to the second and back, as NeuS interpolates, `n_frames` each way.
         orbit, spiral: so many frames around the object.
         elevation: of the orbit, degrees; None as the scene's cameras.
         file: a camera path, ours or nerfstudio's.
@@ -73,6 +75,7 @@ class CameraPath:
 
     between: Sequence[int] = ()
     n_frames: int = 60
+    there_and_back: bool = False
     orbit: int | None = None
     spiral: int | None = None
     elevation: float | None = None
@@ -89,11 +92,89 @@ class CameraPath:
             path = read_camera_path(self.file, scene.scene_to_world)
             return [sized(camera) for camera in path.cameras], path.fps
         if self.between:
-            return through([sized(scene.camera(v)) for v in self.between], self.n_frames), DEFAULT_FPS
+            cameras = [sized(scene.camera(v)) for v in self.between]
+            way = between(*cameras, self.n_frames) if self.there_and_back else through(cameras, self.n_frames)
+            return way, DEFAULT_FPS
         around = [sized(scene.camera(v)) for v in range(len(scene))]
         if self.spiral is not None:
             return spiral(around, self.spiral), DEFAULT_FPS
         return orbit(around, self.orbit, elevation=self.elevation), DEFAULT_FPS
+
+
+def render_run(
+    run: Run,
+    out: Path | None = None,
+    views: Sequence[int] = (),
+    path: CameraPath | None = None,
+    what: Sequence[str] = ("rgb",),
+    scale: float = 1.0,
+    width: int | None = None,
+    mode: str = "shell",
+    is_alone: bool = False,
+    side_by_side: bool = False,
+    fps: float | None = None,
+    save_path: Path | None = None,
+    device: str = "auto",
+    console: Console = QUIET,
+) -> Path:
+    """Renders views of a run's scene, or a video along a path, to files; returns the folder or the video.
+
+    Args:
+        run: whose model and scene.
+        out: folder of images, or FILE.mp4; None is RUN/render.
+        views: numbers of the scene's views, rendered by `write_views`.
+        path: the cameras of a video, where no views are given.
+        what: some of `photo`, `rgb`, `normal`, `depth`, `opacity`.
+        scale: of the image, as a fraction.
+        width: of the image in pixels; wins over `scale`.
+        mode: as in `render`.
+        is_alone: the object alone, cut out, with alpha.
+        side_by_side: one image for all of a view.
+        fps: frames per second; None takes the path's.
+        save_path: file for the cameras of the video.
+        device: as `--device`.
+        console: where messages and progress go.
+
+    Raises:
+        InputError: something wrong with the run, the views or the path, or an output that cannot be written.
+    """
+    path, out = path or CameraPath(), out or run.path / "render"
+    _check_out(out, views, path, is_alone)
+    model, scene = run.model_and_scene(device)
+    check_views(views or path.between, len(scene))
+    renderer = renderer_for(model, mode, is_alone)
+
+    def sized(camera: Camera) -> Camera:
+        return camera.scaled(width / camera.width if width else scale)
+
+    if views:
+        write_views(renderer, scene, views, list(what), out, sized, is_alone, side_by_side, console)
+    else:
+        cameras, path_fps = path.cameras(scene, sized)
+        if save_path:
+            write_camera_path(save_path, cameras, scene.scene_to_world, fps or path_fps)
+        with console.bar("render", " frames") as bar:
+            write_frames(
+                model, cameras, list(what), out, bar, scene, fps or path_fps, bar.start, renderer, {"mode": mode}, is_alone
+            )
+    if fallback := about_fallback(mode, renderer):
+        console.message(fallback)
+    return out
+
+
+def _check_out(out: Path, views: Sequence[int], path: CameraPath, is_alone: bool) -> None:
+    is_video = out.suffix.lower() == ".mp4"
+    if views and is_video:
+        raise InputError(
+            f"--out {out}: single views are written to a folder; give one, or use --between, --orbit, --spiral or --path."
+        )
+    if out.suffix and not is_video:
+        raise InputError(f"--out {out}: expected a folder or a file ending in .mp4.")
+    if not views and len(path.between) == 1:
+        raise InputError("--between: found one view, expected two or more, such as --between 3 17.")
+    if is_alone and is_video:
+        raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or omit --alpha.")
+    check_can_write(out if out.suffix else out / "frame.png")
 
 
 def write_views(
@@ -136,9 +217,9 @@ def write_views(
 
 
 def about_fallback(mode: str, renderer: VolumeRenderer | ShellRenderer) -> str:
-    """What was not rendered in the requested mode, in one line; empty for `volume`."""
+    """What was not rendered in the requested mode, in one line; empty for `volume` and `auto`."""
     if mode == "shell" and (reason := why_not_shell(renderer.fields)):
         return f"rendered by volume: {reason}"
-    if mode == "volume":
+    if mode not in ("shell", "surface"):
         return ""
     return f"{mode}: {renderer.stats.fallback_fraction:.1%} of the rays fell back to full volume rendering"

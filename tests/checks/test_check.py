@@ -61,19 +61,19 @@ def test_the_built_in_scene_raises_no_alarm():
 def test_two_images_exchanged_are_named(skull):
     finding = found_in(reordered(skull, swapped(N_VIEWS, ALTERED)))["photos_misfit"]
     assert set(finding.views) == {ALTERED, ALTERED + 1}
-    assert "fits the camera of" in finding.remedy and "swap" in finding.remedy
+    assert "fits the camera of" in finding.suggestion and "swap" in finding.suggestion
 
 
 def test_an_order_rotated_by_one_is_found(skull):
     finding = found_in(reordered(skull, rotated(N_VIEWS)))["photos_misfit"]
     assert len(finding.views) > N_VIEWS / 4
-    assert "1 position on" in finding.remedy
+    assert "1 position on" in finding.suggestion
 
 
 def test_masks_of_another_scan_are_found(skull, scene_of):
     finding = found_in(replace(skull, masks=scene_of("dtu_scan24").masks))["masks_off_object"]
     assert len(finding.views) > N_VIEWS / 4
-    assert "of this scan" in finding.remedy
+    assert "of this scan" in finding.suggestion
 
 
 def test_half_of_the_views_with_another_exposure_are_named(skull):

@@ -27,8 +27,8 @@ def with_images(scene, change, views):
 @pytest.mark.parametrize("views", [range(24), (4,)], ids=["all", "one"])
 def test_images_that_files_of_other_depths_become_are_named(right, change, kind, said, views):
     finding = found_in(with_images(right, change, views), fast=True)[kind]
-    assert finding.views == tuple(views) and said in finding.remedy
-    assert ("dataset.exclude" in finding.remedy) == (len(views) == 1)
+    assert finding.views == tuple(views) and said in finding.suggestion
+    assert ("dataset.exclude" in finding.suggestion) == (len(views) == 1)
 
 
 def test_a_white_background_is_not_overexposed(right):

@@ -42,10 +42,10 @@ def test_fields_of_view_that_no_lens_has_are_found(right, focal, degrees):
     intrinsics = right.intrinsics.clone()
     intrinsics[:, [0, 1], [0, 1]] = focal
     finding = found_in(replace(right, intrinsics=intrinsics, masks=None), fast=True)["intrinsics"]
-    assert degrees in finding.found and "in pixels" in finding.remedy
+    assert degrees in finding.found and "in pixels" in finding.suggestion
 
 
 def test_fractions_of_the_image_size_are_named_so(right):
     fractions = torch.diag(torch.tensor([1 / 240, 1 / 180, 1.0], dtype=torch.float64)) @ right.intrinsics
     finding = found_in(replace(right, intrinsics=fractions), fast=True)["intrinsics"]
-    assert "fractions of the image size" in finding.found and "times the width and the height" in finding.remedy
+    assert "fractions of the image size" in finding.found and "times the width and the height" in finding.suggestion

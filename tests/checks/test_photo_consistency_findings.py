@@ -33,29 +33,29 @@ def test_a_right_scene_has_no_finding_however_few_and_small_its_images(right, ha
 def test_two_exchanged_images_are_named_with_the_cameras_they_fit(right, masks_too):
     found = found_in(reordered(right, swapped(len(right), ALTERED), masks=masks_too))
     assert set(found) == {"photos_misfit"} and found["photos_misfit"].views == (7, 8)
-    assert "7 007.png fits the camera of 8 008.png" in found["photos_misfit"].remedy
-    assert "swap" in found["photos_misfit"].remedy
+    assert "7 007.png fits the camera of 8 008.png" in found["photos_misfit"].suggestion
+    assert "swap" in found["photos_misfit"].suggestion
 
 
 @pytest.mark.parametrize("by", [1, 2])
 def test_an_order_moved_on_is_one_finding_about_the_whole_order(right, by):
     found = found_in(reordered(right, rotated(len(right), by), masks=False))
     assert len(found["photos_misfit"].views) > len(right) / 4
-    assert f"{by} position{'s' if by > 1 else ''} on in the list" in found["photos_misfit"].remedy
-    assert "swap" not in found["photos_misfit"].remedy
+    assert f"{by} position{'s' if by > 1 else ''} on in the list" in found["photos_misfit"].suggestion
+    assert "swap" not in found["photos_misfit"].suggestion
 
 
 def test_where_most_pairs_misfit_no_two_files_are_blamed(right):
     order = [(view * 5) % len(right) for view in range(len(right))]
-    remedy = found_in(reordered(right, order, masks=False))["photos_misfit"].remedy
-    assert "images and cameras belong together" in remedy and "swap" not in remedy and "exclude" not in remedy
+    suggestion = found_in(reordered(right, order, masks=False))["photos_misfit"].suggestion
+    assert "images and cameras belong together" in suggestion and "swap" not in suggestion and "exclude" not in suggestion
 
 
 @pytest.mark.parametrize(("degrees", "axis"), [(20, 1), (30, 2), (-5, 0)], ids=["away", "rolled", "tilted"])
 def test_one_turned_camera_is_named_and_its_mask_is_not_blamed(right, degrees, axis):
     found = found_in(turned(right, ALTERED, degrees, axis))
     assert set(found) == {"photos_misfit"} and found["photos_misfit"].views == (ALTERED,)
-    assert """--set 'dataset.exclude=["007.png"]'""" in found["photos_misfit"].remedy
+    assert """--set 'dataset.exclude=["007.png"]'""" in found["photos_misfit"].suggestion
 
 
 def test_masks_in_another_order_are_found_and_the_images_are_not_blamed(right):

@@ -19,8 +19,8 @@ def test_a_sphere_of_another_size_is_found_and_the_advised_one_is_right(right, f
     found = found_in(scene, fast=True)
     assert set(found) == {kind}
     settings = found[kind].settings
-    assert f"--set 'dataset.center={settings['dataset.center']}'" in found[kind].remedy
-    assert f"--set 'dataset.radius={settings['dataset.radius']}'" in found[kind].remedy
+    assert f"--set 'dataset.center={settings['dataset.center']}'" in found[kind].suggestion
+    assert f"--set 'dataset.radius={settings['dataset.radius']}'" in found[kind].suggestion
     assert found_in(with_region(scene, settings), fast=True) == {}
 
 
@@ -34,13 +34,13 @@ def test_cameras_inside_the_sphere_are_advised_the_same_sphere(right):
 
 def test_the_region_of_a_camera_file_is_given_as_its_matrix(right):
     finding = found_in(replace(with_sphere(right, 2.2), format="idr"), fast=True)["region_too_large"]
-    assert "scale_mat_i to scale" in finding.remedy and "--set" not in finding.remedy and not finding.settings
+    assert "scale_mat_i to scale" in finding.suggestion and "--set" not in finding.suggestion and not finding.settings
 
 
 def test_a_camera_that_looks_away_is_named_with_the_option_that_leaves_it_out(right):
     finding = found_in(turned(right, 7, 180, 1), fast=True)["camera_away"]
     assert finding.views == (7,)
-    assert finding.remedy.endswith("""--set 'dataset.exclude=["007.png"]'""")
+    assert finding.suggestion.endswith("""--set 'dataset.exclude=["007.png"]'""")
 
 
 @pytest.mark.parametrize("n_views", [1, 2])
@@ -60,7 +60,7 @@ def test_masks_that_are_empty_or_full_are_named(right):
 
 def test_inverted_masks_are_said_to_be_inverted_and_nothing_else(right):
     found = found_in(replace(right, masks=[~mask for mask in right.masks]))
-    assert set(found) == {"masks_inverted"} and "object in white" in found["masks_inverted"].remedy
+    assert set(found) == {"masks_inverted"} and "object in white" in found["masks_inverted"].suggestion
 
 
 def test_white_masks_say_nothing_about_the_region(right):
@@ -80,7 +80,7 @@ def test_masks_of_another_object_have_no_point_in_common(right):
     corner = np.zeros_like(right.masks[0])
     corner[:6, :30] = True
     finding = found_in(replace(right, masks=[corner] * len(right)), fast=True)["masks_disagree"]
-    assert finding.found == "no point in space lies in all masks" and "same scan" in finding.remedy
+    assert finding.found == "no point in space lies in all masks" and "same scan" in finding.suggestion
 
 
 def test_cameras_from_one_side_do_not_determine_depth(right):

@@ -1,5 +1,7 @@
+import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from neus.bench.child import Children, reason_of
+from neus.cli import bench as bench_verb
 from tests.cli.test_train import assert_one_line
 
 ROOT = Path(__file__).parents[2]
@@ -32,10 +35,32 @@ def test_wrong_input_is_said_before_anything_is_run(bench, tmp_path, scene_folde
     assert_one_line(bench(*SHORT[:-1], "cpu", "cpu"), "expected different devices of one kind")
     assert_one_line(bench(*SHORT[:-1], "tpu"), "expected auto, cpu, cuda")
     assert_one_line(bench("--minutes", "1", "--iterations", "2"), "not allowed with argument")
-    assert_one_line(bench("--device", "cpu"), "one of the arguments --minutes --iterations is required")
+    assert_one_line(bench("--device", "cpu"), "give --minutes or --iterations, or leave --conf out for a preset and its own")
+    assert_one_line(bench(*SHORT, "--preset", "quick"), "not allowed with argument")
     (tmp_path / "by_hand.md").write_text("# Mine")
     assert_one_line(bench(*SHORT, "--results", tmp_path / "by_hand.md"), "was not written by `neus bench`")
     assert not (tmp_path / "out" / "runs").exists() and not (tmp_path / "out" / "bench.md").exists()
+
+
+def test_without_a_config_each_scene_gets_the_preset_that_suits_its_masks(scene_folder, tmp_path):
+    bare = shutil.copytree(scene_folder, tmp_path / "bare", ignore=shutil.ignore_patterns("mask"))
+    parser = argparse.ArgumentParser()
+    bench_verb.add_arguments(parser)
+
+    def planned(*options):
+        given = parser.parse_args([str(scene_folder), str(bare), "--out", str(tmp_path / "out"), *options])
+        runs = bench_verb.planned_runs(given)
+        words = bench_verb.command_line(given, [run.scene for run in runs])
+        return [(run.scene, run.conf.name, run.minutes, run.iterations) for run in runs], words
+
+    confs = [("cup", "quick_wmask.conf"), ("bare", "quick_womask.conf")]
+    runs, words = planned()
+    assert runs == [(*both, 5.0, None) for both in confs]
+    assert words == "neus bench cup bare --seeds 0 --holdout 8 --device auto"
+    runs, words = planned("--preset", "paper", "--iterations", "7", "8")
+    assert runs == [(s, c, None, n) for s, c in (("cup", "wmask.conf"), ("bare", "womask.conf")) for n in (7, 8)]
+    assert words.startswith("neus bench cup bare --preset paper --iterations 7 8 ")
+    assert planned("--preset", "paper")[0][0] == ("cup", "wmask.conf", None, 300_000)
 
 
 def test_out_that_is_a_file_is_refused(neus_command, tiny_conf, scene_folder, tmp_path):

@@ -75,8 +75,8 @@ def test_the_region_of_interest_can_be_set_and_is_printed(neus_command, ring, tm
     assert "region of interest: dataset.center=[11.0, -4.0, 26.0] dataset.radius=20.0" in out
     record = json.loads((tmp_path / "out/check.json").read_text())
     assert record["region"] == {"dataset.center": [11.0, -4.0, 26.0], "dataset.radius": 20.0}
-    remedy = next(line for line in out if "make the region of interest smaller" in line)
-    settings = [part.strip("'") for part in remedy.split("--set ")[1:]]
+    suggestion = next(line for line in out if "make the region of interest smaller" in line)
+    settings = [part.strip("'") for part in suggestion.split("--set ")[1:]]
     given = [word for setting in settings for word in ("--set", setting.split("';")[0].strip(" '"))]
     status, out, err = neus_command("check", ring, *where, *given)
     assert status == 0 and not err and not any("region of interest smaller" in line for line in out)

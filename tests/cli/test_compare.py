@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from trimesh.creation import icosphere
 
 from neus.errors import InputError
 from neus.reports.compare import check_same_images
@@ -44,6 +45,23 @@ def test_two_runs_stand_side_by_side_with_their_differences(neus_command, traine
     # Held out in both: view 0 alone.
     assert "view 0 (000.png)" in words and "view 2" not in words and "view 3" not in words
     assert "train.batch_size" not in words
+
+
+def test_a_mesh_that_took_too_long_a_second_time_is_not_missed(
+    neus_command, trained_run, other_run, tmp_path, monkeypatch
+):
+    made = []
+
+    def quick_at_first(folder, model, seconds):
+        made.append(folder)
+        return (icosphere(), "made for this page") if len(made) <= 2 else (None, "too slow")
+
+    for module in ("report", "compare"):
+        monkeypatch.setattr(f"neus.reports.{module}.mesh_to_show", quick_at_first, raising=False)
+    out = tmp_path / "both.html"
+    status, _, err = neus_command("compare", trained_run, other_run, "--out", out, "--seconds", "0.5", "--device", "cpu")
+    assert status == 0 and not err and made == [trained_run, other_run]
+    assert "Both at one scale" in words_of(out)
 
 
 def test_what_cannot_be_compared_is_refused_in_one_line(neus_command, trained_run, other_run, tmp_path):

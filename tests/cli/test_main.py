@@ -158,7 +158,7 @@ def test_errors_of_opencv_are_one_line(neus_command, monkeypatch):
     assert err[0].startswith("error: OpenCV failed on the images: ") and "!_src.empty()" in err[0]
 
 
-def test_too_little_memory_is_one_line_with_a_remedy(neus_command, monkeypatch):
+def test_too_little_memory_is_one_line_with_a_suggestion(neus_command, monkeypatch):
     def run():
         raise MemoryError("Unable to allocate 48.0 GiB")
 
@@ -180,7 +180,7 @@ def test_warnings_about_input_are_one_line_and_others_are_not_shown(neus_command
         assert neus_command("evaluate", "x") == (0, [], ["warning: scene: masks are white"])
 
 
-def test_waiting_threads_sleep_unless_the_user_says_otherwise():
+def test_host_syncs_threads_sleep_unless_the_user_says_otherwise():
     code = "import os, neus.cli.main; print(os.environ['OMP_WAIT_POLICY'])"
     environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
     for given, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):

@@ -10,11 +10,16 @@ import torch
 import trimesh
 
 import neus
+from neus.cli import mesh as options_of_mesh
+from neus.cli.options import UNSEEN
+from neus.errors import InputError
 from neus.evaluation.files import read_mesh
 from neus.meshing.files import written_seen
+from neus.meshing.unseen import CHOICES
 from neus.runs.config import config_text
 from neus.runs.run import Run
 from neus.training.checkpoint import published_checkpoint, read_checkpoint
+from neus.workflows.mesh import AXES, write_mesh_of_run
 from tests.cli.test_train import assert_one_line
 
 
@@ -257,3 +262,16 @@ def test_cutting_without_the_views_is_refused_and_auto_closes(mesh, trained_run,
     assert_one_line(mesh(*gone, "--unseen", "cut"), "none: no such folder")
     status, out, _ = mesh(*gone, "--unseen", "auto")
     assert status == 0 and "the views are not known" in out[0] and "watertight: yes" in out[-2]
+
+
+def test_the_command_line_knows_the_verticals_and_choices_of_the_library():
+    assert options_of_mesh.AXES == tuple(AXES) and UNSEEN == CHOICES
+
+
+def test_the_library_writes_the_mesh_of_a_run_without_a_terminal(trained_run, tmp_path, mesh, capfd):
+    mesh("--out", tmp_path / "cli.ply")
+    capfd.readouterr()
+    path = write_mesh_of_run(Run(trained_run), tmp_path / "own.ply", 24, unseen="close", device="cpu")
+    assert path.read_bytes() == (tmp_path / "cli.ply").read_bytes() and capfd.readouterr().out == ""
+    with pytest.raises(InputError, match="frame 'moon': expected world or scene"):
+        write_mesh_of_run(Run(trained_run), path, frame="moon")

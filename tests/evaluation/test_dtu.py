@@ -34,7 +34,7 @@ def test_the_numbers_are_those_found_by_hand(truth):
     # Observed dots: 1 and 7 away. Points above ground: 1, 2 (the dot that is not observed is still a neighbour), 36.5 (capped).
     assert numbers(truth) == pytest.approx((4.0, 1.5, 2.75))
     found = dtu_scores(dots(DOTS), truth)
-    assert found["share_of_mesh_beyond_cap"] == 0.0 and found["share_of_truth_beyond_cap"] == pytest.approx(1 / 3)
+    assert found["fraction_of_mesh_beyond_cap"] == 0.0 and found["fraction_of_truth_beyond_cap"] == pytest.approx(1 / 3)
     assert (found["n_mesh_points"], found["n_mesh_points_observed"]) == (3, 2)
     assert (found["n_truth_points"], found["n_truth_points_above_plane"]) == (4, 3)
     assert found["protocol"] == {"density": 0.2, "cap": 20.0, "margin": 60.0, "seed": 0} and found["unit"] == "mm"

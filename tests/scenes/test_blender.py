@@ -447,7 +447,7 @@ def test_a_size_that_is_not_recorded_and_a_principal_point_outside_are_no_nan(wr
         assert "NaN" not in str(error)
 
 
-def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
+def test_intrinsics_in_fractions_of_the_image_are_refused_with_the_suggestion(written):
     _, folder = written
 
     def fractions(transforms):

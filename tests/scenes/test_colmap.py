@@ -123,7 +123,7 @@ def test_a_point_seen_through_a_lens_lies_where_our_pinhole_projects_it(tmp_path
         assert np.abs(plain.numpy() - in_image).max() > 1.5
 
 
-def test_a_panorama_is_refused_with_the_remedy(written):
+def test_a_panorama_is_refused_with_the_suggestion(written):
     _, folder = written
     file = text_model(folder) / "cameras.txt"
     file.write_text("".join(f"{v + 1} EQUIRECTANGULAR {w} {h} {w} {h}\n" for v, (w, h) in enumerate(SIZES)))
@@ -442,7 +442,7 @@ def test_another_folder_of_images_may_be_named(written):
     assert largest_pixel_difference(scene, read_colmap(folder, images="input")) < 0.01
 
 
-def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
+def test_intrinsics_in_fractions_of_the_image_are_refused_with_the_suggestion(written):
     _, folder = written
     file = text_model(folder) / "cameras.txt"
     file.write_text("".join(f"{v + 1} PINHOLE {w} {h} 1.3 1.7 0.5 0.5\n" for v, (w, h) in enumerate(SIZES)))

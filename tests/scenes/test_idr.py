@@ -341,7 +341,7 @@ def test_a_mirrored_scale_matrix_is_refused(written):
         read_idr(folder)
 
 
-def test_intrinsics_in_shares_of_the_image_are_refused_with_the_remedy(written):
+def test_intrinsics_in_fractions_of_the_image_are_refused_with_the_suggestion(written):
     _, folder = written
     fractions = {}
     with np.load(folder / "cameras_sphere.npz") as archive:

@@ -40,16 +40,16 @@ def test_the_factor_is_the_one_that_was_laid_on(scene, factor, said):
 
 
 @pytest.mark.parametrize("layout", ["idr", "blender", "colmap", "blendedmvs"])
-def test_the_remedy_is_in_terms_of_the_layout(scene, layout):
-    remedy = intrinsics_fault(replace(scaled(scene, 2.0, 2.0), format=layout)).remedy
+def test_the_suggestion_is_in_terms_of_the_layout(scene, layout):
+    suggestion = intrinsics_fault(replace(scaled(scene, 2.0, 2.0), format=layout)).suggestion
     assert {"idr": "diag(0.5, 0.5, 1, 1) @ world_mat_i", "blender": 'give "w": 120 and "h": 100'}.get(
         layout, "divide fx, fy, cx and cy by 2"
-    ) in remedy
+    ) in suggestion
 
 
 def test_another_aspect_ratio_is_no_scale(scene):
     fault = intrinsics_fault(scaled(scene, 3.0, 1.0))
-    assert fault.factor is None and "cropped, resized" in fault.remedy
+    assert fault.factor is None and "cropped, resized" in fault.suggestion
 
 
 def test_a_few_views_are_no_reason_to_doubt_all(scene):

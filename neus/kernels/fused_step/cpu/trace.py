@@ -44,8 +44,8 @@ def empty_ray_slots(n: int, max_queries: int) -> RaySlots:
     """Room for n rays."""
     whole = [np.zeros(n, np.int64) for _ in range(5)]
     floats = [np.zeros(n, np.float32) for _ in range(6)]
-    looks = [np.zeros((n, max_queries), np.float32) for _ in range(2)]
-    return RaySlots(np.arange(n), *whole, *floats, *looks, np.zeros(max_queries, np.float32))
+    queries = [np.zeros((n, max_queries), np.float32) for _ in range(2)]
+    return RaySlots(np.arange(n), *whole, *floats, *queries, np.zeros(max_queries, np.float32))
 
 
 @compiled

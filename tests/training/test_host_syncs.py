@@ -1,4 +1,4 @@
-"""How often the CPU would wait for a GPU in an iteration: counted by what is asked of tensors, wherever they are."""
+"""How often the CPU would wait for a GPU in an iteration: counted by the operations that need a result, on any device."""
 
 from dataclasses import replace
 
@@ -16,10 +16,10 @@ from tests.kernels.backends import HAS_GPU, NEEDS_TRITON
 
 aten = torch.ops.aten
 # Their results are numbers or sizes that the CPU needs to go on.
-ASKING = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default)
+SYNCING = (aten._local_scalar_dense.default, aten.nonzero.default, aten.masked_select.default)
 
 
-class Questions(TorchDispatchMode):
+class HostSyncs(TorchDispatchMode):
     """Counts what is asked of tensors of numbers; counts of levels and views are whole numbers, which stay on the CPU."""
 
     def __init__(self) -> None:
@@ -28,29 +28,29 @@ class Questions(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, arguments=(), options=None):
         is_mask = function is aten.index.Tensor and any(i is not None and i.dtype == torch.bool for i in arguments[1])
-        if is_mask or (function in ASKING and arguments[0].dtype != torch.int64):
+        if is_mask or (function in SYNCING and arguments[0].dtype != torch.int64):
             self.n += 1
         return function(*arguments, **(options or {}))
 
 
-def questions_of_a_step(trainer: Trainer) -> int:
+def syncs_of_a_step(trainer: Trainer) -> int:
     trainer._step()  # what is made once is made
     trainer.optimizer.step = lambda: None  # torch's own: it asks for its number of steps, which stays on the CPU
-    with Questions() as questions:
+    with HostSyncs() as syncs:
         trainer._step()
-    return questions.n
+    return syncs.n
 
 
-def test_questions_are_counted():
+def test_host_syncs_are_counted():
     numbers = torch.arange(3.0)
-    with Questions() as questions:
+    with HostSyncs() as syncs:
         assert bool(numbers[1] > 0.5) and len(numbers[numbers > 0.5]) == 2 and int(torch.tensor(3)) == 3
-    assert questions.n == 2
+    assert syncs.n == 2
 
 
-def test_a_sampled_iteration_waits_once(tiny_config, scene_folder):
+def test_a_sampled_iteration_syncs_once(tiny_config, scene_folder):
     scene = read_scene(scene_folder)
-    assert questions_of_a_step(Trainer(model_for_scene(tiny_config, scene), scene, tiny_config.train)) == 1
+    assert syncs_of_a_step(Trainer(model_for_scene(tiny_config, scene), scene, tiny_config.train)) == 1
 
 
 @NEEDS_TRITON
@@ -58,7 +58,7 @@ def test_a_sampled_iteration_waits_once(tiny_config, scene_folder):
     "settings",
     [{"mask_weight": 0.0, "n_outside": 4}, {"mask_weight": 0.1}, {"mask_weight": 0.1, "curvature_weight": 0.02}],
 )
-def test_a_guided_iteration_waits_once(tiny_hash_config, scene_folder, settings, monkeypatch):
+def test_a_guided_iteration_syncs_once(tiny_hash_config, scene_folder, settings, monkeypatch):
     if HAS_GPU:
         pytest.skip("Triton is interpreted only where there is no GPU")
     monkeypatch.setenv(VARIABLE, "gpu")
@@ -75,4 +75,4 @@ def test_a_guided_iteration_waits_once(tiny_hash_config, scene_folder, settings,
     trainer.steps.sdf_grid = SdfGrid(torch.full((33, 33, 33), 0.1))
     # Between two refreshes; they and notes are done in its own way on a CPU.
     trainer.iteration, trainer.steps.sdf_grid.update = 1, lambda seen: None
-    assert trainer.steps.is_fused and questions_of_a_step(trainer) == 1
+    assert trainer.steps.is_fused and syncs_of_a_step(trainer) == 1
