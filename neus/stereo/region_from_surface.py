@@ -25,7 +25,8 @@ AND_DEPTH_MAPS = " and depth maps"
 # Depth maps of so small images, pixels along the longer side, of so many views from all around, take a few seconds.
 LONGEST_SIDE, MOST_VIEWS = 160, 40
 # The first region may have cut the object: surfaces are seen in a ball so many times as large, on so many vertices along each side.
-WIDER, RESOLUTION = 1.3, 96
+WIDER, RESOLUTION = 1.5, 112
+STEP = 2.0 / (RESOLUTION - 1)
 # Depths are believed to so many steps of the lattice, and what lies so many reaches behind them is behind a surface.
 REACH_IN_STEPS, THICKNESS_IN_REACHES = 1.5, 4.0
 # Noise of a support in steps of the lattice: it is measured below the plane, where there is nothing, and never taken for less or more.
@@ -59,7 +60,9 @@ def region_from_surface(scene: Scene) -> Region | None:
         return None
     points = WIDER * torch.from_numpy(points)
     center, radius = smallest_ball(points)
-    if float(points.norm(dim=-1).max()) <= 1.0 <= TOO_LARGE * MARGIN * radius:
+    # Outlines of depth maps reach beyond the object by a step of the lattice.
+    held = 1.0 + WIDER * STEP
+    if float(points.norm(dim=-1).max()) <= held and TOO_LARGE * MARGIN * radius >= 1.0:
         return None
     return Region(center, MARGIN * radius, f"{scene.region_from.removesuffix(AND_DEPTH_MAPS)}{AND_DEPTH_MAPS}")
 
@@ -69,15 +72,15 @@ def object_points(views: list[StereoView]) -> NDArray | None:
 
     Without a plane that supports it the object is all that the ball shows. On the vertices of a lattice.
     """
-    estimates, step = depth_maps(views, open_spans(views)), 2.0 / (RESOLUTION - 1)
-    reach = REACH_IN_STEPS * step
+    estimates = depth_maps(views, open_spans(views))
+    reach = REACH_IN_STEPS * STEP
     votes = votes_of_depths(views, estimates, RESOLUTION, reach, THICKNESS_IN_REACHES * reach, plain_background(views))
     lattice = np.stack(np.meshgrid(*[np.linspace(-1.0, 1.0, RESOLUTION)] * 3, indexing="ij"), axis=-1)
     from_middle = np.linalg.norm(lattice, axis=-1)
-    surface = (votes.near >= LEAST_NEAR) & (votes.near > votes.free) & (np.abs(votes.mean) < step) & (from_middle < 1.0)
-    plane = support_plane(lattice[surface], views, estimates, step)
+    surface = (votes.near >= LEAST_NEAR) & (votes.near > votes.free) & (np.abs(votes.mean) < STEP) & (from_middle < 1.0)
+    plane = support_plane(lattice[surface], views, estimates, STEP)
     heights = None if plane is None else plane.heights(lattice)
-    noise = 0.0 if heights is None else max(LEAST_NOISE * step, noise_below(heights[surface], MOST_NOISE * step))
+    noise = 0.0 if heights is None else max(LEAST_NOISE * STEP, noise_below(heights[surface], MOST_NOISE * STEP))
     above = surface if heights is None else _rising(surface, heights, noise)
     pieces = _pieces_looked_at(above, lattice, views)
     if pieces is None or (from_middle[pieces] > BORDER).mean() > STRAYS:
