@@ -16,6 +16,7 @@ from neus.scenes.region_from_points import points_looked_at, region_from_points
 from neus.scenes.scene import Scene
 from neus.stereo.epipolar import FEWEST_PAIRS, FITTING, better_cameras, better_shift, misfits, pair_fit
 from neus.stereo.matches import PairMatches
+from neus.stereo.region_from_surface import AND_DEPTH_MAPS
 from neus.stereo.sparse_points import SparsePoints, on_object, outside_masks, triangulated
 
 # Fraction of the object's points outside of a view's mask: with right masks it stays below 0.003.
@@ -149,7 +150,12 @@ def point_mask_findings(photos: ImageMeasures) -> list[Finding]:
 
 
 def point_region_findings(scene: Scene, sparse: SparsePoints) -> list[Finding]:
-    """A region of interest that is too small or too large for the points on the object."""
+    """A region of interest that is too small or too large for the points on the object.
+
+    None if it was found from depth maps: without masks points lie on what the object stands on, too, and say less.
+    """
+    if scene.region_from.endswith(AND_DEPTH_MAPS):
+        return []
     points = sparse.points[on_object(scene, sparse)]
     distances = np.linalg.norm(points, axis=-1)
     if len(distances) < FEWEST_POINTS:

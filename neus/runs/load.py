@@ -19,7 +19,7 @@ SECONDS_WITHOUT_BAR = 2.0
 def load_scene(folder: str | Path, **settings: object) -> Scene:
     """The scene in a folder of any known layout.
 
-    Without masks, sparse points or a region of interest in its files, images are matched, which takes some seconds.
+    Without masks or a region of interest in its files, images are matched to find where the object is, which takes some seconds.
 
     Args:
         folder: IDR/NeuS, raw BlendedMVS, Blender or COLMAP.

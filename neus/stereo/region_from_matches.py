@@ -1,4 +1,4 @@
-"""The region of interest from points matched between neighbouring images, for scenes that come without sparse points and masks."""
+"""The region of interest from what images show: points that neighbouring ones share, for scenes without sparse points, then surfaces."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,14 +10,27 @@ from torch import Tensor
 from neus.errors import RegionError
 from neus.geometry.similarity import scale_of, similarity, transform_points
 from neus.scenes.readers import OBJECT, DatasetConfig, read_scene
-from neus.scenes.region import FROM_ALL, FROM_AXES, FROM_DEPTHS, FROM_MASKS, NEAREST_CAMERA_FRACTION, Region
+from neus.scenes.region import (
+    FROM_ALL,
+    FROM_AXES,
+    FROM_DEPTHS,
+    FROM_MASKS,
+    FROM_POINTS,
+    NEAREST_CAMERA_FRACTION,
+    Region,
+)
 from neus.scenes.region_from_masks import MasksDisagree
 from neus.scenes.region_from_points import region_from_points, region_of_all_points
 from neus.scenes.scene import Scene, checked
 from neus.stereo.matches import match_neighbours
+from neus.stereo.region_from_surface import region_from_surface
 from neus.stereo.sparse_points import on_object, triangulated
 
 FROM_MATCHES = "points that images share"
+# What a region may be found from at first, before depth maps show the object itself.
+FIRST_REGIONS = (FROM_AXES, FROM_DEPTHS, FROM_POINTS, FROM_MATCHES)
+# A region of less than this much of the radius before is found once more: depth maps in it see the object more finely.
+MUCH_SMALLER, MOST_ROUNDS = 0.5, 2
 # Fewer points in space say less about the region than the optical axes do.
 FEWEST_POINTS = 100
 # A sphere needs the points of no more views than these, evenly among all; further ones only take time.
@@ -48,14 +61,15 @@ def read_located_scene(
         scene = read_scene(Path(folder), world, False, on_progress)
         if (region := region_from_matches(scene, config.region)) is None:
             raise error
-        return checked(_in_region(scene, region), not config.camera_outside_sphere or config.region != OBJECT)
+        return located(checked(_in_region(scene, region), not config.camera_outside_sphere or config.region != OBJECT), config)
 
 
 def located(scene: Scene, config: DatasetConfig) -> Scene:
-    """The scene in the frame of a region found from matches, if its own was found from cameras alone; else the scene itself.
+    """The scene in the frame of the region that its images show, where its own was found from less; else the scene itself.
 
     The optical axes meet where the cameras look, which is on the object but rarely in its middle, and say nothing about its
-    size. Given regions, and for `dataset.region = object` those from masks, sparse points and depth ranges, stay.
+    size: matches do. They lie, as sparse points do, on a table as well as on what stands on it: without masks depth maps
+    tell both apart (`region_from_surface`). Given regions, and for `dataset.region = object` those from masks, stay.
 
     Args:
         scene: as `read_scene` made it.
@@ -64,13 +78,19 @@ def located(scene: Scene, config: DatasetConfig) -> Scene:
     Raises:
         InputError: as `scene.checked`, for the new frame.
     """
+    allow_inside = not config.camera_outside_sphere or config.region != OBJECT
     improved = (FROM_AXES,) if config.region == OBJECT else (FROM_AXES, FROM_DEPTHS, FROM_MASKS)
-    if scene.region_from not in improved:
+    if scene.region_from in improved and (region := region_from_matches(scene, config.region)) is not None:
+        scene = checked(_in_region(scene, region), allow_inside)
+    if config.region != OBJECT or scene.masks is not None or scene.region_from not in FIRST_REGIONS:
         return scene
-    region = region_from_matches(scene, config.region)
-    if region is None:
-        return scene
-    return checked(_in_region(scene, region), not config.camera_outside_sphere or config.region != OBJECT)
+    for _ in range(MOST_ROUNDS):
+        if (region := region_from_surface(scene)) is None:
+            break
+        scene = checked(_in_region(scene, region), allow_inside)
+        if region.radius > MUCH_SMALLER:
+            break
+    return scene
 
 
 def region_from_matches(scene: Scene, kind: str = OBJECT) -> Region | None:
@@ -101,7 +121,7 @@ def _in_region(scene: Scene, region: Region) -> Scene:
     """The scene in the frame whose unit sphere is a region that is given in the scene's present frame."""
     center = transform_points(scene.scene_to_world, region.center)
     nearest = float((scene.camera_to_scene[:, :3, 3] - region.center).norm(dim=-1).min())
-    is_object = region.found_from == FROM_MATCHES
+    is_object = not region.found_from.startswith(FROM_ALL)
     # Views that were not matched keep out of the sphere, too.
     radius = min(region.radius, NEAREST_CAMERA_FRACTION * nearest) if is_object else region.radius
     frame = similarity(radius * scale_of(scene.scene_to_world), center)

@@ -87,6 +87,12 @@ def test_a_sphere_beside_the_object_is_found_though_it_holds_some_points(right):
     assert "of those that the cameras look at" in finding.found
 
 
+def test_points_do_not_contradict_a_sphere_found_from_depth_maps(right):
+    # They lie on a table as well as on the object.
+    small = with_sphere(replace(right, masks=None, region_from="sparse points and depth maps"), 0.4)
+    assert "region_too_small" not in found_in(small)
+
+
 @pytest.mark.parametrize("factor", [1.5, 1 / 1.5])
 def test_one_image_with_another_exposure_is_named(right, factor):
     found = found_in(brightened(right, {ALTERED}, factor))
