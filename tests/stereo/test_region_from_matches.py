@@ -84,7 +84,7 @@ def test_the_sphere_of_the_axes_is_moved_onto_the_object(right):
     beside = torch.tensor([0.4, 0.3, -0.1], dtype=torch.float64)
     astray = replace(framed(replace(right, masks=None), Region(beside, 0.35, "optical axes")), scene_to_world=torch.eye(4).double())
     found = located(astray, DatasetConfig())
-    assert found.region_from == "points that images share and depth maps"
+    assert found.region_from == "points that images share"
     frame = found.scene_to_world  # from the new frame to the astray one
     grid = torch.stack(torch.meshgrid(*[torch.linspace(-1.0, 1.0, 40)] * 3, indexing="ij"), dim=-1).reshape(-1, 3)
     cup = grid[object_sdf(grid) < 0.0].double()
