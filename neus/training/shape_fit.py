@@ -11,8 +11,8 @@ from neus.training.optimizer import TABLE_BETAS, TABLE_EPSILON, TableAdam
 
 N_ITERATIONS = 500
 # Points of one step: close to the surface, whose position is to be kept to a fraction of a voxel; near it; and all over the ball.
-N_CLOSE, N_NEAR, N_ANYWHERE = 2048, 1024, 512
-CLOSE, NEAR, BALL_RADIUS = 0.01, 0.08, 1.05
+N_CLOSE, N_NEAR, N_ANYWHERE = 4096, 1024, 512
+CLOSE, NEAR, BALL_RADIUS = 0.005, 0.08, 1.05
 LEARNING_RATE, LEARNING_RATE_TABLE, FINAL_FRACTION = 8e-3, 2e-2, 0.05
 # Errors count as their square up to this, scene units.
 HUBER = 0.002
