@@ -10,9 +10,9 @@ from neus.rendering.model import Model
 from neus.training.optimizer import TABLE_BETAS, TABLE_EPSILON, TableAdam
 
 N_ITERATIONS = 500
-# Points of one step: close to the surface, whose position is to be kept to a fraction of a voxel; near it; and all over the ball.
+# Points of one step: within a voxel of the surface, whose position is to be kept to a fraction of that; near it; and all over the ball.
 N_CLOSE, N_NEAR, N_ANYWHERE = 4096, 1024, 512
-CLOSE, NEAR, BALL_RADIUS = 0.005, 0.08, 1.05
+NEAR, BALL_RADIUS = 0.08, 1.05
 LEARNING_RATE, LEARNING_RATE_TABLE, FINAL_FRACTION = 8e-3, 2e-2, 0.05
 # Errors count as their square up to this, scene units.
 HUBER = 0.002
@@ -27,7 +27,7 @@ def fit_distances(model: Model, values: Tensor, generator: Generator, n_iteratio
         lr=LEARNING_RATE,
         betas=TABLE_BETAS,
     )
-    bands = [(values.abs() < width).nonzero().cpu() for width in (max(CLOSE, 2.0 / (len(values) - 1)), NEAR)]
+    bands = [(values.abs() < width).nonzero().cpu() for width in (2.0 / (len(values) - 1), NEAR)]
     error = torch.tensor(torch.nan)
     for i in range(n_iterations):
         decay = FINAL_FRACTION ** (i / n_iterations)
