@@ -18,7 +18,7 @@ AMBIENT, KEY, FILL, GLOSS, GLOSS_EXPONENT = 0.5, 0.55, 0.25, 0.12, 30.0
 OCCLUSION_REACH = 0.15  # creases closer than this take away ambient light
 # Of a light that moves with the camera: so far up from it, as a flash is.
 FLASH_UP = 0.25
-# Share of light that paint reflects unrefracted at normal incidence; metals reflect their tint.
+# Fraction of light that paint reflects unrefracted at normal incidence; metals reflect their tint.
 DIELECTRIC = 0.04
 # Roughness of metal, unless another is asked for.
 METAL_ROUGHNESS = 0.2

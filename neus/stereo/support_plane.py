@@ -11,11 +11,10 @@ from neus.stereo.stereo_views import DepthEstimate, StereoView
 # RANSAC: how often it tries, on how many of the points, and how often the best plane is fitted again to what lies on it.
 N_TRIALS, MOST_POINTS, N_FITS = 1000, 20_000, 5
 # A support is this much of all that is seen of the region at least, and next to nothing is seen below it: it hides that.
-LEAST_SHARE, MOST_BELOW = 0.15, 0.1
+LEAST_FRACTION, MOST_BELOW = 0.15, 0.1
 # It goes on beyond the images, which an object that is photographed whole does not: this much of the border's pixels show it, in
 # half of the views. The border is so wide, as a fraction of the image's sides.
 LEAST_OF_BORDER, OF_VIEWS, BORDER = 0.1, 0.5, 0.05
-
 # Noise reaches as far as this fraction of it.
 OF_NOISE = 0.98
 
@@ -58,10 +57,10 @@ def support_plane(
     if plane is None:
         return None
     heights = plane.heights(points)
-    if (np.abs(heights) < tolerance).mean() < LEAST_SHARE or (heights < -2.0 * tolerance).mean() > MOST_BELOW:
+    if (np.abs(heights) < tolerance).mean() < LEAST_FRACTION or (heights < -2.0 * tolerance).mean() > MOST_BELOW:
         return None
-    shown = [_share_of_border(estimate, plane, 2.0 * tolerance) for estimate in estimates]
-    return plane if np.mean([share >= LEAST_OF_BORDER for share in shown]) >= OF_VIEWS else None
+    shown = [_fraction_of_border(estimate, plane, 2.0 * tolerance) for estimate in estimates]
+    return plane if np.mean([fraction >= LEAST_OF_BORDER for fraction in shown]) >= OF_VIEWS else None
 
 
 def dominant_plane(points: NDArray, centers: NDArray, tolerance: float) -> Plane | None:
@@ -102,7 +101,7 @@ def noise_below(heights: NDArray, most: float) -> float:
     return float(np.quantile(below, OF_NOISE)) if len(below) else 0.0
 
 
-def _share_of_border(estimate: DepthEstimate, plane: Plane, tolerance: float) -> float:
+def _fraction_of_border(estimate: DepthEstimate, plane: Plane, tolerance: float) -> float:
     """The fraction of an image's border whose pixels have a depth on the plane."""
     height, width = estimate.depths.shape
     rows, columns = np.indices((height, width)).reshape(2, -1)

@@ -14,7 +14,7 @@ from tests.stereo.resting_sphere import resting_sphere_scene
 
 # Twice as large as need be, and beside the object, as the ball of sparse points on object and table is.
 BESIDE = Region(torch.tensor([0.4, -0.2, -0.4]).double(), 1.3, "sparse points")
-AROUND, BEFORE = range(0, 360, 36), range(0, 360, 36)
+AROUND = range(0, 360, 36)
 
 
 def assert_region_holds_the_sphere_alone(scene, largest=1.4):
@@ -35,12 +35,12 @@ def test_the_region_is_that_of_what_stands_on_a_table(on_table):
 
 def test_the_region_is_that_of_what_hangs_at_a_wall():
     # All cameras before the plane, within 35 degrees of its normal.
-    found = located(framed(resting_sphere_scene(BEFORE, (55.0, 75.0)), BESIDE), DatasetConfig())
+    found = located(framed(resting_sphere_scene(AROUND, (55.0, 75.0)), BESIDE), DatasetConfig())
     assert_region_holds_the_sphere_alone(found)
 
 
 def test_a_wall_with_nothing_on_it_keeps_its_region():
-    wall = framed(resting_sphere_scene(BEFORE, (55.0, 75.0), with_sphere=False), BESIDE)
+    wall = framed(resting_sphere_scene(AROUND, (55.0, 75.0), with_sphere=False), BESIDE)
     assert located(wall, DatasetConfig()) is wall
 
 
