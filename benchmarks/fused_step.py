@@ -1,10 +1,14 @@
-"""Time of one grid-guided training step, fused and composed of single kernels and torch, and of its parts.
+"""Time of one grid-guided training step, fused and composed of single kernels and torch, and of its parts; with and without masks.
 
     python benchmarks/fused_step.py [--conf confs/quick_wmask.conf] [--rays 2048] [--intervals 16] [--repeats 15] [--threads 1 2]
+    python benchmarks/fused_step.py --iterations [--scene FOLDER] [--trained 150] [--repeats 15] [--threads 1 2]
 
 Both forms get the same rays of the built-in scene, cut into the same intervals by the initial shape, and compute the same gradients
 (`tests/training/test_fused.py`). They are timed in turn; medians, the ratio and the fused form's parts are printed as JSON, with
 rays per second of the whole iteration.
+
+With --iterations whole iterations of the quick presets with and without masks are timed in turn, on one scene and each after so many
+iterations of its own; printed are the medians of both, and the median of the ratios of neighbours.
 """
 
 import argparse
@@ -22,8 +26,9 @@ import torch  # noqa: E402
 
 from neus.kernels.fused_step.cpu import step as cpu  # noqa: E402
 from neus.runs.build import model_for_scene, placed  # noqa: E402
-from neus.runs.config import read_config  # noqa: E402
+from neus.runs.config import ExperimentConfig, read_config  # noqa: E402
 from neus.scenes.readers import read_scene  # noqa: E402
+from neus.scenes.scene import Scene  # noqa: E402
 from neus.scenes.synthetic import write_synthetic  # noqa: E402
 from neus.training.fused import fused_training_step  # noqa: E402
 from neus.training.optimizer import gradients_are_finite  # noqa: E402
@@ -32,6 +37,8 @@ from neus.training.strategies import loss_weights  # noqa: E402
 from neus.training.trainer import Trainer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
+# Seconds that the initial shape may take.
+LONGEST_START = 60.0
 
 
 def timed(seconds: dict[str, list[float]], name: str, function: Callable) -> Callable:
@@ -66,6 +73,9 @@ def measure(trainer: Trainer, n_rays: int, n_intervals: int, repeats: int) -> di
         cpu.run_tasks = lambda function, tasks: timed(seconds, next(names), run_tasks)(function, tasks)
         timed(seconds, "fused step", fused_training_step)(model, batch, weights, 1.0, edges, None)
         cpu.run_tasks = run_tasks
+        if model.has_background:
+            behind = timed(seconds, "background", model.behind)(batch.origins, batch.directions, trainer.generator).rgb
+            timed(seconds, "background gradients", behind.backward)(torch.ones_like(behind))
         if steps.teacher is not None:
             timed(seconds, "surface points", steps.teacher.add_gradients)(model, 1.0, trainer.generator)
         timed(seconds, "check", gradients_are_finite)(trainer.optimizer)
@@ -82,9 +92,48 @@ def composed(model: torch.nn.Module, batch: object, weights: object, edges: torc
     training_step(model, batch, weights, 1.0, None, edges).total.backward()
 
 
+def measure_iterations(trainers: dict[str, Trainer], repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of whole iterations of each trainer, which take turns, the first to begin changing from turn to turn."""
+    seconds: dict[str, list[float]] = {}
+    for repeat in range(repeats):
+        for name in sorted(trainers, reverse=repeat % 2 == 1):
+            timed(seconds, name, trainers[name]._step)()
+            trainers[name].iteration += 1
+    return {name: [1e3 * s for s in times] for name, times in seconds.items()}
+
+
+def compare_masks(scene: Scene, n_threads: int, trained: int, repeats: int) -> dict[str, object]:
+    """The presets with and without masks on a scene, after so many iterations of each."""
+    trainers = {}
+    for name, conf in {"with masks": "quick_wmask", "without masks": "quick_womask"}.items():
+        trainers[name] = trainer_of(read_config(ROOT / "confs" / f"{conf}.conf"), scene)
+        trainers[name].begin(LONGEST_START)
+        for _ in range(trained):
+            trainers[name]._step()
+            trainers[name].iteration += 1
+    times = measure_iterations(trainers, repeats)
+    ratios = [w / m for w, m in zip(times["without masks"], times["with masks"], strict=True)]
+    return {
+        "threads": n_threads,
+        "trained": trained,
+        "milliseconds of an iteration": {name: round(statistics.median(each), 1) for name, each in times.items()},
+        "without over with masks": round(statistics.median(ratios), 2),
+    }
+
+
+def trainer_of(config: ExperimentConfig, scene: Scene) -> Trainer:
+    """A trainer with compiled kernels."""
+    trainer = Trainer(placed(model_for_scene(config, scene), torch.device("cpu")), scene, config.train)
+    trainer.prepare()
+    return trainer
+
+
 def main() -> None:
     """Prints the table for each number of threads."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--iterations", action="store_true", help="compare whole iterations with and without masks")
+    parser.add_argument("--scene", type=Path, help="with masks; the built-in one if none is given")
+    parser.add_argument("--trained", type=int, default=150, help="iterations before those that are timed")
     parser.add_argument("--conf", type=Path, default=ROOT / "confs" / "quick_wmask.conf")
     parser.add_argument("--rays", type=int, default=2048)
     parser.add_argument("--intervals", type=int, default=16, help="per ray (presets end with 12)")
@@ -93,13 +142,15 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_synthetic(Path(folder), views=24, width=256, height=192)
-        scene = read_scene(Path(folder))
+        scene = read_scene(options.scene or Path(folder))
     config = read_config(options.conf)
     for n_threads in options.threads:
         torch.set_num_threads(n_threads)
-        trainer = Trainer(placed(model_for_scene(config, scene), torch.device("cpu")), scene, config.train)
-        trainer.prepare()
-        trainer.begin()
+        if options.iterations:
+            print(json.dumps(compare_masks(scene, n_threads, options.trained, options.repeats), indent=2), flush=True)
+            continue
+        trainer = trainer_of(config, scene)
+        trainer.begin(LONGEST_START)
         parts = measure(trainer, options.rays, options.intervals, options.repeats)
         iteration = sum(parts[name] for name in ("rays", "intervals", "fused step", "check", "optimizer"))
         iteration += parts["grid refresh (every 4th)"] / 4 + parts.get("surface points", 0.0)

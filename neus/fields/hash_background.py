@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, softplus
+from torch.nn.functional import leaky_relu, pad, softplus
 
 from neus.fields.activations import color_sigmoid
 from neus.fields.encoding import MAX_OCTAVES, collapsed, encode_frequencies, frequency_width
 from neus.fields.hash_grid import HashGrid, HashGridConfig
 from neus.geometry.contraction import contracted_ball
+from neus.kernels.dispatch import fast_kernels
+from neus.kernels.hash_background.arguments import EXTRA_ROWS, LEAK, WIDTH, Layers
 from neus.settings import at_least, between
 
 
@@ -60,8 +62,44 @@ class HashBackground(nn.Module):
         """
         contracted = contracted_ball(points).to(self.grid.table.dtype)
         features = self.grid(contracted.reshape(-1, 3)).view(*contracted.shape[:-1], -1)
-        hidden = leaky_relu(self.hidden(torch.cat([contracted, features], dim=-1)))
+        hidden = leaky_relu(self.hidden(torch.cat([contracted, features], dim=-1)), LEAK)
         density = softplus(self.density(hidden)).squeeze(-1)
         codes = encode_frequencies(collapsed(directions).to(contracted), self.config.multires_view)
-        colors = color_sigmoid(self.rgb(leaky_relu(self.of_features(hidden) + self.of_views(codes))))
+        colors = color_sigmoid(self.rgb(leaky_relu(self.of_features(hidden) + self.of_views(codes), LEAK)))
         return density.to(points.dtype), colors.to(points.dtype)
+
+    def fused_samples(
+        self, origins: Tensor, directions: Tensor, t: Tensor, deltas: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """`rendering.behind.background_samples` by a compiled kernel; None where there is none, or it is not enough.
+
+        It computes in float32, and its gradients are those of the parameters alone.
+        """
+        tensors = origins, directions, t, deltas
+        kernels = fast_kernels("hash_background", self.grid.table.device)
+        is_known = all(x.dtype == torch.float32 and not x.requires_grad for x in tensors)
+        if kernels is None or not is_known or self.grid.table.dtype != torch.float32:
+            return None
+        codes = encode_frequencies(directions, self.config.multires_view)
+        grid = self.grid.table, self.grid.layout, int(self.grid.n_active)
+        return kernels.alphas_and_colors(*tensors, codes, *grid, self._layers())
+
+    def _layers(self) -> Layers:
+        """The layers as kernels take them; differentiable."""
+        width, n_codes = _up(self.config.d_hidden), _up(self.of_views.in_features)
+        first = _padded(self.hidden.weight, width, _up(self.hidden.in_features)), _padded(self.hidden.bias, width)
+        features = _padded(self.of_features.weight, width, width), _padded(self.of_views.weight, width, n_codes)
+        density = _padded(self.density.weight, EXTRA_ROWS, width + n_codes)
+        second_b = _padded(self.of_features.bias, width), _padded(self.density.bias, EXTRA_ROWS)
+        last = _padded(self.rgb.weight, EXTRA_ROWS, width), _padded(self.rgb.bias, EXTRA_ROWS)
+        return Layers(*first, torch.cat([torch.cat(features, dim=1), density]), torch.cat(second_b), *last)
+
+
+def _up(width: int) -> int:
+    return -(-width // WIDTH) * WIDTH
+
+
+def _padded(parameter: Tensor, *shape: int) -> Tensor:
+    """The parameter with zeros beyond its own entries."""
+    missing = [n - own for n, own in zip(shape, parameter.shape, strict=True)]
+    return pad(parameter, [amount for missed in reversed(missing) for amount in (0, missed)])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from neus.fields.base import BackgroundField
+from neus.fields.hash_background import HashBackground
 from neus.geometry.contraction import inverted_sphere
 from neus.geometry.intervals import deltas_from_t
 from neus.geometry.rays import intersect_sphere, near_far_around_center
@@ -73,10 +74,28 @@ def composite_background(
 ) -> tuple[Tensor, Tensor]:
     """(N, 3) colours and (N,) transmittances of a background field between edges (N, B + 1) of rays (N, 3), (N, 3)."""
     deltas = edges[:, 1:] - edges[:, :-1]
-    points = points_along(origins, directions, edges[:, :-1] + deltas / 2)
-    density, colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
-    weights, rgb = composite_alphas(-torch.expm1(-density * deltas), colors)
+    alphas, colors = background_samples(background, origins, directions, edges[:, :-1] + deltas / 2, deltas)
+    weights, rgb = composite_alphas(alphas, colors)
     return rgb, 1.0 - weights.sum(-1)
+
+
+def background_samples(
+    background: BackgroundField, origins: Tensor, directions: Tensor, t: Tensor, deltas: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Opacities (N, B) and colours (N, B, 3) of a background field in intervals of rays (N, 3), (N, 3).
+
+    A hash background is evaluated by a compiled kernel where there is one; this is its specification for all others.
+
+    Args:
+        t, deltas: (N, B), middles and lengths of the intervals.
+    """
+    if isinstance(background, HashBackground):
+        found = background.fused_samples(origins, directions, t, deltas)
+        if found is not None:
+            return found
+    points = points_along(origins, directions, t)
+    density, colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
+    return -torch.expm1(-density * deltas), colors
 
 
 def with_background(
@@ -92,9 +111,8 @@ def with_background(
     """Alphas (N, S + B) and colours (N, S + B, 3): the surface's inside the unit sphere, the background's elsewhere."""
     deltas = deltas_from_t(all_t, last_delta)
     t_mids = all_t + deltas / 2
-    points = points_along(origins, directions, t_mids)
-    density, behind_colors = background(inverted_sphere(points), directions.unsqueeze(1).expand_as(points))
-    behind_alphas = -torch.expm1(-density * deltas) * (t_mids > 0.0)
+    behind_alphas, behind_colors = background_samples(background, origins, directions, t_mids, deltas)
+    behind_alphas = behind_alphas * (t_mids > 0.0)
     n, is_in = alphas.shape[1], inside.unsqueeze(-1)
     alphas = alphas * inside + behind_alphas[:, :n] * (1.0 - inside)
     colors = colors * is_in + behind_colors[:, :n] * (1.0 - is_in)

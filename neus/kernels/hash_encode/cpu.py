@@ -26,7 +26,7 @@ from neus.kernels.hash_encode.reference import vjp
 from neus.kernels.jit import compiled
 from neus.kernels.threads import ranges, run_tasks
 
-__all__ = ["encode", "encode_with_jacobian", "vjp"]
+__all__ = ["encode", "encode_with_jacobian", "grid_of", "vjp"]
 
 # Points of a task, enough to make it worth its start, and of a tile, few enough for its features and slopes to stay in cache.
 POINTS_PER_TASK, POINTS_PER_TILE = 1024, 256
@@ -51,7 +51,7 @@ class _Encoding(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(points, table)
         ctx.layout, ctx.n_active, ctx.with_jacobian = layout, min(n_active, layout.n_levels), with_jacobian
-        points, grid = _array(points), _grid(_array(table), layout, ctx.n_active)
+        points, grid = _array(points), grid_of(_array(table), layout, ctx.n_active)
         n_channels = layout.n_levels * table.shape[1]
         features = np.zeros((len(points), n_channels), grid.table.dtype)
         jacobian = np.zeros((len(points) if with_jacobian else 0, n_channels, 3), grid.table.dtype)
@@ -69,7 +69,7 @@ class _Encoding(torch.autograd.Function):
         cotangents = _array(grad_features), _array(grad_jacobian), ctx.with_jacobian
         grad_points = grad_table = None
         if ctx.needs_input_grad[0]:
-            grid, grad_points = _grid(table, ctx.layout, ctx.n_active), np.zeros_like(points)
+            grid, grad_points = grid_of(table, ctx.layout, ctx.n_active), np.zeros_like(points)
 
             def pull(start: int, stop: int) -> None:
                 _pull_to_points(points, grid, start, stop, *cotangents, grad_points)
@@ -78,7 +78,7 @@ class _Encoding(torch.autograd.Function):
             grad_points = torch.from_numpy(grad_points)
         if ctx.needs_input_grad[1]:
             grad_table = np.zeros_like(table)
-            grad_grid = _grid(grad_table, ctx.layout, ctx.n_active)
+            grad_grid = grid_of(grad_table, ctx.layout, ctx.n_active)
 
             def scatter(level: int) -> None:
                 _scatter(points, grad_grid, level, *cotangents)
@@ -93,7 +93,8 @@ def _array(tensor: Tensor) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().numpy())
 
 
-def _grid(table: np.ndarray, layout: GridLayout, n_active: int) -> Grid:
+def grid_of(table: np.ndarray, layout: GridLayout, n_active: int) -> Grid:
+    """The first n_active levels of a table, for compiled loops."""
     return Grid(table, *_levels(layout, n_active), np.uint32(layout.hash_size - 1))
 
 

@@ -5,6 +5,7 @@ Tables are read flat, at unsigned indices: numba checks each signed index for co
 
 import numpy as np
 
+from neus.kernels.hash_encode.four_features import N_FEATURES, add_four, read_four
 from neus.kernels.hash_encode.layout import HASH_FACTORS, Grid
 from neus.kernels.jit import compiled, inlined
 from neus.kernels.trilinear.cpu import cell
@@ -120,6 +121,18 @@ def add(flat: np.ndarray, at: Eight, f: np.uint64, places: Three, h: float) -> N
 
 
 @inlined
+def add_column(flat: np.ndarray, at: Eight, places: Three, rows: np.ndarray, channel: int, i: int, n_features: int) -> None:
+    """Adds the gradients of all features of point i, in rows channel ... of its column: the transpose of `gather` on one level."""
+    if n_features == N_FEATURES:
+        add_four(
+            flat, at, places, (rows[channel, i], rows[channel + 1, i], rows[channel + 2, i], rows[channel + 3, i])
+        )
+        return
+    for f in range(n_features):
+        add(flat, at, np.uint64(f), places, rows[channel + f, i])
+
+
+@inlined
 def add_with_slopes(flat: np.ndarray, at: Eight, f: np.uint64, places: Three, h: float, along: Three, g: float) -> None:
     """Adds to the corners h times their weights and g times the slopes of those along a vector: the transpose of `read_with_slopes`.
 
@@ -150,15 +163,25 @@ def gather(grid: Grid, rows: np.ndarray, first_channel: int, jacobian: np.ndarra
     """Fills rows first_channel ... of (E, T) rows with features of the n points in its first three, and jacobian (C, 3, T)."""
     flat, n_features = grid.table.reshape(grid.table.size), grid.table.shape[1]
     for index in range(len(grid.resolutions)):
-        level, c = level_of(grid, index), index * n_features
+        c = index * n_features
         if with_jacobian:
-            _gather_with_slopes(flat, level, n_features, rows, first_channel + c, jacobian[c : c + n_features], n)
+            level, slopes = level_of(grid, index), jacobian[c : c + n_features]
+            _gather_with_slopes(flat, level, n_features, rows, first_channel + c, slopes, n)
         else:
-            _gather(flat, level, n_features, rows, first_channel + c, n)
+            gather_level(grid, index, rows, first_channel + c, n)
 
 
 @compiled
-def _gather(flat, level, n_features, rows, channel, n):
+def gather_level(grid: Grid, index: int, rows: np.ndarray, channel: int, n: int) -> None:
+    """Fills rows channel ... of (E, T) rows with features of one level at the n points in its first three."""
+    flat, n_features, level = grid.table.reshape(grid.table.size), grid.table.shape[1], level_of(grid, index)
+    if n_features == N_FEATURES:
+        for i in range(n):
+            at, places, _ = corners(level, rows[0, i], rows[1, i], rows[2, i])
+            features = read_four(flat, at, places)
+            for f in range(N_FEATURES):
+                rows[channel + f, i] = features[f]
+        return
     for i in range(n):
         at, places, _ = corners(level, rows[0, i], rows[1, i], rows[2, i])
         # Pairs lie side by side in memory, and are read together.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from neus.kernels.fused_step.arguments import Grid, Samples
-from neus.kernels.hash_encode.hash_lookup import add, add_with_slopes, corners, level_of
+from neus.kernels.hash_encode.hash_lookup import add_column, add_with_slopes, corners, level_of
 from neus.kernels.jit import compiled
 
 
@@ -15,8 +15,7 @@ def scatter_features(grid: Grid, index: int, samples: Samples, grad_table: np.nd
         if not samples.is_visible[m]:
             continue
         at, places, _ = corners(level, samples.points[0, m], samples.points[1, m], samples.points[2, m])
-        for f in range(n_features):
-            add(flat, at, np.uint64(f), places, samples.grad_color_features[index * n_features + f, m])
+        add_column(flat, at, places, samples.grad_color_features, index * n_features, m, n_features)
 
 
 @compiled

@@ -1,0 +1,3 @@
+"""Opacities and colours of a hash background along rays, and their gradients; the specification is `rendering.behind.background_samples`."""
+
+__all__ = ["arguments", "cpu"]
