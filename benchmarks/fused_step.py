@@ -92,33 +92,39 @@ def composed(model: torch.nn.Module, batch: object, weights: object, edges: torc
     training_step(model, batch, weights, 1.0, None, edges).total.backward()
 
 
-def measure_iterations(trainers: dict[str, Trainer], repeats: int) -> dict[str, list[float]]:
-    """Milliseconds of whole iterations of each trainer, which take turns, the first to begin changing from turn to turn."""
-    seconds: dict[str, list[float]] = {}
+def measure_iterations(trainers: dict[str, Trainer], repeats: int) -> dict[str, list[tuple[float, float]]]:
+    """Milliseconds of whole iterations of each trainer, elapsed and of the CPU, of all threads; they take turns, in changing order."""
+    milliseconds: dict[str, list[tuple[float, float]]] = {name: [] for name in trainers}
     for repeat in range(repeats):
         for name in sorted(trainers, reverse=repeat % 2 == 1):
-            timed(seconds, name, trainers[name]._step)()
-            trainers[name].iteration += 1
-    return {name: [1e3 * s for s in times] for name, times in seconds.items()}
+            started = time.perf_counter(), time.process_time()
+            iterate(trainers[name])
+            ended = time.perf_counter(), time.process_time()
+            milliseconds[name].append(tuple(1e3 * (end - start) for start, end in zip(started, ended, strict=True)))
+    return milliseconds
 
 
-def compare_masks(scene: Scene, n_threads: int, trained: int, repeats: int) -> dict[str, object]:
+def iterate(trainer: Trainer) -> None:
+    """One iteration, with its optimiser's step."""
+    trainer._step()
+    trainer.iteration += 1
+
+
+def compare_masks(scene: Scene, trained: int, repeats: int) -> dict[str, object]:
     """The presets with and without masks on a scene, after so many iterations of each."""
     trainers = {}
     for name, conf in {"with masks": "quick_wmask", "without masks": "quick_womask"}.items():
         trainers[name] = trainer_of(read_config(ROOT / "confs" / f"{conf}.conf"), scene)
         trainers[name].begin(LONGEST_START)
         for _ in range(trained):
-            trainers[name]._step()
-            trainers[name].iteration += 1
-    times = measure_iterations(trainers, repeats)
-    ratios = [w / m for w, m in zip(times["without masks"], times["with masks"], strict=True)]
-    return {
-        "threads": n_threads,
-        "trained": trained,
-        "milliseconds of an iteration": {name: round(statistics.median(each), 1) for name, each in times.items()},
-        "without over with masks": round(statistics.median(ratios), 2),
-    }
+            iterate(trainers[name])
+    times, found = measure_iterations(trainers, repeats), {}
+    for i, clock in enumerate(("elapsed", "CPU")):
+        medians = {name: round(statistics.median(each[i] for each in times[name]), 1) for name in trainers}
+        pairs = zip(times["without masks"], times["with masks"], strict=True)
+        ratio = statistics.median(without[i] / with_masks[i] for without, with_masks in pairs)
+        found[f"milliseconds of an iteration, {clock}"] = medians | {"without over with masks": round(ratio, 2)}
+    return found
 
 
 def trainer_of(config: ExperimentConfig, scene: Scene) -> Trainer:
@@ -147,7 +153,8 @@ def main() -> None:
     for n_threads in options.threads:
         torch.set_num_threads(n_threads)
         if options.iterations:
-            print(json.dumps(compare_masks(scene, n_threads, options.trained, options.repeats), indent=2), flush=True)
+            found = compare_masks(scene, options.trained, options.repeats)
+            print(json.dumps({"threads": n_threads, "trained": options.trained} | found, indent=2), flush=True)
             continue
         trainer = trainer_of(config, scene)
         trainer.begin(LONGEST_START)

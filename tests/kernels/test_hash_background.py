@@ -1,4 +1,5 @@
 import copy
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,14 +9,22 @@ from neus.fields.hash_background import HashBackground, HashBackgroundConfig
 from neus.fields.hash_grid import HashGridConfig
 from neus.kernels.dispatch import VARIABLE
 from neus.rendering.behind import background_samples, composite_background
+from tests.kernels.backends import HAS_GPU, NEEDS_TRITON
 
 GRID = HashGridConfig(n_levels=4, n_features=4, base_resolution=4, finest_resolution=40, log2_table_size=9)
 SMALL = HashBackgroundConfig(grid=GRID, d_hidden=12)
 
 
+DEVICE = torch.device("cpu")
+ON_BOTH = pytest.mark.parametrize("kernels", ["cpu", pytest.param("gpu", marks=NEEDS_TRITON)], indirect=True)
+
+
 @pytest.fixture(autouse=True)
-def kernels(monkeypatch):
-    monkeypatch.setenv(VARIABLE, "cpu")
+def kernels(request, monkeypatch):
+    """Which kernels a test runs: those for a CPU, or, `ON_BOTH`, also Triton's, interpreted where there is no GPU."""
+    name = getattr(request, "param", "cpu")
+    monkeypatch.setenv(VARIABLE, name)
+    monkeypatch.setattr(sys.modules[__name__], "DEVICE", torch.device("cuda" if name == "gpu" and HAS_GPU else "cpu"))
 
 
 def background_field(config: HashBackgroundConfig = SMALL) -> HashBackground:
@@ -25,7 +34,7 @@ def background_field(config: HashBackgroundConfig = SMALL) -> HashBackground:
     with torch.no_grad():
         field.grid.table.normal_(0.0, 0.5)
         field.density.weight.mul_(3.0)
-    return field
+    return field.to(DEVICE)
 
 
 def rays_with_edges(n_rays: int, n_intervals: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -34,19 +43,20 @@ def rays_with_edges(n_rays: int, n_intervals: int) -> tuple[torch.Tensor, torch.
     origins = 3.0 * torch.nn.functional.normalize(torch.randn(n_rays, 3, generator=generator), dim=-1)
     directions = torch.nn.functional.normalize(torch.randn(n_rays, 3, generator=generator) - 0.5 * origins, dim=-1)
     steps = torch.rand(n_rays, n_intervals + 1, generator=generator)
-    return origins, directions, 3.0 + (0.05 + steps).cumsum(-1) * 1.5
+    return tuple(x.to(DEVICE) for x in (origins, directions, 3.0 + (0.05 + steps).cumsum(-1) * 1.5))
 
 
 def gradients_of(field: HashBackground, rays: tuple[torch.Tensor, ...]) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
     """Colours and transmittances, and the gradients of a random function of both."""
     generator = torch.Generator().manual_seed(7)
     results = composite_background(field, *rays)
-    cotangents = [torch.randn(x.shape, generator=generator).to(x.dtype) for x in results]
+    cotangents = [torch.randn(x.shape, generator=generator).to(x) for x in results]
     field.zero_grad(set_to_none=True)
     torch.autograd.backward(results, cotangents)
     return [x.detach() for x in results], {name: p.grad for name, p in field.named_parameters()}
 
 
+@ON_BOTH
 @pytest.mark.parametrize(
     ("n_rays", "n_intervals", "config"),
     [
@@ -103,6 +113,7 @@ class _Composited(torch.nn.Module):
         return composite_background(self.field, *rays)
 
 
+@ON_BOTH
 def test_levels_that_are_off_have_no_part_in_it():
     field, rays = background_field(), rays_with_edges(20, 4)
     field.grid.set_active_levels(2)
@@ -113,6 +124,7 @@ def test_levels_that_are_off_have_no_part_in_it():
     assert gradients["grid.table"][field.grid.layout.offsets[2] :].abs().max() == 0
 
 
+@ON_BOTH
 @pytest.mark.parametrize("bias", [-60.0, 60.0])
 def test_clear_and_opaque_saturated_backgrounds_stay_finite(bias):
     field, rays = background_field(), rays_with_edges(20, 4)
@@ -124,6 +136,7 @@ def test_clear_and_opaque_saturated_backgrounds_stay_finite(bias):
     assert transmittance.min() > 0.999 if bias < 0.0 else transmittance.max() < 1e-5
 
 
+@ON_BOTH
 def test_without_gradient_colors_are_the_same():
     field, rays = background_field(), rays_with_edges(300, 8)
     expected = composite_background(field, *rays)
@@ -132,6 +145,7 @@ def test_without_gradient_colors_are_the_same():
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
+@ON_BOTH
 def test_no_rays_have_no_samples_and_no_gradient():
     _, gradients = gradients_of(background_field(), rays_with_edges(0, 4))
     assert all(gradient.abs().max() == 0 for gradient in gradients.values())

@@ -8,6 +8,7 @@ import torch
 
 from neus.fields.background import NerfConfig
 from neus.fields.color_network import ColorNetworkConfig
+from neus.fields.hash_background import HashBackgroundConfig
 from neus.fields.hash_grid import HashGridConfig
 from neus.fields.hash_sdf import HashSdfConfig
 from neus.geometry.rays import intersect_sphere
@@ -37,7 +38,7 @@ def kernels(request, monkeypatch):
 
 
 def hash_model(
-    grid=GRID, d_hidden=24, d_out=9, n_layers=2, d_color=20, n_outside=0, variance=0.3, color_grid=NO_GRID
+    grid=GRID, d_hidden=24, d_out=9, n_layers=2, d_color=20, n_outside=0, variance=0.3, color_grid=NO_GRID, background="nerf"
 ) -> Model:
     """A model whose table is far from its start, so that every term has a part in the gradients."""
     torch.manual_seed(3)
@@ -45,6 +46,8 @@ def hash_model(
     color = ColorNetworkConfig(d_feature=surface.n_features, d_hidden=d_color, n_layers=n_layers, weight_norm=False)
     config = ModelConfig(
         surface="hash",
+        background=background,
+        hash_background=HashBackgroundConfig(grid=replace(GRID, n_features=4), d_hidden=12),
         hash_sdf=surface,
         rendering_network=color,
         nerf=NerfConfig(D=2, W=8, multires=2, multires_view=1, skips=(0,)),
@@ -159,8 +162,10 @@ def test_fused_step_leaves_out_levels_that_are_off():
 
 
 @ON_BOTH
-def test_fused_step_without_masks_draws_a_background_network():
-    assert_same_step(hash_model(n_outside=4), *rays_with_intervals(), LossWeights(0.1, 0.0, 0.0), 1.0)
+@pytest.mark.parametrize("background", ["nerf", "hash"])
+def test_fused_step_without_masks_draws_a_background_network(background):
+    model = hash_model(n_outside=4, background=background)
+    assert_same_step(model, *rays_with_intervals(), LossWeights(0.1, 0.0, 0.0), 1.0)
 
 
 @ON_BOTH

@@ -1,3 +1,6 @@
-"""Opacities and colours of a hash background along rays, and their gradients; the specification is `rendering.behind.background_samples`."""
+"""Opacities and colours of a hash background along rays, and their gradients.
 
-__all__ = ["arguments", "cpu"]
+The specification is `rendering.behind.background_samples` of a `fields.hash_background.HashBackground`.
+"""
+
+__all__ = ["arguments", "cpu", "gpu", "tiles"]

@@ -11,6 +11,9 @@ WIDTH = 4
 # Rows that follow the hidden units in the second layer: the logit of the density, and zeros that fill up a block.
 EXTRA_ROWS = 4
 
+# Arguments before the table, which have no gradient.
+N_CONSTANTS = 7
+
 
 class Layers(NamedTuple):
     """The layers over the grid, every axis filled up with zeros to a multiple of four.

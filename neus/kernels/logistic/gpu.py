@@ -35,7 +35,7 @@ def alpha_vjp(at_start, at_end, epsilon, by_alpha):
 
 
 @triton.jit
-def _less_than_one(x):
+def less_than_one(x):
     """1 - exp(-x) for x >= 0, right to the last digits near 0, where the difference would cancel."""
     series = x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x * (1.0 / 120.0 - x / 720.0)))))
     return tl.where(x < 0.2, series, 1.0 - tl.exp(-x))
@@ -48,7 +48,7 @@ def exact_alpha(sdf_start, sdf_end, sharpness):
     decay = tl.exp(-tl.abs(at_end))
     behind = tl.where(at_end <= 0.0, 1.0, decay) / (1.0 + decay)
     has_weight = (sdf_end < sdf_start) & (at_end <= _NO_WEIGHT_FROM)
-    return tl.where(has_weight, _less_than_one(sharpness * tl.maximum(sdf_start - sdf_end, 0.0)) * behind, 0.0)
+    return tl.where(has_weight, less_than_one(sharpness * tl.maximum(sdf_start - sdf_end, 0.0)) * behind, 0.0)
 
 
 @triton.jit

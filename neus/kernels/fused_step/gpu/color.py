@@ -16,13 +16,13 @@ _CHANNELS = tl.constexpr(16)
 
 
 @triton.jit
-def _column(weights, h, width, column, H: tl.constexpr):
+def column_of(weights, h, width, column, H: tl.constexpr):
     """One column of the first layer (1, HP)."""
     return tl.load(weights + h * width + column, mask=h < H, other=0.0)[None, :]
 
 
 @triton.jit
-def _columns(weights, h, width, start, c, n, H: tl.constexpr):
+def columns_of(weights, h, width, start, c, n, H: tl.constexpr):
     """Columns start + c of the first layer for c < n, (HP, len(c))."""
     at = weights + h[:, None] * width + start + c[None, :]
     return tl.load(at, mask=(h < H)[:, None] & (c < n)[None, :], other=0.0)
@@ -46,21 +46,21 @@ def color_forward(
         x, y = tl.load(points + i, mask=here, other=0.0), tl.load(points + n_samples + i, mask=here, other=0.0)
         z = tl.load(points + 2 * n_samples + i, mask=here, other=0.0)
         a = tl.load(color_bias + (i // n_intervals)[:, None] * H + h[None, :], mask=is_unit, other=0.0)
-        a += x[:, None] * _column(first, h, width, 0, H)
-        a += y[:, None] * _column(first, h, width, 1, H)
-        a += z[:, None] * _column(first, h, width, 2, H)
+        a += x[:, None] * column_of(first, h, width, 0, H)
+        a += y[:, None] * column_of(first, h, width, 1, H)
+        a += z[:, None] * column_of(first, h, width, 2, H)
         for axis in tl.static_range(3):
             along = tl.load(normals + axis * n_samples + i, mask=here, other=0.0)
-            a += along[:, None] * _column(first, h, width, _OF_NORMAL + axis, H)
+            a += along[:, None] * column_of(first, h, width, _OF_NORMAL + axis, H)
         is_feature = here[:, None] & (g < n_features)[None, :]
         features = tl.load(out + i[:, None] * G + 1 + g[None, :], mask=is_feature, other=0.0)
-        a += product(features, tl.trans(_columns(first, h, width, _OF_FEATURES, g, n_features, H)), PRECISION)
+        a += product(features, tl.trans(columns_of(first, h, width, _OF_FEATURES, g, n_features, H)), PRECISION)
         if HAS_GRID:
             c = tl.arange(0, CP)
             encoded, _, _, _ = gather(
                 table, resolutions, offsets, is_dense, mask, x, y, z, here, n_channels, F, CP, False
             )
-            of_grid = _columns(first, h, width, _OF_FEATURES + n_features, c, n_channels, H)
+            of_grid = columns_of(first, h, width, _OF_FEATURES + n_features, c, n_channels, H)
             a += product(encoded, tl.trans(of_grid), PRECISION)
         a = tl.where(a < 0.0, 0.0, a)
         at = activations + m.to(tl.int64)[:, None] * H + h[None, :]
@@ -129,14 +129,14 @@ def color_backward(
             tl.atomic_add(at_first + _OF_NORMAL + axis, of_normal, mask=h < H, sem="relaxed")
             # Each sample is visible once: no other program adds to its gradient.
             at_normal = grad_normals + axis * n_samples + i
-            pull = tl.sum(grads * _column(first, h, width, _OF_NORMAL + axis, H), 1)
+            pull = tl.sum(grads * column_of(first, h, width, _OF_NORMAL + axis, H), 1)
             tl.store(at_normal, tl.load(at_normal, mask=here, other=0.0) + pull, mask=here)
         is_feature = here[:, None] & (g < n_features)[None, :]
         features = tl.load(out + i[:, None] * G + 1 + g[None, :], mask=is_feature, other=0.0)
         of_features = product(tl.trans(grads), features, PRECISION)
         is_there = (h < H)[:, None] & (g < n_features)[None, :]
         tl.atomic_add(at_first[:, None] + _OF_FEATURES + g[None, :], of_features, mask=is_there, sem="relaxed")
-        by_features = product(grads, _columns(first, h, width, _OF_FEATURES, g, n_features, H), PRECISION)
+        by_features = product(grads, columns_of(first, h, width, _OF_FEATURES, g, n_features, H), PRECISION)
         tl.store(grad_out + i[:, None] * G + 1 + g[None, :], by_features, mask=is_feature)
         if HAS_GRID:
             c = tl.arange(0, CP)
@@ -149,7 +149,7 @@ def color_backward(
             of_grid = product(tl.trans(grads), encoded, PRECISION)
             is_there = (h < H)[:, None] & (c < n_channels)[None, :]
             tl.atomic_add(at_grid, of_grid, mask=is_there, sem="relaxed")
-            columns = _columns(first, h, width, _OF_FEATURES + n_features, c, n_channels, H)
+            columns = columns_of(first, h, width, _OF_FEATURES + n_features, c, n_channels, H)
             by_encoded = product(grads, columns, PRECISION)
             scatter(
                 grad_table, resolutions, offsets, is_dense, mask, x, y, z, here, n_channels,
