@@ -7,6 +7,9 @@ Both forms get the same rays of the built-in scene, cut into the same intervals 
 (`tests/training/test_fused.py`). They are timed in turn; medians, the ratio and the fused form's parts are printed as JSON, with
 rays per second of the whole iteration.
 
+Of a preset with a hash background (--conf confs/quick_womask.conf) the kernel of that, and the same composed of torch's operations, are
+timed too, of all rays.
+
 With --iterations whole iterations of the quick presets with and without masks are timed in turn, on one scene and each after so many
 iterations of its own; printed are the medians of both, and the median of the ratios of neighbours.
 """
@@ -18,12 +21,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch  # noqa: E402
 
+from neus.fields.hash_background import HashBackground  # noqa: E402
 from neus.kernels.fused_step.cpu import step as cpu  # noqa: E402
 from neus.runs.build import model_for_scene, placed  # noqa: E402
 from neus.runs.config import ExperimentConfig, read_config  # noqa: E402
@@ -73,9 +79,10 @@ def measure(trainer: Trainer, n_rays: int, n_intervals: int, repeats: int) -> di
         cpu.run_tasks = lambda function, tasks: timed(seconds, next(names), run_tasks)(function, tasks)
         timed(seconds, "fused step", fused_training_step)(model, batch, weights, 1.0, edges, None)
         cpu.run_tasks = run_tasks
-        if model.has_background:
-            behind = timed(seconds, "background", model.behind)(batch.origins, batch.directions, trainer.generator).rgb
-            timed(seconds, "background gradients", behind.backward)(torch.ones_like(behind))
+        for prefix in ("", "composed ") if model.has_background else ():
+            with patch.object(HashBackground, "fused_samples", lambda *_: None) if prefix else nullcontext():
+                behind = timed(seconds, f"{prefix}background", model.behind)(batch.origins, batch.directions).rgb
+            timed(seconds, f"{prefix}background gradients", behind.backward)(torch.ones_like(behind))
         if steps.teacher is not None:
             timed(seconds, "surface points", steps.teacher.add_gradients)(model, 1.0, trainer.generator)
         timed(seconds, "check", gradients_are_finite)(trainer.optimizer)

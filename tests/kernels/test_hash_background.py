@@ -46,7 +46,9 @@ def rays_with_edges(n_rays: int, n_intervals: int) -> tuple[torch.Tensor, torch.
     return tuple(x.to(DEVICE) for x in (origins, directions, 3.0 + (0.05 + steps).cumsum(-1) * 1.5))
 
 
-def gradients_of(field: HashBackground, rays: tuple[torch.Tensor, ...]) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+def gradients_of(
+    field: HashBackground, rays: tuple[torch.Tensor, ...]
+) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
     """Colours and transmittances, and the gradients of a random function of both."""
     generator = torch.Generator().manual_seed(7)
     results = composite_background(field, *rays)
@@ -92,7 +94,9 @@ def test_the_compiled_kernel_is_what_runs(monkeypatch):
 
 
 def test_gradients_of_the_specification_are_its_finite_differences():
-    config = HashBackgroundConfig(d_hidden=4, multires_view=1, grid=replace(GRID, n_levels=2, n_features=2, log2_table_size=4))
+    config = HashBackgroundConfig(
+        d_hidden=4, multires_view=1, grid=replace(GRID, n_levels=2, n_features=2, log2_table_size=4)
+    )
     field = background_field(config).double()
     rays, names = tuple(x.double() for x in rays_with_edges(3, 3)), [name for name, _ in field.named_parameters()]
 
@@ -120,7 +124,9 @@ def test_levels_that_are_off_have_no_part_in_it():
     found, gradients = gradients_of(field, rays)
     expected, truths = gradients_of(copy.deepcopy(field).double(), tuple(x.double() for x in rays))
     assert (found[0] - expected[0]).abs().max() <= 1e-5
-    assert (gradients["hidden.weight"] - truths["hidden.weight"]).abs().max() <= 1e-4 * truths["hidden.weight"].abs().max()
+    assert (gradients["hidden.weight"] - truths["hidden.weight"]).abs().max() <= 1e-4 * truths[
+        "hidden.weight"
+    ].abs().max()
     assert gradients["grid.table"][field.grid.layout.offsets[2] :].abs().max() == 0
 
 

@@ -63,7 +63,9 @@ class _AlphasAndColors(torch.autograd.Function):
             inputs = kept[start:stop] if keeps else np.empty((stop - start, *size), np.float32)
             evaluate_tiles(grid, weights, rays, inputs, empty_tile(weights, n_columns), start, rays_per_tile, samples)
 
-        run_tasks(evaluate, ranges(n_tiles, min(TILES_PER_TASK, -(-max(1, n_tiles) // (TASKS_PER_THREAD * n_threads())))))
+        run_tasks(
+            evaluate, ranges(n_tiles, min(TILES_PER_TASK, -(-max(1, n_tiles) // (TASKS_PER_THREAD * n_threads()))))
+        )
         ctx.state = rays, grid, weights, kept, samples, rays_per_tile
         return tuple(torch.from_numpy(array) for array in samples)
 
@@ -82,7 +84,14 @@ class _AlphasAndColors(torch.autograd.Function):
                 pull_tiles(weights, rays, inputs, tile, i, rays_per_tile, samples, given, sum_of, grad_inputs)
 
         def scatter_level(level: int) -> None:
-            scatter(grid._replace(table=grad_table), level, inputs, grad_inputs, rays_per_tile * rays.t.shape[1], rays.t.size)
+            scatter(
+                grid._replace(table=grad_table),
+                level,
+                inputs,
+                grad_inputs,
+                rays_per_tile * rays.t.shape[1],
+                rays.t.size,
+            )
 
         run_tasks(pull, ranges(N_PARTIAL_SUMS, -(-N_PARTIAL_SUMS // (TASKS_PER_THREAD * n_threads()))))
         # The finest first: they take longest.

@@ -72,7 +72,13 @@ def _sizes(layout: GridLayout, n_active: int, given: list[Tensor]) -> tuple[tupl
     numbers = layout.hash_size - 1, t.numel(), t.shape[1], n_channels, n_codes, width, second.shape[1]
     widths = {"CP": n_channels, "HP": n_hidden, "EP": n_codes}
     constants: dict[str, Any] = {name: power_of_two(n, LEAST_SIDE) for name, n in widths.items()}
-    constants |= {"F": n_features, "H": n_hidden, "PRECISION": _precision(t.device), "BLOCK": SAMPLES, "num_warps": WARPS}
+    constants |= {
+        "F": n_features,
+        "H": n_hidden,
+        "PRECISION": _precision(t.device),
+        "BLOCK": SAMPLES,
+        "num_warps": WARPS,
+    }
     return (*levels, *numbers), constants
 
 
@@ -189,7 +195,9 @@ def _backward(
     tl.atomic_add(at_second_b + h, tl.sum(by_b, 0), mask=is_unit, sem="relaxed")
     tl.atomic_add(at_second_b + H, tl.sum(by_logit, 0), sem="relaxed")
     to_density = tl.load(second + H * width_2 + h, mask=is_unit, other=0.0)
-    by_a = product(by_b, columns_of(second, h, width_2, 0, h, H, H), PRECISION) + by_logit[:, None] * to_density[None, :]
+    by_a = (
+        product(by_b, columns_of(second, h, width_2, 0, h, H, H), PRECISION) + by_logit[:, None] * to_density[None, :]
+    )
     by_a = tl.where(a > 0.0, by_a, _LEAK * by_a)
 
     at_first, at_first_b = sum_first + partial_sum * H * width + h * width, sum_first_b + partial_sum * H

@@ -219,7 +219,9 @@ def _pull_samples(rays, tile, first_ray, n_rays, samples, given):
 
 
 @compiled
-def scatter(grid, index, inputs, grad_inputs, samples_per_tile, n_samples):
+def scatter(
+    grid: Grid, index: int, inputs: np.ndarray, grad_inputs: np.ndarray, samples_per_tile: int, n_samples: int
+) -> None:
     """Adds up the gradient of one level's rows of the table, which `grid` has in place of the table itself."""
     flat, n_features, level = grid.table.reshape(grid.table.size), grid.table.shape[1], level_of(grid, index)
     for tile in range(inputs.shape[0]):

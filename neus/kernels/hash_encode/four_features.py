@@ -3,6 +3,8 @@
 In single and double precision. Where rows have four features these stand in for `hash_lookup.read` and `hash_lookup.add`.
 """
 
+from collections.abc import Callable
+
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -49,7 +51,7 @@ def _positions(builder: ir.IRBuilder, table: _Rows, places: ir.Value) -> list[ir
 
 
 @intrinsic
-def read_four(typing: object, flat: object, at: object, places: object):  # noqa: ANN201
+def read_four(typing: object, flat: object, at: object, places: object) -> tuple[object, Callable]:
     """The four features of a point as a tuple: `hash_lookup.read` of each."""
 
     def build(context: object, builder: ir.IRBuilder, signature: object, arguments: tuple) -> ir.Value:
@@ -64,7 +66,7 @@ def read_four(typing: object, flat: object, at: object, places: object):  # noqa
 
 
 @intrinsic
-def add_four(typing: object, flat: object, at: object, places: object, gradients: object):  # noqa: ANN201
+def add_four(typing: object, flat: object, at: object, places: object, gradients: object) -> tuple[object, Callable]:
     """Adds the gradients of the four features of a point, a tuple, to the corners: `hash_lookup.add` of each."""
 
     def build(context: object, builder: ir.IRBuilder, signature: object, arguments: tuple) -> object:

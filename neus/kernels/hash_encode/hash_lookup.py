@@ -121,12 +121,12 @@ def add(flat: np.ndarray, at: Eight, f: np.uint64, places: Three, h: float) -> N
 
 
 @inlined
-def add_column(flat: np.ndarray, at: Eight, places: Three, rows: np.ndarray, channel: int, i: int, n_features: int) -> None:
+def add_column(
+    flat: np.ndarray, at: Eight, places: Three, rows: np.ndarray, channel: int, i: int, n_features: int
+) -> None:
     """Adds the gradients of all features of point i, in rows channel ... of its column: the transpose of `gather` on one level."""
     if n_features == N_FEATURES:
-        add_four(
-            flat, at, places, (rows[channel, i], rows[channel + 1, i], rows[channel + 2, i], rows[channel + 3, i])
-        )
+        add_four(flat, at, places, (rows[channel, i], rows[channel + 1, i], rows[channel + 2, i], rows[channel + 3, i]))
         return
     for f in range(n_features):
         add(flat, at, np.uint64(f), places, rows[channel + f, i])
