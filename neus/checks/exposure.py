@@ -5,10 +5,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from neus.stereo.exposure import DARKEST, LIGHTEST
 from neus.stereo.matches import FEWEST, PairMatches
 
-# Darker or lighter than these a sensor says little about the gain.
-DARKEST, LIGHTEST = 0.04, 0.96
 # Fraction of the points that may contradict in `sure_ratio`.
 SURE_FRACTION = 0.1
 # `exposure_steps`: sure gains beyond this factor count, if the pairs across show this fraction of it. Where the robot's arm

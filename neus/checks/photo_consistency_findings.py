@@ -191,7 +191,8 @@ def exposure_findings(scene: Scene, photos: ImageMeasures) -> list[Finding]:
     compared = photos.brightness[is_other] / np.nanmedian(photos.brightness[~is_other])
     times = f"{compared.min():.2f}" + (f" to {compared.max():.2f}" if len(compared) > 1 else "")
     found = f"{counted(len(compared), 'image')} with another exposure, {times} times as bright as the others"
-    suggestion = "develop all of them with one exposure and white balance" + exclusion(photos.exposed, scene.names)
+    suggestion = "develop all of them with one exposure and white balance, or train with train.exposure=affine"
+    suggestion += exclusion(photos.exposed, scene.names)
     return [Finding("exposure", tuple(photos.exposed), found, suggestion)]
 
 

@@ -75,6 +75,27 @@ def mask_at(mask: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
 
 
+def affine_to(image: ArrayLike, target: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
+    """(H, W, 3) float64: the image after the gain and offset of each channel that bring it nearest to a target, in least squares.
+
+    Args:
+        image, target: (H, W, 3) RGB in [0, 1].
+        mask: (H, W) bool, the pixels that are fitted; None for all.
+
+    >>> image = np.random.default_rng(0).random((4, 4, 3))
+    >>> bool(np.allclose(affine_to(image, 0.7 * image + 0.1), 0.7 * image + 0.1))
+    True
+    """
+    image, target = _pixels(image), _pixels(target)
+    fitted = np.ones(image.shape[:2], bool) if mask is None else np.asarray(mask, bool)
+    changed = np.empty_like(image)
+    for channel in range(image.shape[-1]):
+        columns = np.stack([image[fitted][:, channel], np.ones(fitted.sum())], axis=-1)
+        gain, offset = np.linalg.lstsq(columns, target[fitted][:, channel], rcond=None)[0]
+        changed[..., channel] = gain * image[..., channel] + offset
+    return changed
+
+
 def image_scores(
     rendered: ArrayLike,
     captured: np.ndarray,
@@ -83,6 +104,8 @@ def image_scores(
 ) -> dict[str, float]:
     """PSNR (dB) and SSIM of a render over the whole image and, with a mask that is not empty, inside it; LPIPS if given.
 
+    `psnr_affine` is the PSNR of the render after `affine_to`: what is left of its error beside exposure and white balance.
+
     Args:
         rendered: (H, W, 3) RGB, an array or CPU tensor; clipped to [0, 1].
         image: (H, W, 3) RGB in [0, 1], of `image_at`.
@@ -90,9 +113,12 @@ def image_scores(
         lpips: of `find_lpips`.
     """
     image = np.clip(_pixels(rendered), 0.0, 1.0)
-    scores = {"psnr": psnr(image, captured), "ssim": ssim(image, captured)}
+    scores = {"psnr": psnr(image, captured), "psnr_affine": psnr(affine_to(image, captured), captured)}
+    scores["ssim"] = ssim(image, captured)
     if mask is not None and mask.any():
-        scores |= {"psnr_masked": psnr(image, captured, mask), "ssim_masked": ssim(image, captured, mask)}
+        scores["psnr_masked"] = psnr(image, captured, mask)
+        scores["psnr_masked_affine"] = psnr(affine_to(image, captured, mask), captured, mask)
+        scores["ssim_masked"] = ssim(image, captured, mask)
     if lpips is not None:
         scores["lpips"] = lpips(image, captured)
     return scores

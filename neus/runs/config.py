@@ -236,6 +236,11 @@ def _check_training(train: TrainConfig, model: ModelConfig, source: str) -> None
             f"{source}: train.learning_rate_alpha = 0 with learning_rate_decay = exponential is a rate of 0 from the second iteration "
             "on; expected above 0, for example 0.05."
         )
+    if train.exposure == "affine" and not (guided.n_intervals and guided.initial_shape):
+        raise InputError(
+            f"{source}: train.exposure = affine takes the surface points of an initial shape; expected "
+            "train.guided_sampling.n_intervals above 0 and initial_shape = true, or train.exposure = none."
+        )
     if guided.n_intervals == 0:
         return
     if model.neus_renderer.near_far != "sphere":

@@ -72,6 +72,9 @@ class TrainConfig:
         curvature_weight: of the bending of the surface, which smooths the creases of a hash grid.
         mask_weight: of the silhouettes (beta); above 0 the scene must have masks.
         color_huber: colour differences below this count as their square; 0 as in NeuS, as they are.
+        exposure: `affine` brings all views to one exposure and white balance, by an affine map of each view and channel fitted at
+            the surface points of the initial shape; `auto` does so where views differ, and not without an initial shape; `none` takes
+            images as they are, as NeuS does.
         guided_sampling: how rays are cut into few intervals.
         report_freq: iterations between lines of metrics.
         val_freq: between validation images; 0 is never.
@@ -105,6 +108,7 @@ class TrainConfig:
     curvature_weight: float = at_least(0.0, default=0.0)
     mask_weight: float = at_least(0.0, default=0.0)
     color_huber: float = at_least(0.0, default=0.0)
+    exposure: str = one_of(("none", "auto", "affine"), default="none")
     guided_sampling: GuidedSamplingConfig = field(default_factory=GuidedSamplingConfig)
     report_freq: int = at_least(1, default=100)
     val_freq: int = at_least(0, default=2500)

@@ -10,7 +10,7 @@ from torch import Generator
 from neus.rendering.model import Model
 from neus.rendering.sdf_grid import RESOLUTION, SdfGrid
 from neus.scenes.scene import Scene
-from neus.stereo.initial_shape import initial_shape
+from neus.stereo.initial_shape import InitialShape, initial_shape
 from neus.stereo.surface_refinement import resampled
 from neus.training.shape_fit import fit_distances
 from neus.training.surface_teacher import SurfaceTeacher
@@ -28,7 +28,7 @@ def start_from_images(
     generator: Generator,
     on_message: Callable[[str], None],
     seconds: float = math.inf,
-) -> tuple[SdfGrid, SurfaceTeacher | None]:
+) -> tuple[SdfGrid, SurfaceTeacher | None, InitialShape]:
     """Fits a hash model to the initial shape of its scene and sets its sharpness.
 
     Args:
@@ -41,7 +41,7 @@ def start_from_images(
 
     Returns:
         The grid of the shape's distances, and the teacher of its surface points; None, and the sharpness as it is, where views agree
-        about nothing.
+        about nothing; and the shape.
 
     Raises:
         InputError: as `initial_shape`.
@@ -54,4 +54,4 @@ def start_from_images(
     teacher = SurfaceTeacher.of(shape.points, shape.pixel * TEACHER_WIDTH_IN_PIXELS)
     if teacher is not None:
         model.sharpness.start_at(LOGISTIC_DEVIATION / (SURFACE_WIDTH_IN_PIXELS * shape.pixel))
-    return grid, teacher
+    return grid, teacher, shape

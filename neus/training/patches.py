@@ -19,6 +19,8 @@ from neus.training.pixels import RayBatch
 
 # `near_pixels` is meant for images of this many pixels along their longer side, and scales with others.
 REFERENCE_SIDE = 800
+# Colours nearer than this are the same level of 8 bits.
+HALF_LEVEL = 0.5 / 255.0
 
 
 class PatchSampler:
@@ -30,8 +32,9 @@ class PatchSampler:
     any pixel leaves its fraction to the others, in proportion. Without masks all pixels of all views are alike. Where images have
     an alpha channel the masks of rays are it: on outlines a pixel shows object and background.
 
-    The only state is the generator's. Memory: 16 bytes for each row of pixels of a kind; pixels that lie packed in memory, as readers
-    leave them, are shared with the scene, others take 4 bytes each.
+    Colours are those of the images, or of the common exposure once `level` was called; the only other state is the generator's.
+    Memory: 16 bytes for each row of pixels of a kind; pixels that lie packed in memory, as readers leave them, are shared with the
+    scene, others take 4 bytes each.
 
     Args:
         scene: images of any sizes.
@@ -70,6 +73,9 @@ class PatchSampler:
         self._pixels = torch.from_numpy(store.packed).view(torch.int32).squeeze(-1)
         self._pixel_starts = torch.from_numpy(store.starts[views])
         self._full = 255.0 if store.has_alphas else 1.0
+        self._gains: Tensor | None = None
+        self._offsets: Tensor | None = None
+        self._fill = None if scene.background is None else scene.background.float()
         # float64, and rounded at the very end: rays of large images stay right to float32's last digits.
         self._pixels_to_scene = scene.camera_to_scene[:, :3, :3] @ torch.linalg.inv(scene.intrinsics)
         self._centers = scene.camera_to_scene[:, :3, 3].float()
@@ -94,6 +100,13 @@ class PatchSampler:
                 setattr(self, name, value.to(device))
         return self
 
+    def level(self, gains: Tensor, offsets: Tensor) -> None:
+        """From now on colours are (color - offset) / gain, within [0, 1], with gains and offsets (V, 3) of each view.
+
+        Pixels of the colour that fills the images behind the object have no exposure; they stay.
+        """
+        self._gains, self._offsets = (part.float().to(self._steps.device) for part in (gains, offsets))
+
     def draw(self, n_rays: int, generator: Generator) -> RayBatch:
         """`n_rays` rays on the sampler's device, float32, patch by patch and row by row; the last patch is cut where they end."""
         n_patches = -(-n_rays // len(self._steps) ** 2)
@@ -107,7 +120,18 @@ class PatchSampler:
         directions = self._directions(view, y, x).reshape(-1, 3)[:n_rays]
         origins = self._centers[view].repeat_interleave(len(self._steps) ** 2, dim=0)[:n_rays]
         masks = bytes_of[:, 3].float() / self._full if self.has_masks else None
-        return RayBatch(origins, directions, bytes_of[:, :3].float() / 255.0, masks)
+        colors = bytes_of[:, :3].float() / 255.0
+        if self._gains is not None:
+            colors = self._leveled(colors, view.repeat_interleave(len(self._steps) ** 2)[:n_rays])
+        return RayBatch(origins, directions, colors, masks)
+
+    def _leveled(self, colors: Tensor, view: Tensor) -> Tensor:
+        """Colours (N, 3) of the views (N,) in the common exposure."""
+        leveled = ((colors - self._offsets[view]) / self._gains[view]).clamp(0.0, 1.0)
+        if self._fill is None:
+            return leveled
+        is_fill = ((colors - self._fill).abs() < HALF_LEVEL).all(dim=-1, keepdim=True)
+        return torch.where(is_fill, colors, leveled)
 
     def _corners(self, n_patches: int, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """View, y and x (n_patches,) of the first pixel of each patch."""

@@ -19,6 +19,7 @@ from neus.rendering.renderer import noise_shapes
 from neus.rendering.sampling import Noise, Randomness
 from neus.rendering.sdf_grid import EMPTY_RAY_MARGIN, SdfGrid, SdfSamples
 from neus.scenes.scene import Scene
+from neus.training.common_exposure import CommonExposure, common_exposure
 from neus.training.config import TrainConfig
 from neus.training.cuda_graphs import batch_of, captured_if_enabled, drawn, parts_of, put_gradients
 from neus.training.fused import fused_training_step
@@ -139,6 +140,7 @@ class GridGuidedTraining:
         self.sampler = PatchSampler(scene, guided.patch, guided.inside_fraction, guided.near_fraction).to(self.device)
         self.teacher: SurfaceTeacher | None = None
         self.sdf_grid: SdfGrid | None = None
+        self.exposure: CommonExposure | None = None
         self.n_rays, self.batch_size = 0, config.batch_size
         self.captured = captured_if_enabled(
             self._of_tensors, model, config, "" if self.is_fused else "the step is not fused"
@@ -151,9 +153,15 @@ class GridGuidedTraining:
         """Makes the surface the initial shape of the scene; or fills the grid from the surface as it is."""
         if self.config.guided_sampling.initial_shape:
             rest = self.device, self.generator, on_message, seconds
-            self.sdf_grid, self.teacher = start_from_images(self.model, self.scene, *rest)
+            self.sdf_grid, self.teacher, shape = start_from_images(self.model, self.scene, *rest)
+            self._level(common_exposure(self.scene, shape, self.config.exposure, on_message))
             return
         self.sdf_grid = SdfGrid.of(self._sdf, device=self.device)
+
+    def _level(self, exposure: CommonExposure | None) -> None:
+        self.exposure = exposure
+        if exposure is not None:
+            self.sampler.level(exposure.gains, exposure.offsets)
 
     def __call__(self, iteration: int, progress: float, cos_anneal: float) -> StepTerms:
         """One batch, sampled; what its samples showed updates the grid."""
@@ -259,9 +267,9 @@ class GridGuidedTraining:
             return self.model.sdf(points.to(self.model.device)).cpu()
 
     def state(self) -> dict[str, Any]:
-        """The grid of distances and the surface points."""
-        teacher = None if self.teacher is None else self.teacher.state()
-        return {"sdf_grid": self.sdf_grid.values, "slab": self.sdf_grid.slab, "teacher": teacher}
+        """The grid of distances, the surface points and the exposures."""
+        teacher, exposure = (None if part is None else part.state() for part in (self.teacher, self.exposure))
+        return {"sdf_grid": self.sdf_grid.values, "slab": self.sdf_grid.slab, "teacher": teacher, "exposure": exposure}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Inverse of `state`; of earlier versions' checkpoints, which held a lattice of the initial shape, the grid is read."""
@@ -272,6 +280,8 @@ class GridGuidedTraining:
         self.sdf_grid.slab = int(state["slab"])
         teacher = state.get("teacher")
         self.teacher = None if teacher is None else SurfaceTeacher(**teacher)
+        exposure = state.get("exposure")
+        self._level(None if exposure is None else CommonExposure(**exposure))
 
 
 def loss_weights(config: TrainConfig) -> LossWeights:

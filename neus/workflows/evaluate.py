@@ -22,7 +22,9 @@ from neus.runs.run import Run
 from neus.scenes.scene import Scene, check_views
 
 # In the order in which they are reported.
-SCORES = ("psnr", "ssim", "psnr_masked", "ssim_masked", "lpips", "mask_error")
+SCORES = (
+    "psnr", "psnr_affine", "ssim", "psnr_masked", "psnr_masked_affine", "ssim_masked", "lpips", "mask_error",
+)  # fmt: skip
 COLORS = "RGB as stored in the images, 255 = 1, no change of gamma; renders clipped to [0, 1], not rounded"
 # Pixels on each side of the window in which similarity is measured.
 SSIM_WINDOW = 11

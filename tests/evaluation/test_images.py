@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neus.evaluation import images
-from neus.evaluation.images import image_at, image_scores, mask_at, psnr, ssim
+from neus.evaluation.images import affine_to, image_at, image_scores, mask_at, psnr, ssim
 
 
 @pytest.fixture
@@ -62,6 +62,21 @@ def test_tensors_and_arrays_score_alike(target):
     assert ssim(*tensors) == ssim(image, target, mask)
 
 
+def test_exposure_and_white_balance_do_not_count_after_an_affine_map(target):
+    generator = np.random.default_rng(1)
+    noise = 0.01 * generator.normal(size=target.shape)
+    darker = np.array([0.5, 0.6, 0.7]) * target + np.array([0.1, 0.0, 0.05])
+    scores = image_scores(darker, np.clip(target + noise, 0.0, 1.0))
+    assert scores["psnr"] < 20.0 and scores["psnr_affine"] == pytest.approx(40.0, abs=0.3)
+
+
+def test_the_affine_map_is_fitted_within_the_mask(target):
+    mask = np.zeros((40, 50), bool)
+    mask[10:30, 10:30] = True
+    image = np.where(mask[..., None], 0.5 * target + 0.2, 0.9)
+    np.testing.assert_allclose(affine_to(image, target, mask)[mask], target[mask], atol=1e-9)
+
+
 def test_an_empty_mask_has_no_score(target):
     assert math.isnan(psnr(target, target, np.zeros((40, 50), bool)))
 
@@ -84,7 +99,7 @@ def test_scores_are_the_same_whichever_way_the_render_comes(target):
     assert scores == image_scores(torch.from_numpy(rendered), seen, mask) == image_scores(clipped, seen, mask)
     assert scores["psnr"] == psnr(clipped, seen) and scores["psnr_masked"] == psnr(clipped, seen, mask)
     assert scores["ssim"] == ssim(clipped, seen) and scores["ssim_masked"] == ssim(clipped, seen, mask)
-    assert set(image_scores(rendered, seen, np.zeros((40, 50), bool))) == {"psnr", "ssim"}
+    assert set(image_scores(rendered, seen, np.zeros((40, 50), bool))) == {"psnr", "psnr_affine", "ssim"}
 
 
 def test_lpips_says_what_is_missing_and_fetches_nothing(target, monkeypatch, tmp_path):

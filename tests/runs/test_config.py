@@ -195,6 +195,7 @@ def test_overrides_win_and_later_ones_most(conf):
             "train { learning_rate_alpha = 0, learning_rate_decay = exponential }",
             "train.learning_rate_alpha = 0 with learning_rate_decay = exponential is a rate of 0 from the second iteration on",
         ),
+        ("train.exposure = affine", "takes the surface points of an initial shape; expected train.guided_sampling.n_intervals"),
         (
             "train.guided_sampling { n_intervals = 12, initial_shape = false, inside_fraction = 0.7, near_fraction = 0.4 }",
             "train.guided_sampling.inside_fraction = 0.7 and near_fraction = 0.4, expected at most 1 together",

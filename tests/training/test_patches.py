@@ -52,6 +52,25 @@ def test_rays_and_colors_are_those_of_single_pixels(scene):
     assert {t.dtype for t in (batch.origins, batch.directions, batch.colors, batch.masks)} == {torch.float32}
 
 
+def test_leveled_colors_are_those_of_the_common_exposure(scene):
+    gains = torch.tensor([[1.0, 0.8, 1.2], [0.7, 0.7, 0.7], [1.3, 1.1, 0.9]])
+    offsets = torch.tensor([[0.0, 0.05, -0.05], [0.1, 0.1, 0.1], [0.0, 0.0, 0.02]])
+    plain, leveling = PatchSampler(scene), PatchSampler(scene)
+    leveling.level(gains, offsets)
+    before, after = (sampler.draw(642, seeded()) for sampler in (plain, leveling))
+    view, _, _ = places(scene, before)
+    assert torch.allclose(after.colors, ((before.colors - offsets[view]) / gains[view]).clamp(0.0, 1.0), atol=1e-6)
+    assert torch.equal(after.directions, before.directions)
+
+
+def test_the_color_that_fills_images_behind_the_object_is_not_leveled(scene):
+    filled = [np.where(mask[..., None], image, 255).astype(np.uint8) for image, mask in zip(scene.images, scene.masks, strict=True)]
+    sampler = PatchSampler(replace(scene, images=filled, background=torch.ones(3)))
+    sampler.level(torch.full((3, 3), 1.3), torch.zeros(3, 3))
+    batch = sampler.draw(2000, seeded())
+    assert (batch.colors[batch.masks == 0.0] == 1.0).all() and (batch.colors[batch.masks > 0.0] < 1.0).any()
+
+
 def test_masks_of_rays_are_the_alpha_channel_where_there_is_one(scene):
     generator = np.random.default_rng(0)
     alphas = [generator.integers(0, 256, mask.shape, dtype=np.uint8) for mask in scene.masks]
