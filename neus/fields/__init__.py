@@ -1,6 +1,6 @@
 """Functions of space: signed distance, colour, background, sharpness."""
 
 __all__ = [
-    "activations", "background", "base", "color_network", "encoding", "geometric_init", "hash_background",
+    "activations", "background", "base", "color_network", "distance_correction", "encoding", "geometric_init", "hash_background",
     "hash_grid", "hash_sdf", "mlp", "precision", "sdf_network", "sharpness",
 ]  # fmt: skip

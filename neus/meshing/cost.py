@@ -14,8 +14,8 @@ from neus.errors import InputError
 from neus.meshing.extract import extract_mesh
 from neus.meshing.lattice import BOUND_SAMPLES, NEWTON_STEPS
 from neus.meshing.visibility import MOST_VIEWS
-from neus.rendering.model import Model, in_chunks
-from neus.rendering.queries import fastest_sdf
+from neus.rendering.model import Model
+from neus.rendering.queries import surface_functions
 
 # Lattice on which points are counted, and points of the timed calls; gradients and colours cost several times more.
 PROBE_RESOLUTION, PROBE_POINTS, PROBE_VERTICES = 64, 2**15, 2**12
@@ -86,9 +86,9 @@ def measured_mesh_cost(
     low, high = model.box.to(model.device, torch.float32)
     points = torch.rand(PROBE_POINTS, 3, generator=torch.Generator().manual_seed(0)).to(low) * (high - low) + low
     few = points[:PROBE_VERTICES]
-    sdf = fastest_sdf(model)
+    sdf, of_gradient = surface_functions(model)
     point = _seconds_of(lambda: sdf(points), clock) / PROBE_POINTS
-    gradient = _seconds_of(lambda: model.gradient(few), clock) / PROBE_VERTICES
+    gradient = _seconds_of(lambda: of_gradient(few), clock) / PROBE_VERTICES
     color = _seconds_of(lambda: model.surface_color(few, few), clock) / PROBE_VERTICES
     assumed = MeshCost(SPHERE_POINTS, SPHERE_VERTICES, point, gradient, color, min(n_views, MOST_VIEWS))
     if assumed.seconds(PROBE_RESOLUTION) > patience:
@@ -105,7 +105,7 @@ def measured_mesh_cost(
             counted_sdf,
             torch.stack([low, high]),
             PROBE_RESOLUTION,
-            gradient=in_chunks(model.gradient, PROBE_POINTS),
+            gradient=of_gradient,
         )
     except InputError:
         return assumed

@@ -8,7 +8,7 @@ from trimesh import Trimesh
 from neus.meshing.color import color_vertices
 from neus.meshing.extract import extract_mesh, vertex_normals_from_gradient
 from neus.rendering.model import Model, in_chunks
-from neus.rendering.queries import CHUNK, fastest_sdf, is_fused
+from neus.rendering.queries import CHUNK, is_fused, surface_functions
 
 # Samples for the bound on the slope: where they cost milliseconds, so many that hardly any steeper point is missed.
 BOUND_SAMPLES_FUSED = 2**16
@@ -22,7 +22,7 @@ def surface_mesh(
     finish: Callable[[Trimesh], Trimesh] | None = None,
     close_at_border: bool = True,
 ) -> Trimesh:
-    """The coloured mesh of a model in the scene frame, with the field's normals.
+    """The coloured mesh of a model in the scene frame, with the normals of its distances, `Model.correction` included.
 
     Args:
         model: trained.
@@ -35,9 +35,9 @@ def surface_mesh(
     Raises:
         InputError: no surface in the box, or nothing left of it.
     """
-    gradient = in_chunks(model.gradient, CHUNK)
+    sdf, gradient = surface_functions(model)
     mesh = extract_mesh(
-        fastest_sdf(model),
+        sdf,
         model.box.to(model.device, torch.float32),  # MPS has no float64
         resolution,
         level=threshold,

@@ -11,6 +11,7 @@ from neus.errors import InputError
 from neus.fields.background import Nerf, NerfConfig
 from neus.fields.base import BackgroundField, ColorField, SurfaceField
 from neus.fields.color_network import ColorNetwork, ColorNetworkConfig
+from neus.fields.distance_correction import DistanceCorrection
 from neus.fields.hash_background import HashBackground, HashBackgroundConfig
 from neus.fields.hash_sdf import HashSdf, HashSdfConfig
 from neus.fields.sdf_network import SdfNetwork, SdfNetworkConfig
@@ -69,6 +70,7 @@ class Model(nn.Module):
             checkpoints.
         box: (2, 3), the corners of the object's box in the scene frame.
         background: (3,) RGB behind everything, used by `render` where no other is given; None is black.
+        correction: what is added to the distances where they are meshed; None is nothing.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Model(nn.Module):
         self.scene_to_world: Tensor | None = None
         self.box = torch.tensor([[-1.01] * 3, [1.01] * 3], dtype=torch.float64)
         self.background: Tensor | None = None
+        self.correction: DistanceCorrection | None = None
 
     @property
     def has_background(self) -> bool:

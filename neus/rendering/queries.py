@@ -17,6 +17,17 @@ def is_fused(model: Model) -> bool:
     return not why_not_fused(model) and runs_compiled("fused_step", model.device)
 
 
+def surface_functions(model: Model) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """What a mesh of a model is made of: points (M, 3) to signed distances (M,), and to gradients (M, 3), `Model.correction` included."""
+    sdf, gradient, correction = fastest_sdf(model), in_chunks(model.gradient, CHUNK), model.correction
+    if correction is None:
+        return sdf, gradient
+    return (
+        lambda points: sdf(points) + correction(points),
+        lambda points: gradient(points) + correction.gradient(points),
+    )
+
+
 def fastest_sdf(model: Model) -> Callable[[Tensor], Tensor]:
     """Points (M, 3) to signed distances (M,) of a model as it is now: the fused kernel where it can be used, else `model.sdf`.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from neus.meshing.cost import MeshCost, measured_mesh_cost
 from neus.training.budget import TimeBudget
+from neus.training.final_sweep import FinalSweep
 from neus.training.hooks import CheckpointHook, clock_time
 from neus.training.step import StepTerms
 from neus.training.trainer import Trainer
@@ -29,6 +30,8 @@ REPORT_FRACTION, REPORT_MOST = 0.03, 10.0
 REPORT_FIXED, REPORT_FIXED_FRACTION = 2.0, 0.2
 # Of the time left after reading, the initial shape may take this fraction.
 INITIAL_SHAPE_FRACTION = 0.5
+# Of what is left then, the final sweep may take this fraction; a training of less time gains more by training on.
+FINAL_SWEEP_FRACTION = 0.25
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
@@ -54,6 +57,7 @@ class TimePlan:
         self.resolution = self.finest
         self._end = started + 60.0 * minutes
         self._checkpoints: CheckpointHook | None = None
+        self._sweep_seconds = 0.0
         self._first_iteration, self._first_rays, self._training_left = 0, 0, 0.0
         self._is_announced = self._is_estimated_again = False
 
@@ -87,7 +91,7 @@ class TimePlan:
         """The training's budget; it counts once `begin` has been called."""
         return TimeBudget(max(self.left(), 0.0), end_iter, self.clock)
 
-    def begin(self, trainer: Trainer, checkpoints: CheckpointHook) -> None:
+    def begin(self, trainer: Trainer, checkpoints: CheckpointHook, sweep: FinalSweep) -> None:
         """Compiles the kernels outside the time, and gives training what the mesh leaves of it."""
         self._checkpoints, self._first_iteration = checkpoints, trainer.iteration
         self._first_rays = trainer.steps.n_rays
@@ -98,6 +102,11 @@ class TimePlan:
         if took > 1.0:
             trainer.on_message(f"kernels compiled in {took:.1f} s, which is not counted")
         trainer.begin(INITIAL_SHAPE_FRACTION * self.left())
+        self._sweep_seconds = sweep.expected_seconds(trainer)
+        sweep.is_wanted = self._sweep_seconds <= FINAL_SWEEP_FRACTION * self.left()
+        if not sweep.is_wanted:
+            trainer.on_message(f"no time for a final sweep, about {self._sweep_seconds:.0f} s; give more --minutes")
+            self._sweep_seconds = 0.0
         self._allotted(trainer, MARGIN_AT_START)
         if self._training_left <= 0.0:
             trainer.on_message(
@@ -121,7 +130,7 @@ class TimePlan:
         self.resolution = cost.resolution_within(MESH_FRACTION * whole / margin, self.finest)
         leaving = min(LEAVING, LEAVING_FRACTION * whole)
         reserve = margin * cost.seconds(self.resolution) + self._checkpoint_seconds(trainer) + leaving
-        reserve += self.report_seconds + min(REPORT_FIXED, REPORT_FIXED_FRACTION * whole)
+        reserve += margin * self._sweep_seconds + self.report_seconds + min(REPORT_FIXED, REPORT_FIXED_FRACTION * whole)
         self._training_left = self.left() - reserve
         trainer.time_budget.end_in(self._training_left)
 

@@ -26,6 +26,7 @@ from neus.runs.time_plan import SECONDS_BETWEEN_CHECKPOINTS, TimePlan
 from neus.scenes.scene import Scene, split_views
 from neus.training.background_hook import BackgroundHook
 from neus.training.checkpoint import read_checkpoint
+from neus.training.final_sweep import FinalSweep
 from neus.training.hooks import CheckpointHook, MeshHook, MetricsHook, ProgressHook, TimeProgressHook, ValidationHook
 from neus.training.metrics import MetricsWriter
 from neus.training.trainer import Hook, Trainer
@@ -105,7 +106,9 @@ def train(
     if progress:
         trainer.on_message = progress.message
     trainer.on_rollback = checkpoints.forget_after
-    hooks = [*([progress] if progress else []), MetricsHook(writer), BackgroundHook(), checkpoints]
+    sweep = FinalSweep()
+    # The sweep before the checkpoint that is to hold what it found.
+    hooks = [*([progress] if progress else []), MetricsHook(writer), BackgroundHook(), sweep, checkpoints]
     # The plan first: it may move the end, on which all others must agree.
     hooks = (
         [plan, *hooks]
@@ -116,7 +119,7 @@ def train(
         with stopping_on_signals(trainer, console.is_interactive), session.noting_warnings():
             with session.stage("preparing: kernels, initial shape"):
                 if plan:
-                    plan.begin(trainer, checkpoints)
+                    plan.begin(trainer, checkpoints, sweep)
                 trainer.begin()
             with session.stage("training"):
                 trainer.run([*hooks, *extra_hooks])

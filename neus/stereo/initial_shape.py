@@ -40,12 +40,14 @@ class InitialShape(NamedTuple):
         is_visible: (P, P, P) bool, where images say how far the surface is; elsewhere the shape is a guess.
         points: where views agree that the surface is.
         pixel: width of a pixel of the finest images matched, at the surface, scene units: what the points' errors are measured in.
+        round_seconds: what the finest round took; None if it was left out.
     """
 
     distances: Tensor
     is_visible: Tensor
     points: SurfacePoints
     pixel: float
+    round_seconds: float | None = None
 
 
 def initial_shape(
@@ -84,19 +86,23 @@ def initial_shape(
     views = stereo_views(scene, LONGEST_SIDE)
     estimates = depth_maps(views, open_spans(views) if hull is None else hull_spans(views, hull))
     tell(f"depth maps of {len(views)} views, {_known_fraction(estimates):.0%} of the pixels known")
+    round_seconds = None
     shape = fused_shape(views, estimates, resolution, hull)
     distances, is_visible = shape.distances, shape.is_visible
     tell(f"depth maps fused on {resolution}^3 vertices")
     for settings, expected in zip(rounds, _expected_seconds(rounds, time.monotonic() - started), strict=True):
         if time.monotonic() - started + expected > seconds:
+            round_seconds = None
             tell(f"no time for images of {settings.longest_side} pixels, about {expected:.0f} s; give more --minutes")
             break
+        began = time.monotonic()
         refinement = refined(scene, distances, *settings)
         distances, is_visible, estimates = refinement.distances, refinement.is_visible, refinement.estimates
+        round_seconds = time.monotonic() - began
         tell(f"surface matched again in images of {settings.longest_side} pixels, on {settings.resolution}^3 vertices")
     points = on_surface(surface_points(estimates, 2.0 / (len(distances) - 1) / VOXELS_PER_STEP), distances)
     tell(f"{len(points.points)} surface points")
-    return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), points, pixel_width(estimates))
+    return InitialShape(torch.from_numpy(distances), torch.from_numpy(is_visible), points, pixel_width(estimates), round_seconds)
 
 
 def _expected_seconds(rounds: Sequence[Round], depths_took: float) -> list[float]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from neus.errors import InputError
 from neus.files import written_whole
+from neus.fields.distance_correction import DistanceCorrection
 from neus.rendering.model import Model
 
 # Version of the layout of the key `neus`.
@@ -131,7 +132,7 @@ def _with_known_names(content: Any) -> Any:
 
 
 def load_parameters(model: Model, content: dict[str, Any], path: Path) -> None:
-    """Puts the parameters of a checkpoint into a model.
+    """Puts the parameters of a checkpoint into a model, and the correction of its distances, if there is one.
 
     Raises:
         InputError: the checkpoint belongs to another config; the first tensor that differs is named.
@@ -147,6 +148,8 @@ def load_parameters(model: Model, content: dict[str, Any], path: Path) -> None:
                     f"{path}: {key}/{name}: found {have}, the config makes {want}; give the config that the checkpoint was trained with."
                 )
         network.load_state_dict(found)
+    correction = content.get("neus", {}).get("correction")
+    model.correction = None if correction is None else DistanceCorrection.of_state(correction)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, content: dict[str, Any], path: Path) -> None:

@@ -141,6 +141,8 @@ class GridGuidedTraining:
         self.teacher: SurfaceTeacher | None = None
         self.sdf_grid: SdfGrid | None = None
         self.exposure: CommonExposure | None = None
+        # Of the finest sweep of the initial shape.
+        self.round_seconds: float | None = None
         self.n_rays, self.batch_size = 0, config.batch_size
         self.captured = captured_if_enabled(
             self._of_tensors, model, config, "" if self.is_fused else "the step is not fused"
@@ -154,6 +156,7 @@ class GridGuidedTraining:
         if self.config.guided_sampling.initial_shape:
             rest = self.device, self.generator, on_message, seconds
             self.sdf_grid, self.teacher, shape = start_from_images(self.model, self.scene, *rest)
+            self.round_seconds = shape.round_seconds
             self._level(common_exposure(self.scene, shape, self.config.exposure, on_message))
             return
         self.sdf_grid = SdfGrid.of(self._sdf, device=self.device)
@@ -267,9 +270,10 @@ class GridGuidedTraining:
             return self.model.sdf(points.to(self.model.device)).cpu()
 
     def state(self) -> dict[str, Any]:
-        """The grid of distances, the surface points and the exposures."""
+        """The grid of distances, the surface points, the exposures, and what a sweep takes."""
         teacher, exposure = (None if part is None else part.state() for part in (self.teacher, self.exposure))
-        return {"sdf_grid": self.sdf_grid.values, "slab": self.sdf_grid.slab, "teacher": teacher, "exposure": exposure}
+        grid = {"sdf_grid": self.sdf_grid.values, "slab": self.sdf_grid.slab}
+        return {**grid, "teacher": teacher, "exposure": exposure, "round_seconds": self.round_seconds}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Inverse of `state`; of earlier versions' checkpoints, which held a lattice of the initial shape, the grid is read."""
@@ -280,6 +284,7 @@ class GridGuidedTraining:
         self.sdf_grid.slab = int(state["slab"])
         teacher = state.get("teacher")
         self.teacher = None if teacher is None else SurfaceTeacher(**teacher)
+        self.round_seconds = state.get("round_seconds")
         exposure = state.get("exposure")
         self._level(None if exposure is None else CommonExposure(**exposure))
 

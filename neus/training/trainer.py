@@ -190,6 +190,7 @@ class Trainer:
         return (self.steps.n_rays - self._rays_before) / max(elapsed, 1e-9)
 
     def _step(self) -> StepTerms:
+        self.model.correction = None  # it belongs to the surface that is left now
         set_learning_rates(self.optimizer, self.learning_rates)
         self.model.set_active_levels(self.active_levels)
         with products_in(self.config.precision, self.model.device):
@@ -251,7 +252,9 @@ class Trainer:
         }
         if self.time_budget is not None:
             state["progress"] = self.progress
-        save_checkpoint(path, self.model, self.optimizer, self.iteration, {"training": state, **extra})
+        correction = None if self.model.correction is None else self.model.correction.state()
+        kept = {"training": state, "correction": correction, **extra}
+        save_checkpoint(path, self.model, self.optimizer, self.iteration, kept)
         # Recovery goes back to this state, once a step from it has shown that it is good.
         self._wants_snapshot = True
 
