@@ -22,8 +22,6 @@ SAME_DEPTH, LEAST_COSINE = 0.02, 0.3
 DARKEST, LIGHTEST = 0.04, 0.96
 # Cubes of so many scene units: residuals within one are alike, between two they are taken as independent.
 BLOCK = 0.1
-# Observations of a block by which its brightness is judged.
-FEWEST, CALM = 8, 0.25
 # What is known of gains and offsets before any image is seen, standard deviations: it decides only where views share next to nothing.
 GAIN_PRIOR, OFFSET_PRIOR = 0.5, 0.1
 # Rounds of Gauss-Newton, and the residual, in deviations of all, from which an observation counts less (Geman-McClure).
@@ -53,16 +51,12 @@ class ExposureFit(NamedTuple):
         gains, offsets: (V, 3) a and b; their means over the views are 1 (geometric) and 0.
         levels: (V, 3) (a c + b) / c at the median colour: how much brighter than the common exposure.
         errors: (V, 3) standard errors of the logarithm of the levels.
-        shared: (3,) fraction, of the variance of the brightness of small parts of the surface from view to view, that all parts of a view
-            share (intraclass correlation): near 1 for exposure, which changes all of a view alike; shadow and light do not. What parts
-            vary by in the calmest views, of texture and errors of the surface, does not count.
     """
 
     gains: NDArray
     offsets: NDArray
     levels: NDArray
     errors: NDArray
-    shared: NDArray
 
 
 def exposures_of(scene: Scene, distances: NDArray, points: SurfacePoints, seed: int = 0) -> ExposureFit:
@@ -116,7 +110,7 @@ def fitted_exposures(seen: Observations) -> ExposureFit:
 
 
 def _fit_channel(y: NDArray, is_seen: NDArray, blocks: NDArray) -> tuple[NDArray, ...]:
-    """Gains, offsets, levels, errors (V,) and the shared fraction of one channel (V, M).
+    """Gains, offsets, levels and errors (V,) of one channel (V, M).
 
     The colours c_p are eliminated from each step of Gauss-Newton (variable projection), so that V views cost a system of 2 V
     unknowns. Residuals of a block of points err alike (shadow, gloss): their sums over blocks, and not the number of points, give the
@@ -138,12 +132,7 @@ def _fit_channel(y: NDArray, is_seen: NDArray, blocks: NDArray) -> tuple[NDArray
     middle = float(np.median(c[is_seen.any(axis=0)])) if is_seen.any() else 1.0
     covariance = np.linalg.inv(hessian / (noise + TINY) + np.diag(prior))
     levels = a + b / middle
-    errors = _level_errors(a, middle, covariance) / levels
-    mapped = np.maximum(a[:, None] * c + b[:, None], DARKEST)
-    # Without the weights, by which a shadow would hide.
-    within = _excess_variance(np.log(np.maximum(y, DARKEST) / mapped), is_seen, blocks)
-    between = float(np.log(np.maximum(levels, DARKEST)).var())
-    return a, b, levels, errors, np.float64(between / (between + within + TINY))
+    return a, b, levels, _level_errors(a, middle, covariance) / levels
 
 
 def _common(y: NDArray, a: NDArray, b: NDArray, weights: NDArray) -> NDArray:
@@ -171,16 +160,6 @@ def _normal_equations(
     weighted = weights * residuals
     noise = float((_sums(weighted, blocks) ** 2).sum() / max(weights.sum(), TINY))
     return hessian, np.concatenate([weighted @ c, weighted.sum(axis=1)]), noise
-
-
-def _excess_variance(deviations: NDArray, is_seen: NDArray, blocks: NDArray) -> float:
-    """Of the mean deviations (V, M) of blocks that views see enough of: mean of the views, beyond that of the calmest quarter."""
-    totals = _sums(is_seen.astype(np.float64), blocks)
-    is_known = totals >= FEWEST
-    means = np.where(is_known, _sums(is_seen * deviations, blocks), 0.0) / np.maximum(totals, 1.0)
-    of_views = (means**2).sum(axis=1) / np.maximum(is_known.sum(axis=1), 1)
-    of_views = of_views[is_known.any(axis=1)]
-    return float(np.maximum(of_views - np.quantile(of_views, CALM), 0.0).mean()) if len(of_views) else 0.0
 
 
 def _sums(values: NDArray, blocks: NDArray) -> NDArray:

@@ -76,8 +76,8 @@ class TrainConfig:
         mask_weight: of the silhouettes (beta); above 0 the scene must have masks.
         color_huber: colour differences below this count as their square; 0 as in NeuS, as they are.
         exposure: `affine` brings all views to one exposure and white balance, by an affine map of each view and channel fitted at
-            the surface points of the initial shape; `auto` does so where views differ, and not without an initial shape; `none` takes
-            images as they are, as NeuS does.
+            the surface points of the initial shape; `auto` does so where views differ and not as the places of their cameras do, and
+            not without an initial shape; `none` takes images as they are, as NeuS does.
         guided_sampling: how rays are cut into few intervals.
         report_freq: iterations between lines of metrics.
         val_freq: between validation images; 0 is never.

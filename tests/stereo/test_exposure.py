@@ -46,7 +46,6 @@ def test_maps_of_each_view_and_channel_are_found(sphere, on_sphere):
     offsets -= gains * offsets.mean(axis=0) / gains.mean(axis=0)
     found = found_in(changed(sphere, (gains, offsets)), on_sphere)
     assert np.abs(np.log(found.gains / gains)).max() < 0.02 and np.abs(found.offsets - offsets).max() < 0.01
-    assert found.shared.min() > 0.95
 
 
 def test_equal_exposures_have_gains_of_one_within_their_errors(sphere, on_sphere):
@@ -64,13 +63,6 @@ def test_a_few_wrong_points_have_no_effect(sphere, on_sphere):
         image[40:56, 48:60] = 230  # a highlight
     found = found_in(scene, on_sphere)
     assert np.abs(np.log(found.levels / gains)).max() < 0.02
-
-
-def test_a_shadow_on_a_part_is_not_shared(sphere, on_sphere):
-    scene = changed(sphere, (np.ones((N_VIEWS, 3)), np.zeros((N_VIEWS, 3))))
-    for image in scene.images[::3]:
-        image[:, 56:] = (0.6 * image[:, 56:]).astype(np.uint8)
-    assert found_in(scene, on_sphere).shared.max() < 0.7
 
 
 def test_a_view_that_sees_no_point_keeps_its_colors(sphere, on_sphere):
@@ -96,7 +88,6 @@ def test_gains_of_a_synthetic_scene_are_found():
     truth /= np.exp(np.log(truth).mean())
     errors = np.log(found.levels) - np.log(truth)[:, None]
     assert np.log(truth).std() > 0.05 and np.sqrt((errors**2).mean()) < 0.02
-    assert found.shared.max() > 0.8
 
 
 def _ratio(image, plain):
