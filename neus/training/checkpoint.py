@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from neus.errors import InputError
-from neus.files import written_whole
 from neus.fields.distance_correction import DistanceCorrection
+from neus.files import written_whole
 from neus.rendering.model import Model
 
 # Version of the layout of the key `neus`.

@@ -28,8 +28,8 @@ class GuidedSamplingConfig:
         batch_growth_at: fraction of the training.
         initial_shape: start from a shape by stereo: depth maps, their fusion and sweeps of the surface (`stereo/`), within the visual
             hull if there are masks; else from a sphere.
-        final_sweep: after the last iteration sweep the trained surface once more, if it started from stereo; the mesh follows it where images
-            held back from it agree better (`FinalSweep`).
+        final_sweep: after the last iteration sweep the trained surface once more, if it started from stereo; the mesh follows it if images
+            held back from the sweep agree better (`FinalSweep`).
         prior_weight: of the loss at surface points that views agree about (`SurfaceTeacher`), at the start; it decays.
         prior_until: fraction of the training in which these points take part.
     """

@@ -47,7 +47,7 @@ class FinalSweep:
         """Whether the surface started from stereo (which knows how long a round takes) and there are views to judge by."""
         return (
             trainer.config.guided_sampling.final_sweep
-            and getattr(trainer.steps, "round_seconds", None) is not None
+            and trainer.steps.round_seconds is not None
             and len(trainer.scene) >= FEWEST_VIEWS
         )
 

@@ -44,10 +44,12 @@ class Steps(Protocol):
     Attributes:
         n_rays: rays drawn so far.
         batch_size: rays of a step; fewer than the config says where those do not fit into memory.
+        round_seconds: what the finest sweep of an initial shape took; None without one.
     """
 
     n_rays: int
     batch_size: int
+    round_seconds: float | None
 
     def begin(self, on_message: Callable[[str], None], seconds: float = math.inf) -> None:
         """What is done once, before the first iteration of a run that is not resumed, in about so many seconds."""
@@ -73,7 +75,7 @@ class HierarchicalTraining:
         self.model, self.scene, self.config, self.generator = model, scene, config, generator
         self.view_order = ViewOrder(len(scene), generator)
         self.weights = loss_weights(config)
-        self.n_rays, self.batch_size = 0, config.batch_size
+        self.n_rays, self.batch_size, self.round_seconds = 0, config.batch_size, None
         self.captured = captured_if_enabled(self._of_tensors, model, config)
 
     def begin(self, on_message: Callable[[str], None], seconds: float = math.inf) -> None:
@@ -141,7 +143,6 @@ class GridGuidedTraining:
         self.teacher: SurfaceTeacher | None = None
         self.sdf_grid: SdfGrid | None = None
         self.exposure: CommonExposure | None = None
-        # Of the finest sweep of the initial shape.
         self.round_seconds: float | None = None
         self.n_rays, self.batch_size = 0, config.batch_size
         self.captured = captured_if_enabled(

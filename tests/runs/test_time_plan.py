@@ -12,6 +12,7 @@ from neus.runs.run_folder import RunFolder
 from neus.runs.time_plan import TimePlan
 from neus.runs.train import train
 from neus.training.checkpoint import read_checkpoint
+from neus.training.final_sweep import FinalSweep
 from neus.training.trainer import Trainer
 
 
@@ -86,6 +87,22 @@ def test_a_mesh_that_would_take_too_much_of_the_time_gets_coarser(seldom, tmp_pa
     plan = TimePlan(1.0, 1000.0, clock)
     trainer = trained(seldom, tmp_path, plan)
     assert plan.resolution == 128 and trainer.progress == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(("seconds", "is_swept"), [(6.0, True), (30.0, False)])
+def test_a_final_sweep_has_its_time_kept_unless_it_takes_too_much(
+    seldom, tmp_path, clock, costs, monkeypatch, capsys, seconds, is_swept
+):
+    costs.append(2.0)
+    swept = []
+    monkeypatch.setattr(FinalSweep, "expected_seconds", lambda sweep, trainer: seconds)
+    monkeypatch.setattr(FinalSweep, "__call__", lambda sweep, trainer, terms: trainer.is_over and swept.append(sweep.is_wanted))
+    plan = TimePlan(1.0, 1000.0, clock)
+    trained(seldom, tmp_path, plan)
+    assert swept == [is_swept]
+    # Mesh, report and leaving take 6.5 s.
+    assert plan.left() == pytest.approx(6.5 + time_plan.MARGIN_LATER * seconds * is_swept, abs=0.3)
+    assert ("no time for a final sweep, about 30 s" in capsys.readouterr().out) != is_swept
 
 
 def test_what_is_to_be_expected_is_said_once(seldom, tmp_path, clock, costs, capsys):
