@@ -130,7 +130,7 @@ class TimePlan:
         self.resolution = cost.resolution_within(MESH_FRACTION * whole / margin, self.finest)
         leaving = min(LEAVING, LEAVING_FRACTION * whole)
         reserve = margin * cost.seconds(self.resolution) + self._checkpoint_seconds(trainer) + leaving
-        reserve += margin * self._sweep_seconds + self.report_seconds + min(REPORT_FIXED, REPORT_FIXED_FRACTION * whole)
+        reserve += self._sweep_seconds + self.report_seconds + min(REPORT_FIXED, REPORT_FIXED_FRACTION * whole)
         self._training_left = self.left() - reserve
         trainer.time_budget.end_in(self._training_left)
 

@@ -101,7 +101,7 @@ def test_a_final_sweep_has_its_time_kept_unless_it_takes_too_much(
     trained(seldom, tmp_path, plan)
     assert swept == [is_swept]
     # Mesh, report and leaving take 6.5 s.
-    assert plan.left() == pytest.approx(6.5 + time_plan.MARGIN_LATER * seconds * is_swept, abs=0.3)
+    assert plan.left() == pytest.approx(6.5 + seconds * is_swept, abs=0.3)
     assert ("no time for a final sweep, about 30 s" in capsys.readouterr().out) != is_swept
 
 

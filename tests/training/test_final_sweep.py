@@ -54,9 +54,12 @@ def test_views_that_judge_are_not_swept(arc, monkeypatch):
     swept, judged = [], []
     monkeypatch.setattr(final_sweep, "surface_correction", lambda scene, distances: swept.extend(scene.names) or distances)
     judge = final_sweep.dense_agreement
-    monkeypatch.setattr(
-        final_sweep, "dense_agreement", lambda values, scene, held: judged.extend(scene.names[v] for v in held) or judge(values, scene, held)
-    )
+
+    def noted(values, scene, held_back):
+        judged.extend(scene.names[view] for view in held_back)
+        return judge(values, scene, held_back)
+
+    monkeypatch.setattr(final_sweep, "dense_agreement", noted)
     judged_correction(arc, sphere_distances(48))
     assert judged and not set(swept) & set(judged) and set(swept) | set(judged) == set(arc.names)
 
