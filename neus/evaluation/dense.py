@@ -86,16 +86,31 @@ def dense_agreement(
     Raises:
         InputError: no view to measure on, or none left to compare with.
     """
-    held_out = list(dict.fromkeys(held_out))
-    views, lists = _compared_views(scene, held_out, longest_side)
-    depths = rendered_depths(surface, views)
-    swept = sweep_surface(views, depths, N_OFFSETS, PIXELS_PER_STEP, WINDOW, lists)
-    parts = [_of_view(views, depths, swept[index], lists[index], index) for index in range(len(held_out))]
+    parts = _parts(surface, *_compared_views(scene, held_out, longest_side))
     return _together(parts, scale_of(scene.scene_to_world))
 
 
-def _compared_views(scene: Scene, held_out: list[int], longest_side: int) -> tuple[list[StereoView], list[list[int]]]:
-    """The held-out views, then the training views near them; and for each the numbers in this list of its neighbours."""
+def paired_offsets(
+    surfaces: Sequence[trimesh.Trimesh | NDArray], scene: Scene, held_out: Sequence[int], longest_side: int = 800
+) -> list[float] | None:
+    """Mean offset of each of several surfaces in pixels, over the pixels at which one was found for all; None if there are none.
+
+    It tells which of surfaces that differ by less than `REACH` agrees best, much more finely than `offset_px_clipped`: pixels that
+    cannot be matched whatever the surface, which differ by chance, have no say. It does not see what a surface has lost altogether.
+
+    Args:
+        surfaces: each as in `dense_agreement`.
+        scene, held_out, longest_side: as there.
+    """
+    compared = _compared_views(scene, held_out, longest_side)
+    found = [np.concatenate([part.image.ravel() for part in _parts(surface, *compared)]) for surface in surfaces]
+    of_all = np.isfinite(found).all(axis=0)
+    return [float(offsets[of_all].mean()) for offsets in found] if of_all.any() else None
+
+
+def _compared_views(scene: Scene, held_out: list[int], longest_side: int) -> tuple[list[StereoView], list[list[int]], int]:
+    """The held-out views, then the training views near them; for each the numbers in this list of its neighbours; how many are held out."""
+    held_out = list(dict.fromkeys(held_out))
     if not held_out or not all(0 <= view < len(scene) for view in held_out):
         raise InputError(
             f"{scene.source}: held-out views {held_out}, expected at least one of 0 to {len(scene) - 1}; train with --holdout 8."
@@ -110,16 +125,26 @@ def _compared_views(scene: Scene, held_out: list[int], longest_side: int) -> tup
     place = {view: index for index, view in enumerate(chosen)}
     lists = [[place[other] for other in near[view]] for view in held_out]
     lists += [[] for _ in chosen[len(held_out) :]]
-    return stereo_views(scene.subset(chosen), longest_side), lists
+    return stereo_views(scene.subset(chosen), longest_side), lists, len(held_out)
 
 
 class _ViewPart(NamedTuple):
-    """Of one left-out view: sizes (n,) of the offsets found, in pixels and scene units; correlations (m,); and counts."""
+    """Of one left-out view: sizes of offsets, (H, W) pixels with NaN where none was found, and those found, (n,) scene units;
+    correlations (m,); and a count."""
 
-    offsets_px: NDArray
+    image: NDArray
     offsets: NDArray
     correlations: NDArray
     n_object: int
+
+
+def _parts(
+    surface: trimesh.Trimesh | NDArray, views: list[StereoView], lists: list[list[int]], n_held_out: int
+) -> list[_ViewPart]:
+    """Of the held-out views, which are the first."""
+    depths = rendered_depths(surface, views)
+    swept = sweep_surface(views, depths, N_OFFSETS, PIXELS_PER_STEP, WINDOW, lists)
+    return [_of_view(views, depths, swept[index], lists[index], index) for index in range(n_held_out)]
 
 
 def _of_view(
@@ -138,7 +163,9 @@ def _of_view(
     rays = np.column_stack([x, y, np.ones(len(x))]) @ view.backprojection().T
     cosines = cosine_image(DepthEstimate(view.matrix, rendered, np.ones_like(rendered), swept.step))[found]
     offsets = np.abs(swept.depths[found] - rendered[found]) * np.linalg.norm(rays, axis=1) * cosines
-    return _ViewPart(np.abs(steps) * PIXELS_PER_STEP, offsets, mean[counted], int(is_object.sum()))
+    image = np.full(rendered.shape, np.nan)
+    image[found] = np.abs(steps) * PIXELS_PER_STEP
+    return _ViewPart(image, offsets, mean[counted], int(is_object.sum()))
 
 
 def _deviation(grey: NDArray) -> NDArray:
@@ -148,7 +175,8 @@ def _deviation(grey: NDArray) -> NDArray:
 
 
 def _together(parts: list[_ViewPart], unit: float) -> DenseAgreement:
-    pixels, offsets, correlations = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    images, offsets, correlations = (np.concatenate([np.ravel(part[k]) for part in parts]) for k in range(3))
+    pixels = images[np.isfinite(images)]
     n_object, n = sum(part.n_object for part in parts), len(correlations)
     clipped = np.minimum(pixels, REACH).sum() + REACH * (n - len(pixels))
 

@@ -5,11 +5,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from neus.scenes.scene import Scene
+from neus.stereo.surface_points import SurfacePoints, surface_points
 from neus.stereo.surface_refinement import ROUNDS, Round, refined
 
 # The last round of the initial shape: its images and its lattice.
 FINEST: Round = ROUNDS[-1]
-# Beyond what images say offsets fade within so many vertices, filtered twice.
+# Confidences are means over so many vertices, and beyond what images say offsets fade within as many; both filtered twice.
 FADE = 5
 TINY = 1e-6
 
@@ -17,16 +18,30 @@ TINY = 1e-6
 def surface_correction(scene: Scene, distances: NDArray) -> NDArray:
     """(P, P, P) float32 offsets that bring a surface to where the views agree that it is; zero where they say nothing.
 
-    One sweep of the surface (`refined`) measures them. They are not smoothed: a Gaussian of one step of the lattice loses two thirds
-    of what they gain (DTU scan 24, docs/experiments.md).
+    One sweep of the surface (`refined`) measures them; each counts as much as the images are sure of it around
+    (`SurfacePoints.confidences`), so that what has little texture stays as smooth as it was. They are not smoothed: a Gaussian of one step
+    of the lattice loses two thirds of what they gain (docs/experiments.md).
 
     Args:
         scene: with or without masks.
         distances: (P, P, P) signed distances of the surface, at vertices linspace(-1, 1, P), [x, y, z].
     """
     found = refined(scene, distances, *FINEST._replace(resolution=len(distances)))
-    known = found.is_visible.astype(np.float32)
-    return faded(np.where(found.is_visible, found.distances - distances, 0.0).astype(np.float32), known)
+    offsets = np.where(found.is_visible, found.distances - distances, 0.0)
+    sure = confidence_lattice(surface_points(found.estimates, 2.0 / (len(distances) - 1)), len(distances))
+    return faded((offsets * sure).astype(np.float32), found.is_visible.astype(np.float32))
+
+
+def confidence_lattice(points: SurfacePoints, resolution: int) -> NDArray:
+    """(P, P, P) float32 mean confidence of the points a few vertices around, zero far from all of them."""
+    sums, counts = (np.zeros((resolution,) * 3, np.float32) for _ in range(2))
+    places = tuple(np.rint((points.points + 1.0) * (0.5 * (resolution - 1))).astype(np.int64).clip(0, resolution - 1).T)
+    np.add.at(sums, places, points.confidences)
+    np.add.at(counts, places, 1.0)
+    means, near = sums / np.maximum(counts, 1.0), (counts > 0.0).astype(np.float32)
+    for _ in range(2):
+        means, near = uniform_filter(means, FADE), uniform_filter(near, FADE)
+    return np.where(near > TINY, means / np.maximum(near, TINY), 0.0)
 
 
 def faded(offsets: NDArray, known: NDArray) -> NDArray:

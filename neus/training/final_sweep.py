@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neus.evaluation.dense import DenseAgreement, dense_agreement
+from neus.evaluation.dense import paired_offsets
 from neus.fields.distance_correction import DistanceCorrection
 from neus.rendering.queries import fastest_sdf
 from neus.scenes.scene import Scene
@@ -59,29 +59,23 @@ class FinalSweep:
         scene = trainer.steps.scene
         scene = scene.subset(spread_views(scene, MOST_VIEWS))
         distances = lattice_of(trainer, FINEST.resolution)
-        offsets, before, after = judged_correction(scene, distances)
-        took = f"({time.monotonic() - started:.1f} s)"
-        if offsets is None:
-            trainer.on_message(f"final sweep: {_px(before)} off by images held back, {_px(after)} after it: left out {took}")
-            return
-        trainer.model.correction = DistanceCorrection(torch.from_numpy(offsets))
-        trainer.on_message(f"final sweep: the mesh is {_px(after)} off by images held back, {_px(before)} without it {took}")
+        offsets, agreement = judged_correction(scene, distances)
+        if offsets is not None:
+            trainer.model.correction = DistanceCorrection(torch.from_numpy(offsets))
+        trainer.on_message(f"final sweep: {_outcome(offsets is not None, agreement)} ({time.monotonic() - started:.1f} s)")
 
 
-def judged_correction(
-    scene: Scene, distances: np.ndarray
-) -> tuple[np.ndarray | None, DenseAgreement, DenseAgreement]:
-    """Offsets (P, P, P) for signed distances (P, P, P), None if they make no surface that agrees better; the agreement without and with.
+def judged_correction(scene: Scene, distances: np.ndarray) -> tuple[np.ndarray | None, list[float] | None]:
+    """Offsets (P, P, P) for signed distances (P, P, P), None if they make no surface that agrees better.
 
-    Views that are held back from the sweep judge: `DenseAgreement.offset_px_clipped`.
+    Views that are held back from the sweep judge; also returned is how many pixels the surface is off by them, without and with the
+    offsets (`paired_offsets`), None where nothing can be matched.
     """
     every = max(HELD_BACK_EVERY, len(scene) // MOST_HELD_BACK)
     held_back = list(range(every // 2, len(scene), every))[:MOST_HELD_BACK]
     offsets = surface_correction(scene.subset([v for v in range(len(scene)) if v not in held_back]), distances)
-    before, after = (dense_agreement(values, scene, held_back) for values in (distances, distances + offsets))
-    is_better = None not in (before.offset_px_clipped, after.offset_px_clipped)
-    is_better = is_better and after.offset_px_clipped < before.offset_px_clipped
-    return offsets if is_better else None, before, after
+    agreement = paired_offsets([distances, distances + offsets], scene, held_back)
+    return offsets if agreement is not None and agreement[1] < agreement[0] else None, agreement
 
 
 @torch.no_grad()
@@ -100,5 +94,9 @@ def lattice_of(trainer: Trainer, resolution: int) -> np.ndarray:
     return values.numpy()
 
 
-def _px(agreement: DenseAgreement) -> str:
-    return "nothing can be matched" if agreement.offset_px_clipped is None else f"{agreement.offset_px_clipped:.2f} px"
+def _outcome(is_kept: bool, agreement: list[float] | None) -> str:
+    if agreement is None:
+        return "left out, nothing in the images held back can be matched"
+    before, after = agreement
+    what = "the mesh follows it" if is_kept else "left out"
+    return f"{what}; by images held back the surface is {before:.3f} px off without and {after:.3f} with it"

@@ -39,40 +39,37 @@ def trainer(tiny_hash_config, arc):
 
 
 def test_a_surface_that_is_off_is_corrected(arc):
-    offsets, before, after = judged_correction(arc, sphere_distances(128, RADIUS + OFF))
-    assert offsets is not None and after.offset_px_clipped < 0.5 * before.offset_px_clipped
+    offsets, (before, after) = judged_correction(arc, sphere_distances(128, RADIUS + OFF))
+    assert offsets is not None and after < 0.5 * before
 
 
 def test_a_correction_that_agrees_no_better_is_left_out(arc, monkeypatch):
     shift = np.full((96, 96, 96), np.float32(OFF))
     monkeypatch.setattr(final_sweep, "surface_correction", lambda scene, distances: shift)
-    offsets, before, after = judged_correction(arc, sphere_distances(96))
-    assert offsets is None and after.offset_px_clipped > before.offset_px_clipped
+    offsets, (before, after) = judged_correction(arc, sphere_distances(96))
+    assert offsets is None and after > before
 
 
 def test_views_that_judge_are_not_swept(arc, monkeypatch):
     swept, judged = [], []
     monkeypatch.setattr(final_sweep, "surface_correction", lambda scene, distances: swept.extend(scene.names) or distances)
-    judge = final_sweep.dense_agreement
 
-    def noted(values, scene, held_back):
+    def noted(surfaces, scene, held_back):
         judged.extend(scene.names[view] for view in held_back)
-        return judge(values, scene, held_back)
 
-    monkeypatch.setattr(final_sweep, "dense_agreement", noted)
-    judged_correction(arc, sphere_distances(48))
+    monkeypatch.setattr(final_sweep, "paired_offsets", noted)
+    assert judged_correction(arc, sphere_distances(48)) == (None, None)  # nothing could be matched
     assert judged and not set(swept) & set(judged) and set(swept) | set(judged) == set(arc.names)
 
 
 def test_the_last_iteration_sweeps_and_the_checkpoint_keeps_what_was_found(trainer, monkeypatch, tmp_path):
     offsets = np.full((24, 24, 24), np.float32(OFF))
     monkeypatch.setattr(final_sweep, "FINEST", Round(96, 4, 0.5, 5, 24))
-    agreement = replace(judged_correction(trainer.scene, sphere_distances(24))[1], offset_px_clipped=0.25)
-    monkeypatch.setattr(final_sweep, "judged_correction", lambda scene, distances: (offsets, agreement, agreement))
+    monkeypatch.setattr(final_sweep, "judged_correction", lambda scene, distances: (offsets, [0.5, 0.25]))
     lines = []
     trainer.on_message = lines.append
     trainer.run([FinalSweep()])
-    assert any("the mesh is 0.25 px off by images held back" in line for line in lines)
+    assert any("the mesh follows it" in line and "0.500 px off without and 0.250 with it" in line for line in lines)
     trainer.save(tmp_path / "swept.pth", {})
     corrected = surface_mesh(trainer.model, 48)
     config = replace(ExperimentConfig(), model=trainer.model.config, train=trainer.config)
