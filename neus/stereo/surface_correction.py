@@ -27,17 +27,27 @@ def surface_correction(scene: Scene, distances: NDArray) -> NDArray:
         distances: (P, P, P) signed distances of the surface, at vertices linspace(-1, 1, P), [x, y, z].
     """
     found = refined(scene, distances, *FINEST._replace(resolution=len(distances)))
-    offsets = np.where(found.is_visible, found.distances - distances, 0.0)
-    sure = confidence_lattice(surface_points(found.estimates, 2.0 / (len(distances) - 1)), len(distances))
-    return faded((offsets * sure).astype(np.float32), found.is_visible.astype(np.float32))
+    offsets = np.zeros(distances.shape, np.float32)
+    if found.is_visible.any():
+        part = _around(found.is_visible)
+        known = found.is_visible[part]
+        sure = confidence_lattice(surface_points(found.estimates, 2.0 / (len(distances) - 1)), len(distances), part)
+        off = np.where(known, found.distances[part] - distances[part], 0.0) * sure
+        offsets[part] = faded(off.astype(np.float32), known.astype(np.float32))
+    return offsets
 
 
-def confidence_lattice(points: SurfacePoints, resolution: int) -> NDArray:
-    """(P, P, P) float32 mean confidence of the points a few vertices around, zero far from all of them."""
-    sums, counts = (np.zeros((resolution,) * 3, np.float32) for _ in range(2))
-    places = tuple(np.rint((points.points + 1.0) * (0.5 * (resolution - 1))).astype(np.int64).clip(0, resolution - 1).T)
-    np.add.at(sums, places, points.confidences)
-    np.add.at(counts, places, 1.0)
+def _around(known: NDArray) -> tuple[slice, slice, slice]:
+    """The part of the lattice that what is known of it has an effect on: nothing else needs to be filtered."""
+    sides = [np.flatnonzero(known.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
+    return tuple(slice(max(0, side[0] - 2 * FADE), side[-1] + 2 * FADE + 1) for side in sides)
+
+
+def confidence_lattice(points: SurfacePoints, resolution: int, part: tuple[slice, slice, slice]) -> NDArray:
+    """Float32 mean confidence of the points a few vertices around, zero far from all of them, on a part of a (P, P, P) lattice."""
+    edges = [np.arange(resolution + 1)[side.start : side.stop + 1] - 0.5 for side in part]
+    places = (points.points + 1.0) * (0.5 * (resolution - 1))
+    sums, counts = (np.histogramdd(places, edges, weights=w)[0].astype(np.float32) for w in (points.confidences, None))
     means, near = sums / np.maximum(counts, 1.0), (counts > 0.0).astype(np.float32)
     for _ in range(2):
         means, near = uniform_filter(means, FADE), uniform_filter(near, FADE)

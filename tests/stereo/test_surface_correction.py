@@ -36,7 +36,7 @@ def test_offsets_fade_within_a_few_vertices():
 
 def test_confidences_are_means_of_the_points_around():
     points = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.2], [0.9, 0.9, 0.9]], np.float32)
-    sure = confidence_lattice(SurfacePoints(points, points, np.array([1.0, 0.5, 0.25], np.float32)), 41)
+    sure = confidence_lattice(SurfacePoints(points, points, np.array([1.0, 0.5, 0.25], np.float32)), 41, (slice(0, 41),) * 3)
     # Vertices are 0.05 apart: the first two are 4 vertices apart, the third far from both.
     assert np.isclose(sure[20, 20, 22], 0.75) and np.isclose(sure[38, 38, 38], 0.25) and sure[20, 20, 17] == 1.0
     assert sure[2, 2, 2] == 0.0 and sure.max() <= 1.0
