@@ -21,7 +21,7 @@ VIEWS, SIZE = 6, (40, 30)
 # More than images this small take, so that pages show as many views whatever else the machine does.
 SECONDS = 200
 # What `evaluate` measures within the masks, which are those that lie in the scene's folder now.
-WITHIN_MASKS = ("psnr_masked", "ssim_masked", "mask_error")
+WITHIN_MASKS = ("psnr_masked", "psnr_masked_affine", "ssim_masked", "mask_error")
 
 
 @pytest.fixture(scope="module")
