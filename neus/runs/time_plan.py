@@ -31,7 +31,7 @@ REPORT_FIXED, REPORT_FIXED_FRACTION = 2.0, 0.2
 # Of the time left after reading, the initial shape may take this fraction.
 INITIAL_SHAPE_FRACTION = 0.5
 # Of what is left then, the final sweep may take this fraction; a training of less time gains more by training on.
-FINAL_SWEEP_FRACTION = 0.25
+FINAL_SWEEP_FRACTION = 1.0 / 6.0
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
