@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from neus.cli.main import main
+from neus.kernels.dispatch import VARIABLE
 from neus.runs.config import ExperimentConfig, read_config
 from neus.runs.run_folder import RunFolder
 from neus.runs.train import train
@@ -39,6 +40,19 @@ model.neus_renderer {{ n_samples = 8, n_importance = 8, up_sample_steps = 2 }}
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def kernels(request, monkeypatch):
+    """Which kernels a test runs: those for a CPU, or, `ON_BOTH`, also Triton's, interpreted where there is no GPU.
+
+    The test's module has `DEVICE`, which is set to where these kernels take their tensors.
+    """
+    name = getattr(request, "param", "cpu")
+    monkeypatch.setenv(VARIABLE, name)
+    has_device = name == "gpu" and torch.cuda.is_available()
+    monkeypatch.setattr(request.module, "DEVICE", torch.device("cuda" if has_device else "cpu"))
+    return name
 
 
 @pytest.fixture(scope="session", autouse=True)

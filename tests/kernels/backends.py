@@ -13,6 +13,8 @@ from torch import Tensor
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 HAS_GPU = torch.cuda.is_available()
 NEEDS_TRITON = pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installed: pip install triton")
+# For tests with the fixture `kernels`, which else takes those for a CPU.
+ON_BOTH = pytest.mark.parametrize("kernels", ["cpu", pytest.param("gpu", marks=NEEDS_TRITON)], indirect=True)
 
 
 def on_gpu(test: Callable[..., None]) -> Callable[..., None]:

@@ -1,5 +1,4 @@
 import copy
-import sys
 from dataclasses import replace
 
 import pytest
@@ -9,22 +8,14 @@ from neus.fields.hash_background import HashBackground, HashBackgroundConfig
 from neus.fields.hash_grid import HashGridConfig
 from neus.kernels.dispatch import VARIABLE
 from neus.rendering.behind import background_samples, composite_background
-from tests.kernels.backends import HAS_GPU, NEEDS_TRITON
+from tests.kernels.backends import ON_BOTH
 
 GRID = HashGridConfig(n_levels=4, n_features=4, base_resolution=4, finest_resolution=40, log2_table_size=9)
 SMALL = HashBackgroundConfig(grid=GRID, d_hidden=12)
 
 
 DEVICE = torch.device("cpu")
-ON_BOTH = pytest.mark.parametrize("kernels", ["cpu", pytest.param("gpu", marks=NEEDS_TRITON)], indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def kernels(request, monkeypatch):
-    """Which kernels a test runs: those for a CPU, or, `ON_BOTH`, also Triton's, interpreted where there is no GPU."""
-    name = getattr(request, "param", "cpu")
-    monkeypatch.setenv(VARIABLE, name)
-    monkeypatch.setattr(sys.modules[__name__], "DEVICE", torch.device("cuda" if name == "gpu" and HAS_GPU else "cpu"))
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 def background_field(config: HashBackgroundConfig = SMALL) -> HashBackground:

@@ -1,6 +1,5 @@
 import copy
 import math
-import sys
 from dataclasses import replace
 
 import pytest
@@ -12,29 +11,19 @@ from neus.fields.hash_background import HashBackgroundConfig
 from neus.fields.hash_grid import HashGridConfig
 from neus.fields.hash_sdf import HashSdfConfig
 from neus.geometry.rays import intersect_sphere
-from neus.kernels.dispatch import VARIABLE
 from neus.rendering.fused import fused_sdf, why_not_fused
 from neus.rendering.model import Model, ModelConfig
 from neus.rendering.renderer import RendererConfig
 from neus.training.fused import fused_training_step
 from neus.training.pixels import RayBatch, rays_of
 from neus.training.step import LossWeights, training_step
-from tests.kernels.backends import HAS_GPU, NEEDS_TRITON, on_gpu
+from tests.kernels.backends import NEEDS_TRITON, ON_BOTH, on_gpu
 
 NO_GRID = HashGridConfig(n_levels=0)
 GRID = HashGridConfig(n_levels=5, n_features=2, base_resolution=4, finest_resolution=40, log2_table_size=10)
 
 DEVICE = torch.device("cpu")
-ON_BOTH = pytest.mark.parametrize("kernels", ["cpu", pytest.param("gpu", marks=NEEDS_TRITON)], indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def kernels(request, monkeypatch):
-    """Which kernels a test runs: those for a CPU, or, `ON_BOTH`, also Triton's, interpreted where there is no GPU."""
-    name = getattr(request, "param", "cpu")
-    monkeypatch.setenv(VARIABLE, name)
-    monkeypatch.setattr(sys.modules[__name__], "DEVICE", torch.device("cuda" if name == "gpu" and HAS_GPU else "cpu"))
-    return name
+pytestmark = pytest.mark.usefixtures("kernels")
 
 
 def hash_model(
