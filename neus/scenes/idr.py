@@ -28,6 +28,8 @@ from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 from neus.scenes.view_order import in_order_of_cameras
 
 CAMERA_FILE, CAMERA_FILE_OF_IDR = "cameras_sphere.npz", "cameras.npz"
+# What zipfile raises on a damaged archive; the last one stands for a compression that it does not know.
+DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
 def read_idr(
@@ -154,7 +156,7 @@ def _opened(path: Path, expected: str) -> np.lib.npyio.NpzFile:
     try:
         # Pickled objects could run code; numpy refuses them when the entry is read. Mapped, a single array is not read at all.
         archive = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (*DAMAGED, ValueError) as error:
         raise InputError(f"{path}: not a readable npz file; expected {expected}. Re-export the cameras.") from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise InputError(f"{path}: a single array, not an npz file; expected {expected}. Save it with numpy.savez.")
@@ -174,7 +176,7 @@ def _matrix(archive: np.lib.npyio.NpzFile, path: Path, name: str) -> np.ndarray:
         raise InputError(
             f"{path}: {name} holds a pickled object, which is never loaded, or is damaged; save plain 4x4 arrays."
         ) from error
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (*DAMAGED, RuntimeError) as error:
         raise InputError(f"{path}: {name} is damaged ({error}); copy or export the file again.") from error
     if matrix is None:
         raise InputError(f"{path}: {name} has shape {shape} of {dtype}, expected 4x4 numbers; re-export the cameras.")
