@@ -38,8 +38,7 @@ from neus.scenes.scene import Scene  # noqa: E402
 from neus.scenes.synthetic import write_synthetic  # noqa: E402
 from neus.training.fused import fused_training_step  # noqa: E402
 from neus.training.optimizer import gradients_are_finite  # noqa: E402
-from neus.training.step import training_step  # noqa: E402
-from neus.training.strategies import loss_weights  # noqa: E402
+from neus.training.step import LossWeights, training_step  # noqa: E402
 from neus.training.trainer import Trainer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,7 +64,7 @@ def measure(trainer: Trainer, n_rays: int, n_intervals: int, repeats: int) -> di
     seconds: dict[str, list[float]] = {}
     run_tasks, names = cpu.run_tasks, iter(("tiles", "table gradients") * 2 * repeats)
     draw, place = timed(seconds, "rays", steps.sampler.draw), timed(seconds, "intervals", steps.sdf_grid.intervals)
-    weights = loss_weights(trainer.config)
+    weights = LossWeights.of(trainer.config)
     for _ in range(repeats):
         batch = draw(n_rays, trainer.generator)
         edges, _ = place(

@@ -44,8 +44,8 @@ from neus.scenes.synthetic import write_synthetic
 from neus.training.budget import TimeBudget
 from neus.training.fused import fused_training_step
 from neus.training.optimizer import gradients_are_finite
-from neus.training.step import training_step
-from neus.training.strategies import loss_weights, steps_for
+from neus.training.step import LossWeights, training_step
+from neus.training.strategies import steps_for
 from neus.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +88,7 @@ def iteration_times(trainer: Trainer) -> dict[str, Any]:
     batch = steps.sampler.draw(config.batch_size, generator)
     sharpness, n_intervals = model.sharpness().detach(), config.guided_sampling.n_intervals
     edges, _ = steps.sdf_grid.intervals(batch.origins, batch.directions, n_intervals, sharpness, 0.3, generator)
-    weights = loss_weights(config)
+    weights = LossWeights.of(config)
 
     def fused(precision: str = "float32") -> None:
         fused_training_step(model, batch, weights, 1.0, edges, None, precision)

@@ -10,6 +10,7 @@ from neus.rendering.model import Model
 from neus.rendering.renderer import RenderedRays, render_intervals
 from neus.rendering.sampling import Randomness
 from neus.rendering.weights import WEIGHT_THRESHOLD
+from neus.training.config import TrainConfig
 from neus.training.losses import (
     CURVATURE_STEP,
     color_loss,
@@ -33,6 +34,11 @@ class LossWeights:
     mask: float = 0.0
     huber: float = 0.0
     curvature: float = 0.0
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> "LossWeights":
+        """As a config gives them."""
+        return cls(config.igr_weight, config.mask_weight, config.color_huber, config.curvature_weight)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from neus.scenes.synthetic import render_scene
 from neus.stereo.initial_shape import initial_shape
 from neus.stereo.surface_refinement import Round
 from neus.training.config import TrainConfig
+from neus.training.guided_training import GridGuidedTraining
 from neus.training.optimizer import build_optimizer, set_learning_rates
-from neus.training.strategies import GridGuidedTraining, steps_for
+from neus.training.strategies import steps_for
 
 # Rays of the step that is thrown away: kernels are compiled for the kinds of their arguments, not for their sizes.
 N_RAYS = 16

@@ -14,14 +14,15 @@ from neus.stereo.exposure import ExposureFit
 from neus.stereo.initial_shape import InitialShape
 from neus.stereo.surface_points import SurfacePoints
 from neus.training import common_exposure, initial_surface
-from neus.training import strategies as steps_module
+from neus.training import guided_training as steps_module
 from neus.training import trainer as trainer_module
 from neus.training.checkpoint import read_checkpoint
 from neus.training.config import GuidedSamplingConfig
 from neus.training.finite import what_is_not_finite
+from neus.training.guided_training import GridGuidedTraining
+from neus.training.hierarchical_training import HierarchicalTraining
 from neus.training.patches import PatchSampler
 from neus.training.step import StepTerms
-from neus.training.strategies import GridGuidedTraining, HierarchicalTraining
 from neus.training.surface_teacher import SurfaceTeacher
 from neus.training.trainer import Trainer
 from tests.kernels.backends import HAS_GPU, NEEDS_TRITON
@@ -157,7 +158,7 @@ def assert_same_gradients(found, expected, tolerance):
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_the_plain_step_is_taken_with_a_warning_where_kernels_are_off(make_trainer, monkeypatch, settings):
     # The plain step evaluates the background of every ray.
-    monkeypatch.setattr("neus.training.strategies.EXPLORED_FRACTION", 1.0)
+    monkeypatch.setattr("neus.training.guided_training.EXPLORED_FRACTION", 1.0)
     fused = make_trainer(**settings)
     assert fused.steps.is_fused
     expected = gradients_of_a_step(fused)
@@ -320,7 +321,7 @@ def test_training_without_masks_looks_at_none(make_trainer, scene):
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_a_guided_step_of_triton_has_the_gradients_of_the_cpus(make_trainer, monkeypatch, settings):
     # A GPU evaluates the background of every ray.
-    monkeypatch.setattr("neus.training.strategies.EXPLORED_FRACTION", 1.0)
+    monkeypatch.setattr("neus.training.guided_training.EXPLORED_FRACTION", 1.0)
     if HAS_GPU:
         pytest.skip("Triton is interpreted only where there is no GPU")
     found = []

@@ -11,7 +11,7 @@ from neus.runs.build import model_for_scene
 from neus.runs.run_folder import RunFolder
 from neus.runs.train import train
 from neus.scenes.readers import read_scene
-from neus.training import strategies as steps_module
+from neus.training import hierarchical_training as steps_module
 from neus.training import trainer as trainer_module
 from neus.training.checkpoint import checkpoints_in, read_checkpoint
 from neus.training.metrics import read_metrics
