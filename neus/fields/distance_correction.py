@@ -13,11 +13,12 @@ class DistanceCorrection:
     keeps the detail between the lattice's vertices. Only meshes have it: renders are those of the field alone.
 
     Attributes:
-        offsets: (P, P, P) float32, scene units, indexed [x, y, z]; zero where nothing is known.
+        offsets: (P, P, P) float32, scene units, indexed [x, y, z]; zero where nothing is known. Rounded to half precision, as a checkpoint
+            keeps them: a mesh made of that is the same to the bit.
     """
 
     def __init__(self, offsets: Tensor) -> None:
-        self.offsets = offsets.float()
+        self.offsets = offsets.half().float()
 
     def __call__(self, points: Tensor) -> Tensor:
         """(M,) offsets at points (M, 3), on their device."""

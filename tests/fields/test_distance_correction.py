@@ -26,3 +26,4 @@ def test_a_checkpoint_keeps_what_is_not_zero():
     assert len(state["values"]) == int((offsets != 0).sum()) < offsets.numel() / 4
     kept = DistanceCorrection.of_state(state).offsets
     assert torch.allclose(kept, offsets, rtol=1e-3, atol=0.0) and torch.equal(kept != 0, offsets != 0)
+    assert torch.equal(kept, DistanceCorrection(offsets).offsets)
