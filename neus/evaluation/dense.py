@@ -101,6 +101,9 @@ def paired_offsets(
     Args:
         surfaces: each as in `dense_agreement`.
         scene, held_out, longest_side: as there.
+
+    Raises:
+        InputError: as there.
     """
     compared = _compared_views(scene, held_out, longest_side)
     found = [np.concatenate([part.image.ravel() for part in _parts(surface, *compared)]) for surface in surfaces]
