@@ -1,0 +1,29 @@
+"""The camera formats of other programs, in the order in which a folder is searched for them.
+
+Each only parses its files to `PosedImages`; `posed_images.scene_of_posed` makes the scene of all of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from neus.scenes.foreign.bundler import find_bundler, read_bundler
+from neus.scenes.posed_images import PosedImages
+
+
+@dataclass(frozen=True)
+class Format:
+    """A camera format.
+
+    Attributes:
+        find: from a scene's folder, or a file, to the camera file; None where it is not of this format.
+        read: from that file and the scene's folder to its contents.
+    """
+
+    find: Callable[[Path], Path | None]
+    read: Callable[[Path, Path], PosedImages]
+
+
+FOREIGN: dict[str, Format] = {
+    "bundler": Format(find_bundler, read_bundler),
+}
