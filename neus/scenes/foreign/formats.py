@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neus.scenes.foreign.bundler import find_bundler, read_bundler
+from neus.scenes.foreign.nvm import find_nvm, read_nvm
 from neus.scenes.posed_images import PosedImages
 
 
@@ -26,4 +27,5 @@ class Format:
 
 FOREIGN: dict[str, Format] = {
     "bundler": Format(find_bundler, read_bundler),
+    "nvm": Format(find_nvm, read_nvm),
 }

@@ -121,3 +121,12 @@ def assert_scene_shows(folder: Path, expected: list[np.ndarray], size=SIZE, **se
 def matrix_text(matrix: np.ndarray) -> str:
     """Rows on lines."""
     return "\n".join(" ".join(repr(float(value)) for value in row) for row in matrix)
+
+
+def quaternion(rotation: np.ndarray) -> np.ndarray:
+    """(4,) w, x, y, z, by the vector about which a rotation turns."""
+    values, vectors = np.linalg.eig(rotation)
+    axis = np.real(vectors[:, np.argmin(np.abs(values - 1))])
+    skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    angle = np.arctan2(skew @ axis, np.trace(rotation) - 1)
+    return np.concatenate([[np.cos(angle / 2)], np.sin(angle / 2) * axis])
