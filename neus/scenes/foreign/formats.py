@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neus.scenes.foreign.bundler import find_bundler, read_bundler
+from neus.scenes.foreign.matrices import (
+    find_middlebury,
+    find_projections,
+    find_strecha,
+    read_middlebury,
+    read_projections,
+    read_strecha,
+)
 from neus.scenes.foreign.nvm import find_nvm, read_nvm
 from neus.scenes.posed_images import PosedImages
 
@@ -28,4 +36,7 @@ class Format:
 FOREIGN: dict[str, Format] = {
     "bundler": Format(find_bundler, read_bundler),
     "nvm": Format(find_nvm, read_nvm),
+    "middlebury": Format(find_middlebury, read_middlebury),
+    "strecha": Format(find_strecha, read_strecha),
+    "projections": Format(find_projections, read_projections),
 }
