@@ -16,7 +16,9 @@ from neus.scenes.foreign.matrices import (
     read_projections,
     read_strecha,
 )
+from neus.scenes.foreign.metashape import find_metashape, read_metashape
 from neus.scenes.foreign.nvm import find_nvm, read_nvm
+from neus.scenes.foreign.realitycapture import find_realitycapture, read_realitycapture
 from neus.scenes.posed_images import PosedImages
 
 
@@ -34,6 +36,8 @@ class Format:
 
 
 FOREIGN: dict[str, Format] = {
+    "metashape": Format(find_metashape, read_metashape),
+    "realitycapture": Format(find_realitycapture, read_realitycapture),
     "bundler": Format(find_bundler, read_bundler),
     "nvm": Format(find_nvm, read_nvm),
     "middlebury": Format(find_middlebury, read_middlebury),

@@ -113,8 +113,8 @@ def assert_scene_shows(folder: Path, expected: list[np.ndarray], size=SIZE, **se
         found = (seen[:, :2].astype(float) - 20) / 200 * size
         inside = ((at > 1) & (at < np.array([camera.width, camera.height]) - 1)).all(axis=1)
         assert inside.sum() > 60
-        # A grey level is half a pixel.
-        assert np.abs(found - pixels)[inside].max() < 0.6, view
+        # A grey level is half a pixel; levels are rounded twice.
+        assert np.abs(found - pixels)[inside].max() < 0.75, view
     return scene
 
 
