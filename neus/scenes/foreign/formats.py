@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from neus.scenes.foreign.alicevision import find_alicevision, read_alicevision
 from neus.scenes.foreign.bundler import find_bundler, read_bundler
 from neus.scenes.foreign.matrices import (
     find_middlebury,
@@ -18,6 +19,8 @@ from neus.scenes.foreign.matrices import (
 )
 from neus.scenes.foreign.metashape import find_metashape, read_metashape
 from neus.scenes.foreign.nvm import find_nvm, read_nvm
+from neus.scenes.foreign.openmvg import find_openmvg, read_openmvg
+from neus.scenes.foreign.opensfm import find_opensfm, read_opensfm
 from neus.scenes.foreign.realitycapture import find_realitycapture, read_realitycapture
 from neus.scenes.posed_images import PosedImages
 
@@ -38,6 +41,9 @@ class Format:
 FOREIGN: dict[str, Format] = {
     "metashape": Format(find_metashape, read_metashape),
     "realitycapture": Format(find_realitycapture, read_realitycapture),
+    "alicevision": Format(find_alicevision, read_alicevision),
+    "openmvg": Format(find_openmvg, read_openmvg),
+    "opensfm": Format(find_opensfm, read_opensfm),
     "bundler": Format(find_bundler, read_bundler),
     "nvm": Format(find_nvm, read_nvm),
     "middlebury": Format(find_middlebury, read_middlebury),

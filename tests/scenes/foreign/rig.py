@@ -130,3 +130,12 @@ def quaternion(rotation: np.ndarray) -> np.ndarray:
     skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
     angle = np.arctan2(skew @ axis, np.trace(rotation) - 1)
     return np.concatenate([[np.cos(angle / 2)], np.sin(angle / 2) * axis])
+
+
+def fisheye(view: int, k=(0.0, 0.0, 0.0, 0.0), focal=FOCAL, center=CENTER) -> np.ndarray:
+    """(P, 2) pixels of a fisheye: f theta (1 + k1 theta^2 + ...) along the direction of the point."""
+    x, y = on_plane(view)
+    r = np.hypot(x, y)
+    theta = np.arctan(r)
+    shown = theta * (1 + k[0] * theta**2 + k[1] * theta**4 + k[2] * theta**6 + k[3] * theta**8)
+    return np.stack([focal * shown * x / r + center[0], focal * shown * y / r + center[1]], axis=1)

@@ -58,7 +58,10 @@ def write(folder, k=K, p=P, b=B, kind="frame", place=TRANSLATION, transform=True
         f"<transform>{numbers(pose)}</transform></camera>"
         for i, pose in enumerate(poses)
     )
-    similarity = f"<transform><rotation>{numbers(ROTATION)}</rotation><translation>{numbers(place)}</translation><scale>{SCALE}</scale></transform>"
+    similarity = (
+        f"<rotation>{numbers(ROTATION)}</rotation><translation>{numbers(place)}</translation><scale>{SCALE}</scale>"
+    )
+    similarity = f"<transform>{similarity}</transform>" if transform else ""
     values = {"f": FOCAL, "cx": CENTER[0] - SIZE[0] / 2, "cy": CENTER[1] - SIZE[1] / 2}
     values |= {f"k{i + 1}": value for i, value in enumerate(k)} | {"p1": p[0], "p2": p[1], "b1": b[0], "b2": b[1]}
     calibration = f'<resolution width="{SIZE[0]}" height="{SIZE[1]}"/>' + "".join(
@@ -69,7 +72,7 @@ def write(folder, k=K, p=P, b=B, kind="frame", place=TRANSLATION, transform=True
         f'<sensors next_id="8"><sensor id="7" label="unknown" type="{kind}"><resolution width="{SIZE[0]}" height="{SIZE[1]}"/>'
         f'<calibration type="{kind}" class="initial"><f>3000</f></calibration>'
         f'<calibration type="{kind}" class="adjusted">{calibration}</calibration></sensor></sensors>'
-        f'<components next_id="1" active_id="0"><component id="0" label="C">{similarity if transform else ""}</component></components>'
+        f'<components next_id="1" active_id="0"><component id="0" label="C">{similarity}</component></components>'
         f'<cameras next_id="9" next_group_id="1">{lost}<group id="0" label="g">{cameras}</group></cameras></chunk></document>'
     )
     return folder
