@@ -45,7 +45,7 @@ class PosedImage:
         intrinsics: from width and height of the image found to its K (3, 3) float64, pixel centres at +0.5; some files give focal lengths
             in fractions of the image, or no principal point.
         model, coefficients: of the lens, as for `view_files.ViewFiles`.
-        image: its file, where the format itself says so; None: to be found by `name`.
+        image: its file, where the format itself says so, perhaps within a zip file (`zipfile.Path`); None: to be found by `name`.
         mask: its mask, likewise.
     """
 
@@ -202,10 +202,9 @@ def _is_image(path: Path) -> bool:
 
 def _name(image: PosedImage, folder: Path, images: str) -> str:
     """Of the view: its path within the folder of images."""
-    try:
-        parts = image.image.relative_to(folder).parts
-    except (ValueError, AttributeError):  # somewhere else, or in an archive
+    if not isinstance(image.image, Path) or not image.image.is_relative_to(folder):  # in an archive, or somewhere else
         return image.name.replace("\\", "/")
+    parts = image.image.relative_to(folder).parts
     return "/".join(parts[1:] if len(parts) > 1 and parts[0] in (*IMAGE_FOLDERS, images) else parts)
 
 

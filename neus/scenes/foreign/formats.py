@@ -9,6 +9,7 @@ from pathlib import Path
 
 from neus.scenes.foreign.alicevision import find_alicevision, read_alicevision
 from neus.scenes.foreign.bundler import find_bundler, read_bundler
+from neus.scenes.foreign.llff import find_llff, read_llff
 from neus.scenes.foreign.matrices import (
     find_middlebury,
     find_projections,
@@ -18,10 +19,13 @@ from neus.scenes.foreign.matrices import (
     read_strecha,
 )
 from neus.scenes.foreign.metashape import find_metashape, read_metashape
+from neus.scenes.foreign.nsvf import find_nsvf, read_nsvf
 from neus.scenes.foreign.nvm import find_nvm, read_nvm
 from neus.scenes.foreign.openmvg import find_openmvg, read_openmvg
 from neus.scenes.foreign.opensfm import find_opensfm, read_opensfm
+from neus.scenes.foreign.polycam import find_polycam, read_polycam
 from neus.scenes.foreign.realitycapture import find_realitycapture, read_realitycapture
+from neus.scenes.foreign.record3d import find_record3d, read_record3d
 from neus.scenes.posed_images import PosedImages
 
 
@@ -39,6 +43,8 @@ class Format:
 
 
 FOREIGN: dict[str, Format] = {
+    "polycam": Format(find_polycam, read_polycam),
+    "record3d": Format(find_record3d, read_record3d),
     "metashape": Format(find_metashape, read_metashape),
     "realitycapture": Format(find_realitycapture, read_realitycapture),
     "alicevision": Format(find_alicevision, read_alicevision),
@@ -46,6 +52,8 @@ FOREIGN: dict[str, Format] = {
     "opensfm": Format(find_opensfm, read_opensfm),
     "bundler": Format(find_bundler, read_bundler),
     "nvm": Format(find_nvm, read_nvm),
+    "llff": Format(find_llff, read_llff),
+    "nsvf": Format(find_nsvf, read_nsvf),
     "middlebury": Format(find_middlebury, read_middlebury),
     "strecha": Format(find_strecha, read_strecha),
     "projections": Format(find_projections, read_projections),
