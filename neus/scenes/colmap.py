@@ -94,6 +94,9 @@ def read_colmap(
     if not images:
         views, loading = _smaller_copies(views, present, images_folder, loading)
     scene = scene_of(views, masks, folder, "colmap", background, loading=loading)
+    if model.tracked is not None:
+        view_of = {image.name: view for view, image in enumerate(model.images)}
+        scene = replace(scene, points=model.tracked.subset([view_of[name] for name in names]))
     return checked(placed(scene, center, radius, lambda s: _found_region(s, model.points, region)), allow_inside)
 
 

@@ -19,6 +19,7 @@ from neus.scenes.downscale import AUTO
 from neus.scenes.foreign.formats import FOREIGN
 from neus.scenes.idr import camera_file, read_idr
 from neus.scenes.masks import MEANINGS
+from neus.scenes.point_files import with_world_file
 from neus.scenes.posed_images import PosedImages, scene_of_posed
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import Selection
@@ -101,6 +102,17 @@ def read_scene(
         InputError: no such folder, no known layout, not enough memory, or what the reader finds wrong.
     """
     config, folder = config or DatasetConfig(), Path(folder)
+    scene = _read(folder, config, lazy, on_progress, on_start)
+    return with_world_file(scene, folder.parent if folder.is_file() else folder)
+
+
+def _read(
+    folder: Path,
+    config: DatasetConfig,
+    lazy: bool,
+    on_progress: Callable[[int, int], None] | None,
+    on_start: Callable[[str], None] | None,
+) -> Scene:
     layout = layout_of(folder, config) if config.format == "auto" else config.format
     if config.center and len(config.center) != 3:
         raise InputError(f"dataset.center: {list(config.center)}, expected three numbers x, y, z in world units.")

@@ -32,6 +32,14 @@ class TrackedPoints:
         """(P,) how many views saw each point, by the tracks."""
         return np.bincount(self.track_points, minlength=len(self))
 
+    def seen_by(self, n_views: int) -> list[np.ndarray]:
+        """For each of V views the points that it saw, ascending; all of them where there are no tracks."""
+        if len(self.track_points) == 0:
+            return [np.arange(len(self))] * n_views
+        order = np.argsort(self.track_views, kind="stable")
+        ends = np.searchsorted(self.track_views[order], np.arange(n_views + 1))
+        return [np.unique(self.track_points[order[ends[v] : ends[v + 1]]]) for v in range(n_views)]
+
     def subset(self, views: Sequence[int]) -> "TrackedPoints":
         """The same points with the tracks of some views alone, which are numbered anew in the order given."""
         place = {view: index for index, view in enumerate(views)}

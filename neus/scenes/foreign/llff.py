@@ -4,6 +4,7 @@ One row of 17 numbers for each image in the order of the files' names: a 3x5 mat
 centre, and height, width, focal length; then the nearest and the farthest depth. One focal length, principal point in the middle.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +34,18 @@ def read_llff(path: Path, folder: Path) -> PosedImages:
         shape = getattr(rows, "shape", "no array")
         raise InputError(f"{path}: shape {shape}, expected one row of 17 numbers for each image; {SUGGESTION}.")
     place = image_folder(folder)
-    if place == folder:  # only smaller copies, images_4/ say, are there
+    has_copies_only = place == folder  # images_4/ say
+    if has_copies_only:
         place = next((copies for copies in sorted(folder.glob("images*")) if copies.is_dir()), folder)
     files = image_files(place)
     if len(files) != len(rows):
         raise InputError(
             f"{path}: {len(rows)} cameras but {len(files)} images in {files[0].parent}; expected one for each, in the order of their names."
         )
-    return PosedImages(
-        path, folder, [_image(row, file, path) for row, file in zip(rows.astype(np.float64), files, strict=True)]
-    )
+    images = [_image(row, file, path) for row, file in zip(rows.astype(np.float64), files, strict=True)]
+    if has_copies_only:
+        images = [replace(image, image=file) for image, file in zip(images, files, strict=True)]
+    return PosedImages(path, folder, images)
 
 
 def _image(row: np.ndarray, file: Path, path: Path) -> PosedImage:
