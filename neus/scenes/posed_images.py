@@ -6,15 +6,15 @@ project. Which views, which files, lens distortion, masks, size and region of in
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neus.errors import InputError
+from neus.errors import InputError, warn_of
 from neus.geometry.rigid import rigid_poses
-from neus.scenes.find_files import find_images
+from neus.scenes.find_files import find_images, without_ending
 from neus.scenes.headers import read_header
 from neus.scenes.images import IMAGE_SUFFIXES
 from neus.scenes.lens_models import OPENCV
@@ -70,6 +70,7 @@ class PosedImages:
         region: centre (3,) and radius of the object that the file gives, or None.
         up: (3,) the direction upwards in the world, where the format defines one.
         metres: how many metres one unit of the world is, where the format defines it.
+        without_pose: names of images that the file has without a pose, which its reader has warned of.
     """
 
     source: Path
@@ -79,6 +80,7 @@ class PosedImages:
     region: tuple[Sequence[float], float] | None = None
     up: tuple[float, float, float] | None = None
     metres: float | None = None
+    without_pose: Sequence[str] = ()
 
 
 def described(intrinsics: Sequence[Sequence[float]], size: Size | None, where: str) -> Callable[[Size], Tensor]:
@@ -193,7 +195,22 @@ def _files(posed: PosedImages, chosen: Sequence[int], images: str) -> list[Path 
     names = [posed.images[view].name for view in chosen]
     as_written = not images and _is_image(posed.folder / names[0].replace("\\", "/"))
     folder = posed.folder if as_written else image_folder(posed.folder, images)
-    return find_images(folder, names, posed.source)
+    found = find_images(folder, names, posed.source)
+    known = {_stem(name) for name in [*(image.name for image in posed.images), *posed.without_pose]}
+    place = image_folder(posed.folder, images)
+    if place != posed.folder:
+        _warn_of_unknown(place, known, {file for file in found if file is not None}, posed.source)
+    return found
+
+
+def _warn_of_unknown(folder: Path, known: set[str], used: set[Path], source: Path) -> None:
+    files = {f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES and f.name[0] != "."}
+    if left_out := sorted(f.relative_to(folder).as_posix() for f in files - used if _stem(f.name) not in known):
+        warn_of(f"{folder}: {len(left_out)} images have no camera in {source.name} and are passed over", left_out)
+
+
+def _stem(name: str) -> str:
+    return without_ending(PurePosixPath(name.replace("\\", "/"))).name.casefold()
 
 
 def _is_image(path: Path) -> bool:

@@ -120,7 +120,7 @@ def write_transforms(scene: Scene, folder: Path, keep_files: bool = False, has_r
             frame["mask_path"] = f"masks/{images.names[view]}.png"
             images.mask(view, folder / frame["mask_path"])
         frames.append(frame)
-    content = {"camera_model": "OPENCV"}
+    content = {"camera_model": "OPENCV", "applied_transform": torch.eye(4)[:3].tolist()}
     if has_region:
         content |= {"sphere_center": scene.scene_to_world[:3, 3].tolist(), "sphere_radius": scale}
     if scene.points is not None and len(scene.points):

@@ -79,7 +79,7 @@ def read_alicevision(path: Path, folder: Path) -> PosedImages:
         images.append(PosedImage(name, pose_from_rotation(rotation, center), *camera))
     if lost:
         warn_of(f"{path}: {len(lost)} of {len(lost) + len(images)} views have no pose and are left out", lost)
-    return PosedImages(path, folder, images, _points(data.get("structure") or [], view_of, path))
+    return PosedImages(path, folder, images, _points(data.get("structure") or [], view_of, path), without_pose=lost)
 
 
 def _by(data: dict[str, Any], key: str, identity: str, path: Path) -> dict[str, dict[str, Any]]:

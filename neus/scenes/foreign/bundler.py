@@ -35,7 +35,8 @@ def read_bundler(path: Path, folder: Path) -> PosedImages:
         InputError: a line that is not what should stand there, or another count of names than of cameras.
     """
     lines = Lines(path)
-    n_cameras, n_points = (int(number) for number in lines.numbers(2, "the numbers of cameras and points"))
+    what = "the numbers of cameras and points"
+    n_cameras, n_points = lines.counted(lines.numbers(2, what), what)
     names = _names(path, folder, n_cameras)
     images, view_of, lost = [], {}, []
     for camera, name in enumerate(names):
@@ -52,7 +53,7 @@ def read_bundler(path: Path, folder: Path) -> PosedImages:
         images.append(PosedImage(name, pose_from_rotation(rotation, center), centered(focal), OPENCV, coefficients))
     if lost:
         warn_of(f"{path}: {len(lost)} of {n_cameras} cameras are not registered and are left out", lost)
-    return PosedImages(path, folder, images, _points(lines, n_points, view_of))
+    return PosedImages(path, folder, images, _points(lines, n_points, view_of), without_pose=lost)
 
 
 def _is_bundle(path: Path) -> bool:

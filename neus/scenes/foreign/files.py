@@ -168,3 +168,11 @@ class Lines:
         if len(words) != count:
             raise InputError(f"{self.where}: {len(words)} words, expected {expected} ({count} numbers); {SUGGESTION}.")
         return numbers_of(words, count, self.where)
+
+    def counted(self, values: Sequence[float], expected: str) -> list[int]:
+        """Counts of things that follow, each on a line or more; InputError for counts that cannot be."""
+        counts = [int(value) for value in values]
+        if any(count < 0 or count != value or count > len(self) for count, value in zip(counts, values, strict=True)):
+            shown = " and ".join(f"{value:g}" for value in values)
+            raise InputError(f"{self.where}: {shown} as {expected}, but {len(self)} lines follow; {SUGGESTION}.")
+        return counts

@@ -6,6 +6,7 @@ centre, and height, width, focal length; then the nearest and the farthest depth
 
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -28,8 +29,10 @@ def read_llff(path: Path, folder: Path) -> PosedImages:
     """
     try:
         rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a readable npy file ({error}); {SUGGESTION}.") from error
+    except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:  # the last two of a damaged header
+        raise InputError(
+            f"{path}: not a readable npy file ({' '.join(str(error).split())[:80]}); {SUGGESTION}."
+        ) from error
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] != 17 or rows.dtype.kind not in "fiu":
         shape = getattr(rows, "shape", "no array")
         raise InputError(f"{path}: shape {shape}, expected one row of 17 numbers for each image; {SUGGESTION}.")

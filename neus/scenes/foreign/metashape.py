@@ -58,7 +58,7 @@ def read_metashape(path: Path, folder: Path) -> PosedImages:
         images.append(_image(label, transform_poses(frame, matrix), sensors[camera.get("sensor_id")], where))
     if lost:
         warn_of(f"{path}: {len(lost)} of {len(images) + len(lost)} cameras have no pose and are left out", lost)
-    return PosedImages(path, folder, images, up=up, metres=metres)
+    return PosedImages(path, folder, images, up=up, metres=metres, without_pose=lost)
 
 
 def _chunk(path: Path) -> ElementTree.Element:

@@ -45,7 +45,7 @@ def read_nvm(path: Path, folder: Path) -> PosedImages:
     if words[0] not in FIRST_WORDS:
         raise InputError(f"{path}: it begins with {words[0][:20]!r}, expected NVM_V3; {SUGGESTION}.")
     fixed = numbers_of(words[2:7], 5, lines.where) if words[1:2] == ["FixedK"] else None
-    n_cameras = int(lines.numbers(1, "the number of cameras")[0])
+    (n_cameras,) = lines.counted(lines.numbers(1, "the number of cameras"), "the number of cameras")
     images = [_camera(lines, words[0], fixed) for _ in range(n_cameras)]
     points = _points(lines, n_cameras) if len(lines) else None
     if len(lines) and (further := int(numbers_of(lines.text("").split()[:1], 1, lines.where)[0])):
@@ -76,14 +76,14 @@ def _camera(lines: Lines, kind: str, fixed: np.ndarray | None) -> PosedImage:
 
 
 def _points(lines: Lines, n_cameras: int) -> TrackedPoints:
-    n_points = int(lines.numbers(1, "the number of points")[0])
+    (n_points,) = lines.counted(lines.numbers(1, "the number of points"), "the number of points")
     positions, colors = np.zeros((n_points, 3)), np.zeros((n_points, 3), np.uint8)
     points, views = [], []
     for point in range(n_points):
         words = lines.text("a point").split()
         head = numbers_of(words[:7], 7, lines.where)
         positions[point], colors[point] = head[:3], head[3:6].clip(0, 255)
-        track = numbers_of(words[7:], 4 * int(head[6]), lines.where)
+        track = numbers_of(words[7:], 4 * round(head[6]), lines.where)
         seen = track[::4].astype(int)
         if len(seen) and not (0 <= seen.min() and seen.max() < n_cameras):
             raise InputError(f"{lines.where}: camera {seen.max()}, expected 0 to {n_cameras - 1}; {SUGGESTION}.")

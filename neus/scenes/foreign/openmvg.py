@@ -69,7 +69,7 @@ def read_openmvg(path: Path, folder: Path) -> PosedImages:
         )
     if lost:
         warn_of(f"{path}: {len(lost)} of {len(lost) + len(images)} views have no pose and are left out", lost)
-    return PosedImages(path, folder, images, _points(data.get("structure") or [], view_of, path))
+    return PosedImages(path, folder, images, _points(data.get("structure") or [], view_of, path), without_pose=lost)
 
 
 def _entries(data: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:

@@ -83,6 +83,8 @@ def test_without_a_list_the_images_are_taken_in_their_order(tmp_path):
         (f"{FOCAL} {K1}", f"{FOCAL} half", "line 8: 'half' is no number"),
         ("2 1 7 0.0", "3 1 7 0.0", "line 30: 8 numbers, expected 12"),
         (f"5 {len(POINTS)}", f"5 {len(POINTS) + 1}", "it ends where the place of a point should follow"),
+        (f"5 {len(POINTS)}", "5 -1", "line 2: 5 and -1 as the numbers of cameras and points, but 325 lines follow"),
+        (f"5 {len(POINTS)}", "5 1e12", "line 2: 5 and 1e.12 as the numbers of cameras and points"),
     ],
 )
 def test_a_damaged_bundle_is_named_with_its_line(tmp_path, old, new, said):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from neus.errors import InputError
+from neus.errors import InputError, InputWarning
 from neus.scenes.readers import read_scene
 from tests.scenes.foreign.rig import (
     CENTER,
@@ -88,3 +88,12 @@ def test_a_camera_headed_east_at_the_horizon_looks_along_x_with_z_upwards(tmp_pa
 def test_damage_is_named(tmp_path, header, rows, said):
     with pytest.raises(InputError, match=said):
         read_scene(write(tmp_path, header, rows))
+
+
+def test_images_that_are_not_in_the_file_are_named(tmp_path):
+    folder = write(tmp_path)
+    write_images(folder / "images", ["lost.png"])
+    with pytest.warns(
+        InputWarning, match=r"images: 1 images have no camera in scene.csv and are passed over \(lost.png\)"
+    ):
+        assert len(read_scene(folder)) == 4
