@@ -2,5 +2,5 @@
 
 __all__ = [
     "alicevision", "brown", "bundler", "files", "formats", "llff", "matrices", "metashape", "nsvf", "nvm", "openmvg", "opensfm", "polycam",
-    "realitycapture", "record3d",
+    "realitycapture", "record3d", "xmp",
 ]  # fmt: skip

@@ -103,6 +103,12 @@ def numbers_of(values: Any, count: int, where: str) -> np.ndarray:
     ...
     neus.errors.InputError: cameras.txt: line 3: 'x' is no number; export the cameras again.
     """
+    try:  # there may be millions of lines
+        numbers = [] if isinstance(values, str) else list(map(float, values))
+        if len(numbers) == count and math.isfinite(sum(numbers)):
+            return np.array(numbers)
+    except (TypeError, ValueError):  # nested, or no numbers: said below
+        pass
     flat = _flat(values)
     if len(flat) != count:
         raise InputError(f"{where}: {len(flat)} numbers, expected {count}; {SUGGESTION}.")
@@ -117,7 +123,7 @@ def _flat(values: Any) -> list[Any]:
 
 def _number(value: Any, where: str) -> float:
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = float(value)
     except (TypeError, ValueError):
         raise InputError(f"{where}: {str(value)[:40]!r} is no number; {SUGGESTION}.") from None
     if not math.isfinite(number):

@@ -26,6 +26,7 @@ from neus.scenes.foreign.opensfm import find_opensfm, read_opensfm
 from neus.scenes.foreign.polycam import find_polycam, read_polycam
 from neus.scenes.foreign.realitycapture import find_realitycapture, read_realitycapture
 from neus.scenes.foreign.record3d import find_record3d, read_record3d
+from neus.scenes.foreign.xmp import find_xmp, read_xmp
 from neus.scenes.posed_images import PosedImages
 
 
@@ -47,6 +48,7 @@ FOREIGN: dict[str, Format] = {
     "record3d": Format(find_record3d, read_record3d),
     "metashape": Format(find_metashape, read_metashape),
     "realitycapture": Format(find_realitycapture, read_realitycapture),
+    "xmp": Format(find_xmp, read_xmp),
     "alicevision": Format(find_alicevision, read_alicevision),
     "openmvg": Format(find_openmvg, read_openmvg),
     "opensfm": Format(find_opensfm, read_opensfm),
