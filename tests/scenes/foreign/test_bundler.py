@@ -7,8 +7,9 @@ import torch
 from neus.errors import InputError, InputWarning
 from neus.geometry.cameras import project
 from neus.geometry.poses import invert
-from neus.geometry.similarity import transform_points
-from neus.scenes.readers import read_scene
+from neus.geometry.similarity import similarity, transform_points
+from neus.runs.run import in_known_region
+from neus.scenes.readers import DatasetConfig, read_scene
 from tests.scenes.foreign.rig import (
     DATA,
     FOCAL,
@@ -63,6 +64,14 @@ def test_a_scene_of_a_bundle_has_its_distortion_taken_out(tmp_path):
     assert scene.names == NAMES and scene.region_from == "sparse points" and scene.format == "bundler"
     assert scene.subset([2, 0]).points.track_views.tolist()[:2] == [1, 0]
     assert read_scene(tmp_path / "scene" / "bundle.out").names == NAMES
+
+
+@pytest.mark.filterwarnings("ignore:.*not registered")
+def test_a_run_keeps_the_region_that_it_was_trained_in(tmp_path):
+    folder = write(tmp_path / "scene")
+    frame = similarity(0.9, torch.tensor([3.0, -2.0, 7.1], dtype=torch.float64))
+    read = read_scene(folder, in_known_region(DatasetConfig(), folder, frame))
+    assert torch.allclose(read.scene_to_world, frame) and read.region_from == ""
 
 
 @pytest.mark.filterwarnings("ignore:.*not registered")
