@@ -123,6 +123,7 @@ def rotation_from_quaternion(w: float, x: float, y: float, z: float) -> np.ndarr
 def scene_of_posed(
     posed: PosedImages,
     layout: str,
+    place: Path,
     center: Sequence[float] | None = None,
     radius: float | None = None,
     allow_inside: bool = False,
@@ -141,6 +142,7 @@ def scene_of_posed(
     Args:
         posed: as a reader parsed it.
         layout: for `Scene.format`.
+        place: what the user named, the folder or the camera file, for `Scene.source`: the scene is read again from there.
         center, radius: the region of interest in world units; None finds it.
         allow_inside, background, selection, mask_meaning, images, region, loading: as for `colmap.read_colmap`.
 
@@ -169,7 +171,7 @@ def scene_of_posed(
     ]
     points = None if posed.points is None else posed.points.subset([view for view, _ in kept])
     scene = replace(
-        scene_of(views, masks, posed.source, layout, background, loading=loading),
+        scene_of(views, masks, place, layout, background, loading=loading),
         points=points,
         up=posed.up,
         metres=posed.metres,

@@ -147,7 +147,7 @@ def _read(
     if layout == "colmap":
         return read_colmap(folder, *region, background=color, images=config.images, region=config.region, **common)
     posed = read_posed(folder, layout)
-    return scene_of_posed(posed, layout, *region, background=color, images=config.images, region=config.region, **common)
+    return scene_of_posed(posed, layout, folder, *region, background=color, images=config.images, region=config.region, **common)
 
 
 def read_posed(folder: Path, layout: str) -> PosedImages:

@@ -87,6 +87,16 @@ def test_damage_of_any_kind_is_one_line(tmp_path, name):
     assert refused > 0
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_scene_is_read_again_from_its_source(tmp_path, name):
+    folder = WRITERS[name](tmp_path)
+    scene = read_scene(folder, lazy=True)
+    assert scene.format == name and scene.source == folder
+    again = read_scene(scene.source, DatasetConfig(views=tuple(scene.names[1:])), lazy=True)
+    assert again.names == scene.names[1:]
+
+
 @pytest.mark.parametrize("name", FOREIGN)
 def test_an_empty_file_is_refused(tmp_path, name):
     folder = WRITERS[name](tmp_path)
