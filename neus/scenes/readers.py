@@ -20,7 +20,7 @@ from neus.scenes.foreign.formats import FOREIGN
 from neus.scenes.idr import camera_file, read_idr
 from neus.scenes.masks import MEANINGS
 from neus.scenes.point_files import with_world_file
-from neus.scenes.posed_images import PosedImages, scene_of_posed
+from neus.scenes.posed_images import PosedImages, image_folder, scene_of_posed
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import Selection
 from neus.scenes.transforms_file import SPLITS
@@ -30,6 +30,8 @@ from neus.settings import at_least, one_of
 BUILT_IN = ("auto", "idr", "blendedmvs", "blender", "colmap", *FOREIGN)
 # Registered readers add to these, and to the choices of `dataset.format` with them.
 FORMATS = list(BUILT_IN)
+# How far above a camera file the folder of its scene may be, MeshroomCache/StructureFromMotion/ID/cameras.sfm being the farthest.
+FOLDERS_ABOVE = 4
 # What the region of interest is to hold.
 OBJECT, WHOLE_SCENE = "object", "scene"
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
@@ -161,7 +163,13 @@ def read_posed(folder: Path, layout: str) -> PosedImages:
     path = FOREIGN[layout].find(folder)
     if path is None:
         raise InputError(f"{folder}: no camera file of the format {layout} in it; leave dataset.format out to have it found.")
-    return FOREIGN[layout].read(path, folder.parent if folder.is_file() else folder)
+    return FOREIGN[layout].read(path, _folder_of(folder) if folder.is_file() else folder)
+
+
+def _folder_of(path: Path) -> Path:
+    """The folder of a camera file's scene: the nearest above it that holds images/, which may be above opensfm/ or bundle/; or its own."""
+    above = path.resolve().parents[:FOLDERS_ABOVE]
+    return next((folder for folder in above if image_folder(folder) != folder), path.parent)
 
 
 def _read_box(

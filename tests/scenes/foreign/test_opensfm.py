@@ -114,3 +114,8 @@ def test_the_largest_reconstruction_is_read(tmp_path):
 def test_damage_is_named(tmp_path, change, said):
     with pytest.raises(InputError, match=said):
         read_scene(write(tmp_path, dict(BROWN), change))
+
+
+def test_images_are_beside_the_folder_of_a_camera_file_that_is_named(tmp_path):
+    folder = write(tmp_path, place="opensfm")
+    assert read_scene(folder / "opensfm" / "reconstruction.json").names == NAMES
