@@ -20,7 +20,8 @@ from neus.scenes.foreign.formats import FOREIGN
 from neus.scenes.idr import camera_file, read_idr
 from neus.scenes.masks import MEANINGS
 from neus.scenes.point_files import with_world_file
-from neus.scenes.posed_images import PosedImages, image_folder, scene_of_posed
+from neus.scenes.posed_images import PosedImages, image_folder
+from neus.scenes.posed_scene import scene_of_posed
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import Selection
 from neus.scenes.transforms_file import SPLITS

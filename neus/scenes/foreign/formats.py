@@ -1,6 +1,6 @@
 """The camera formats of other programs, in the order in which a folder is searched for them.
 
-Each only parses its files to `PosedImages`; `posed_images.scene_of_posed` makes the scene of all of them.
+Each only parses its files to `PosedImages`; `posed_scene.scene_of_posed` makes the scene of all of them.
 """
 
 from collections.abc import Callable

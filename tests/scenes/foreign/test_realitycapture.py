@@ -94,6 +94,6 @@ def test_images_that_are_not_in_the_file_are_named(tmp_path):
     folder = write(tmp_path)
     write_images(folder / "images", ["lost.png"])
     with pytest.warns(
-        InputWarning, match=r"images: 1 images have no camera in scene.csv and are passed over \(lost.png\)"
+        InputWarning, match=r"images: 1 images have no pose in .*scene.csv and are passed over \(lost.png\)"
     ):
         assert len(read_scene(folder)) == 4
