@@ -1,6 +1,6 @@
 """The command line: one file for each verb."""
 
 __all__ = [
-    "bench", "check", "classic", "compare", "demo", "evaluate", "main", "mesh", "options", "render", "report",
-    "train",
+    "bench", "check", "classic", "compare", "demo", "evaluate", "main", "mesh", "options", "process", "render",
+    "report", "train",
 ]  # fmt: skip

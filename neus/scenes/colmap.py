@@ -3,6 +3,7 @@
 SCENE/images/**          (or image/) the images, at the size of the model or smaller by one factor; an alpha channel is the mask
 SCENE/masks/**           (or mask/) optional: name.png or COLMAP's name.jpg.png for the image name.jpg
 SCENE/sparse/0/          (or sparse/, or SCENE itself) cameras, images and, optionally, points3D as .bin or .txt
+SCENE/capture.json       optional, of `neus process`: `up`, the vertical
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from neus.errors import InputError, warn_of
 from neus.geometry.poses import invert
+from neus.scenes.capture_file import up_of
 from neus.scenes.colmap_model import ModelImage, read_model
 from neus.scenes.downscale import downscale_factor
 from neus.scenes.find_files import find_images
@@ -93,7 +95,7 @@ def read_colmap(
     views = [_view(*view) for view in present]
     if not images:
         views, loading = _smaller_copies(views, present, images_folder, loading)
-    scene = scene_of(views, masks, folder, "colmap", background, loading=loading)
+    scene = replace(scene_of(views, masks, folder, "colmap", background, loading=loading), up=up_of(folder))
     return checked(placed(scene, center, radius, lambda s: _found_region(s, model.points, region)), allow_inside)
 
 

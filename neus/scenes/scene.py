@@ -45,6 +45,7 @@ class Scene:
         turns: V clockwise quarter turns by which images are shown upright (`Camera.turn`), noted in their files; empty for none.
         downscale: how many times as large the files of the images are.
         region_from: what the unit sphere was found from, in words; empty where it was given.
+        up: (3,) float64 the unit vertical in the world, where the scene's files tell it; else None.
     """
 
     images: Sequence[np.ndarray]
@@ -63,6 +64,7 @@ class Scene:
     turns: tuple[int, ...] = ()
     downscale: float = 1.0
     region_from: str = ""
+    up: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)

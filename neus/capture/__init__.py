@@ -1,0 +1,9 @@
+"""Images or a video of an unknown scene to a posed scene folder, by structure from motion on the CPU.
+
+Nothing else knows of it: what it writes is a COLMAP scene that `scenes` reads, with `capture.json` beside.
+"""
+
+__all__ = [
+    "colmap_step", "database", "exif", "finish", "heic", "intake", "ladder", "models", "reasons", "scene_folder", "sources", "stages",
+    "steps",
+]  # fmt: skip

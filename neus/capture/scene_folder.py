@@ -1,0 +1,65 @@
+"""The folder of a captured scene: what was made before, and a new scene put in its place."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neus.errors import InputError
+from neus.files import check_can_write, write_json
+from neus.scenes.capture_file import CAPTURE_FILE
+
+# Holds what a capture in progress, or one that was killed, has made so far; removed when the scene is whole.
+WORK = ".capture"
+# What a capture writes.
+_PARTS = ("images", "sparse", "masks")
+
+
+def claim(out: Path, source: Path) -> Path:
+    """The work folder of a scene folder.
+
+    Raises:
+        InputError: the folder cannot be written, holds something that no capture made, or is the source itself.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file, expected a folder for the scene.")
+    if source.is_dir() and (out.resolve() == source.resolve() or source.resolve() in out.resolve().parents):
+        raise InputError(f"--out {out}: lies within the images; choose a folder elsewhere.")
+    if out.is_dir() and any(out.iterdir()) and not (out / WORK).is_dir() and not (out / CAPTURE_FILE).is_file():
+        raise InputError(f"--out {out}: holds files that are not an earlier capture's; choose another folder.")
+    check_can_write(out / CAPTURE_FILE)
+    (out / WORK).mkdir(parents=True, exist_ok=True)
+    return out / WORK
+
+
+def put_in_place(out: Path, model: Path, names: Sequence[str], masks: Mapping[str, Path], notes: dict[str, Any]) -> None:
+    """Makes the scene of what lies in the work folder; `capture.json` comes last, so a folder with it is whole.
+
+    Args:
+        out: the scene's folder, claimed.
+        model: folder of the finished model.
+        names: of the images that are part of the scene; they are moved.
+        masks: of these, by name; copied.
+        notes: for `capture.json`.
+    """
+    work = out / WORK
+    (out / CAPTURE_FILE).unlink(missing_ok=True)
+    for part in _PARTS:
+        shutil.rmtree(out / part, ignore_errors=True)
+    for name in names:
+        _moved(work / "images" / name, out / "images" / name)
+    for name, mask in masks.items():
+        target = out / "masks" / f"{name}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(mask, target)
+    for file in model.glob("*.bin"):
+        _moved(file, out / "sparse" / "0" / file.name)
+    write_json(out / CAPTURE_FILE, notes)
+    import os
+    if not os.environ.get("KEEP"):
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _moved(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file.replace(target)

@@ -1,0 +1,156 @@
+"""Images or a video of an unknown scene to a posed scene folder."""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neus.capture.finish import FinishJob
+from neus.capture.intake import Intake, intake_from, save_intake, take_in
+from neus.capture.ladder import Outcome, Settings, climb, pairs_for
+from neus.capture.reasons import nothing_posed, why_not
+from neus.capture.scene_folder import claim, put_in_place
+from neus.capture.sources import Source, find_source
+from neus.capture.stages import Stages
+from neus.capture.steps import StepFailed, run_step
+from neus.errors import InputError
+from neus.kernels.threads import n_threads
+from neus.runs.console import QUIET, Console
+from neus.scenes.capture_file import read_capture
+from neus.version import VERSION
+
+# Poses need parallax and a third view that confirms them.
+FEWEST_IMAGES = 3
+
+
+@dataclass(frozen=True)
+class CaptureResult:
+    """A posed scene.
+
+    Attributes:
+        folder: it is read by `load_scene`.
+        registered: names of the images that have a pose, below images/.
+        unregistered: the files or frames that have none, each with the likely reason.
+        seconds: of each stage.
+        facts: numbers of the model: points, reprojection error (pixels of the copies for features), focal lengths (pixels of the
+            images), up.
+        was_done: whether an earlier call had made the same scene.
+    """
+
+    folder: Path
+    registered: list[str]
+    unregistered: dict[str, str]
+    seconds: dict[str, float]
+    facts: dict[str, Any]
+    was_done: bool = False
+
+
+def process_capture(
+    source: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    max_minutes: float | None = None,
+    command: str = "",
+    console: Console = QUIET,
+) -> CaptureResult:
+    """Finds the poses of images or of frames of a video, and writes a COLMAP scene with `capture.json` beside.
+
+    Work is kept in OUT/.capture until the scene is whole: after a kill the same call goes on where it was, and after success it
+    returns at once.
+
+    Args:
+        source: a folder of images, subfolders included, or a video.
+        out: a new or empty folder, or one that an earlier call wrote, whose scene is replaced.
+        seed: of everything random.
+        max_minutes: after which no other attempt begins; None makes all that are needed.
+        command: for the record.
+        console: where messages and progress go.
+
+    Raises:
+        InputError: nothing that can be posed, with the likely reason and a remedy; a folder that cannot be written.
+    """
+    source, out = Path(source), Path(out)
+    found, stages = find_source(source), Stages(console)
+    work = claim(out, source)
+    key = _key(found, seed)
+    if (done := _done_before(out, key)) is not None:
+        return done
+    intake = _intake(found, work, stages)
+    if len(intake.images) < FEWEST_IMAGES:
+        raise InputError(_too_few(source, intake))
+    settings = Settings(
+        pairs_for(len(intake.images), found.video is not None),
+        seed=seed,
+        n_threads=n_threads(),
+        max_seconds=None if max_minutes is None else 60.0 * max_minutes,
+    )
+    outcomes = climb(intake.images, work, settings, stages)
+    best = outcomes[0]
+    if len(best.posed) < FEWEST_IMAGES:
+        raise InputError(f"{source}: {nothing_posed(intake.images, outcomes)}")
+    model, facts = _finished(intake, best, work, stages)
+    originals = {image.name: image.original for image in intake.images}
+    unposed = {originals[name]: reason for name, reason in why_not(intake.images, best).items()}
+    unregistered = intake.left_out | unposed
+    notes = {
+        "made_by": f"neus {VERSION}", "command": command, "key": key, "attempt": best.attempt, "registered": best.posed,
+        "unregistered": unregistered, "seconds": stages.seconds, **facts,
+    }  # fmt: skip
+    put_in_place(out, model, best.posed, {}, notes)
+    return CaptureResult(out, best.posed, unregistered, stages.seconds, facts)
+
+
+def _key(source: Source, seed: int) -> str:
+    """Stands for all that decides the result: the files by name, size and time, and the options."""
+    files = [source.video] if source.video else source.files
+    stats = [(file.relative_to(source.root).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(json.dumps([VERSION, stats, seed]).encode()).hexdigest()[:32]
+
+
+def _done_before(out: Path, key: str) -> CaptureResult | None:
+    with suppress(InputError, KeyError, TypeError):
+        notes = read_capture(out)
+        if notes.get("key") == key and all((out / "images" / name).is_file() for name in notes["registered"]):
+            facts = {name: value for name, value in notes.items() if name not in _NOT_FACTS}
+            return CaptureResult(out, notes["registered"], notes["unregistered"], notes["seconds"], facts, True)
+    return None
+
+
+_NOT_FACTS = ("made_by", "command", "key", "attempt", "registered", "unregistered", "seconds")
+
+
+def _intake(source: Source, work: Path, stages: Stages) -> Intake:
+    """What is taken in, from the work folder if it was before."""
+    record = work / "intake.json"
+    stamp = _key(source, 0)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        content = json.loads(record.read_text(encoding="utf-8"))
+        if content.pop("stamp") == stamp:
+            return intake_from(content)
+    with stages.stage("reading", " images") as progress:
+        intake = take_in(source.root, source.files, work / "images", work / "features", progress)
+    save_intake(record, intake, stamp)
+    return intake
+
+
+def _too_few(source: Path, intake: Intake) -> str:
+    n_copies = sum(reason.startswith("a copy of") for reason in intake.left_out.values())
+    what = f"{len(intake.images)} different images" if n_copies else f"{len(intake.images)} usable images"
+    others = [f"{name}: {reason}" for name, reason in intake.left_out.items()][:3]
+    left = f" ({len(intake.left_out)} left out: {'; '.join(others)})" if others else ""
+    return f"{source}: {what}{left}, expected at least {FEWEST_IMAGES}, better 30 to 80 from all around; take more images."
+
+
+def _finished(intake: Intake, best: Outcome, work: Path, stages: Stages) -> tuple[Path, dict[str, Any]]:
+    """Folder and facts of the finished model."""
+    sizes = {image.name: image.size for image in intake.images}
+    job = FinishJob(best.model, str(work / "images"), sizes, str(work / "finished"), n_threads())
+    with stages.stage("adjusting", " models") as progress:
+        try:
+            run_step("finish", job.as_json(), work / "finish", progress)
+        except StepFailed as error:
+            raise InputError(f"{work}: the last adjustment failed ({error}); free some memory and run the command again.") from error
+    return Path(job.out), json.loads((Path(job.out) / "facts.json").read_text(encoding="utf-8"))
