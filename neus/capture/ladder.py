@@ -14,6 +14,7 @@ from neus.capture.intake import FEATURE_SIDE, CapturedImage, reduced, write_grey
 from neus.capture.models import best_model, counting
 from neus.capture.stages import Stages
 from neus.capture.steps import StepFailed, run_step
+from neus.errors import InputError
 from neus.files import write_json
 
 # An attempt is good enough if this fraction of the images counts.
@@ -24,6 +25,8 @@ SMALL_SIDE = 1000
 ALL_PAIRS = 80
 # More of the verified pairs than this say "nothing moved": a still background behind a turntable. None of nine other sets had any.
 MOST_WATERMARKS = 0.2
+# A step that failed with fewer bytes left on the disk failed for want of them.
+LEAST_FREE = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,11 @@ def _outcome_of(
     try:
         outcome = _made(attempt, job, len(images), stages)
     except StepFailed as error:
+        free = shutil.disk_usage(work).free
+        if free < LEAST_FREE:
+            raise InputError(
+                f"{work}: the disk is full ({free >> 20} MB left); free some space or choose a folder elsewhere, and run the command again."
+            ) from error
         outcome = replace(outcome, fault=str(error))
         stages.message(f"{attempt.name}: failed ({error})")
         return outcome  # not kept: what failed is tried again next time

@@ -1,7 +1,7 @@
 """The folder of a captured scene: what was made before, and a new scene put in its place."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,32 +32,27 @@ def claim(out: Path, source: Path) -> Path:
     return out / WORK
 
 
-def put_in_place(out: Path, model: Path, names: Sequence[str], masks: Mapping[str, Path], notes: dict[str, Any]) -> None:
-    """Makes the scene of what lies in the work folder; `capture.json` comes last, so a folder with it is whole.
+def put_in_place(out: Path, model: Path, names: Sequence[str]) -> None:
+    """Makes the scene of what lies in the work folder: images/ and sparse/0. It is whole once it is `sealed`.
 
     Args:
         out: the scene's folder, claimed.
         model: folder of the finished model.
         names: of the images that are part of the scene; they are moved.
-        masks: of these, by name; copied.
-        notes: for `capture.json`.
     """
-    work = out / WORK
     (out / CAPTURE_FILE).unlink(missing_ok=True)
     for part in _PARTS:
         shutil.rmtree(out / part, ignore_errors=True)
     for name in names:
-        _moved(work / "images" / name, out / "images" / name)
-    for name, mask in masks.items():
-        target = out / "masks" / f"{name}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(mask, target)
+        _moved(out / WORK / "images" / name, out / "images" / name)
     for file in model.glob("*.bin"):
         _moved(file, out / "sparse" / "0" / file.name)
+
+
+def seal(out: Path, notes: dict[str, Any]) -> None:
+    """Writes `capture.json`, which says that the scene is whole, and removes the work folder."""
     write_json(out / CAPTURE_FILE, notes)
-    import os
-    if not os.environ.get("KEEP"):
-        shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(out / WORK, ignore_errors=True)
 
 
 def _moved(file: Path, target: Path) -> None:

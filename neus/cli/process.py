@@ -14,6 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `process`."""
     data, output = parser.add_argument_group("data"), parser.add_argument_group("output")
     data.add_argument("source", type=Path, metavar="IMAGES|VIDEO", help="Folder of images, subfolders included, or a video file")
+    data.add_argument(
+        "--frames", type=whole_number(3), metavar="N", help="Frames taken of a video (default: by its motion, 60 to 150)"
+    )
     data.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
     data.add_argument(
         "--max-minutes", type=positive_number, help="After which no other attempt begins (default: as many as are needed)"
@@ -27,7 +30,13 @@ def run(options: argparse.Namespace) -> int:
     from neus.workflows.process import process_capture
 
     result = process_capture(
-        options.source, options.out, seed=options.seed, max_minutes=options.max_minutes, command=options.command, console=TERMINAL
+        options.source,
+        options.out,
+        n_frames=options.frames,
+        seed=options.seed,
+        max_minutes=options.max_minutes,
+        command=options.command,
+        console=TERMINAL,
     )
     if result.was_done:
         print("made by an earlier command from the same files")

@@ -2,23 +2,33 @@
 
 import hashlib
 import json
+import shutil
+import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neus.capture.finish import FinishJob
+from neus.capture.frames import choose, watch
 from neus.capture.intake import Intake, intake_from, save_intake, take_in
 from neus.capture.ladder import Outcome, Settings, climb, pairs_for
 from neus.capture.reasons import nothing_posed, why_not
-from neus.capture.scene_folder import claim, put_in_place
+from neus.capture.scene_folder import claim, put_in_place, seal
 from neus.capture.sources import Source, find_source
 from neus.capture.stages import Stages
 from neus.capture.steps import StepFailed, run_step
-from neus.errors import InputError
+from neus.capture.upright import Vertical, vertical_of
+from neus.capture.video import video_facts, watched_frames, write_frames
+from neus.errors import InputError, InputWarning, RegionError, warn_of
+from neus.geometry.poses import invert
+from neus.geometry.similarity import transform_points
 from neus.kernels.threads import n_threads
 from neus.runs.console import QUIET, Console
 from neus.scenes.capture_file import read_capture
+from neus.scenes.colmap_model import read_model
+from neus.scenes.readers import WHOLE_SCENE, DatasetConfig, read_scene
 from neus.version import VERSION
 
 # Poses need parallax and a third view that confirms them.
@@ -51,6 +61,7 @@ def process_capture(
     source: Path,
     out: Path,
     *,
+    n_frames: int | None = None,
     seed: int = 0,
     max_minutes: float | None = None,
     command: str = "",
@@ -64,6 +75,7 @@ def process_capture(
     Args:
         source: a folder of images, subfolders included, or a video.
         out: a new or empty folder, or one that an earlier call wrote, whose scene is replaced.
+        n_frames: taken of a video; None takes as many as its motion asks for.
         seed: of everything random.
         max_minutes: after which no other attempt begins; None makes all that are needed.
         command: for the record.
@@ -75,10 +87,11 @@ def process_capture(
     source, out = Path(source), Path(out)
     found, stages = find_source(source), Stages(console)
     work = claim(out, source)
-    key = _key(found, seed)
+    options = {"n_frames": n_frames, "seed": seed}
+    key = _key(found, options)
     if (done := _done_before(out, key)) is not None:
         return done
-    intake = _intake(found, work, stages)
+    intake = _intake(found, n_frames, work, stages)
     if len(intake.images) < FEWEST_IMAGES:
         raise InputError(_too_few(source, intake))
     settings = Settings(
@@ -95,19 +108,36 @@ def process_capture(
     originals = {image.name: image.original for image in intake.images}
     unposed = {originals[name]: reason for name, reason in why_not(intake.images, best).items()}
     unregistered = intake.left_out | unposed
+    put_in_place(out, model, best.posed)
+    vertical = _vertical(out)
+    facts |= {"up": vertical.up.tolist(), "up_from": vertical.found_from}
     notes = {
         "made_by": f"neus {VERSION}", "command": command, "key": key, "attempt": best.attempt, "registered": best.posed,
         "unregistered": unregistered, "seconds": stages.seconds, **facts,
     }  # fmt: skip
-    put_in_place(out, model, best.posed, {}, notes)
+    seal(out, notes)
     return CaptureResult(out, best.posed, unregistered, stages.seconds, facts)
 
 
-def _key(source: Source, seed: int) -> str:
+def _vertical(out: Path) -> Vertical:
+    """The vertical of the scene in its world."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # whoever reads the scene next is told
+        try:
+            scene = read_scene(out, lazy=True)
+        except RegionError:  # all that is seen then
+            scene = read_scene(out, DatasetConfig(region=WHOLE_SCENE), lazy=True)
+        points = read_model(out).points
+    cameras = [scene.camera(view) for view in range(len(scene))]
+    # Readers move and scale the world and do not turn it.
+    return vertical_of(cameras, transform_points(invert(scene.scene_to_world), points))
+
+
+def _key(source: Source, options: Mapping[str, Any]) -> str:
     """Stands for all that decides the result: the files by name, size and time, and the options."""
     files = [source.video] if source.video else source.files
     stats = [(file.relative_to(source.root).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(json.dumps([VERSION, stats, seed]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([VERSION, stats, options]).encode()).hexdigest()[:32]
 
 
 def _done_before(out: Path, key: str) -> CaptureResult | None:
@@ -122,18 +152,45 @@ def _done_before(out: Path, key: str) -> CaptureResult | None:
 _NOT_FACTS = ("made_by", "command", "key", "attempt", "registered", "unregistered", "seconds")
 
 
-def _intake(source: Source, work: Path, stages: Stages) -> Intake:
+def _intake(source: Source, n_frames: int | None, work: Path, stages: Stages) -> Intake:
     """What is taken in, from the work folder if it was before."""
     record = work / "intake.json"
-    stamp = _key(source, 0)
+    stamp = _key(source, {"n_frames": n_frames})
     with suppress(OSError, ValueError, KeyError, TypeError):
         content = json.loads(record.read_text(encoding="utf-8"))
-        if content.pop("stamp") == stamp:
-            return intake_from(content)
+        intake = intake_from({key: content[key] for key in ("images", "left_out")})
+        copies = [work / folder / image.name for image in intake.images for folder in ("images", "features")]
+        if content["stamp"] == stamp and all(copy.is_file() for copy in copies):
+            return intake
+    for folder in ("frames", "images", "features", "grey"):  # of other images, or of a run that was killed meanwhile
+        shutil.rmtree(work / folder, ignore_errors=True)
+    root, files = (source.root, source.files) if source.video is None else _frames(source.video, n_frames, work / "frames", stages)
     with stages.stage("reading", " images") as progress:
-        intake = take_in(source.root, source.files, work / "images", work / "features", progress)
+        intake = take_in(root, files, work / "images", work / "features", progress)
+    shutil.rmtree(work / "frames", ignore_errors=True)
     save_intake(record, intake, stamp)
     return intake
+
+
+def _frames(video: Path, n_frames: int | None, folder: Path, stages: Stages) -> tuple[Path, list[Path]]:
+    """The folder of a video's frames, and those that are taken."""
+    facts = video_facts(video)
+    with stages.stage("watching", " frames") as progress:
+        watched = watch(watched_frames(video), lambda done: progress(done, max(done, facts.n_frames)))
+    chosen = choose(watched, n_frames)
+    if chosen.n_too_fast:
+        fast = f"{video}: in {chosen.n_too_fast} steps the camera moves too fast for neighbours to overlap; film more slowly."
+        warnings.warn(fast, InputWarning, stacklevel=2)
+    if chosen.blurred:
+        numbers = [f"frame {number}" for number in chosen.blurred]
+        warn_of(f"{video}: {len(numbers)} steps show blurred frames only, which are left out", numbers)
+    if len(chosen.numbers) < FEWEST_IMAGES:
+        raise InputError(
+            f"{video}: {len(watched.motion)} frames, of which {len(chosen.numbers)} differ; expected a video that moves around an object, "
+            "20 seconds or longer."
+        )
+    with stages.stage("writing frames", " frames"):
+        return folder, write_frames(video, chosen.numbers, folder, facts.is_hdr)
 
 
 def _too_few(source: Path, intake: Intake) -> str:
