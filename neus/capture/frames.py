@@ -20,7 +20,7 @@ STEP = 0.08
 FEWEST_FRAMES, MOST_FRAMES = 60, 150
 # A step with more motion than this from frame to frame is too fast: neighbours hardly overlap.
 TOO_FAST = 0.25
-# A frame less sharp than this fraction of its neighbours is blurred; so many on either side are neighbours.
+# A frame less sharp than this fraction of its neighbours is blurred; so many on either side.
 BLURRED, N_NEIGHBOURS = 0.5, 3
 
 
@@ -86,12 +86,13 @@ def choose(watched: Watched, n_frames: int | None = None) -> Choice:
 
     >>> pan = Watched(np.full(200, 0.01), np.tile([1.0, 3.0, 2.0, 1.0], 50))
     >>> choose(pan, 4).numbers
-    [1, 51, 101, 151]
+    [1, 53, 101, 153]
     """
-    way = np.cumsum(watched.motion)
+    way = np.cumsum(watched.motion) - watched.motion / 2
+    length = float(watched.motion.sum())
     if n_frames is None:
-        n_frames = int(np.clip(round(way[-1] / STEP), FEWEST_FRAMES, MOST_FRAMES))
-    edges = np.linspace(0.0, way[-1], n_frames + 1)[1:-1]
+        n_frames = int(np.clip(round(length / STEP), FEWEST_FRAMES, MOST_FRAMES))
+    edges = np.linspace(0.0, length, n_frames + 1)[1:-1]
     steps = np.searchsorted(edges, way, side="right")
     best, n_too_fast = [], 0
     for step in range(n_frames):
@@ -108,9 +109,12 @@ def choose(watched: Watched, n_frames: int | None = None) -> Choice:
 
 
 def _blurred(sharpness: NDArray) -> NDArray:
-    """(N,) bool: whether a frame is much less sharp than those before and after it."""
-    padded = np.pad(sharpness, N_NEIGHBOURS, mode="reflect") if len(sharpness) > N_NEIGHBOURS else sharpness
-    if len(padded) == len(sharpness):
-        return np.zeros(len(sharpness), bool)
-    around = np.stack([np.delete(padded[i : i + 2 * N_NEIGHBOURS + 1], N_NEIGHBOURS) for i in range(len(sharpness))])
-    return sharpness < BLURRED * np.median(around, axis=1)
+    """(N,) bool: whether a frame is much less sharp than those before it and than those after it.
+
+    Where what is seen changes to something plainer, only those before are sharper; the first and the last have one side and are kept.
+    """
+    blurred = np.zeros(len(sharpness), bool)
+    for i in range(1, len(sharpness) - 1):
+        before, after = sharpness[max(0, i - N_NEIGHBOURS) : i], sharpness[i + 1 : i + 1 + N_NEIGHBOURS]
+        blurred[i] = sharpness[i] < BLURRED * min(np.median(before), np.median(after))
+    return blurred

@@ -86,11 +86,10 @@ def process_capture(
     """
     source, out = Path(source), Path(out)
     found, stages = find_source(source), Stages(console)
-    work = claim(out, source)
-    options = {"n_frames": n_frames, "seed": seed}
-    key = _key(found, options)
+    key = _key(found, {"n_frames": n_frames, "seed": seed})
     if (done := _done_before(out, key)) is not None:
         return done
+    work = claim(out, source)
     intake = _intake(found, n_frames, work, stages)
     if len(intake.images) < FEWEST_IMAGES:
         raise InputError(_too_few(source, intake))
