@@ -19,16 +19,16 @@ from neus.capture.scene_folder import claim, put_in_place, seal
 from neus.capture.sources import Source, find_source
 from neus.capture.stages import Stages
 from neus.capture.steps import StepFailed, run_step
-from neus.capture.upright import Vertical, vertical_of
+from neus.capture.upright import vertical_of
 from neus.capture.video import video_facts, watched_frames, write_frames
-from neus.errors import InputError, InputWarning, RegionError, warn_of
+from neus.errors import InputError, InputWarning, warn_of
 from neus.geometry.poses import invert
 from neus.geometry.similarity import transform_points
 from neus.kernels.threads import n_threads
 from neus.runs.console import QUIET, Console
 from neus.scenes.capture_file import read_capture
 from neus.scenes.colmap_model import read_model
-from neus.scenes.readers import WHOLE_SCENE, DatasetConfig, read_scene
+from neus.scenes.readers import OBJECT, WHOLE_SCENE, DatasetConfig, read_scene
 from neus.version import VERSION
 
 # Poses need parallax and a third view that confirms them.
@@ -45,7 +45,7 @@ class CaptureResult:
         unregistered: the files or frames that have none, each with the likely reason.
         seconds: of each stage.
         facts: numbers of the model: points, reprojection error (pixels of the copies for features), focal lengths (pixels of the
-            images), up.
+            images), `up`, `up_from`, and `region`: `object`, or `scene` where the cameras do not look at one object.
         was_done: whether an earlier call had made the same scene.
     """
 
@@ -108,8 +108,10 @@ def process_capture(
     unposed = {originals[name]: reason for name, reason in why_not(intake.images, best).items()}
     unregistered = intake.left_out | unposed
     put_in_place(out, model, best.posed)
-    vertical = _vertical(out)
-    facts |= {"up": vertical.up.tolist(), "up_from": vertical.found_from}
+    facts |= _vertical(out, are_noted=found.video is not None or all(image.device for image in intake.images))
+    if facts["region"] == WHOLE_SCENE:
+        message = f"{out}: the cameras do not look at one object from outside; train on all that they see (--region scene)."
+        warnings.warn(message, InputWarning, stacklevel=2)
     notes = {
         "made_by": f"neus {VERSION}", "command": command, "key": key, "attempt": best.attempt, "registered": best.posed,
         "unregistered": unregistered, "seconds": stages.seconds, **facts,
@@ -118,18 +120,20 @@ def process_capture(
     return CaptureResult(out, best.posed, unregistered, stages.seconds, facts)
 
 
-def _vertical(out: Path) -> Vertical:
-    """The vertical of the scene in its world."""
+def _vertical(out: Path, are_noted: bool) -> dict[str, Any]:
+    """`up` in the world of the scene, what it was found from, and the region by which the scene can be read: `object` or `scene`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # whoever reads the scene next is told
+        region, points = OBJECT, read_model(out).points
         try:
             scene = read_scene(out, lazy=True)
-        except RegionError:  # all that is seen then
-            scene = read_scene(out, DatasetConfig(region=WHOLE_SCENE), lazy=True)
-        points = read_model(out).points
+        except InputError:  # the cameras of a room look outwards
+            region = WHOLE_SCENE
+            scene = read_scene(out, DatasetConfig(region=region), lazy=True)
     cameras = [scene.camera(view) for view in range(len(scene))]
     # Readers move and scale the world and do not turn it.
-    return vertical_of(cameras, transform_points(invert(scene.scene_to_world), points))
+    vertical = vertical_of(cameras, transform_points(invert(scene.scene_to_world), points), are_noted)
+    return {"up": vertical.up.tolist(), "up_from": vertical.found_from, "region": region}
 
 
 def _key(source: Source, options: Mapping[str, Any]) -> str:
