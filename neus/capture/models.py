@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from neus.scenes.images import natural_order
 
 if TYPE_CHECKING:
@@ -11,8 +13,8 @@ if TYPE_CHECKING:
 
 # An image counts with so many triangulated points: true ones had 40 or more on eight data sets, false ones 0 to 19.
 FEWEST_POINTS = 30
-# A principal point is refined with so many views of each camera; with fewer it takes over what is the poses'.
-VIEWS_FOR_PRINCIPAL_POINT = 20
+# With fewer views of a camera than this its principal point is left in the middle.
+VIEWS_FOR_PRINCIPAL_POINT = 6
 # A refined principal point farther than this from the middle, in longer sides of the image, is a fit of something else.
 MOST_OFF_CENTER = 0.05
 
@@ -53,33 +55,46 @@ def without_others(model: "pycolmap.Reconstruction", names: set[str]) -> None:
 
 
 def adjust(model: "pycolmap.Reconstruction", n_threads: int) -> bool:
-    """Bundle adjustment of everything, with the principal points if there are views enough; whether these were refined.
+    """Bundle adjustment of everything, with the principal points where the points tell them; whether these were refined.
 
-    A principal point fixed in the middle turned all poses of DTU's scan 65 by 0.7 degrees; refined, it halves that.
+    A principal point fixed in the middle turns all poses (DTU's scan 65: by 0.7 degrees; refined, 0.2), one that is not determined
+    takes over what is the poses'. Each half of the points gives one: where d lies between both, the one of all points has an error
+    of about d / 2 (twice the variance for a half, and the sum of both variances for the difference), so it is refined where it is
+    off the middle by more than d, twice that error.
     """
-    import pycolmap
-
+    whole, *halves = (_principal_points(model, part, n_threads) for part in (None, 0, 1))
     n_views = dict.fromkeys(model.cameras, 0)
     for image in model.images.values():
         n_views[image.camera_id] += image.has_pose
-    refines = all(n == 0 or n > VIEWS_FOR_PRINCIPAL_POINT for n in n_views.values())
-    options = pycolmap.BundleAdjustmentOptions(refine_principal_point=refines, print_summary=False)
+    refines = True
+    for number in (number for number, count in n_views.items() if count):
+        camera = model.cameras[number]
+        off = np.linalg.norm(whole[number] - (camera.width / 2, camera.height / 2))
+        apart = np.linalg.norm(halves[0][number] - halves[1][number])
+        is_told = apart < off < MOST_OFF_CENTER * max(camera.width, camera.height)
+        refines &= bool(is_told and n_views[number] >= VIEWS_FOR_PRINCIPAL_POINT)
+    _adjust(model, refines, n_threads)
+    return refines
+
+
+def _principal_points(model: "pycolmap.Reconstruction", part: int | None, n_threads: int) -> dict[int, np.ndarray]:
+    """The principal point (2,) of each camera by all points, or by every second one, beginning with the first or the second."""
+    import pycolmap
+
+    copy = pycolmap.Reconstruction(model)
+    if part is not None:
+        for number in sorted(copy.point3D_ids())[1 - part :: 2]:
+            copy.delete_point3D(number)
+    _adjust(copy, True, n_threads)
+    return {n: np.array([camera.principal_point_x, camera.principal_point_y]) for n, camera in copy.cameras.items()}
+
+
+def _adjust(model: "pycolmap.Reconstruction", with_principal_points: bool, n_threads: int) -> None:
+    import pycolmap
+
+    options = pycolmap.BundleAdjustmentOptions(refine_principal_point=with_principal_points, print_summary=False)
     options.ceres.solver_options.num_threads = n_threads
-    if refines:
-        before = {number: list(camera.params) for number, camera in model.cameras.items()}
-        pycolmap.bundle_adjustment(model, options)
-        if all(_is_centered(camera) for number, camera in model.cameras.items() if n_views[number]):
-            return True
-        for number, params in before.items():
-            model.cameras[number].params = params
-        options.refine_principal_point = False
     pycolmap.bundle_adjustment(model, options)
-    return False
-
-
-def _is_centered(camera: "pycolmap.Camera") -> bool:
-    off = max(abs(camera.principal_point_x - camera.width / 2), abs(camera.principal_point_y - camera.height / 2))
-    return off < MOST_OFF_CENTER * max(camera.width, camera.height)
 
 
 def resize(model: "pycolmap.Reconstruction", sizes: Mapping[str, tuple[int, int]]) -> None:

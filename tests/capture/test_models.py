@@ -57,16 +57,27 @@ def test_a_model_at_another_size_projects_the_same(model):
                 assert np.allclose(image.project_point(model.points3D[point.point3D_id].xyz), point.xy, atol=1e-6)
 
 
-def test_the_principal_point_is_found_with_many_views(model):
+def with_noise(model, pixels: float) -> None:
+    """Moves all keypoints at random by about so many pixels."""
+    generator = np.random.default_rng(0)
+    for _, image in sorted(model.images.items()):
+        for point in image.points2D:
+            point.xy = point.xy + pixels * generator.normal(size=2)
+
+
+def test_the_principal_point_is_found_where_the_points_tell_it(model):
+    with_noise(model, 0.2)
     (camera,) = model.cameras.values()
     camera.params = [1290.0, 512.0, 384.0, 0.04]
     assert adjust(model, 1)
     (camera,) = model.cameras.values()
-    assert camera.params == pytest.approx([1280.0, 530.0, 375.0, 0.05], abs=1e-2)
+    assert camera.params[:3] == pytest.approx([1280.0, 530.0, 375.0], abs=1.0)
 
 
-def test_the_principal_point_is_left_in_the_middle_with_few_views(model):
-    without_others(model, set(sorted(points_of_images(model))[:6]))
+@pytest.mark.parametrize(("n_views", "noise"), [(4, 0.2), (24, 60.0)])
+def test_the_principal_point_is_left_in_the_middle_with_few_views_or_much_noise(model, n_views, noise):
+    without_others(model, set(sorted(points_of_images(model))[:n_views]))
+    with_noise(model, noise)
     (camera,) = model.cameras.values()
     camera.params = [1280.0, 512.0, 384.0, 0.05]
     assert not adjust(model, 1)
