@@ -32,19 +32,22 @@ def claim(out: Path, source: Path) -> Path:
     return out / WORK
 
 
-def put_in_place(out: Path, model: Path, names: Sequence[str]) -> None:
-    """Makes the scene of what lies in the work folder: images/ and sparse/0. It is whole once it is `sealed`.
+def put_in_place(out: Path, model: Path, names: Sequence[str], has_masks: bool = False) -> None:
+    """Makes the scene of what lies in the work folder: images/, sparse/0 and, if there are any, masks/. It is whole once it is `sealed`.
 
     Args:
         out: the scene's folder, claimed.
         model: folder of the finished model.
         names: of the images that are part of the scene; they are moved.
+        has_masks: whether the work folder has masks for them.
     """
     (out / CAPTURE_FILE).unlink(missing_ok=True)
     for part in _PARTS:
         shutil.rmtree(out / part, ignore_errors=True)
     for name in names:
         _moved(out / WORK / "images" / name, out / "images" / name)
+        if has_masks:
+            _moved(out / WORK / "masks" / f"{name}.png", out / "masks" / f"{name}.png")
     for file in model.glob("*.bin"):
         _moved(file, out / "sparse" / "0" / file.name)
 

@@ -15,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data, output = parser.add_argument_group("data"), parser.add_argument_group("output")
     data.add_argument("source", type=Path, metavar="IMAGES|VIDEO", help="Folder of images, subfolders included, or a video file")
     data.add_argument(
+        "--masks", type=Path, metavar="FOLDER", help="Outlines of the object, one for each image and named like it (default: none)"
+    )
+    data.add_argument(
         "--frames", type=whole_number(3), metavar="N", help="Frames taken of a video (default: by its motion, 60 to 150)"
     )
     data.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
@@ -32,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     result = process_capture(
         options.source,
         options.out,
+        masks=options.masks,
         n_frames=options.frames,
         seed=options.seed,
         max_minutes=options.max_minutes,

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from neus.capture.finish import FinishJob
 from neus.capture.frames import choose, watch
 from neus.capture.intake import Intake, intake_from, save_intake, take_in
 from neus.capture.ladder import Outcome, Settings, climb, pairs_for
+from neus.capture.masks import find_masks, write_masks
 from neus.capture.reasons import nothing_posed, why_not
 from neus.capture.scene_folder import claim, put_in_place, seal
 from neus.capture.sources import Source, find_source
@@ -61,6 +62,7 @@ def process_capture(
     source: Path,
     out: Path,
     *,
+    masks: Path | None = None,
     n_frames: int | None = None,
     seed: int = 0,
     max_minutes: float | None = None,
@@ -75,6 +77,8 @@ def process_capture(
     Args:
         source: a folder of images, subfolders included, or a video.
         out: a new or empty folder, or one that an earlier call wrote, whose scene is replaced.
+        masks: folder of outlines of the object, one for each image; they become the scene's masks and do not change the poses, which
+            the surroundings help to find.
         n_frames: taken of a video; None takes as many as its motion asks for.
         seed: of everything random.
         max_minutes: after which no other attempt begins; None makes all that are needed.
@@ -86,13 +90,19 @@ def process_capture(
     """
     source, out = Path(source), Path(out)
     found, stages = find_source(source), Stages(console)
-    key = _key(found, {"n_frames": n_frames, "seed": seed})
+    if masks is not None and not masks.is_dir():
+        raise InputError(f"--masks {masks}: no such folder; expected one mask for each image, of the same name.")
+    mask_files = [] if masks is None else _stats(masks, sorted(masks.rglob("*")))
+    key = _key(found, {"n_frames": n_frames, "seed": seed, "masks": mask_files})
     if (done := _done_before(out, key)) is not None:
         return done
     work = claim(out, source)
     intake = _intake(found, n_frames, work, stages)
     if len(intake.images) < FEWEST_IMAGES:
         raise InputError(_too_few(source, intake))
+    outlines = {} if masks is None else find_masks(masks, intake.images)
+    if outlines:
+        write_masks(outlines, intake.images, work / "images", work / "masks")
     settings = Settings(
         pairs_for(len(intake.images), found.video is not None),
         seed=seed,
@@ -107,7 +117,7 @@ def process_capture(
     originals = {image.name: image.original for image in intake.images}
     unposed = {originals[name]: reason for name, reason in why_not(intake.images, best).items()}
     unregistered = intake.left_out | unposed
-    put_in_place(out, model, best.posed)
+    put_in_place(out, model, best.posed, has_masks=bool(outlines))
     facts |= _vertical(out, are_noted=found.video is not None or all(image.device for image in intake.images))
     if facts["region"] == WHOLE_SCENE:
         message = f"{out}: the cameras do not look at one object from outside; train on all that they see (--region scene)."
@@ -138,9 +148,12 @@ def _vertical(out: Path, are_noted: bool) -> dict[str, Any]:
 
 def _key(source: Source, options: Mapping[str, Any]) -> str:
     """Stands for all that decides the result: the files by name, size and time, and the options."""
-    files = [source.video] if source.video else source.files
-    stats = [(file.relative_to(source.root).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stats = _stats(source.root, [source.video] if source.video else source.files)
     return hashlib.sha256(json.dumps([VERSION, stats, options]).encode()).hexdigest()[:32]
+
+
+def _stats(root: Path, files: Sequence[Path]) -> list[tuple[str, int, int]]:
+    return [(file.relative_to(root).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 def _done_before(out: Path, key: str) -> CaptureResult | None:
