@@ -50,7 +50,7 @@ class Job:
         filter_stationary: leave out matches that stay where they are, as those of the still background of a turntable.
         is_lenient: begin from a narrow angle, take poses that few matches support and points that only two images see: for sets with
             little overlap. Such poses agreed with those of more features to 0.4 degrees.
-        is_global: all poses at once (GLOMAP) rather than one after the other.
+        is_global: all poses at once (GLOMAP) rather than one after the other; changes the database.
         max_seconds: for the mapping, -1 for no limit.
         seed: of everything random.
         n_threads: of features and matches; mapping takes one, so that the same seed gives the same model.

@@ -25,6 +25,10 @@ SMALL_SIDE = 1000
 ALL_PAIRS = 80
 # More of the verified pairs than this say "nothing moved": a still background behind a turntable. None of nine other sets had any.
 MOST_WATERMARKS = 0.2
+# Poses are only looked for all at once (GLOMAP) where one after the other gave fewer than this: on a bust it gave the same images.
+DESPERATE = 0.5
+# Even if no time is left a model gets so many seconds.
+LEAST_SECONDS = 30
 # A step that failed with fewer bytes left on the disk failed for want of them.
 LEAST_FREE = 20_000_000
 
@@ -93,7 +97,7 @@ class Settings:
         masks: folder of masks for features, or None.
         seed: of everything random.
         n_threads: at a time.
-        max_seconds: after which no other attempt begins, or None.
+        max_seconds: after which no other attempt begins and mapping ends, or None.
     """
 
     pairs: str
@@ -145,7 +149,7 @@ def _outcome_of(
     _write_copies(attempt, images, work, stages)
     outcome = Outcome(attempt.name, job.database, None, {})
     try:
-        outcome = _made(attempt, job, len(images), stages)
+        outcome = _made(attempt, job, len(images), settings, stages)
     except StepFailed as error:
         free = shutil.disk_usage(work).free
         if free < LEAST_FREE:
@@ -159,7 +163,7 @@ def _outcome_of(
     return outcome
 
 
-def _made(attempt: Attempt, job: Job, n_images: int, stages: Stages) -> Outcome:
+def _made(attempt: Attempt, job: Job, n_images: int, settings: Settings, stages: Stages) -> Outcome:
     _run("extract", job, "features", " images", stages)
     _run("match", job, "matching", " pairs", stages)
     is_turntable = _is_turntable(Path(job.database))
@@ -167,19 +171,35 @@ def _made(attempt: Attempt, job: Job, n_images: int, stages: Stages) -> Outcome:
         stages.message("the background stands still while the object turns: matches that do not move are left out")
         job = replace(job, filter_stationary=True)
         _run("verify", job, "matching", " pairs", stages)
-    found: list[tuple[Path | None, dict[str, int]]] = []
-    starts = (job, replace(job, is_lenient=True, seed=job.seed + 1))
-    for number, start in enumerate(starts):
-        start = replace(start, models=str(Path(job.models) / f"start{number}"))
-        shutil.rmtree(start.models, ignore_errors=True)  # of a run that was killed
-        Path(job.models).mkdir(parents=True, exist_ok=True)
-        with stages.stage("mapping", " images") as progress:
-            run_step("map", start.as_json(), Path(start.models), progress)
-        found.append(best_model(Path(start.models)))
-        if len(counting(found[-1][1])) >= ENOUGH * n_images:
+    best: tuple[Path | None, dict[str, int]] = (None, {})
+    for number, start in enumerate(_starts(job)):
+        n_posed = len(counting(best[1]))
+        if n_posed >= ENOUGH * n_images or (start.is_global and n_posed >= DESPERATE * n_images):
             break
-    model, n_points = max(found, key=lambda pair: (len(counting(pair[1])), sum(pair[1].values())))
+        best = max(best, _mapped(number, start, settings, stages), key=lambda found: (len(counting(found[1])), sum(found[1].values())))
+    model, n_points = best
     return Outcome(attempt.name, job.database, None if model is None else str(model), n_points, is_turntable)
+
+
+def _starts(job: Job) -> list[Job]:
+    """Ways to map the same matches, each for where those before it fall short."""
+    lenient = replace(job, is_lenient=True, seed=job.seed + 1)
+    return [job, lenient, replace(job, is_global=True)]
+
+
+def _mapped(number: int, job: Job, settings: Settings, stages: Stages) -> tuple[Path | None, dict[str, int]]:
+    """The best model of one mapping, and the points of its images."""
+    models = Path(job.models) / f"start{number}"
+    shutil.rmtree(models, ignore_errors=True)  # of a run that was killed
+    models.parent.mkdir(parents=True, exist_ok=True)
+    job = replace(job, models=str(models))
+    if job.is_global:  # it writes to its database
+        job = replace(job, database=str(shutil.copyfile(job.database, models.with_suffix(".db"))))
+    if settings.max_seconds is not None:
+        job = replace(job, max_seconds=max(LEAST_SECONDS, round(settings.max_seconds - stages.elapsed)))
+    with stages.stage("mapping", " images") as progress:
+        run_step("map", job.as_json(), models, progress)
+    return best_model(models)
 
 
 def _run(step: str, job: Job, stage: str, unit: str, stages: Stages) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 # An image counts with so many triangulated points: true ones had 40 or more on eight data sets, false ones 0 to 19.
 FEWEST_POINTS = 30
+# So many of them a third image must see, since two images agree about any point on their epipolar lines: twice the six that give a
+# pose and a focal length.
+FEWEST_CONFIRMED = 12
 # With fewer views of a camera than this its principal point is left in the middle.
 VIEWS_FOR_PRINCIPAL_POINT = 6
 # A refined principal point farther than this from the middle, in longer sides of the image, is a fit of something else.
@@ -25,8 +28,15 @@ def model_folders(folder: Path) -> list[Path]:
 
 
 def points_of_images(model: "pycolmap.Reconstruction") -> dict[str, int]:
-    """The number of triangulated points of each posed image, by name."""
-    return {image.name: image.num_points3D for image in model.images.values() if image.has_pose}
+    """The number of triangulated points of each posed image, by name; where a third image sees too few of them, those alone."""
+    lengths = {number: point.track.length() for number, point in model.points3D.items()}
+    counts = {}
+    for image in model.images.values():
+        if image.has_pose:
+            tracks = [lengths[point.point3D_id] for point in image.points2D if point.has_point3D()]
+            n_confirmed = sum(length > 2 for length in tracks)
+            counts[image.name] = len(tracks) if n_confirmed >= FEWEST_CONFIRMED else n_confirmed
+    return counts
 
 
 def counting(n_points: Mapping[str, int]) -> list[str]:

@@ -33,6 +33,17 @@ def test_images_with_few_points_do_not_count_and_lose_their_pose(model):
     assert model.num_reg_images() == 23 and not model.images[victim].has_pose
 
 
+def test_points_that_only_two_images_see_do_not_make_an_image_count(model):
+    victim = sorted(model.images)[0]
+    for point in list(model.points3D.values()):
+        track = [(element.image_id, element.point2D_idx) for element in point.track.elements]
+        others = [element for element in track if element[0] != victim]
+        for element in others[1:]:
+            model.delete_observation(*element)
+    assert model.images[victim].num_points3D > 100
+    assert points_of_images(model)[model.images[victim].name] == 0
+
+
 def test_the_model_with_most_counting_images_is_best_wherever_it_stands(model, tmp_path):
     few = pycolmap.Reconstruction(model)
     without_others(few, set(sorted(points_of_images(few))[:2]))
