@@ -1,18 +1,15 @@
 """Images or a video of an unknown scene to a posed scene folder."""
 
-import hashlib
 import json
-import shutil
 import warnings
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neus.capture.finish import FinishJob
-from neus.capture.frames import choose, watch
-from neus.capture.intake import Intake, intake_from, save_intake, take_in
+from neus.capture.gather import FEWEST_IMAGES, gathered, key_of, stats_of
+from neus.capture.intake import Intake
 from neus.capture.ladder import Outcome, Settings, climb, pairs_for
 from neus.capture.masks import find_masks, write_masks
 from neus.capture.reasons import nothing_posed, why_not
@@ -21,8 +18,7 @@ from neus.capture.sources import Source, find_source
 from neus.capture.stages import Stages
 from neus.capture.steps import StepFailed, run_step
 from neus.capture.upright import vertical_of
-from neus.capture.video import video_facts, watched_frames, write_frames
-from neus.errors import InputError, InputWarning, warn_of
+from neus.errors import InputError, InputWarning
 from neus.geometry.poses import invert
 from neus.geometry.similarity import transform_points
 from neus.kernels.threads import n_threads
@@ -31,9 +27,6 @@ from neus.scenes.capture_file import read_capture
 from neus.scenes.colmap_model import read_model
 from neus.scenes.readers import OBJECT, WHOLE_SCENE, DatasetConfig, read_scene
 from neus.version import VERSION
-
-# Poses need parallax and a third view that confirms them.
-FEWEST_IMAGES = 3
 
 
 @dataclass(frozen=True)
@@ -92,12 +85,44 @@ def process_capture(
     found, stages = find_source(source), Stages(console)
     if masks is not None and not masks.is_dir():
         raise InputError(f"--masks {masks}: no such folder; expected one mask for each image, of the same name.")
-    mask_files = [] if masks is None else _stats(masks, sorted(masks.rglob("*")))
-    key = _key(found, {"n_frames": n_frames, "seed": seed, "masks": mask_files})
+    mask_files = [] if masks is None else stats_of(masks, sorted(masks.rglob("*")))
+    key = key_of(found, {"n_frames": n_frames, "seed": seed, "masks": mask_files})
     if (done := _done_before(out, key)) is not None:
         return done
     work = claim(out, source)
-    intake = _intake(found, n_frames, work, stages)
+    try:
+        intake = gathered(found, n_frames, work, stages)
+        best, has_masks = _posed(source, found, intake, work, masks, seed, max_minutes, stages)
+        model, facts = _finished(intake, best, work, stages)
+        put_in_place(out, model, best.posed, has_masks)
+        facts |= _vertical(out, are_noted=found.video is not None or all(image.device for image in intake.images))
+        unregistered = intake.left_out | _unposed(intake, best)
+        notes = {
+            "made_by": f"neus {VERSION}", "command": command, "key": key, "attempt": best.attempt, "registered": best.posed,
+            "unregistered": unregistered, "seconds": stages.seconds, **facts,
+        }  # fmt: skip
+        seal(out, notes)
+    except OSError as error:
+        raise InputError(
+            f"{out}: {error.strerror or error}; free some space or choose a folder elsewhere, and run the command again."
+        ) from error
+    if facts["region"] == WHOLE_SCENE:
+        message = f"{out}: the cameras do not look at one object from outside; train on all that they see (--region scene)."
+        warnings.warn(message, InputWarning, stacklevel=2)
+    return CaptureResult(out, best.posed, unregistered, stages.seconds, facts)
+
+
+def _posed(
+    source: Path,
+    found: Source,
+    intake: Intake,
+    work: Path,
+    masks: Path | None,
+    seed: int,
+    max_minutes: float | None,
+    stages: Stages,
+) -> tuple[Outcome, bool]:
+    """The best outcome of all attempts, and whether there are masks."""
     if len(intake.images) < FEWEST_IMAGES:
         raise InputError(_too_few(source, intake))
     outlines = {} if masks is None else find_masks(masks, intake.images)
@@ -113,21 +138,13 @@ def process_capture(
     best = outcomes[0]
     if len(best.posed) < FEWEST_IMAGES:
         raise InputError(f"{source}: {nothing_posed(intake.images, outcomes)}")
-    model, facts = _finished(intake, best, work, stages)
+    return best, bool(outlines)
+
+
+def _unposed(intake: Intake, best: Outcome) -> dict[str, str]:
+    """The files without a pose, each with the likely reason."""
     originals = {image.name: image.original for image in intake.images}
-    unposed = {originals[name]: reason for name, reason in why_not(intake.images, best).items()}
-    unregistered = intake.left_out | unposed
-    put_in_place(out, model, best.posed, has_masks=bool(outlines))
-    facts |= _vertical(out, are_noted=found.video is not None or all(image.device for image in intake.images))
-    if facts["region"] == WHOLE_SCENE:
-        message = f"{out}: the cameras do not look at one object from outside; train on all that they see (--region scene)."
-        warnings.warn(message, InputWarning, stacklevel=2)
-    notes = {
-        "made_by": f"neus {VERSION}", "command": command, "key": key, "attempt": best.attempt, "registered": best.posed,
-        "unregistered": unregistered, "seconds": stages.seconds, **facts,
-    }  # fmt: skip
-    seal(out, notes)
-    return CaptureResult(out, best.posed, unregistered, stages.seconds, facts)
+    return {originals[name]: reason for name, reason in why_not(intake.images, best).items()}
 
 
 def _vertical(out: Path, are_noted: bool) -> dict[str, Any]:
@@ -146,16 +163,6 @@ def _vertical(out: Path, are_noted: bool) -> dict[str, Any]:
     return {"up": vertical.up.tolist(), "up_from": vertical.found_from, "region": region}
 
 
-def _key(source: Source, options: Mapping[str, Any]) -> str:
-    """Stands for all that decides the result: the files by name, size and time, and the options."""
-    stats = _stats(source.root, [source.video] if source.video else source.files)
-    return hashlib.sha256(json.dumps([VERSION, stats, options]).encode()).hexdigest()[:32]
-
-
-def _stats(root: Path, files: Sequence[Path]) -> list[tuple[str, int, int]]:
-    return [(file.relative_to(root).as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-
-
 def _done_before(out: Path, key: str) -> CaptureResult | None:
     with suppress(InputError, KeyError, TypeError):
         notes = read_capture(out)
@@ -166,47 +173,6 @@ def _done_before(out: Path, key: str) -> CaptureResult | None:
 
 
 _NOT_FACTS = ("made_by", "command", "key", "attempt", "registered", "unregistered", "seconds")
-
-
-def _intake(source: Source, n_frames: int | None, work: Path, stages: Stages) -> Intake:
-    """What is taken in, from the work folder if it was before."""
-    record = work / "intake.json"
-    stamp = _key(source, {"n_frames": n_frames})
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        content = json.loads(record.read_text(encoding="utf-8"))
-        intake = intake_from({key: content[key] for key in ("images", "left_out")})
-        copies = [work / folder / image.name for image in intake.images for folder in ("images", "features")]
-        if content["stamp"] == stamp and all(copy.is_file() for copy in copies):
-            return intake
-    for folder in ("frames", "images", "features", "grey"):  # of other images, or of a run that was killed meanwhile
-        shutil.rmtree(work / folder, ignore_errors=True)
-    root, files = (source.root, source.files) if source.video is None else _frames(source.video, n_frames, work / "frames", stages)
-    with stages.stage("reading", " images") as progress:
-        intake = take_in(root, files, work / "images", work / "features", progress)
-    shutil.rmtree(work / "frames", ignore_errors=True)
-    save_intake(record, intake, stamp)
-    return intake
-
-
-def _frames(video: Path, n_frames: int | None, folder: Path, stages: Stages) -> tuple[Path, list[Path]]:
-    """The folder of a video's frames, and those that are taken."""
-    facts = video_facts(video)
-    with stages.stage("watching", " frames") as progress:
-        watched = watch(watched_frames(video), lambda done: progress(done, max(done, facts.n_frames)))
-    chosen = choose(watched, n_frames)
-    if chosen.n_too_fast:
-        fast = f"{video}: in {chosen.n_too_fast} steps the camera moves too fast for neighbours to overlap; film more slowly."
-        warnings.warn(fast, InputWarning, stacklevel=2)
-    if chosen.blurred:
-        numbers = [f"frame {number}" for number in chosen.blurred]
-        warn_of(f"{video}: {len(numbers)} steps show blurred frames only, which are left out", numbers)
-    if len(chosen.numbers) < FEWEST_IMAGES:
-        raise InputError(
-            f"{video}: {len(watched.motion)} frames, of which {len(chosen.numbers)} differ; expected a video that moves around an object, "
-            "20 seconds or longer."
-        )
-    with stages.stage("writing frames", " frames"):
-        return folder, write_frames(video, chosen.numbers, folder, facts.is_hdr)
 
 
 def _too_few(source: Path, intake: Intake) -> str:
