@@ -19,7 +19,10 @@ def test_the_vertical_of_a_scene_is_the_one_beside_it(tmp_path):
     (folder / "capture.json").write_text(json.dumps({"up": [0, 3, 4]}))
     scene = read_scene(folder, DatasetConfig(**region))
     assert torch.allclose(scene.up, torch.tensor([0.0, 0.6, 0.8], dtype=torch.float64))
-    assert torch.equal(scene.in_frame(torch.eye(4, dtype=torch.float64), scene.box).up, scene.up)
+    quarter = torch.tensor([[0.0, -2, 0, 1], [2, 0, 0, 2], [0, 0, 2, 3], [0, 0, 0, 1]], dtype=torch.float64)
+    turned = scene.in_frame(quarter, scene.box)
+    assert torch.equal(turned.up, scene.up)
+    assert torch.allclose(turned.up_in_scene, torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("up", [[0, 0, 0], [0, 1], "z", [0, 0, float("nan")]])
