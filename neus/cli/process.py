@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--masks", type=Path, metavar="FOLDER", help="Outlines of the object, one for each image and named like it (default: none)"
     )
     data.add_argument(
+        "--marker-edge",
+        type=positive_number,
+        metavar="LENGTH",
+        help="Edge of printed ArUco or AprilTag markers that the images show; the world gets its unit (default: scale unknown)",
+    )
+    data.add_argument(
         "--frames", type=whole_number(3), metavar="N", help="Frames taken of a video (default: by its motion, 60 to 150)"
     )
     data.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
@@ -36,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
         options.source,
         options.out,
         masks=options.masks,
+        marker_edge=options.marker_edge,
         n_frames=options.frames,
         seed=options.seed,
         max_minutes=options.max_minutes,

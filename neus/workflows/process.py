@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neus.capture.finish import FinishJob
 from neus.capture.gather import FEWEST_IMAGES, gathered, key_of, stats_of
 from neus.capture.intake import Intake
 from neus.capture.ladder import Outcome, Settings, climb, pairs_for
+from neus.capture.markers import scale_from_markers
 from neus.capture.masks import find_masks, write_masks
 from neus.capture.reasons import nothing_posed, why_not
 from neus.capture.scene_folder import claim, put_in_place, seal
@@ -56,6 +59,7 @@ def process_capture(
     out: Path,
     *,
     masks: Path | None = None,
+    marker_edge: float | None = None,
     n_frames: int | None = None,
     seed: int = 0,
     max_minutes: float | None = None,
@@ -72,6 +76,8 @@ def process_capture(
         out: a new or empty folder, or one that an earlier call wrote, whose scene is replaced.
         masks: folder of outlines of the object, one for each image; they become the scene's masks and do not change the poses, which
             the surroundings help to find.
+        marker_edge: of printed ArUco or AprilTag markers that the images show, in the unit that the world is to have; None leaves the
+            scale open.
         n_frames: taken of a video; None takes as many as its motion asks for.
         seed: of everything random.
         max_minutes: after which no other attempt begins; None makes all that are needed.
@@ -86,7 +92,7 @@ def process_capture(
     if masks is not None and not masks.is_dir():
         raise InputError(f"--masks {masks}: no such folder; expected one mask for each image, of the same name.")
     mask_files = [] if masks is None else stats_of(masks, sorted(masks.rglob("*")))
-    key = key_of(found, {"n_frames": n_frames, "seed": seed, "masks": mask_files})
+    key = key_of(found, {"n_frames": n_frames, "seed": seed, "masks": mask_files, "marker_edge": marker_edge})
     if (done := _done_before(out, key)) is not None:
         return done
     work = claim(out, source)
@@ -94,6 +100,8 @@ def process_capture(
         intake = gathered(found, n_frames, work, stages)
         best, has_masks = _posed(source, found, intake, work, masks, seed, max_minutes, stages)
         model, facts = _finished(intake, best, work, stages)
+        if marker_edge is not None:
+            facts |= _scaled(model, work / "images", marker_edge, stages)
         put_in_place(out, model, best.posed, has_masks)
         facts |= _vertical(out, are_noted=found.video is not None or all(image.device for image in intake.images))
         unregistered = intake.left_out | _unposed(intake, best)
@@ -145,6 +153,18 @@ def _unposed(intake: Intake, best: Outcome) -> dict[str, str]:
     """The files without a pose, each with the likely reason."""
     originals = {image.name: image.original for image in intake.images}
     return {originals[name]: reason for name, reason in why_not(intake.images, best).items()}
+
+
+def _scaled(place: Path, images: Path, marker_edge: float, stages: Stages) -> dict[str, Any]:
+    """Gives a finished model the scale of the markers in its images; what they said."""
+    import pycolmap
+
+    model = pycolmap.Reconstruction(place)
+    with stages.stage("measuring markers", " images"):
+        scale = scale_from_markers(model, images, marker_edge)
+    model.transform(pycolmap.Sim3d(scale.factor, pycolmap.Rotation3d(), np.zeros(3)))
+    model.write_binary(place)
+    return {"scale": {"from": "markers", "marker_edge": marker_edge, "n_markers": scale.n_markers, "spread": scale.spread}}
 
 
 def _vertical(out: Path, are_noted: bool) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from PIL import Image
 
 from neus.geometry.poses import look_at
 
-SIDE = 2.0
+# Metres, and pixels of their textures.
+SIDE, TEXTURE = 2.0, 512
 SIZE, FOCAL = (480, 360), 520.0
 
 
 def textures(seed: int = 0) -> list[np.ndarray]:
-    """Three grey walls (512, 512), with structure at several scales."""
+    """Three grey walls (512, 512) float32 in [0, 1], with structure at several scales."""
     generator = np.random.default_rng(seed)
     walls = []
     for _ in range(3):
@@ -47,8 +48,8 @@ def render(pose: np.ndarray, walls: list[np.ndarray], k1: float = 0.0, size: tup
     for axis, wall in enumerate(walls):
         t = -center[axis] / directions[..., axis]
         points = center + t[..., None] * directions
-        a, b = (points[..., i] * (512 / SIDE) - 0.5 for i in range(3) if i != axis)
-        inside = (t > 0) & (t < nearest) & (np.minimum(a, b) > 0) & (np.maximum(a, b) < 511)
+        a, b = (points[..., i] * (TEXTURE / SIDE) - 0.5 for i in range(3) if i != axis)
+        inside = (t > 0) & (t < nearest) & (np.minimum(a, b) > 0) & (np.maximum(a, b) < TEXTURE - 1)
         colors = cv2.remap(wall, a.astype(np.float32), b.astype(np.float32), cv2.INTER_LINEAR)
         image[inside], nearest[inside] = colors[inside], t[inside]
     return np.round(255 * image).astype(np.uint8)
