@@ -24,12 +24,12 @@ def textures(seed: int = 0) -> list[np.ndarray]:
     return walls
 
 
-def poses(n: int, spread: float = 60.0) -> list[np.ndarray]:
-    """(4, 4) camera to world, on an arc of so many degrees about the vertical, level, z up, at three heights."""
+def poses(n: int, spread: float = 60.0, heights: int = 3) -> list[np.ndarray]:
+    """(4, 4) camera to world, on an arc of so many degrees about the vertical, level, z up, at so many heights in turn."""
     target, found = torch.tensor([0.6, 0.6, 0.5], dtype=torch.float64), []
     for i in range(n):
         angle = np.radians(45.0 + spread * (i / (n - 1) - 0.5))
-        center = torch.tensor([3.4 * np.cos(angle), 3.4 * np.sin(angle), 1.3 + 0.35 * (i % 3)], dtype=torch.float64)
+        center = torch.tensor([3.4 * np.cos(angle), 3.4 * np.sin(angle), 1.3 + 0.35 * (i % heights)], dtype=torch.float64)
         found.append(look_at(center, target, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)).numpy())
     return found
 

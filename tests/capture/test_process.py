@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from neus.errors import InputError
+from neus.runs.videos import write_video
 from neus.scenes.readers import read_scene
 from neus.workflows.process import process_capture
 from tests.capture import corner
@@ -149,6 +150,24 @@ def test_blurred_images_are_refused_as_blurred(tmp_path):
         cv2.imwrite(str(file), cv2.GaussianBlur(cv2.imread(str(file)), None, 12.0))
     with pytest.raises(InputError, match="most of them are blurred"):
         process_capture(tmp_path / "in", tmp_path / "scene")
+
+
+@pytest.mark.slow
+def test_many_images_are_matched_with_those_that_look_like_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("neus.capture.ladder.ALL_PAIRS", 3)
+    corner.write(tmp_path / "in", N_IMAGES, size=SIZE)
+    assert len(process_capture(tmp_path / "in", tmp_path / "scene").registered) == N_IMAGES
+
+
+@pytest.mark.slow
+def test_a_video_becomes_a_scene_of_some_of_its_frames(tmp_path):
+    walls = corner.textures()
+    frames = (np.repeat(corner.render(pose, walls, size=SIZE)[..., None], 3, axis=2) for pose in corner.poses(40, heights=1))
+    write_video(tmp_path / "walk.mp4", frames, *SIZE)
+    result = process_capture(tmp_path / "walk.mp4", tmp_path / "scene", n_frames=8)
+    assert len(result.registered) == 8 and all(name.startswith("frame_0000") for name in result.registered)
+    (camera,) = pycolmap.Reconstruction(result.folder / "sparse" / "0").cameras.values()
+    assert camera.mean_focal_length() == pytest.approx(corner.FOCAL * SIZE[0] / corner.SIZE[0], rel=0.02)
 
 
 def refusal(neus_command, *arguments) -> str:
