@@ -55,10 +55,10 @@ class CaptureResult:
 
 
 def process_capture(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     *,
-    masks: Path | None = None,
+    masks: str | Path | None = None,
     marker_edge: float | None = None,
     n_frames: int | None = None,
     seed: int = 0,
@@ -87,7 +87,7 @@ def process_capture(
     Raises:
         InputError: nothing that can be posed, with the likely reason and a remedy; a folder that cannot be written.
     """
-    source, out = Path(source), Path(out)
+    source, out, masks = Path(source), Path(out), None if masks is None else Path(masks)
     found, stages = find_source(source), Stages(console)
     if masks is not None and not masks.is_dir():
         raise InputError(f"--masks {masks}: no such folder; expected one mask for each image, of the same name.")
