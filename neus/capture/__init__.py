@@ -4,6 +4,6 @@ Nothing else knows of it: what it writes is a COLMAP scene that `scenes` reads, 
 """
 
 __all__ = [
-    "colmap_step", "database", "exif", "finish", "frames", "gather", "heic", "intake", "ladder", "markers", "masks", "models", "reasons",
-    "scene_folder", "sources", "stages", "steps", "upright", "video",
+    "colmap_step", "coverage", "database", "exif", "finish", "frames", "gather", "heic", "intake", "ladder", "markers", "masks",
+    "models", "reasons", "scene_folder", "sources", "stages", "steps", "upright", "video",
 ]  # fmt: skip

@@ -59,5 +59,8 @@ def run(options: argparse.Namespace) -> int:
         f"{result.facts['reprojection_error']:.2f} px, focal length {', '.join(f'{f:.0f}' for f in result.facts['focal_lengths'])} px; "
         f"{sum(result.seconds.values()):.0f} s"
     )
+    if result.facts["region"] == "object" and "gap_degrees" in result.facts:
+        first, second = result.facts["gap_between"]
+        print(f"widest gap between cameras around the object: {result.facts['gap_degrees']:.0f} degrees, from {first} to {second}")
     print(result.folder)
     return 0

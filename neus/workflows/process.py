@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from neus.capture.coverage import widest_gap
 from neus.capture.finish import FinishJob
 from neus.capture.gather import FEWEST_IMAGES, gathered, key_of, stats_of
 from neus.capture.intake import Intake
@@ -42,7 +43,8 @@ class CaptureResult:
         unregistered: the files or frames that have none, each with the likely reason.
         seconds: of each stage.
         facts: numbers of the model: points, reprojection error (pixels of the copies for features), focal lengths (pixels of the
-            images), `up`, `up_from`, and `region`: `object`, or `scene` where the cameras do not look at one object.
+            images), `up`, `up_from`, `region` (`object`, or `scene` where the cameras do not look at one object), `gap_degrees` and
+            `gap_between`.
         was_done: whether an earlier call had made the same scene.
     """
 
@@ -103,7 +105,7 @@ def process_capture(
         if marker_edge is not None:
             facts |= _scaled(model, work / "images", marker_edge, stages)
         put_in_place(out, model, best.posed, has_masks)
-        facts |= _vertical(out, are_noted=found.video is not None or all(image.device for image in intake.images))
+        facts |= _around(out, are_noted=found.video is not None or all(image.device for image in intake.images))
         unregistered = intake.left_out | _unposed(intake, best)
         notes = {
             "made_by": f"neus {VERSION}", "command": command, "key": key, "attempt": best.attempt, "registered": best.posed,
@@ -167,8 +169,9 @@ def _scaled(place: Path, images: Path, marker_edge: float, stages: Stages) -> di
     return {"scale": {"from": "markers", "marker_edge": marker_edge, "n_markers": scale.n_markers, "spread": scale.spread}}
 
 
-def _vertical(out: Path, are_noted: bool) -> dict[str, Any]:
-    """`up` in the world of the scene, what it was found from, and the region by which the scene can be read: `object` or `scene`."""
+def _around(out: Path, are_noted: bool) -> dict[str, Any]:
+    """`up` in the world of the scene, what it was found from, the region by which the scene can be read (`object` or `scene`), and the
+    widest gap between cameras around it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)  # whoever reads the scene next is told
         region, points = OBJECT, read_model(out).points
@@ -180,7 +183,9 @@ def _vertical(out: Path, are_noted: bool) -> dict[str, Any]:
     cameras = [scene.camera(view) for view in range(len(scene))]
     # Readers move and scale the world and do not turn it.
     vertical = vertical_of(cameras, transform_points(invert(scene.scene_to_world), points), are_noted)
-    return {"up": vertical.up.tolist(), "up_from": vertical.found_from, "region": region}
+    gap = widest_gap(cameras, vertical.up)
+    around = {} if gap is None else {"gap_degrees": round(gap.degrees, 1), "gap_between": [scene.names[view] for view in gap.between]}
+    return {"up": vertical.up.tolist(), "up_from": vertical.found_from, "region": region, **around}
 
 
 def _done_before(out: Path, key: str) -> CaptureResult | None:

@@ -91,6 +91,12 @@ def test_the_scene_is_read_with_its_vertical_and_the_files_bytes_are_kept(captur
     assert copy.read_bytes() == original.read_bytes()
 
 
+def test_the_arc_that_no_camera_covers_is_told(captured):
+    # Six cameras on an arc of 60 degrees about a point near the walls: most of the circle is open.
+    facts = captured[0].facts
+    assert 240.0 < facts["gap_degrees"] < 320.0 and set(facts["gap_between"]) == {"day_one/00.jpg", "day_one/05.jpg"}
+
+
 def test_the_same_command_again_returns_at_once_and_other_files_do_not(captured):
     result, folder, _ = captured
     started = time.monotonic()
