@@ -46,7 +46,6 @@ class Job:
         groups: cameras with their images.
         pairs: `all`, `similar` or `video`.
         max_features, first_octave: of SIFT; octave -1 doubles the image's size first.
-        masks: folder of masks for features (name.jpg.png, black is left out), or empty.
         filter_stationary: leave out matches that stay where they are, as those of the still background of a turntable.
         is_lenient: begin from a narrow angle, take poses that few matches support and points that only two images see: for sets with
             little overlap. Such poses agreed with those of more features to 0.4 degrees.
@@ -63,7 +62,6 @@ class Job:
     pairs: str
     max_features: int
     first_octave: int
-    masks: str = ""
     filter_stationary: bool = False
     is_lenient: bool = False
     is_global: bool = False
@@ -100,13 +98,10 @@ def extract(job: Job) -> None:
     import pycolmap
 
     _register(job)
-    reader, options = pycolmap.ImageReaderOptions(), pycolmap.FeatureExtractionOptions()
-    reader.mask_path = job.masks
+    options = pycolmap.FeatureExtractionOptions()
     options.num_threads = job.n_threads
     options.sift.max_num_features, options.sift.first_octave = job.max_features, job.first_octave
-    pycolmap.extract_features(
-        job.database, job.images, image_names=names_of(job), reader_options=reader, extraction_options=options
-    )
+    pycolmap.extract_features(job.database, job.images, image_names=names_of(job), extraction_options=options)
 
 
 def _register(job: Job) -> None:

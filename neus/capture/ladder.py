@@ -94,14 +94,12 @@ class Settings:
 
     Attributes:
         pairs: of `colmap_step.Job`.
-        masks: folder of masks for features, or None.
         seed: of everything random.
         n_threads: at a time.
         max_seconds: after which no other attempt begins and mapping ends, or None.
     """
 
     pairs: str
-    masks: Path | None = None
     seed: int = 0
     n_threads: int = 1
     max_seconds: float | None = None
@@ -225,13 +223,10 @@ def _job(attempt: Attempt, images: Sequence[CapturedImage], work: Path, settings
         pairs=settings.pairs,
         max_features=attempt.max_features,
         first_octave=-1 if attempt.upsamples or longest < SMALL_SIDE else 0,
-        masks="" if settings.masks is None else str(settings.masks),
         seed=settings.seed,
         n_threads=settings.n_threads,
     )
-    parts = [replace(job, n_threads=1, images="", masks="").as_json(), attempt.name, *(image.digest for image in images)]
-    if settings.masks is not None:
-        parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(settings.masks.rglob("*.png"))]
+    parts = [replace(job, n_threads=1, images="").as_json(), attempt.name, *(image.digest for image in images)]
     folder = work / "attempts" / hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return replace(job, database=str(folder / "database.db"), models=str(folder / "models"))
 

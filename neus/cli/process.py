@@ -1,6 +1,6 @@
 """Images or a video of an object to a posed scene folder
 
-example: neus process my_photos --out data/my_object
+example: neus process my_images --out data/my_object
          neus process walk_around.mp4 --out data/my_object
 """
 

@@ -20,7 +20,7 @@ from tests.capture.corner import phone_exif, textures
 HEIC = Path(__file__).parent / "turned.heic"
 
 
-def picture(seed: int = 0, size: tuple[int, int] = (400, 300)) -> np.ndarray:
+def sample_image(seed: int = 0, size: tuple[int, int] = (400, 300)) -> np.ndarray:
     """(H, W, 3) uint8 with something to see."""
     return cv2.resize(np.round(255 * np.dstack(textures(seed))).astype(np.uint8), size)
 
@@ -32,8 +32,8 @@ def taken(folder: Path, work: Path):
 
 def test_images_of_every_format_are_taken_in_with_their_pixels(tmp_path):
     for seed, ending in enumerate(("png", "JPG", "tif", "webp")):
-        cv2.imwrite(str(tmp_path / f"{seed}.{ending}"), picture(seed))
-    cv2.imwrite(str(tmp_path / "4.tiff"), picture(4).astype(np.uint16) * 257)
+        cv2.imwrite(str(tmp_path / f"{seed}.{ending}"), sample_image(seed))
+    cv2.imwrite(str(tmp_path / "4.tiff"), sample_image(4).astype(np.uint16) * 257)
     intake = taken(tmp_path, tmp_path / "work")
     assert [image.original for image in intake.images] == ["0.png", "1.JPG", "2.tif", "3.webp", "4.tiff"] and not intake.left_out
     for image in intake.images:
@@ -45,8 +45,8 @@ def test_images_of_every_format_are_taken_in_with_their_pixels(tmp_path):
 
 
 def test_a_raster_stays_as_it_is_stored_whatever_its_orientation(tmp_path):
-    Image.fromarray(picture(0)).save(tmp_path / "a.jpg", exif=phone_exif(orientation=6))
-    Image.fromarray(picture(1)).save(tmp_path / "b.jpg", exif=phone_exif(orientation=1))
+    Image.fromarray(sample_image(0)).save(tmp_path / "a.jpg", exif=phone_exif(orientation=6))
+    Image.fromarray(sample_image(1)).save(tmp_path / "b.jpg", exif=phone_exif(orientation=1))
     intake = taken(tmp_path, tmp_path / "work")
     assert [image.size for image in intake.images] == [(400, 300), (400, 300)]
     assert [read_header(tmp_path / "work" / "images" / image.name).turn for image in intake.images] == [1, 0]
@@ -78,27 +78,27 @@ def test_heic_without_its_package_is_refused_with_the_remedy(tmp_path, monkeypat
 
 def test_focal_lengths_are_those_that_the_camera_notes(tmp_path):
     exif = phone_exif(focal_35=28)
-    Image.fromarray(picture()).save(tmp_path / "a.jpg", exif=exif)
+    Image.fromarray(sample_image()).save(tmp_path / "a.jpg", exif=exif)
     assert camera_note(tmp_path / "a.jpg", (400, 300)).focal == pytest.approx(28 / FILM_DIAGONAL * 500)
     exif = phone_exif()  # without the equivalent: 5.4 mm at 3106.8 pixels an inch of a raster of 640
     exif.get_ifd(0x8769).update({0x920A: 5.4, 0xA20E: 3106.8, 0xA210: 2, 0xA002: 640})
-    Image.fromarray(picture()).save(tmp_path / "b.jpg", exif=exif)
+    Image.fromarray(sample_image()).save(tmp_path / "b.jpg", exif=exif)
     assert camera_note(tmp_path / "b.jpg", (400, 300)).focal == pytest.approx(5.4 * 3106.8 / 25.4 * 400 / 640, rel=1e-4)
-    Image.fromarray(picture()).save(tmp_path / "c.jpg")
+    Image.fromarray(sample_image()).save(tmp_path / "c.jpg")
     assert camera_note(tmp_path / "c.jpg", (400, 300)).focal is None
 
 
 def test_images_of_another_device_lens_or_size_have_a_camera_of_their_own(tmp_path):
     for seed, (model, focal) in enumerate([("A", 26), ("A", 26), ("A", 52), ("B", 26)]):
-        Image.fromarray(picture(seed)).save(tmp_path / f"{seed}.jpg", exif=phone_exif(focal_35=focal, model=model))
-    Image.fromarray(picture(4, (320, 240))).save(tmp_path / "4.jpg", exif=phone_exif(focal_35=26, model="A"))
+        Image.fromarray(sample_image(seed)).save(tmp_path / f"{seed}.jpg", exif=phone_exif(focal_35=focal, model=model))
+    Image.fromarray(sample_image(4, (320, 240))).save(tmp_path / "4.jpg", exif=phone_exif(focal_35=26, model="A"))
     groups = groups_of(taken(tmp_path, tmp_path / "work").images)
     assert [group.names for group in groups] == [["0.jpg", "1.jpg"], ["2.jpg"], ["3.jpg"], ["4.jpg"]]
     assert groups[1].focal == pytest.approx(2 * groups[0].focal)
 
 
 def test_large_images_are_reduced_for_features_and_their_focal_length_with_them(tmp_path):
-    Image.fromarray(picture(0, (3200, 2400))).save(tmp_path / "a.jpg", exif=phone_exif(focal_35=26))
+    Image.fromarray(sample_image(0, (3200, 2400))).save(tmp_path / "a.jpg", exif=phone_exif(focal_35=26))
     (image,) = taken(tmp_path, tmp_path / "work").images
     assert image.size == (3200, 2400) and image.feature_size == (1600, 1200)
     (group,) = groups_of([image])
@@ -106,7 +106,7 @@ def test_large_images_are_reduced_for_features_and_their_focal_length_with_them(
 
 
 def test_local_contrast_brings_out_a_dark_side():
-    grey = cv2.cvtColor(picture(), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(sample_image(), cv2.COLOR_RGB2GRAY)
     grey[:, :200] //= 12
     assert with_local_contrast(grey)[:, :200].std() > 2.0 * grey[:, :200].std()
 
@@ -114,21 +114,21 @@ def test_local_contrast_brings_out_a_dark_side():
 def test_names_begin_below_the_folders_that_all_images_share(tmp_path):
     for folder in ("a/b/c", "a/b/d"):
         (tmp_path / folder).mkdir(parents=True)
-        cv2.imwrite(str(tmp_path / folder / "1.jpg"), picture())
+        cv2.imwrite(str(tmp_path / folder / "1.jpg"), sample_image())
     assert find_source(tmp_path).root == tmp_path / "a" / "b"
 
 
 def test_hidden_files_are_passed_over_and_raw_files_are_named(tmp_path):
     for name in ("1.jpg", ".2.jpg", "__MACOSX/3.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(tmp_path / name), picture())
+        cv2.imwrite(str(tmp_path / name), sample_image())
     (tmp_path / "4.dng").write_bytes(b"")
     with pytest.warns(InputWarning, match="1 raw files beside 1 images"):
         assert [file.name for file in find_source(tmp_path).files] == ["1.jpg"]
 
 
 def test_a_thumbnail_is_left_out(tmp_path):
-    cv2.imwrite(str(tmp_path / "small.jpg"), picture(0, (160, 120)))
-    cv2.imwrite(str(tmp_path / "whole.jpg"), picture(1))
+    cv2.imwrite(str(tmp_path / "small.jpg"), sample_image(0, (160, 120)))
+    cv2.imwrite(str(tmp_path / "whole.jpg"), sample_image(1))
     intake = taken(tmp_path, tmp_path / "work")
     assert intake.left_out == {"small.jpg": "a thumbnail of 160x120 pixels"} and len(intake.images) == 1

@@ -11,7 +11,7 @@ from neus.capture.sources import find_source
 from neus.errors import InputError
 from neus.scenes.masks import read_mask
 from tests.capture.corner import phone_exif
-from tests.capture.test_intake import picture
+from tests.capture.test_intake import sample_image
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def folders(tmp_path):
     """Two images, the second shown upright by a quarter turn clockwise; the intake, and an empty folder of masks."""
     for name, orientation in (("a b.jpg", 1), ("c.jpg", 6)):
         (tmp_path / "in").mkdir(exist_ok=True)
-        Image.fromarray(picture(orientation)).save(tmp_path / "in" / name, exif=phone_exif(orientation))
+        Image.fromarray(sample_image(orientation)).save(tmp_path / "in" / name, exif=phone_exif(orientation))
     found = find_source(tmp_path / "in")
     (tmp_path / "given").mkdir()
     return tmp_path, take_in(found.root, found.files, tmp_path / "images", tmp_path / "features").images
