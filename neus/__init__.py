@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from neus.workflows.convert import convert_scene
     from neus.workflows.evaluate import evaluate_dtu, evaluate_images, evaluate_mesh
     from neus.workflows.mesh import extract_mesh
+    from neus.workflows.process import process_capture
     from neus.workflows.render import render
     from neus.workflows.train import train
 
@@ -52,6 +53,7 @@ _PLACES = {
     "extract_mesh": "neus.workflows.mesh",
     "load_model": "neus.runs.load",
     "load_scene": "neus.runs.load",
+    "process_capture": "neus.workflows.process",
     "register_reader": "neus.scenes.readers",
     "render": "neus.workflows.render",
     "save_scene": "neus.scenes.writers",
@@ -77,6 +79,7 @@ __all__ = [
     "extract_mesh",
     "load_model",
     "load_scene",
+    "process_capture",
     "register_reader",
     "render",
     "save_scene",

@@ -11,10 +11,9 @@ import sys
 import threading
 from pathlib import Path
 
-EXIT_ORPHANED = 143
+from neus.processes import EXIT_ORPHANED, end_with_parent, reason_of
+
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-# Enough of a log's end to hold the error.
-TAIL_BYTES = 8192
 
 
 class Children:
@@ -56,27 +55,6 @@ class Children:
                 child.terminate()
 
 
-def reason_of(status: int, log: Path) -> str:
-    """One line for why a command failed, from its exit status and the end of its output; empty if it did not."""
-    if status == 0:
-        return ""
-    if status < 0:
-        return f"killed by signal {-status}" + (" (out of memory?)" if status == -9 else "")
-    with open(log, "rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        text = file.read().decode("utf-8", errors="replace").replace("\r", "\n")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or lines or [f"exit status {status}"])[-1].removeprefix("error: ")
-
-
-def _end_with_parent() -> None:
-    # Not sys.stdin, whose lock this thread would still hold when the interpreter ends.
-    while os.read(0, 1):
-        pass
-    os._exit(EXIT_ORPHANED)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     runpy.run_module("neus", run_name="__main__", alter_sys=True)

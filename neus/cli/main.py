@@ -20,6 +20,7 @@ from neus.runs.presets import PRESETS  # noqa: E402
 from neus.version import VERSION  # noqa: E402
 
 WORKFLOW = """workflow:
+  neus process IMAGES --out SCENE                     poses of images or a video
   neus train SCENE                                    mesh and report in runs/SCENE
   neus mesh runs/SCENE --resolution 1024 --out m.glb  a finer mesh
   neus render runs/SCENE --orbit 120 --out orbit.mp4  a video around the object
@@ -33,7 +34,7 @@ def _presets() -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import bench, check, compare, convert, demo, evaluate, mesh, render, report, train
+    from neus.cli import bench, check, compare, convert, demo, evaluate, mesh, process, render, report, train
 
     parser = OneLineParser(
         prog="neus",
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}", help="Version number")
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=OneLineParser)
-    for module in (check, convert, train, mesh, render, evaluate, report, compare, bench, demo):
+    for module in (process, convert, check, train, mesh, render, evaluate, report, compare, bench, demo):
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(

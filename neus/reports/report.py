@@ -175,7 +175,8 @@ def onlooker(scene: Scene) -> tuple[NDArray, NDArray]:
     cameras = [scene.camera(v) for v in range(len(scene))]
     rotation = np.asarray(scene.scene_to_world[:3, :3]) / scale_of(scene.scene_to_world)
     front = np.mean([np.asarray(camera.center) for camera in cameras], axis=0)
-    return rotation @ np.asarray(common_up(cameras)), rotation @ front
+    up = rotation @ np.asarray(common_up(cameras)) if scene.up is None else np.asarray(scene.up)
+    return up, rotation @ front
 
 
 def _write(run: RunGathered) -> Path:

@@ -3,6 +3,7 @@
 SCENE/images/**          (or image/) the images, at the size of the model or smaller by one factor; an alpha channel is the mask
 SCENE/masks/**           (or mask/) optional: name.png or COLMAP's name.jpg.png for the image name.jpg
 SCENE/sparse/0/          (or sparse/, or SCENE itself) cameras, images and, optionally, points3D as .bin or .txt
+SCENE/world.json         optional: `up`, the vertical, and `metres` per unit
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Sparse points in a PLY file beside a scene, and what is known of its world in world.json."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import trimesh
 
 from neus.errors import InputError
-from neus.files import json_text, read_text
+from neus.files import read_text, write_json
 from neus.scenes.scene import Scene
 from neus.scenes.tracked_points import TrackedPoints
 
@@ -49,11 +49,10 @@ def write_point_file(path: Path, points: TrackedPoints) -> None:
     path.write_bytes("\n".join(head).encode() + rows.tobytes())
 
 
-def write_world_file(folder: Path, scene: Scene) -> None:
-    """world.json with `up` and `metres` of a scene's world, where either is known."""
-    known = {"up": scene.up, "metres": scene.metres}
-    if any(value is not None for value in known.values()):
-        (folder / WORLD_FILE).write_text(json_text(known, indent=2) + "\n", encoding="utf-8")
+def write_world_file(folder: Path, up: Sequence[float] | None, metres: float | None) -> None:
+    """world.json with the vertical of a scene's world and the metres of its unit, where either is known."""
+    if up is not None or metres is not None:
+        write_json(folder / WORLD_FILE, {"up": up, "metres": metres})
 
 
 def with_world_file(scene: Scene, folder: Path) -> Scene:

@@ -84,6 +84,14 @@ class Scene:
         """V (width, height) in pixels."""
         return [size_at(self.images, view) for view in range(len(self))]
 
+    @property
+    def up_in_scene(self) -> Tensor | None:
+        """(3,) float64 the unit vertical in the scene frame, or None where it is not known."""
+        if self.up is None:
+            return None
+        up = torch.tensor(self.up, dtype=torch.float64)
+        return torch.nn.functional.normalize(self.scene_to_world[:3, :3].T.double() @ up, dim=0)
+
     def image(self, view: int) -> Tensor:
         """(H, W, 3) float32 RGB in [0, 1] of one view."""
         return torch.from_numpy(self.images[view]).float() / 255.0

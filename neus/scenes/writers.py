@@ -57,7 +57,7 @@ def save_scene(
     settings = {"has_region": has_region} if layout == "transforms" else {}
     with written_whole(folder, is_folder=True) as beside:
         LAYOUTS[layout](scene, beside, keep_files=keep_files, **settings)
-        write_world_file(beside, scene)
+        write_world_file(beside, scene.up, scene.metres)
         for name, text in (notes or {}).items():
             (beside / name).write_text(text, encoding="utf-8")
     return folder

@@ -180,7 +180,10 @@ def _vertical(up: str, scene: Scene | None, model: Model, is_world: bool) -> np.
         return np.asarray(AXES[up], np.float64)
     if scene is None:
         return None
-    found = common_up([scene.camera(view) for view in range(len(scene))]).numpy()
+    found = scene.up_in_scene
+    if found is None:
+        found = common_up([scene.camera(view) for view in range(len(scene))])
+    found = found.numpy()
     return model.scene_to_world[:3, :3].cpu().numpy() @ found if is_world else found
 
 
