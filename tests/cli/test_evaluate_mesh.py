@@ -181,3 +181,22 @@ def test_what_is_missing_is_asked_for(neus_command, tmp_path, cup):
         neus_command("evaluate", "--mesh", cup[2], "--mesh-frame", "scene", "--truth-mesh", cup[2]), "needs the scene"
     )
     assert_one_line(neus_command("evaluate", "--mesh", cup[2], "--depth-maps"), "--depth-maps needs the scene")
+
+
+def test_a_mesh_in_the_scene_frame_never_counts_as_the_runs_mesh_in_world_units(neus_command, trained_run, tmp_path, cup):
+    run, found = shutil.copytree(trained_run, tmp_path / "run"), []
+    extract = ["mesh", run, "--resolution", 24, "--device", "cpu", "--unseen", "close"]
+    judge = ["--truth-mesh", cup[2], "--samples", 2000]
+    for options in ((), ("--frame", "scene")):
+        assert neus_command(*extract, *options)[0] == 0
+        assert neus_command("evaluate", run, *judge)[0] == 0
+        found.append(json.loads((run / "evaluation_truth_mesh.json").read_text()))
+    assert found[0] == found[1] and (run / "mesh_scene.ply").is_file()
+    for name in ("mesh.ply", "meshes/mesh.ply"):
+        taken = neus_command(*extract, "--frame", "scene", "--out", run / name)
+        assert_one_line(taken, "the run's mesh in world units lies there")
+    # The file says which frame it is in.
+    in_scene = ["evaluate", run, *judge, "--mesh", run / "mesh_scene.ply", "--out", tmp_path / "a.json"]
+    assert_one_line(neus_command(*in_scene), "was written in the scene frame, but --mesh-frame is world; give --mesh-frame scene")
+    assert neus_command(*in_scene, "--mesh-frame", "scene")[0] == 0
+    assert json.loads((tmp_path / "a.json").read_text())["chamfer"] == pytest.approx(found[0]["chamfer"], rel=1e-3)
