@@ -16,6 +16,7 @@ from neus.meshing.of_model import surface_mesh
 from neus.meshing.unseen import chosen_unseen
 from neus.rendering.model import Model
 from neus.rendering.paths import common_up
+from neus.runs.build import in_frame_of
 from neus.runs.console import QUIET, Console
 from neus.runs.run import Run
 from neus.runs.run_folder import places_of_mesh
@@ -48,7 +49,7 @@ def extract_mesh(
         target_faces: simplify to about so many triangles; None does not.
         unseen: what becomes of surface that fewer than two views have seen: `cut` removes it, `keep` leaves it, open where it leaves
             the box, `close` closes it there; `auto` cuts unless the views go all round. Without a scene `auto` closes.
-        scene: in the frame of the model (`Run.scene`), for its views.
+        scene: for its views; it is brought into the frame of the model, or taken for it where the model does not know its frame.
         on_progress: called with (blocks done, blocks in all).
 
     Raises:
@@ -57,6 +58,7 @@ def extract_mesh(
     _check_frame(frame)
     # Requested first: extraction may take minutes.
     scene_to_world = model.known_world() if frame == "world" else None
+    scene = None if scene is None else in_frame_of(model, scene)
     cameras = [] if scene is None else [scene.camera(view) for view in range(len(scene))]
     chosen = chosen_unseen(unseen, cameras)
     needed = cameras if chosen == "cut" else []
