@@ -23,7 +23,7 @@ from neus.scenes.headers import read_header
 from neus.scenes.images import IMAGE_SUFFIXES
 from neus.scenes.lens_models import OPENCV, extra_parameters
 from neus.scenes.lenses import intrinsics_at_size
-from neus.scenes.masks import masks_of, outlines
+from neus.scenes.masks import folder_of_masks, outlines_in
 from neus.scenes.region import Region, placed, region_from_axes
 from neus.scenes.region_from_points import region_from_points, region_of_all_points
 from neus.scenes.scene import Scene, checked
@@ -88,8 +88,8 @@ def read_colmap(
     )
     present = [(image, file) for image, file in zip(chosen, found, strict=True) if file is not None]
     names = [image.name for image, _ in present]
-    masks_folder = _existing(folder, ("masks", "mask"))
-    masks = None if masks_folder is None else outlines(masks_of(masks_folder, names), names, mask_meaning, masks_folder)
+    masks_folder = folder_of_masks(folder)
+    masks = None if masks_folder is None else outlines_in(masks_folder, names, mask_meaning)
     views = [_view(*view) for view in present]
     if not images:
         views, loading = _smaller_copies(views, present, images_folder, loading)

@@ -1,4 +1,5 @@
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -476,3 +477,21 @@ def test_a_fisheye_becomes_a_pinhole_camera_of_the_same_rays(written, keys):
         if read.masks[view][middle]:
             assert np.abs(found - pixel[:2]).max() < 0.3
     assert any(read.masks[view][image.shape[0] // 2, image.shape[1] // 2] for view, image in enumerate(read.images))
+
+
+def test_masks_that_are_there_and_belong_to_no_image_are_said_to_be_unused(written):
+    scene, folder = written
+    opaque(scene, folder)
+    (folder / "masks").mkdir()
+    cv2.imwrite(str(folder / "masks" / "m_0_x.png"), scene.masks[0] * np.uint8(255))
+    unused = r"masks: none of its 1 files is the mask of an image.*expected names such as .*r_0.* \(m_0_x\.png\)"
+    with pytest.warns(InputWarning, match=unused) as said:
+        assert read_blender(folder).masks is None
+    assert len(said) == 1
+    change_file(folder, lambda t: [f.update(mask_path=f"lost/{n}.png") for n, f in enumerate(t["frames"])])
+    with pytest.warns(InputWarning, match=r"none of the 6 masks that mask_path names exists.* \(lost/0\.png,") as said:
+        assert read_blender(folder).masks is None
+    assert len(said) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_blender(folder, mask_meaning="ignore").masks is None
