@@ -322,6 +322,14 @@ def test_a_lens_that_cannot_be_computed_is_an_error(written, keys, message):
         read_blender(folder)
 
 
+def test_a_lens_that_folds_back_is_refused_by_the_name_of_its_image(written):
+    _, folder = written
+    change_file(folder, lambda t: t["frames"][0].update(fl_x=18.0, fl_y=18.0, k1=-0.35))
+    with pytest.raises(InputError, match=r"r_0\.png: its lens .* folds back 44 degrees from the optical axis") as refused:
+        read_blender(folder)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_rational_lens_bends_as_opencv_says(written):
     _, folder = written
     change_file(folder, lambda t: t.update(camera_model="FULL_OPENCV", k1=0.1, k2=0.0, k3=0.02, k4=0.09, k5=-0.01, k6=0.0))
