@@ -11,7 +11,7 @@ OPENCV = "OPENCV"
 FULL_OPENCV = "FULL_OPENCV"
 # A pinhole camera shows no more than this tangent to each side (56 degrees): beyond it a fisheye has few pixels for many.
 WIDEST_TANGENT = 1.5
-# What of OpenCV's polynomial beyond the image may be repeated at the border, in parts of the longer side: OpenCV looks at nine points of it.
+# What of OpenCV's polynomial beyond the image may be repeated at the border, in parts of the longer side: OpenCV tests nine points of it.
 BORDER = 1e-3
 # Steps in which the borders of the pinhole image are found, and points along each border.
 STEPS, PLACES = 300, 33
