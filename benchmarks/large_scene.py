@@ -29,8 +29,9 @@ from neus.geometry.cameras import Camera  # noqa: E402
 from neus.geometry.poses import look_at  # noqa: E402
 from neus.runs.console import TERMINAL  # noqa: E402
 from neus.runs.load import read_scene_on  # noqa: E402
+from neus.scenes.image_writer import write_image  # noqa: E402
 from neus.scenes.readers import DatasetConfig, read_scene  # noqa: E402
-from neus.scenes.writers import colmap_camera, write_image  # noqa: E402
+from neus.scenes.writers import colmap_camera  # noqa: E402
 
 WIDTH, HEIGHT = 4000, 3000
 DISTORTION = (-0.05, 0.01)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from neus.scenes.readers import register_reader
     from neus.scenes.scene import Scene
     from neus.scenes.writers import save_scene
+    from neus.workflows.convert import convert_scene
     from neus.workflows.evaluate import evaluate_dtu, evaluate_images, evaluate_mesh
     from neus.workflows.mesh import extract_mesh
     from neus.workflows.render import render
@@ -44,6 +45,7 @@ _PLACES = {
     "RenderedView": "neus.rendering.views",
     "Scene": "neus.scenes.scene",
     "WorldCamera": "neus.geometry.cameras",
+    "convert_scene": "neus.workflows.convert",
     "evaluate_dtu": "neus.workflows.evaluate",
     "evaluate_images": "neus.workflows.evaluate",
     "evaluate_mesh": "neus.workflows.evaluate",
@@ -68,6 +70,7 @@ __all__ = [
     "TrainingDiverged",
     "WorldCamera",
     "__version__",
+    "convert_scene",
     "evaluate_dtu",
     "evaluate_images",
     "evaluate_mesh",

@@ -14,6 +14,7 @@ from neus.rendering.model import Model
 from neus.runs.build import build_model, pick_device, placed, take_scene_facts
 from neus.runs.config import ExperimentConfig, config_from_dict, overridden, read_config
 from neus.runs.run_folder import RunFolder, mesh_of_run
+from neus.scenes.foreign.formats import FOREIGN
 from neus.scenes.readers import OBJECT, DatasetConfig, layout_of, read_scene, read_split
 from neus.scenes.scene import Scene
 from neus.scenes.selection import NoSuchView
@@ -195,7 +196,7 @@ def in_known_region(dataset: DatasetConfig, place: Path, scene_to_world: torch.T
     layout = layout_of(place, dataset) if dataset.format == "auto" else dataset.format
     # Training has checked its views; an added one is not used.
     dataset = replace(dataset, camera_outside_sphere=False, region=OBJECT, box=())
-    if layout not in ("blender", "colmap", "blendedmvs"):
+    if layout not in ("blender", "colmap", "blendedmvs", *FOREIGN):
         return dataset  # the camera file says it
     return replace(dataset, center=tuple(scene_to_world[:3, 3].tolist()), radius=scale_of(scene_to_world))
 

@@ -6,21 +6,23 @@ SCENE/train/r_0.png           RGBA: the alpha channel is the mask, unless mask_p
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-import trimesh
 
 from neus.errors import InputError, warn_of
 from neus.geometry.rigid import rigid_poses
 from neus.scenes.find_files import MAX_MISSING_FRACTION, ImageFolder, find_images
 from neus.scenes.headers import read_header
 from neus.scenes.masks import folder_of_masks, outlines, outlines_in
+from neus.scenes.point_files import read_point_file
 from neus.scenes.region import Region, placed, region_from_axes
 from neus.scenes.region_from_masks import region_from_masks
 from neus.scenes.region_from_points import region_from_points, region_of_all_points
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
+from neus.scenes.tracked_points import TrackedPoints
 from neus.scenes.transforms_file import Frame, read_transforms, sphere_of, transforms_path
 from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 
@@ -75,10 +77,11 @@ def read_blender(
         ViewFiles(name, file, frame.intrinsics(read_header(file).size), pose @ OPENGL_FROM_OPENCV, *frame.lens())
         for name, file, frame, pose in zip(names, files, frames, poses, strict=True)
     ]
-    scene = scene_of(views, masks, path, "blender", background, loading=loading)
+    points, problem = _points(path, transforms)
+    scene = replace(scene_of(views, masks, path, "blender", background, loading=loading), points=points)
     of_file = sphere_of(transforms, path) if region == "object" else None
     sphere = (center, scale) if (center, scale) != (None, None) else of_file or (None, None)
-    return checked(placed(scene, *sphere, lambda s: _found_region(s, path, transforms, region)), allow_inside)
+    return checked(placed(scene, *sphere, lambda s: _found_region(s, path, region, problem)), allow_inside)
 
 
 def _name(frame: Frame) -> str:
@@ -117,19 +120,26 @@ def _outlines(path: Path, frames: list[Frame], names: list[str], meaning: str) -
     return None
 
 
-def _found_region(scene: Scene, path: Path, transforms: dict, kind: str) -> Region:
+def _points(path: Path, transforms: dict) -> tuple[TrackedPoints | None, str]:
+    """The sparse points of `ply_file_path`, and why there are none although it is given."""
+    if not isinstance(name := transforms.get("ply_file_path"), str):
+        return None, ""
+    try:
+        return read_point_file(path.parent / name.replace("\\", "/")), ""
+    except InputError as error:  # the points are an extra
+        return None, str(error)
+
+
+def _found_region(scene: Scene, path: Path, kind: str, problem: str) -> Region:
     is_object = kind == "object"
     if is_object and scene.masks is not None and not all(mask.all() for mask in scene.masks):
         return region_from_masks(scene)
-    if isinstance(name := transforms.get("ply_file_path"), str):
+    if scene.points is not None:
         try:
-            points = torch.from_numpy(
-                trimesh.load(path.parent / name.replace("\\", "/"), process=False).vertices
-            ).double()
-            return (region_from_points if is_object else region_of_all_points)(scene, points)
-        except (OSError, ValueError, AttributeError) as error:  # an InputError, too: the points are an extra
-            warn_of(
-                f"{path}: the points of ply_file_path do not give the region of interest",
-                [" ".join(str(error).split())[:160]],
-            )
+            positions = torch.from_numpy(scene.points.positions)
+            return (region_from_points if is_object else region_of_all_points)(scene, positions)
+        except InputError as error:  # the points are an extra
+            problem = str(error)
+    if problem:
+        warn_of(f"{path}: the points of ply_file_path do not give the region of interest", [problem[:160]])
     return region_from_axes(scene)

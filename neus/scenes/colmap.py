@@ -6,29 +6,21 @@ SCENE/sparse/0/          (or sparse/, or SCENE itself) cameras, images and, opti
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pycolmap
 import torch
-from torch import Tensor
 
-from neus.errors import InputError, warn_of
+from neus.errors import InputError
 from neus.geometry.poses import invert
 from neus.scenes.colmap_model import ModelImage, read_model
-from neus.scenes.downscale import downscale_factor
-from neus.scenes.find_files import find_images
-from neus.scenes.headers import read_header
-from neus.scenes.images import IMAGE_SUFFIXES
 from neus.scenes.lens_models import OPENCV, extra_parameters
-from neus.scenes.lenses import intrinsics_at_size
-from neus.scenes.masks import folder_of_masks, outlines_in
-from neus.scenes.region import Region, placed, region_from_axes
-from neus.scenes.region_from_points import region_from_points, region_of_all_points
-from neus.scenes.scene import Scene, checked
+from neus.scenes.posed_images import IMAGE_FOLDERS, PosedImage, PosedImages, described
+from neus.scenes.posed_scene import scene_of_posed
+from neus.scenes.scene import Scene
 from neus.scenes.selection import ALL_VIEWS, Selection
-from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
+from neus.scenes.view_files import ALL_AT_ONCE, Loading
 
 # Where a model's parameters hold OpenCV's k1, k2, p1, p2, k3, k4, k5, k6.
 DISTORTIONS = {
@@ -76,29 +68,27 @@ def read_colmap(
     """
     folder = Path(folder)
     model = read_model(folder)
-    images_folder = _existing(folder, (images,) if images else ("images", "image"))
-    if images_folder is None:
+    if not any((folder / name).is_dir() for name in ((images,) if images else IMAGE_FOLDERS)):
         raise InputError(
             f"{folder}: no {images or 'images'}/ folder in it; expected the images there, or {_other_images(folder)}."
         )
-    chosen = [model.images[index] for index in selection.of([image.name for image in model.images], folder)]
-    found = find_images(images_folder, [image.name for image in chosen], model.place)
-    _warn_of_unregistered(
-        images_folder, {image.name for image in model.images}, [file for file in found if file is not None]
+    posed = PosedImages(
+        model.place, folder, [_posed(image) for image in model.images], model.tracked, region_from_masks=False
     )
-    present = [(image, file) for image, file in zip(chosen, found, strict=True) if file is not None]
-    names = [image.name for image, _ in present]
-    masks_folder = folder_of_masks(folder)
-    masks = None if masks_folder is None else outlines_in(masks_folder, names, mask_meaning)
-    views = [_view(*view) for view in present]
-    if not images:
-        views, loading = _smaller_copies(views, present, images_folder, loading)
-    scene = scene_of(views, masks, folder, "colmap", background, loading=loading)
-    return checked(placed(scene, center, radius, lambda s: _found_region(s, model.points, region)), allow_inside)
-
-
-def _existing(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
+    return scene_of_posed(
+        posed,
+        "colmap",
+        folder,
+        center,
+        radius,
+        allow_inside,
+        background,
+        selection,
+        mask_meaning,
+        images,
+        region,
+        loading,
+    )
 
 
 def _other_images(folder: Path) -> str:
@@ -107,53 +97,20 @@ def _other_images(folder: Path) -> str:
     return f"--set dataset.images={others[0]} (found: {', '.join(others)})" if others else "set dataset.images"
 
 
-def _warn_of_unregistered(images_folder: Path, registered: set[str], used: list[Path]) -> None:
-    files = {f for f in images_folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES and f.name[0] != "."}
-    names = {f.relative_to(images_folder).as_posix() for f in files - set(used)}
-    if left_out := sorted(names - registered):
-        warn_of(f"{images_folder}: {len(left_out)} images have no pose in the model and are passed over", left_out)
+def _posed(image: ModelImage) -> PosedImage:
+    camera, pose = image.camera, invert(image.world_to_camera)
+    try:
+        lens = _lens(camera)
+    except InputError as error:
+        return PosedImage(image.name, pose, lambda size: torch.eye(3, dtype=torch.float64), problem=str(error))
+    matrix = np.array(camera.calibration_matrix())
+    return PosedImage(image.name, pose, described(matrix, (camera.width, camera.height), image.name), *lens)
 
 
-def _view(image: ModelImage, file: Path) -> ViewFiles:
-    camera = image.camera
-    lens = _lens(camera, str(file))
-    described = torch.from_numpy(np.array(camera.calibration_matrix()))
-    intrinsics = intrinsics_at_size(described, (camera.width, camera.height), read_header(file).size, str(file))
-    return ViewFiles(image.name, file, intrinsics, invert(image.world_to_camera), *lens)
-
-
-def _smaller_copies(
-    views: list[ViewFiles], present: list[tuple[ModelImage, Path]], images_folder: Path, loading: Loading
-) -> tuple[list[ViewFiles], Loading]:
-    """The views with the files of images_2/, images_4/ or images_8/ beside images/, where it holds all of the requested size."""
-    sizes = [read_header(view.image).size for view in views]
-    factor = downscale_factor(loading.downscale, sizes)
-    folder = images_folder.with_name(f"{images_folder.name}_{factor}")
-    files = [folder / view.image.relative_to(images_folder) for view in views]
-    if factor == 1 or not all(file.is_file() for file in files):
-        return views, loading
-    for file, size in zip(files, sizes, strict=True):
-        if any(abs(found - side / factor) > 1.0 for found, side in zip(read_header(file).size, size, strict=True)):
-            return views, loading  # something else by that name
-    copies = [
-        replace(_view(image, file), original=original) for (image, original), file in zip(present, files, strict=True)
-    ]
-    return copies, replace(loading, downscale=1)
-
-
-def _lens(camera: pycolmap.Camera, where: str) -> tuple[str, tuple[float, ...]]:
+def _lens(camera: pycolmap.Camera) -> tuple[str, tuple[float, ...]]:
     """Its model and parameters: OpenCV's polynomial where that is what it is."""
     if camera.model_name not in DISTORTIONS:
-        try:
-            return camera.model_name, extra_parameters(camera)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
+        return camera.model_name, extra_parameters(camera)
     coefficients = np.zeros(8)
     coefficients[: len(DISTORTIONS[camera.model_name])] = camera.params[DISTORTIONS[camera.model_name]]
     return OPENCV, tuple(coefficients.tolist()) if coefficients.any() else ()
-
-
-def _found_region(scene: Scene, points: Tensor, kind: str) -> Region:
-    if len(points):
-        return (region_from_points if kind == "object" else region_of_all_points)(scene, points)
-    return region_from_axes(scene)

@@ -15,22 +15,22 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from neus.errors import InputError, warn_of
-from neus.scenes.colmap_text import read_cameras_text, read_images_text, read_points_text
+from neus.scenes.colmap_text import PointRecords, read_cameras_text, read_images_text, read_points_text
 from neus.scenes.images import natural_order
+from neus.scenes.tracked_points import TrackedPoints, reliable_positions
 
-# Points that three views agree on are seldom wrong; with fewer of them than this, all points are taken.
-MIN_TRACK, MIN_POINTS = 3, 100
 # A point in points3D.bin: id, position, colour, error, and the number of views that follow, eight bytes each.
-_PLACE_AT, _COUNT_AT, _FIXED_BYTES, _BYTES_PER_VIEW = 8, 43, 51, 8
+_PLACE_AT, _COLOR_AT, _COUNT_AT, _FIXED_BYTES, _BYTES_PER_VIEW = 8, 32, 43, 51, 8
 
 
 @dataclass(frozen=True)
 class ModelImage:
-    """A posed image: its name with slashes, its camera, and world_to_camera (4, 4) float64."""
+    """A posed image: its name with slashes, its camera, world_to_camera (4, 4) float64, and its id."""
 
     name: str
     camera: pycolmap.Camera
     world_to_camera: Tensor
+    image_id: int
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,13 @@ class Model:
         place: its folder.
         images: those with a pose, in the natural order of their whole names.
         points: (P, 3) float64 sparse points in the world; those with short tracks only if there are few others.
+        tracked: all finite sparse points, their tracks by the numbers of `images`; None without a file of them.
     """
 
     place: Path
     images: list[ModelImage]
     points: Tensor
+    tracked: TrackedPoints | None
 
 
 def read_model(folder: Path) -> Model:
@@ -75,9 +77,13 @@ def read_model(folder: Path) -> Model:
     cameras, images = _read_text(place) if _is_text(place) else _read_binary(place)
     if not images:
         raise InputError(f"{place}: no images in the model have a pose; reconstruct the scene with COLMAP first.")
-    known = [ModelImage(name.replace("\\", "/"), cameras[camera_id], pose) for name, camera_id, pose in images]
+    known = [ModelImage(name.replace("\\", "/"), cameras[camera_id], pose, image_id) for name, camera_id, pose, image_id in images]
     ordered = sorted(known, key=lambda image: natural_order(Path(image.name)))
-    return Model(place, ordered, torch.from_numpy(_points(place)))
+    records = _records(place)
+    if records is None:
+        return Model(place, ordered, torch.zeros(0, 3, dtype=torch.float64), None)
+    points = torch.from_numpy(reliable_positions(records.positions, records.lengths))
+    return Model(place, ordered, points, _tracked(records, [image.image_id for image in ordered]))
 
 
 def model_places(folder: Path) -> list[Path]:
@@ -104,7 +110,7 @@ def _n_images(place: Path) -> int:
     return 0
 
 
-def _read_text(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str, int, Tensor]]]:
+def _read_text(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str, int, Tensor, int]]]:
     cameras = {}
     for camera_id, (model, width, height, params) in read_cameras_text(place / "cameras.txt").items():
         where = f"{place / 'cameras.txt'}: camera {camera_id}"
@@ -120,7 +126,7 @@ def _read_text(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str,
             )
         cameras[camera_id] = camera
     images = []
-    for name, camera_id, pose in read_images_text(place / "images.txt"):
+    for name, camera_id, pose, image_id in read_images_text(place / "images.txt"):
         if camera_id not in cameras:
             raise InputError(
                 f"{place / 'images.txt'}: image {name} names camera {camera_id}, which cameras.txt has not."
@@ -131,11 +137,11 @@ def _read_text(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str,
                 f"{place / 'images.txt'}: image {name} has the quaternion 0, 0, 0, 0; export the model again."
             )
         rigid = pycolmap.Rigid3d(pycolmap.Rotation3d(quaternion / np.linalg.norm(quaternion)), np.array(pose[4:]))
-        images.append((name, camera_id, _matrix(rigid)))
+        images.append((name, camera_id, _matrix(rigid), image_id))
     return cameras, images
 
 
-def _read_binary(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str, int, Tensor]]]:
+def _read_binary(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[str, int, Tensor, int]]]:
     """By pycolmap, without points, which may be missing or be millions, and without rigs, whose poses the images have too."""
     with tempfile.TemporaryDirectory() as beside:
         for name in ("cameras.bin", "images.bin"):
@@ -145,7 +151,7 @@ def _read_binary(place: Path) -> tuple[dict[int, pycolmap.Camera], list[tuple[st
         try:
             model = pycolmap.Reconstruction(beside)
             posed = [image for image in model.images.values() if image.has_pose]
-            return dict(model.cameras), [(i.name, i.camera_id, _matrix(i.cam_from_world())) for i in posed]
+            return dict(model.cameras), [(i.name, i.camera_id, _matrix(i.cam_from_world()), i.image_id) for i in posed]
         except (ValueError, RuntimeError, LookupError, MemoryError) as error:  # by what a damaged file makes it do next
             cause = " ".join(str(error).replace(beside, str(place)).split())[:160] or type(error).__name__
             raise InputError(f"{place}: not a readable COLMAP model ({cause}); export it again.") from error
@@ -164,21 +170,27 @@ def _matrix(world_to_camera: pycolmap.Rigid3d) -> Tensor:
     return matrix
 
 
-def _points(place: Path) -> np.ndarray:
-    """(P, 3) the sparse points, of any file of them; none without a file."""
+def _records(place: Path) -> PointRecords | None:
+    """The sparse points, of any file of them; None without a file."""
     if not _is_text(place) and (place / "points3D.bin").is_file():
-        points, lengths = read_points_binary(place / "points3D.bin")
-    elif (place / "points3D.txt").is_file():
-        points, lengths = read_points_text(place / "points3D.txt")
-    else:
-        return np.zeros((0, 3))
-    points, lengths = points[finite := np.isfinite(points).all(axis=1)], lengths[finite]
-    is_long = lengths >= MIN_TRACK
-    return points[is_long] if int(is_long.sum()) >= MIN_POINTS else points
+        return read_points_binary(place / "points3D.bin")
+    return read_points_text(place / "points3D.txt") if (place / "points3D.txt").is_file() else None
 
 
-def read_points_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(P, 3) float64 points in the world, and (P,) the lengths of their tracks, of a points3D.bin.
+def _tracked(records: PointRecords, image_ids: list[int]) -> TrackedPoints:
+    """The finite points, with the tracks of the images that have a pose."""
+    view_of = {image_id: view for view, image_id in enumerate(image_ids)}
+    known, inverse = np.unique(records.image_ids, return_inverse=True)
+    views = np.array([view_of.get(int(image_id), -1) for image_id in known], np.int64)[inverse]
+    finite = np.isfinite(records.positions).all(axis=1)
+    new = np.cumsum(finite) - 1
+    owners = np.repeat(np.arange(len(finite)), records.lengths)
+    kept = (views >= 0) & finite[owners]
+    return TrackedPoints(records.positions[finite], records.colors[finite], new[owners[kept]], views[kept])
+
+
+def read_points_binary(path: Path) -> PointRecords:
+    """The points of a points3D.bin.
 
     Raises:
         InputError: the file ends too soon.
@@ -193,13 +205,20 @@ def read_points_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise _truncated(path, len(data), n_points) from error
     if n_points and starts[-1] + _FIXED_BYTES > len(data):
         raise _truncated(path, len(data), n_points)
+    if n_points == 0:
+        return PointRecords(np.zeros((0, 3)), np.zeros(0, np.int64), np.zeros((0, 3), np.uint8), np.zeros(0, np.int64))
     # Records have odd lengths, so nothing is aligned: rows of bytes are taken first.
     words = np.frombuffer(data, np.uint8)
-    points = sliding_window_view(words, 24)[starts + _PLACE_AT].view("<f8") if n_points else np.zeros((0, 3))
+    points = sliding_window_view(words, 24)[starts + _PLACE_AT].view("<f8")
+    colors = sliding_window_view(words, 3)[starts + _COLOR_AT]
     lengths = sliding_window_view(words, 8)[starts + _COUNT_AT].view("<i8")[:, 0]
-    if n_points and starts[-1] + _FIXED_BYTES + _BYTES_PER_VIEW * lengths[-1] > len(data):
+    if starts[-1] + _FIXED_BYTES + _BYTES_PER_VIEW * lengths[-1] > len(data):
         raise _truncated(path, len(data), n_points)
-    return points, lengths
+    # Each view of a track is the id of an image and the number of a keypoint, four bytes each.
+    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    places = np.repeat(starts + _FIXED_BYTES, lengths) + _BYTES_PER_VIEW * within
+    image_ids = sliding_window_view(words, 4)[places].view("<u4")[:, 0].astype(np.int64)
+    return PointRecords(points, lengths, colors, image_ids)
 
 
 def _record_starts(data: bytes, n_points: int) -> Iterable[int]:

@@ -8,6 +8,7 @@ import re
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,22 @@ MAX_SIDE = 1_000_000
 SUGGESTION = "correct the line, or export the model again"
 # Id, quaternion, translation, camera, and a name that is no number: a line of observations is numbers from end to end.
 IMAGE_LINE = re.compile(r"(\d+)((?:\s+[-+.\deE]+){7})\s+(\d+)\s+(\S.*)")
+
+
+class PointRecords(NamedTuple):
+    """Points of a file.
+
+    Attributes:
+        positions: (P, 3) float64, in the world.
+        lengths: (P,) of their tracks.
+        colors: (P, 3) uint8 RGB.
+        image_ids: (O,) of the images of all tracks, one after another.
+    """
+
+    positions: np.ndarray
+    lengths: np.ndarray
+    colors: np.ndarray
+    image_ids: np.ndarray
 
 
 def read_cameras_text(path: Path) -> dict[int, tuple[str, int, int, list[float]]]:
@@ -40,8 +57,8 @@ def read_cameras_text(path: Path) -> dict[int, tuple[str, int, int, list[float]]
     return cameras
 
 
-def read_images_text(path: Path) -> list[tuple[str, int, list[float]]]:
-    """Name, camera id and world-to-camera pose (qw, qx, qy, qz, tx, ty, tz) of each image, in the order of the file.
+def read_images_text(path: Path) -> list[tuple[str, int, list[float], int]]:
+    """Name, camera id, world-to-camera pose (qw, qx, qy, qz, tx, ty, tz) and id of each image, in the order of the file.
 
     Raises:
         InputError: a line that is neither a pose with a name nor observations, with its number.
@@ -56,28 +73,37 @@ def read_images_text(path: Path) -> list[tuple[str, int, list[float]]]:
                 )
             continue
         try:
-            images.append((begins[4], int(begins[3]), [float(word) for word in begins[2].split()]))
+            images.append((begins[4], int(begins[3]), [float(word) for word in begins[2].split()], int(begins[1])))
         except ValueError as error:
             raise _no(path, number, line, "seven numbers of a pose") from error
     return images
 
 
-def read_points_text(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(P, 3) float64 points in the world, and (P,) the lengths of their tracks.
+def read_points_text(path: Path) -> PointRecords:
+    """The points of a points3D.txt.
 
     Raises:
         InputError: a line that is no point, with its number.
     """
     # Arrays of numbers, because there may be millions of points.
-    points, lengths = array("d"), array("q")
+    points, colors, lengths, images = array("d"), array("d"), array("q"), array("d")
     for number, line in _lines(path):
         words = line.split()
         try:
             points.extend((float(words[1]), float(words[2]), float(words[3])))
+            colors.extend(float(word) for word in words[4:7])
+            seen = [float(word) for word in words[8::2][: max(0, len(words) - 8) // 2]]
         except (ValueError, IndexError) as error:
             raise _no(path, number, line, "a point: id, x, y, z, colour, error and track") from error
-        lengths.append(max(0, len(words) - 8) // 2)
-    return np.array(points).reshape(-1, 3), np.array(lengths)
+        images.extend(seen)
+        lengths.append(len(seen))
+    colors = np.array(colors) if len(colors) == len(points) else np.full(len(points), 128.0)
+    return PointRecords(
+        np.array(points).reshape(-1, 3),
+        np.array(lengths, np.int64),
+        colors.reshape(-1, 3).clip(0, 255).astype(np.uint8),
+        np.array(images).astype(np.int64),
+    )
 
 
 def _are_observations(words: list[str]) -> bool:

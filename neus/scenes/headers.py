@@ -49,7 +49,7 @@ def read_header(path: Path) -> ImageHeader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decompressed here
-            with Image.open(path) as image:
+            with path.open("rb") as opened, Image.open(opened) as image:
                 mode = image.mode
                 is_plain = mode in _OPAQUE_MODES and "transparency" not in image.info
                 if mode == "P" and image.format == "PNG":  # OpenCV expands palettes

@@ -2,6 +2,7 @@
 
 SCENE/image/*.png        (or images/, any format, any numbering; sorted, view i is the i-th; alpha is the mask without mask/)
 SCENE/mask/*.png         (or masks/) optional
+SCENE/sparse_points.ply  optional, points of the world
 SCENE/cameras_sphere.npz (or IDR's cameras.npz) world_mat_i (world to pixel), scale_mat_i (scene to world), 4x4 each
 """
 
@@ -22,12 +23,15 @@ from neus.geometry.similarity import transform_points
 from neus.scenes.images import image_files
 from neus.scenes.lenses import HALF_PIXEL
 from neus.scenes.masks import masks_of, outlines
+from neus.scenes.point_files import POINT_FILE, read_point_file
 from neus.scenes.scene import BOX_HALF_SIDE, Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 from neus.scenes.view_order import cameras_by_number, in_order_of_cameras
 
 CAMERA_FILE, CAMERA_FILE_OF_IDR = "cameras_sphere.npz", "cameras.npz"
+# What `Scene.region_from` says of these scenes.
+FROM_CAMERA_FILE = "scale_mat_i of the camera file"
 # What zipfile raises on a damaged archive; the last one stands for a compression that it does not know.
 DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
@@ -75,9 +79,10 @@ def read_idr(
         masks = outlines([masks[v] for v in chosen], [view.name for view in ordered], _given(mask_meaning), folder)
     scene = replace(
         scene_of(ordered, masks, folder, "idr", None if masks is not None else background, loading=loading),
-        region_from="scale_mat_i of the camera file",
+        region_from=FROM_CAMERA_FILE,
         scene_to_world=torch.from_numpy(cameras["scale_mat"][0]),
         box=_object_box(camera_file(folder, object_cameras), cameras["scale_mat"][0]),
+        points=read_point_file(folder / POINT_FILE) if (folder / POINT_FILE).is_file() else None,
     )
     return checked(scene, allow_inside)
 

@@ -1,4 +1,4 @@
-"""Lenses that OpenCV's polynomial does not describe: fisheyes, divisions, thin prisms. COLMAP's formulas, by pycolmap."""
+"""Lenses that OpenCV's polynomial does not describe: fisheyes, divisions, thin prisms, by pycolmap; and two that COLMAP has not."""
 
 import numpy as np
 import pycolmap
@@ -9,6 +9,12 @@ from neus.errors import InputError
 OPENCV = "OPENCV"
 # COLMAP's model with the same formula and order of coefficients.
 FULL_OPENCV = "FULL_OPENCV"
+# Brown's polynomial with one more term, as Metashape and RealityCapture have it: k1, k2, p1, p2, k3 as in OpenCV, and k4 of r^8.
+BROWN = "BROWN"
+# One coefficient k of the point as it is shown, not as it would be without the lens: (x, y) = (1 + k r^2) (x, y)_shown (VisualSFM).
+RADIAL_OF_SHOWN = "RADIAL_OF_SHOWN"
+# Newton's method doubles the digits with each step: from a tenth off to all of float64 in six.
+NEWTON_STEPS = 10
 # A pinhole camera shows no more than this tangent to each side (56 degrees): beyond it a fisheye has few pixels for many.
 WIDEST_TANGENT = 1.5
 # What of OpenCV's polynomial beyond the image may be repeated at the border, in parts of the longer side: OpenCV tests nine points of it.
@@ -37,13 +43,17 @@ def distorted(model: str, parameters: tuple[float, ...], points: np.ndarray) -> 
     """(P, 2) where on the plane at distance 1, before focal length and principal point, a lens shows points (P, 2) of that plane.
 
     Args:
-        model: COLMAP's name.
-        parameters: those of `extra_parameters`.
+        model: BROWN, RADIAL_OF_SHOWN or COLMAP's name.
+        parameters: those of `extra_parameters`, or as said above.
         points: (P, 2) x and y at depth 1, x right, y down.
 
     >>> distorted("SIMPLE_FISHEYE", (), np.array([[1.0, 0.0]])).round(4)  # an angle of 45 degrees
     array([[0.7854, 0.    ]])
     """
+    if model == BROWN:
+        return _brown(parameters, points)
+    if model == RADIAL_OF_SHOWN:
+        return _radial_of_shown(parameters[0], points)
     camera = pycolmap.Camera.create_from_model_name(1, model, 1.0, 1, 1)
     unit = np.array(camera.params)
     unit[camera.focal_length_idxs()], unit[camera.principal_point_idxs()] = 1.0, 0.0
@@ -123,6 +133,24 @@ def maps_from(
         y = np.full(size[0], (row - pinhole[1, 2]) / pinhole[1, 1])
         columns[row], rows[row] = _pixels(matrix, distorted(model, parameters, np.column_stack([x, y]))).T
     return columns, rows
+
+
+def _brown(parameters: tuple[float, ...], points: np.ndarray) -> np.ndarray:
+    k1, k2, p1, p2, k3, k4 = parameters
+    r2 = (points * points).sum(axis=1, keepdims=True)
+    tangential = 2.0 * points * (points @ [[p2], [p1]]) + r2 * np.array([p2, p1])
+    return points * (1.0 + r2 * (k1 + r2 * (k2 + r2 * (k3 + r2 * k4)))) + tangential
+
+
+def _radial_of_shown(k: float, points: np.ndarray) -> np.ndarray:
+    """Infinite where the lens shows nothing: k below 0 has a largest angle of view."""
+    wanted = np.linalg.norm(points, axis=1)
+    shown = wanted.copy() if k >= 0.0 else np.minimum(wanted, (-3.0 * k) ** -0.5 * 0.999)
+    for _ in range(NEWTON_STEPS):
+        shown = shown - (shown + k * shown**3 - wanted) / np.maximum(1.0 + 3.0 * k * shown**2, 1e-12)
+    is_shown = np.isclose(shown + k * shown**3, wanted) & (1.0 + 3.0 * k * shown**2 > 0.0)
+    factors = np.divide(shown, wanted, out=np.ones_like(wanted), where=wanted > 0.0)
+    return points * np.where(is_shown, factors, np.inf)[:, None]
 
 
 def _pixels(matrix: np.ndarray, plane: np.ndarray) -> np.ndarray:

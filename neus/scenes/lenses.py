@@ -64,7 +64,7 @@ def pinhole_intrinsics(
     Raises:
         InputError: the distortion folds back within the image.
     """
-    if _is_pinhole(coefficients, model):
+    if is_pinhole(coefficients, model):
         return intrinsics
     pinhole = _pinhole(_key(intrinsics), tuple(map(float, coefficients)), size, model)
     return torch.from_numpy(pinhole + _TO_CENTERS)
@@ -87,7 +87,7 @@ def undistorted(
         size: width and height of the image that these belong to, if the pixels were resized since; the result then belongs to the
             pinhole camera of that image, resized as they are.
     """
-    if _is_pinhole(coefficients, model):
+    if is_pinhole(coefficients, model):
         return pixels
     found = (pixels.shape[1], pixels.shape[0])
     columns, rows = _maps_of(_key(intrinsics), tuple(map(float, coefficients)), size or found, model, found)()
@@ -96,7 +96,8 @@ def undistorted(
     return cv2.remap(pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _is_pinhole(coefficients: Sequence[float], model: str) -> bool:
+def is_pinhole(coefficients: Sequence[float], model: str) -> bool:
+    """Whether a lens with these coefficients distorts nothing."""
     return model == OPENCV and not np.any(coefficients)
 
 

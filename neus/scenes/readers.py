@@ -16,17 +16,23 @@ from neus.scenes.blender import read_blender
 from neus.scenes.colmap import read_colmap
 from neus.scenes.colmap_model import model_places
 from neus.scenes.downscale import AUTO
+from neus.scenes.foreign.formats import FOREIGN
 from neus.scenes.idr import camera_file, read_idr
 from neus.scenes.masks import MEANINGS
+from neus.scenes.point_files import with_world_file
+from neus.scenes.posed_images import PosedImages, image_folder
+from neus.scenes.posed_scene import scene_of_posed
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import Selection
 from neus.scenes.transforms_file import SPLITS
 from neus.scenes.view_files import Loading
 from neus.settings import at_least, one_of
 
-BUILT_IN = ("auto", "idr", "blendedmvs", "blender", "colmap")
+BUILT_IN = ("auto", "idr", "blendedmvs", "blender", "colmap", *FOREIGN)
 # Registered readers add to these, and to the choices of `dataset.format` with them.
 FORMATS = list(BUILT_IN)
+# How far above a camera file the folder of its scene may be, MeshroomCache/StructureFromMotion/ID/cameras.sfm being the farthest.
+FOLDERS_ABOVE = 4
 # What the region of interest is to hold.
 OBJECT, WHOLE_SCENE = "object", "scene"
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
@@ -88,7 +94,7 @@ def read_scene(
     """The scene in a folder of any known layout.
 
     Args:
-        folder: IDR/NeuS, raw BlendedMVS, Blender or COLMAP.
+        folder: IDR/NeuS, raw BlendedMVS, Blender, COLMAP, or one of `foreign.formats.FOREIGN`; or its camera file.
         config: camera files, background, region of interest.
         lazy: each image and mask is read when it is indexed, for work that needs cameras, or few views; what the masks show is then
             not checked. A region of interest that is found from masks still reads those.
@@ -99,6 +105,17 @@ def read_scene(
         InputError: no such folder, no known layout, not enough memory, or what the reader finds wrong.
     """
     config, folder = config or DatasetConfig(), Path(folder)
+    scene = _read(folder, config, lazy, on_progress, on_start)
+    return with_world_file(scene, folder.parent if folder.is_file() else folder)
+
+
+def _read(
+    folder: Path,
+    config: DatasetConfig,
+    lazy: bool,
+    on_progress: Callable[[int, int], None] | None,
+    on_start: Callable[[str], None] | None,
+) -> Scene:
     layout = layout_of(folder, config) if config.format == "auto" else config.format
     if config.center and len(config.center) != 3:
         raise InputError(f"dataset.center: {list(config.center)}, expected three numbers x, y, z in world units.")
@@ -130,7 +147,30 @@ def read_scene(
         return read_blendedmvs(folder, *region, **common)
     if layout == "blender":
         return read_blender(folder, config.split, color, center=region[0], scale=region[1], region=config.region, **common)
-    return read_colmap(folder, *region, background=color, images=config.images, region=config.region, **common)
+    if layout == "colmap":
+        return read_colmap(folder, *region, background=color, images=config.images, region=config.region, **common)
+    posed = read_posed(folder, layout)
+    return scene_of_posed(posed, layout, folder, *region, background=color, images=config.images, region=config.region, **common)
+
+
+def read_posed(folder: Path, layout: str) -> PosedImages:
+    """The cameras of a scene in one of the formats of `FOREIGN`.
+
+    Raises:
+        InputError: no such folder, no camera file of that format, or what the reader finds wrong.
+    """
+    if not folder.exists():
+        raise InputError(f"{folder}: no such folder; expected a scene of the format {layout}.")
+    path = FOREIGN[layout].find(folder)
+    if path is None:
+        raise InputError(f"{folder}: no camera file of the format {layout} in it; leave dataset.format out to have it found.")
+    return FOREIGN[layout].read(path, _folder_of(folder) if folder.is_file() else folder)
+
+
+def _folder_of(path: Path) -> Path:
+    """The folder of a camera file's scene: the nearest above it that holds images/, which may be above opensfm/ or bundle/; or its own."""
+    above = path.resolve().parents[:FOLDERS_ABOVE]
+    return next((folder for folder in above if image_folder(folder) != folder), path.parent)
 
 
 def _read_box(
@@ -203,8 +243,11 @@ def layout_of(folder: Path, config: DatasetConfig) -> str:
     for name, (_, detect) in _REGISTERED.items():
         if folder.exists() and detect is not None and detect(folder):
             return name
-    if folder.is_file() and folder.suffix == ".json":
-        return "blender"
+    if folder.is_file():
+        name = next((name for name, form in FOREIGN.items() if form.find(folder) is not None), None)
+        if name or folder.suffix == ".json":
+            return name or "blender"
+        raise InputError(f"{folder}: no known camera file; expected a folder, or one of the files in docs/formats.md.")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a scene (IDR/NeuS, BlendedMVS, Blender or COLMAP).")
     if camera_file(folder, config.render_cameras_name).exists():
@@ -219,9 +262,13 @@ def layout_of(folder: Path, config: DatasetConfig) -> str:
         return "colmap"
     if is_mvs and any(cameras.glob("*_cam.txt")):  # MVSNet's images/ alone would fit many folders
         return "blendedmvs"
+    for name, form in FOREIGN.items():
+        if form.find(folder) is not None:
+            return name
     raise InputError(
         f"{folder}: no known layout; expected {config.render_cameras_name} (IDR/NeuS), cams/ and blended_images/ (BlendedMVS) or "
-        "images/ (MVSNet), transforms_*.json (Blender) or sparse/0/cameras.bin (COLMAP)."
+        "images/ (MVSNet), transforms_*.json (Blender), sparse/0/cameras.bin (COLMAP), or a camera file of another program "
+        "(docs/formats.md)."
     )
 
 

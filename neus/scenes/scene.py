@@ -16,6 +16,7 @@ from neus.geometry.poses import invert
 from neus.geometry.similarity import is_similarity, scale_of, transform_poses
 from neus.scenes.downscale import downscaled_size, resized_intrinsics, resized_pixels
 from neus.scenes.pixel_store import Layer, Size, is_in_memory, packed_pixels, selected, size_at
+from neus.scenes.tracked_points import TrackedPoints
 
 # NeuS extracts its mesh in a box slightly larger than the unit sphere.
 BOX_HALF_SIDE = 1.01
@@ -45,6 +46,9 @@ class Scene:
         turns: V clockwise quarter turns by which images are shown upright (`Camera.turn`), noted in their files; empty for none.
         downscale: how many times as large the files of the images are.
         region_from: what the unit sphere was found from, in words; empty where it was given.
+        points: sparse points of the files, in the world whatever the scene's frame, or None.
+        up: (3,) the direction upwards in the world where the files define it, or None.
+        metres: how many metres one unit of the world is where the files define it, or None.
     """
 
     images: Sequence[np.ndarray]
@@ -63,6 +67,9 @@ class Scene:
     turns: tuple[int, ...] = ()
     downscale: float = 1.0
     region_from: str = ""
+    points: TrackedPoints | None = None
+    up: tuple[float, float, float] | None = None
+    metres: float | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -109,6 +116,7 @@ class Scene:
             camera_to_scene=self.camera_to_scene[views],
             turns=tuple(self.turns[view] for view in views) if self.turns else (),
             names=[self.names[v] for v in views],
+            points=None if self.points is None else self.points.subset(views),
         )
 
     def resized(self, factor: float) -> "Scene":

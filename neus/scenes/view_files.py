@@ -21,7 +21,7 @@ from neus.scenes.downscale import (
 from neus.scenes.headers import read_header
 from neus.scenes.images import read_rgb, read_rgba, stored_pixels
 from neus.scenes.lens_models import OPENCV
-from neus.scenes.lenses import pinhole_intrinsics, undistorted
+from neus.scenes.lenses import is_pinhole, pinhole_intrinsics, undistorted
 from neus.scenes.masks import MaskCode, mask_code, read_mask
 from neus.scenes.memory import check_memory
 from neus.scenes.pixel_range import white_level
@@ -139,6 +139,15 @@ class FilePixels:
             return image, alpha > 127, alpha
         return image, None if self.masks is None else self._file_mask(view), None
 
+    def unchanged_file(self, view: int) -> Path | None:
+        """The image file whose pixels are those of the view, neither undistorted nor made smaller; None where they are not."""
+        files = self.views[view]
+        return files.image if self.factor == 1 and files.original is None and is_pinhole(files.coefficients, files.model) else None
+
+    def is_undistorted(self, view: int) -> bool:
+        """Whether lens distortion is taken out of the image of a view."""
+        return not is_pinhole(self.views[view].coefficients, self.views[view].model)
+
     @cached_property
     def white(self) -> float | None:
         """The value of white in all images, as of `white_level`."""
@@ -236,6 +245,16 @@ def scene_of(
         turns=tuple(read_header(view.original or view.image).turn for view in views),
         downscale=files.factor,
     )
+
+
+def unchanged_file(scene: Scene, view: int) -> Path | None:
+    """The file that a view of a scene read on demand (`Loading.lazy`) shows as it is, or None.
+
+    Such a file may have an alpha channel, of which the scene shows the image laid over its background.
+    """
+    layer = scene.images
+    is_of_files = isinstance(layer, Layer) and isinstance(layer.store, FilePixels)
+    return layer.store.unchanged_file(layer.views[view]) if is_of_files else None
 
 
 def _is_cut_out(views: Sequence[ViewFiles]) -> bool:

@@ -1,40 +1,51 @@
 """Scenes to folders: image/ and cameras_sphere.npz of IDR and NeuS, COLMAP's sparse model, transforms.json."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import cv2
 import numpy as np
 import pycolmap
 import torch
 from torch import Tensor
 
-from neus.errors import InputError
+from neus.errors import InputError, warn_of
 from neus.files import json_text, written_whole
 from neus.geometry.cameras import Camera, project
 from neus.geometry.poses import invert
 from neus.geometry.similarity import scale_of, transform_points
+from neus.scenes.image_writer import ImageWriter
 from neus.scenes.lenses import HALF_PIXEL
+from neus.scenes.point_files import POINT_FILE, write_point_file, write_world_file
+from neus.scenes.region import in_frame
 from neus.scenes.scene import Scene
+from neus.scenes.tracked_points import TrackedPoints
 
-# Where a format is lossy, names ending in .jpg ask for it; masks are always PNG.
-JPEG_QUALITY = 98
 # OpenGL cameras, as of transforms.json, look along -z with y up.
 _OPENCV_TO_OPENGL = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
+# Skew that COLMAP's cameras have not matters from so many pixels at the upper and lower border on.
+_SKEW_SEEN = 0.01
 
 
 def save_scene(
-    scene: Scene, folder: str | Path, layout: str = "idr", notes: Mapping[str, str] | None = None
+    scene: Scene,
+    folder: str | Path,
+    layout: str = "idr",
+    notes: Mapping[str, str] | None = None,
+    keep_files: bool = False,
+    has_region: bool = True,
 ) -> Path:
     """Writes a scene to a folder that is then either whole or not there, and returns it.
 
-    Masks are written as files; how much of a pixel an object covers (`Scene.alphas`) is not kept.
+    Masks are written as files. How much of a pixel an object covers (`Scene.alphas`) is kept only in image files that are.
 
     Args:
         scene: is written at the size it has, without distortion.
         folder: new or empty.
         layout: `idr` and `transforms` keep the region of interest; `colmap` has none, so dataset.center and dataset.radius tell it.
         notes: text files to lie beside it, by name.
+        keep_files: images of a scene read on demand that are as their files show them become hard links to these, or copies, instead of
+            being encoded again.
+        has_region: whether `transforms` is given the region of interest.
 
     Raises:
         InputError: an unknown layout, a folder that is not empty or cannot be written, or a region that `transforms` cannot hold.
@@ -42,13 +53,20 @@ def save_scene(
     folder = Path(folder)
     if layout not in LAYOUTS:
         raise InputError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: already exists; expected a new folder for the scene. Remove it or name another.")
+    check_is_new(folder)
+    settings = {"has_region": has_region} if layout == "transforms" else {}
     with written_whole(folder, is_folder=True) as beside:
-        LAYOUTS[layout](scene, beside)
+        LAYOUTS[layout](scene, beside, keep_files=keep_files, **settings)
+        write_world_file(beside, scene)
         for name, text in (notes or {}).items():
             (beside / name).write_text(text, encoding="utf-8")
     return folder
+
+
+def check_is_new(folder: Path) -> None:
+    """InputError if a folder for a scene has something in it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: already exists; expected a new folder for the scene. Remove it or name another.")
 
 
 def world_to_cameras(scene: Scene) -> Tensor:
@@ -58,86 +76,123 @@ def world_to_cameras(scene: Scene) -> Tensor:
     return invert(camera_to_world)
 
 
-def write_idr(scene: Scene, folder: Path) -> Path:
-    """image/, mask/ and cameras_sphere.npz, as IDR and NeuS read them."""
-    cameras = {}
+def write_idr(scene: Scene, folder: Path, keep_files: bool = False) -> Path:
+    """image/, mask/ and cameras_sphere.npz, as IDR and NeuS read them, and sparse_points.ply where there are points."""
+    cameras, images = {}, ImageWriter(scene, keep_files, numbered=True)
     for view, world_to_camera in enumerate(world_to_cameras(scene)):
         full = torch.eye(4, dtype=torch.float64)
         full[:3, :3] = scene.intrinsics[view]
         full[:2, 2] -= HALF_PIXEL  # NeuS counts pixel centres at integers
         cameras[f"world_mat_{view}"] = (full @ world_to_camera).numpy()
         cameras[f"scale_mat_{view}"] = scene.scene_to_world.numpy()
-        write_image(folder / "image" / f"{view:03d}.png", scene.images[view])
+        images.image(view, folder / "image")
         if scene.masks is not None:
-            write_image(folder / "mask" / f"{view:03d}.png", scene.masks[view])
+            images.mask(view, folder / "mask" / images.names[view])
     np.savez(folder / "cameras_sphere.npz", **cameras)
+    if scene.points is not None and len(scene.points):
+        write_point_file(folder / POINT_FILE, scene.points)
     return folder
 
 
-def write_transforms(scene: Scene, folder: Path) -> Path:
-    """transforms.json with one camera per frame and the sphere of the object, images/ and masks/.
+def write_transforms(scene: Scene, folder: Path, keep_files: bool = False, has_region: bool = True) -> Path:
+    """transforms.json with one camera per frame and the sphere of the object, images/, masks/, and sparse_points.ply.
 
     Raises:
         InputError: the region of interest is rotated against the world.
     """
     scale = scale_of(scene.scene_to_world)
-    if not torch.allclose(scene.scene_to_world[:3, :3], scale * torch.eye(3, dtype=torch.float64), atol=1e-9 * scale):
+    if has_region and not torch.allclose(
+        scene.scene_to_world[:3, :3], scale * torch.eye(3, dtype=torch.float64), atol=1e-9 * scale
+    ):
         raise InputError(
             f"{folder}: transforms.json has no rotation of the region of interest; write the layout idr, or move the cameras."
         )
-    frames = []
-    names = _file_names(scene)
+    frames, images = [], ImageWriter(scene, keep_files)
     for view, world_to_camera in enumerate(world_to_cameras(scene)):
-        (fx, _, cx), (_, fy, cy), _ = scene.intrinsics[view].tolist()
+        (fx, skew, cx), (_, fy, cy), _ = scene.intrinsics[view].tolist()
         width, height = scene.sizes[view]
         pose = (invert(world_to_camera) @ _OPENCV_TO_OPENGL).tolist()
-        frame = {"file_path": f"images/{names[view]}", "transform_matrix": pose}
+        frame = {"file_path": f"images/{images.names[view]}", "transform_matrix": pose}
         frame |= {"fl_x": fx, "fl_y": fy, "cx": cx, "cy": cy, "w": width, "h": height}
-        write_image(folder / "images" / names[view], scene.images[view])
-        if scene.masks is not None:
-            frame["mask_path"] = f"masks/{names[view]}.png"
-            write_image(folder / frame["mask_path"], scene.masks[view])
+        frame |= {"sk_x": skew} if skew else {}
+        images.image(view, folder / "images")
+        if images.has_mask_file(view):
+            frame["mask_path"] = f"masks/{images.names[view]}.png"
+            images.mask(view, folder / frame["mask_path"])
         frames.append(frame)
-    sphere = {"sphere_center": scene.scene_to_world[:3, 3].tolist(), "sphere_radius": scale}
-    (folder / "transforms.json").write_text(json_text(sphere | {"frames": frames}, indent=1), encoding="utf-8")
+    content = {"camera_model": "OPENCV", "applied_transform": torch.eye(4)[:3].tolist()}
+    if has_region:
+        content |= {"sphere_center": scene.scene_to_world[:3, 3].tolist(), "sphere_radius": scale}
+    if scene.points is not None and len(scene.points):
+        write_point_file(folder / POINT_FILE, scene.points)
+        content["ply_file_path"] = POINT_FILE
+    (folder / "transforms.json").write_text(json_text(content | {"frames": frames}, indent=1), encoding="utf-8")
     return folder
 
 
 def write_colmap(
-    scene: Scene, folder: Path, model: str = "PINHOLE", binary: bool = True, points: Tensor | None = None
+    scene: Scene,
+    folder: Path,
+    model: str = "PINHOLE",
+    binary: bool = True,
+    points: Tensor | None = None,
+    keep_files: bool = False,
 ) -> Path:
-    """images/, masks/ and sparse/0.
+    """images/, masks/ and sparse/0. Keypoints are where the points fall in the images, those of no points are not kept.
 
     Args:
         scene, folder: what is written, and where.
         model: COLMAP's camera model, all of whose coefficients are zero; with one focal length only if fx equals fy in the scene.
         binary: .bin files, else .txt.
-        points: (P, 3) in the world, which get tracks of the views that have them in their frames.
+        points: (P, 3) in the world, which get tracks of the views that have them in their frames; None takes those of the scene.
+        keep_files: as for `save_scene`.
+
+    Warns:
+        InputWarning: the cameras have a skew, which COLMAP's have not.
     """
-    reconstruction = pycolmap.Reconstruction()
-    tracks = [[] for _ in range(0 if points is None else len(points))]
-    names = _file_names(scene)
+    _warn_of_skew(scene)
+    reconstruction, images = pycolmap.Reconstruction(), ImageWriter(scene, keep_files)
+    tracked = scene.points if points is None else TrackedPoints(points.numpy())
+    tracks = [[] for _ in range(0 if tracked is None else len(tracked))]
+    candidates = [np.zeros(0, np.int64)] * len(scene) if tracked is None else tracked.seen_by(len(scene))
     for view, world_to_camera in enumerate(world_to_cameras(scene)):
-        camera = scene.camera(view)
-        reconstruction.add_camera_with_trivial_rig(colmap_camera(camera, model, camera_id=view + 1))
-        keypoints = np.zeros((0, 2))
-        if points is not None:
-            pixels, _ = project(transform_points(invert(scene.scene_to_world), points), camera)
-            seen = ((pixels > 0) & (pixels < torch.tensor([camera.width, camera.height]))).all(-1)
-            keypoints = pixels[seen].numpy()
-            for index, point in enumerate(seen.nonzero()[:, 0].tolist()):
-                tracks[point].append(pycolmap.TrackElement(view + 1, index))
-        image = pycolmap.Image(name=names[view], keypoints=keypoints, camera_id=view + 1, image_id=view + 1)
+        reconstruction.add_camera_with_trivial_rig(colmap_camera(scene.camera(view), model, camera_id=view + 1))
+        seen, keypoints = ([], np.zeros((0, 2))) if tracked is None else _shown(scene, view, tracked, candidates[view])
+        for index, point in enumerate(seen):
+            tracks[point].append(pycolmap.TrackElement(view + 1, index))
+        image = pycolmap.Image(name=images.names[view], keypoints=keypoints, camera_id=view + 1, image_id=view + 1)
         reconstruction.add_image_with_trivial_frame(image, pycolmap.Rigid3d(world_to_camera[:3].numpy()))
-        write_image(folder / "images" / names[view], scene.images[view])
-        if scene.masks is not None:
-            write_image(folder / "masks" / f"{names[view]}.png", scene.masks[view])
-    for xyz, elements in zip([] if points is None else points.numpy(), tracks, strict=True):
-        if len(elements) >= 2:
-            reconstruction.add_point3D(xyz, pycolmap.Track(elements), np.array([128, 128, 128], np.uint8))
+        images.image(view, folder / "images")
+        if images.has_mask_file(view):
+            images.mask(view, folder / "masks" / f"{images.names[view]}.png")
+    for point, elements in enumerate(tracks):
+        color = np.full(3, 128, np.uint8) if tracked.colors is None else tracked.colors[point]
+        if len(elements) >= 2 or points is None:
+            reconstruction.add_point3D(tracked.positions[point], pycolmap.Track(elements), color)
     (folder / "sparse" / "0").mkdir(parents=True)
     (reconstruction.write_binary if binary else reconstruction.write_text)(str(folder / "sparse" / "0"))
     return folder
+
+
+def _shown(scene: Scene, view: int, tracked: TrackedPoints, candidates: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Those of the candidates that lie in the image of a view, and (K, 2) where."""
+    camera, places = scene.camera(view), torch.from_numpy(tracked.positions[candidates])
+    pixels, depth = project(transform_points(invert(scene.scene_to_world), places), camera)
+    inside = in_frame(pixels, depth, camera).numpy()
+    return candidates[inside].tolist(), pixels.numpy()[inside]
+
+
+def _warn_of_skew(scene: Scene) -> None:
+    lost = {}
+    for view, name in enumerate(scene.names):
+        (_, skew, _), (_, fy, _), _ = scene.intrinsics[view].tolist()
+        if (pixels := abs(skew) * scene.sizes[view][1] / 2 / fy) > _SKEW_SEEN:
+            lost[name] = pixels
+    if lost:
+        warn_of(
+            f"{scene.source}: {len(lost)} cameras have a skew of up to {max(lost.values()):.2g} pixels, which COLMAP's have not",
+            list(lost),
+        )
 
 
 def colmap_camera(
@@ -159,33 +214,7 @@ def colmap_camera(
     return made
 
 
-def write_image(path: Path, pixels: np.ndarray) -> None:
-    """Writes (H, W, 3) RGB, (H, W, 4) RGBA uint8, or (H, W) bool as black and white; missing folders are made.
-
-    Raises:
-        OSError: no space, or no such format.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * 255
-    else:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR)
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix.lower() in (".jpg", ".jpeg") else []
-    if not cv2.imwrite(str(path), pixels, options):
-        raise OSError(f"{path.name} cannot be written: the disk is full, or the format is unknown")
-
-
-def _file_names(scene: Scene) -> list[str]:
-    """The views' names if all can be files within a folder, else numbers."""
-    paths = [PurePosixPath(name) for name in scene.names]
-    is_usable = len(set(paths)) == len(paths) and all(
-        path.name and not path.is_absolute() and ".." not in path.parts and cv2.haveImageWriter(str(path))
-        for path in paths
-    )
-    return list(scene.names) if is_usable else [f"{view:03d}.png" for view in range(len(scene))]
-
-
-LAYOUTS: dict[str, Callable[[Scene, Path], Path]] = {
+LAYOUTS: dict[str, Callable[..., Path]] = {
     "idr": write_idr,
     "colmap": write_colmap,
     "transforms": write_transforms,

@@ -192,7 +192,7 @@ def test_a_scene_without_a_region_of_interest_is_read_and_judged(tmp_path, monke
     def none(*arguments):
         raise check.RegionError("scene: 3 of 9 sparse points lie where the cameras look.")
 
-    monkeypatch.setattr("neus.scenes.colmap._found_region", none)
+    monkeypatch.setattr("neus.scenes.posed_scene._found_region", none)
     read, notes = read_for_check(folder, DatasetConfig())
     assert notes[-1] == "scene: 3 of 9 sparse points lie where the cameras look."
     middle = torch.linalg.inv(read.scene_to_world) @ scene.scene_to_world @ torch.tensor([0.0, 0, 0, 1]).double()

@@ -11,8 +11,9 @@ from neus.geometry.cameras import project
 from neus.geometry.poses import invert, look_at
 from neus.geometry.rays import intersect_sphere, pixel_centers, rays_from_pixels
 from neus.geometry.similarity import scale_of, similarity, transform_points
+from neus.scenes.image_writer import write_image
 from neus.scenes.scene import Scene
-from neus.scenes.writers import world_to_cameras, write_image
+from neus.scenes.writers import world_to_cameras
 
 # The radius of the sphere that stands for the object in `ring_scene`, scene units.
 OBJECT_RADIUS = 0.8

@@ -134,7 +134,7 @@ def test_a_panorama_is_refused_with_the_suggestion(written):
 def test_unregistered_images_are_named_and_passed_over(written):
     scene, folder = written
     shutil.copy(folder / "images" / "0.png", folder / "images" / "blurred.png")
-    with pytest.warns(InputWarning, match=r"images: 1 images have no pose in the model .*\(blurred\.png\)"):
+    with pytest.warns(InputWarning, match=r"images: 1 images have no pose in .*sparse.0 and are passed over \(blurred\.png\)"):
         read = read_colmap(folder)
     assert read.names == scene.names
 

@@ -21,7 +21,7 @@ def points_file(path, tracks, seed=0):
 @pytest.mark.parametrize("tracks", [[], [0], [2, 3, 17, 0, 5], [1] * 400])
 def test_binary_points_are_read_whatever_the_lengths_of_their_tracks(tmp_path, tracks):
     places = points_file(tmp_path / "points3D.bin", tracks)
-    points, lengths = read_points_binary(tmp_path / "points3D.bin")
+    points, lengths, *_ = read_points_binary(tmp_path / "points3D.bin")
     assert np.array_equal(points, places) and lengths.tolist() == tracks
 
 

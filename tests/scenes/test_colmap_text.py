@@ -19,8 +19,8 @@ def written(path, text, encoding="utf-8"):
 def test_a_name_is_the_rest_of_its_line(tmp_path):
     images = read_images_text(written(tmp_path / "images.txt", IMAGES))
     assert images == [
-        ("DJI map plan (3).jpg", 1, [1.0, 0.0, 0.0, 0.0, 0.5, -2e-3, 4.0]),
-        ("cam0/2.png", 4, [0.5, 0.5, 0.5, 0.5, 1.0, 2.0, 3.0]),
+        ("DJI map plan (3).jpg", 1, [1.0, 0.0, 0.0, 0.0, 0.5, -2e-3, 4.0], 1),
+        ("cam0/2.png", 4, [0.5, 0.5, 0.5, 0.5, 1.0, 2.0, 3.0], 2),
     ]
 
 
@@ -28,7 +28,7 @@ def test_a_name_is_the_rest_of_its_line(tmp_path):
 def test_an_image_begins_where_a_pose_and_a_name_stand_whatever_precedes(tmp_path, observations):
     lines = "".join(f"{i} 1 0 0 0 0 0 {i} 1 {name}\n{observations}" for i, name in enumerate(["a.png", "b 2.png", "0003"]))
     images = read_images_text(written(tmp_path / "images.txt", lines))
-    assert [name for name, _, _ in images] == ["a.png", "b 2.png", "0003"]
+    assert [name for name, *_ in images] == ["a.png", "b 2.png", "0003"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -36,15 +36,15 @@ def test_an_image_begins_where_a_pose_and_a_name_stand_whatever_precedes(tmp_pat
 def test_marks_and_line_ends_of_windows_change_nothing(tmp_path, encoding, end):
     text = IMAGES.replace("map plan", "größe").replace("\n", end)
     images = read_images_text(written(tmp_path / "images.txt", text, encoding))
-    assert [name for name, _, _ in images] == ["DJI größe (3).jpg", "cam0/2.png"]
+    assert [name for name, *_ in images] == ["DJI größe (3).jpg", "cam0/2.png"]
     cameras = written(tmp_path / "cameras.txt", f"1 PINHOLE 40 30 1 2 3 4{end}", encoding)
     assert read_cameras_text(cameras) == {1: ("PINHOLE", 40, 30, [1.0, 2.0, 3.0, 4.0])}
 
 
 def test_points_come_with_the_lengths_of_their_tracks(tmp_path):
-    points, lengths = read_points_text(written(tmp_path / "p.txt", "7 1 2 3 9 9 9 0.5 1 0 2 0 3 5\n8 -1 0 1e2 9 9 9 0.5\n"))
+    points, lengths, *_ = read_points_text(written(tmp_path / "p.txt", "7 1 2 3 9 9 9 0.5 1 0 2 0 3 5\n8 -1 0 1e2 9 9 9 0.5\n"))
     assert points.tolist() == [[1, 2, 3], [-1, 0, 100]] and lengths.tolist() == [3, 0]
-    points, lengths = read_points_text(written(tmp_path / "p.txt", "# none\n"))
+    points, lengths, *_ = read_points_text(written(tmp_path / "p.txt", "# none\n"))
     assert points.shape == (0, 3) and lengths.shape == (0,)
 
 
