@@ -12,7 +12,7 @@ import torch
 import trimesh
 
 import neus
-from neus.geometry.similarity import scale_of, transform_points
+from neus.geometry.similarity import scale_of, similarity, transform_points
 from tests.conftest import write_tiny_conf
 from tests.evaluation.dtu_layout import DOTS, SCAN, dots, half_observed, write_dtu
 
@@ -139,6 +139,15 @@ def test_images_are_measured_against_the_scenes(model, scene):
     assert [view["view"] for view in result["views"]] == [1, 3] and 0 < result["mean"]["psnr"] < 60
     with pytest.raises(neus.InputError, match="view 4: the scene has views 0 to 3"):
         neus.evaluate_images(model, scene, views=[4])
+
+
+def test_a_scene_in_any_frame_is_brought_into_that_of_the_model(model, scene):
+    other = similarity(2.5, torch.tensor([0.3, -0.2, 0.4], dtype=torch.float64))
+    moved = scene.in_frame(scene.scene_to_world @ other, scene.box * 0.5)
+    here, there = (neus.evaluate_images(model, s, views=[1], scale=0.5)["mean"] for s in (scene, moved))
+    assert there == pytest.approx(here, abs=1e-3)
+    here, there = (neus.extract_mesh(model, 24, unseen="cut", scene=s) for s in (scene, moved))
+    np.testing.assert_allclose(there.vertices, here.vertices, rtol=1e-9)
 
 
 def test_a_mesh_is_measured_against_a_mesh_in_memory_or_in_a_file(tmp_path):

@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Box between two corners in world units to which the mesh is cropped first; the mesh is open there",
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--out", type=Path, help="Mesh file: .ply, .obj, .glb or .stl (default: RUN/mesh.ply)")
+    output.add_argument("--out", type=Path, help="Mesh file: .ply, .obj, .glb or .stl (default: RUN/mesh.ply, or RUN/mesh_scene.ply)")
     output.add_argument(
         "--frame",
         choices=("world", "scene"),

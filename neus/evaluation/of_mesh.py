@@ -19,7 +19,7 @@ from neus.evaluation.surface import feature_scores, surface_scores
 from neus.geometry.poses import invert
 from neus.geometry.similarity import scale_of
 from neus.meshing.clean import clip_to_masks
-from neus.meshing.files import in_world, written_resolution
+from neus.meshing.files import in_world, written_frame_name, written_resolution
 from neus.meshing.visibility import mesh_depth
 from neus.scenes.pfm import read_pfm
 from neus.scenes.scene import Scene
@@ -64,9 +64,11 @@ def judged_mesh(path: Path, scene: Scene | None, frame: str = "world") -> Judged
         frame: `world`, or `scene` for a mesh in the unit sphere's.
 
     Raises:
-        InputError: no mesh there, or a frame that is not known without a scene.
+        InputError: no mesh there, a frame that is not known without a scene, or one that the file itself denies.
     """
     mesh = read_mesh(path)
+    if (written := written_frame_name(path)) not in (None, frame):
+        raise InputError(f"{path}: was written in the {written} frame, but --mesh-frame is {frame}; give --mesh-frame {written}.")
     if frame == "scene":
         mesh = in_world(mesh, _needed(scene, "--mesh-frame scene").scene_to_world)
     return JudgedMesh(mesh, Path(path), scene)

@@ -18,7 +18,7 @@ SUFFIXES = (".ply", ".obj", ".glb", ".stl")
 # Coordinates need more than float32 if its spacing at the mesh exceeds this part of the mesh's size: a hundredth of the
 # cell of a lattice of 1000 points along each axis.
 COARSE = 1e-5
-_RESOLUTION, _SEEN = "neus extraction resolution", "neus seen"
+_RESOLUTION, _SEEN, _FRAME = "neus extraction resolution", "neus seen", "neus frame"
 # Bytes of a file within which its header is searched.
 _HEADER_BYTES = 2000
 
@@ -30,6 +30,7 @@ def write_mesh(
     up: np.ndarray | None = None,
     resolution: int | None = None,
     seen: Mapping[str, Any] | None = None,
+    frame: str = "",
 ) -> np.ndarray | None:
     """Writes a mesh with its normals and vertex colours, in the format that the suffix names.
 
@@ -42,9 +43,9 @@ def write_mesh(
         path: ends in .ply, .obj, .glb or .stl (which has neither normals of vertices nor colours); missing folders are made.
         scene_to_world: (4, 4) similarity; None leaves the mesh in the scene frame.
         up: (3,) the vertical in the frame that is written, for GLB, whose viewers take +Y for up; None: unknown, not turned.
-
         resolution: lattice points along each axis of the box it was extracted from; PLY keeps it for `written_resolution`.
         seen: plain facts about how much of it the views have seen; PLY keeps them for `written_seen`.
+        frame: the name of the one that is written, `world` or `scene`; PLY keeps it for `written_frame_name`.
 
     Returns:
         (3,) the origin that coordinates in the file are relative to; None if it is that of the frame.
@@ -60,7 +61,7 @@ def write_mesh(
     origin = _needed_origin(placed)
     with written_whole(path) as beside:
         if suffix == ".ply":
-            _write_ply(placed, beside, "<f4" if origin is None else "<f8", resolution, seen)
+            _write_ply(placed, beside, "<f4" if origin is None else "<f8", resolution, seen, frame)
         elif suffix == ".obj":
             # Eight decimals as usual; more for a mesh so small that they would not be eight digits of it.
             digits = max(8, 7 - int(np.floor(np.log10(max(placed.extents.max(), 1e-30)))))
@@ -100,6 +101,11 @@ def written_seen(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def written_frame_name(path: Path) -> str | None:
+    """The `frame` that `write_mesh` was given for a PLY file; None if it was not, or for other files."""
+    return _comment(path, _FRAME)
+
+
 def _comment(path: Path, name: str) -> str | None:
     with open(path, "rb") as file:
         header = file.read(_HEADER_BYTES).split(b"end_header")[0]
@@ -114,7 +120,9 @@ def _needed_origin(mesh: trimesh.Trimesh) -> np.ndarray | None:
     return (low + high) / 2 if spacing > COARSE * (high - low).max() else None
 
 
-def _write_ply(mesh: trimesh.Trimesh, path: Path, coordinates: str, resolution: int | None, seen: Mapping[str, Any] | None) -> None:
+def _write_ply(
+    mesh: trimesh.Trimesh, path: Path, coordinates: str, resolution: int | None, seen: Mapping[str, Any] | None, frame: str
+) -> None:
     """Binary PLY (Turk 1994) with coordinates of the given type, float32 normals and uint8 sRGB colours with alpha."""
     fields = [("position", coordinates, 3), ("normal", "<f4", 3)]
     number = "float" if coordinates == "<f4" else "double"
@@ -131,6 +139,7 @@ def _write_ply(mesh: trimesh.Trimesh, path: Path, coordinates: str, resolution: 
     header = ["ply", "format binary_little_endian 1.0"]
     header += [f"comment {_RESOLUTION} {resolution}"] if resolution else []
     header += [f"comment {_SEEN} {json_text(dict(seen))}"] if seen else []
+    header += [f"comment {_FRAME} {frame}"] if frame else []
     header += [f"element vertex {len(vertices)}"]
     header += [f"property {entry}" for entry in properties]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]

@@ -54,6 +54,13 @@ def scene_facts(model: Model) -> dict[str, torch.Tensor | None]:
     return {"scene_to_world": model.scene_to_world, "box": model.box, "background": model.background}
 
 
+def in_frame_of(model: Model, scene: Scene) -> Scene:
+    """The scene in the frame of a model that knows its own; as it is for one that does not, such as a published checkpoint's."""
+    if model.scene_to_world is None:
+        return scene
+    return scene.in_frame(model.scene_to_world.cpu().double(), model.box.cpu().double())
+
+
 def take_scene_facts(model: Model, facts: dict[str, torch.Tensor | None]) -> None:
     """Inverse of `scene_facts`."""
     model.scene_to_world, model.box, model.background = facts["scene_to_world"], facts["box"], facts["background"]

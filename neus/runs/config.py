@@ -23,10 +23,10 @@ from neus.training.config import TrainConfig
 
 # The placeholder in old configs for the name of the scene.
 CASE_PLACEHOLDER = "CASE_NAME"
-# As pyhocon finds them: in any case, with or without a blank.
-_INCLUDE = re.compile(
-    r'(?<![\w."])include\s*(?:required\s*\(\s*)?(?:(file|url|package|classpath)\s*\(\s*)?"([^"]+)"', re.IGNORECASE
-)
+# As pyhocon finds them: in any case, with or without a blank, after anything but a letter, digit or underscore.
+_INCLUDE_PATTERN = r'(?<![a-z0-9_])include\s*(?:required\s*\(\s*)?(?:(file|url|package|classpath)\s*\(\s*)?"([^"]+)"'
+_INCLUDE = re.compile(_INCLUDE_PATTERN, re.IGNORECASE | re.ASCII)
+_STRING_OR_INCLUDE = re.compile(rf'"""(?:(?!""").|\n)*"""|"(?:[^"\\\n]|\\.)*"|{_INCLUDE_PATTERN}', re.IGNORECASE | re.ASCII)
 _COMMENT = re.compile(r"^\s*(?:#|//).*$", re.MULTILINE)
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
@@ -134,8 +134,8 @@ def config_text(config: ExperimentConfig) -> str:
 
 def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
     """InputError for an included config that is not there, which pyhocon would pass over, or that includes itself."""
-    for kind, name in _INCLUDE.findall(_COMMENT.sub("", text)):
-        if kind.lower() not in ("", "file") or "://" in name or "*" in name or "?" in name:
+    for kind, name in _includes_in(text):
+        if not _is_file_name(kind, name):
             raise InputError(f'{path}: include {kind or ""} "{name}": only files are included, by name; save it beside {path.name}.')
         included = (path.parent / name).resolve()
         if included in within:
@@ -147,6 +147,20 @@ def _check_includes(path: Path, text: str, within: tuple[Path, ...]) -> None:
         inner = read_text(included)
         _check_closed(inner, str(included))
         _check_includes(included, inner, (*within, included))
+
+
+def _includes_in(text: str) -> list[tuple[str, str]]:
+    """Kind and name of each include: those outside of quotes, and whatever looks like one of more than a file.
+
+    Where a quoted text ends is for pyhocon to say, and which line within three quotes is no comment; no server may be asked for it.
+    """
+    text = text if '"""' in text else _COMMENT.sub("", text)
+    outside = [(found[1] or "", found[2]) for found in _STRING_OR_INCLUDE.finditer(text) if found[2]]
+    return outside + [found for found in _INCLUDE.findall(text) if not _is_file_name(*found)]
+
+
+def _is_file_name(kind: str, name: str) -> bool:
+    return kind.lower() in ("", "file") and not any(mark in name for mark in ("://", "*", "?"))
 
 
 def _check_closed(text: str, source: str) -> None:
@@ -169,6 +183,8 @@ def _parsed_override(text: str) -> ConfigTree:
     if not equals or not key.strip() or not value.strip():
         raise InputError(f"--set {text}: expected section.key=value, for example --set train.end_iter=2000.")
     _check_closed(value, f"--set {text}")
+    if _includes_in(value):
+        raise InputError(f"--set {text}: only files are included, in configs; name the settings one by one.")
     try:
         return ConfigFactory.parse_string(f"{key.strip()} = {value.strip()}")
     except (ConfigException, ParseBaseException) as error:

@@ -3,7 +3,7 @@
 RUN/config.conf             every setting, as resolved
 RUN/run.json                scene, views, versions
 RUN/checkpoints/ckpt_*.pth  RUN/metrics.jsonl  RUN/logs/ (TensorBoard)
-RUN/mesh.ply                after training with --minutes or --iterations
+RUN/mesh.ply                after training with --minutes or --iterations, world units      RUN/mesh_scene.ply  in the scene frame
 RUN/sessions.jsonl          command, machine, times and warnings of each call of train      RUN/report.html
 RUN/validations_fine/  RUN/normals/  RUN/meshes/  RUN/render/  RUN/recording/   as in NeuS
 """
@@ -24,7 +24,7 @@ from neus.training.checkpoint import checkpoints_in
 
 # What a run writes; nothing else in the folder is touched by --overwrite.
 OWN_FOLDERS = ("checkpoints", "logs", "validations_fine", "normals", "meshes", "render", "recording")
-OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "mesh.ply", "sessions.jsonl", "report.html")
+OWN_FILES = ("config.conf", "run.json", "metrics.jsonl", "mesh.ply", "mesh_scene.ply", "sessions.jsonl", "report.html")
 OWN_NUMBERS = "evaluation*.json"  # one file for each thing that `evaluate` measured
 
 
@@ -154,13 +154,18 @@ def read_evaluation(folder: Path, checkpoint: str) -> dict[str, Any] | None:
         return None
 
 
+def places_of_mesh(folder: Path) -> tuple[Path, Path]:
+    """RUN/mesh.ply and RUN/meshes/mesh.ply, where whatever measures or shows a run looks for its mesh in world units."""
+    return folder / "mesh.ply", folder / "meshes" / "mesh.ply"
+
+
 def mesh_of_run(folder: Path) -> Path:
-    """The mesh that a run has made: the newer of RUN/mesh.ply and RUN/meshes/mesh.ply.
+    """The mesh that a run has made, world units: the newer of `places_of_mesh`.
 
     Raises:
         InputError: there is none.
     """
-    found = [path for path in (folder / "mesh.ply", folder / "meshes" / "mesh.ply") if path.is_file()]
+    found = [path for path in places_of_mesh(folder) if path.is_file()]
     if not found:
         raise InputError(f"{folder}: no mesh.ply in it; make one with `neus mesh {folder}`, or give --mesh FILE.")
     return max(found, key=lambda path: path.stat().st_mtime)

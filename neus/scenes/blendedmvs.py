@@ -2,6 +2,7 @@
 
 SCENE/blended_images/00000000.jpg          (or images/) the images
 SCENE/blended_images/00000000_masked.jpg   optional: black outside the object; taken for masks only
+SCENE/masks/00000000.png                   (or mask/) optional, where there are no masked images: white on the object
 SCENE/cams/00000000_cam.txt                (or cams_1/) extrinsic (world to camera), intrinsic, and the range of depths
 SCENE/cams/pair.txt                        (or SCENE/pair.txt) optional: names the views in use
 """
@@ -20,7 +21,7 @@ from neus.geometry.rigid import rigid_poses
 from neus.scenes.find_files import MAX_MISSING_FRACTION
 from neus.scenes.images import image_files
 from neus.scenes.lenses import HALF_PIXEL
-from neus.scenes.masks import MaskCode, outlines
+from neus.scenes.masks import MaskCode, folder_of_masks, outlines, outlines_in
 from neus.scenes.region import placed, region_from_depths
 from neus.scenes.scene import Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
@@ -75,15 +76,20 @@ def read_blendedmvs(
     poses = invert(
         rigid_poses(world_to_camera, [f"{view:08d}_cam.txt" for view in views], str(cameras_folder), True, SUGGESTION)
     )
+    masks = None
+    if masked:
+        masks = outlines([masked.get(view) for view in views], names, mask_meaning, images_folder)
+    elif (masks_folder := folder_of_masks(folder)) is not None:
+        masks = outlines_in(masks_folder, names, mask_meaning)
     scene = scene_of(
         [
             ViewFiles(name, images[view], k, pose)
             for name, view, (k, _, _), pose in zip(names, views, cameras, poses, strict=True)
         ],
-        outlines([masked.get(view) for view in views], names, mask_meaning, images_folder),
+        masks,
         folder,
         "blendedmvs",
-        code=MaskCode(threshold=BLACK / 255),
+        code=MaskCode(threshold=BLACK / 255) if masked else None,
         loading=loading,
     )
     nearest = [depths for _, _, depths in cameras]

@@ -15,7 +15,7 @@ from neus.errors import InputError, warn_of
 from neus.geometry.rigid import rigid_poses
 from neus.scenes.find_files import MAX_MISSING_FRACTION, ImageFolder, find_images
 from neus.scenes.headers import read_header
-from neus.scenes.masks import masks_of, outlines
+from neus.scenes.masks import folder_of_masks, outlines, outlines_in
 from neus.scenes.point_files import read_point_file
 from neus.scenes.region import Region, placed, region_from_axes
 from neus.scenes.region_from_masks import region_from_masks
@@ -71,7 +71,7 @@ def read_blender(
     chosen = selection.of([_name(frame) for frame in frames], path)
     frames, files = _complete(path, [frames[index] for index in chosen])
     names = [file.name for file in files]
-    masks = outlines(_mask_files(path, frames), names, mask_meaning, path)
+    masks = _outlines(path, frames, names, mask_meaning)
     poses = rigid_poses(torch.stack([frame.matrix for frame in frames]), [frame.label for frame in frames], str(path))
     views = [
         ViewFiles(name, file, frame.intrinsics(read_header(file).size), pose @ OPENGL_FROM_OPENCV, *frame.lens())
@@ -103,19 +103,21 @@ def _complete(path: Path, frames: list[Frame]) -> tuple[list[Frame], list[Path]]
     return [frame for frame, _ in kept], [file for _, file in kept]
 
 
-def _mask_files(path: Path, frames: list[Frame]) -> list[Path | None]:
-    """The masks that the file names, or else those of SCENE/masks/."""
-    if any(frame.mask_path for frame in frames):
+def _outlines(path: Path, frames: list[Frame], names: list[str], meaning: str) -> list[Path] | None:
+    """The masks that the file names, or else those of SCENE/masks/, if they are outlines of the object."""
+    if named := [frame.mask_path for frame in frames if frame.mask_path]:
         index = ImageFolder(path.parent, passed_over=())
-        return [index.find(frame.mask_path) if frame.mask_path else None for frame in frames]
-    folder = next((path.parent / name for name in ("masks", "mask") if (path.parent / name).is_dir()), None)
-    if folder is not None:
-        return masks_of(folder, [_name(frame) for frame in frames])
+        found = [index.find(frame.mask_path) if frame.mask_path else None for frame in frames]
+        if meaning != "ignore" and not any(found):
+            warn_of(f"{path}: none of the {len(named)} masks that mask_path names exists; restore their folder", named)
+        return outlines(found, names, meaning, path)
+    if (folder := folder_of_masks(path.parent)) is not None:
+        return outlines_in(folder, [_name(frame) for frame in frames], meaning)
     beside = [path.parent / _name(frame) for frame in frames]
     dynamic = [f.name for image in beside for f in image.parent.glob(f"{DYNAMIC_MASK}{image.stem}.*")]
     if dynamic:
         warn_of(f"{path}: {len(dynamic)} masks of pixels to be ignored are not used", dynamic)
-    return [None] * len(frames)
+    return None
 
 
 def _points(path: Path, transforms: dict) -> tuple[TrackedPoints | None, str]:

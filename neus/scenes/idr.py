@@ -27,7 +27,7 @@ from neus.scenes.point_files import POINT_FILE, read_point_file
 from neus.scenes.scene import BOX_HALF_SIDE, Scene, checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
-from neus.scenes.view_order import in_order_of_cameras
+from neus.scenes.view_order import cameras_by_number, in_order_of_cameras
 
 CAMERA_FILE, CAMERA_FILE_OF_IDR = "cameras_sphere.npz", "cameras.npz"
 # What `Scene.region_from` says of these scenes.
@@ -66,7 +66,7 @@ def read_idr(
     """
     folder = Path(folder)
     files = image_files(_image_folder(folder))
-    cameras = read_camera_file(camera_file(folder, render_cameras), len(files))
+    cameras = read_camera_file(camera_file(folder, render_cameras), len(files), files)
     projections = cameras["world_mat"] @ cameras["scale_mat"]
     views = [camera_from_projection(projection[:3]) for projection in projections]
     intrinsics = torch.stack([k for k, _ in views])
@@ -94,15 +94,21 @@ def camera_file(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def read_camera_file(path: Path, n_views: int) -> dict[str, np.ndarray]:
+def read_camera_file(path: Path, n_views: int, images: Sequence[Path] = ()) -> dict[str, np.ndarray]:
     """The matrices of an IDR camera file: `world_mat` and `scale_mat`, each (V, 4, 4) float64.
 
+    Args:
+        path: of the file.
+        n_views: V.
+        images: V files in natural order; of more cameras those are taken that their numbers name.
+
     Raises:
-        InputError: not an npz file; fewer cameras than views; a matrix missing, not 4x4, not finite, singular, or pickled (never
-            executed).
+        InputError: not an npz file; fewer cameras than views; more, and names that do not tell which; a matrix missing, not 4x4, not
+            finite, singular, or pickled (never executed).
 
     Warns:
-        InputWarning: more cameras than views; the first are taken, as NeuS does.
+        InputWarning: more cameras than views, and which are taken: by number, or where no image between others is missing the first, as
+            NeuS does.
     """
     with _opened(path, f"an npz with world_mat_i and scale_mat_i for {n_views} views") as archive:
         n_cameras = sum(name.startswith("world_mat_") and "inv" not in name for name in archive.files)
@@ -111,17 +117,29 @@ def read_camera_file(path: Path, n_views: int) -> dict[str, np.ndarray]:
                 f"{path}: {n_cameras} cameras (world_mat_0...) but {n_views} images; "
                 "remove the extra images or re-export the cameras."
             )
-        if n_cameras > n_views:
-            warnings.warn(
-                f"{path}: {n_cameras} cameras (world_mat_0...) but {n_views} images; the first {n_views} cameras are taken, as NeuS "
-                "does. If images were removed, restore them and leave them out by dataset.exclude.",
-                InputWarning,
-                stacklevel=3,
-            )
+        chosen = _chosen_cameras(path, n_cameras, n_views, images)
         return {
-            kind: np.stack([_matrix(archive, path, f"{kind}_{view}") for view in range(n_views)])
+            kind: np.stack([_matrix(archive, path, f"{kind}_{view}") for view in chosen])
             for kind in ("world_mat", "scale_mat")
         }
+
+
+def _chosen_cameras(path: Path, n_cameras: int, n_views: int, images: Sequence[Path]) -> list[int]:
+    """The numbers of the cameras of V views; of more cameras those that belong to the images, which is said."""
+    if n_cameras == n_views:
+        return list(range(n_views))
+    chosen = cameras_by_number(images, n_cameras) if images else None
+    how = f"the first {n_views} cameras are taken, as NeuS does"
+    if chosen is not None:
+        missing = sorted(set(range(n_cameras)).difference(chosen))
+        how = f"cameras are taken by the numbers of the images, all but {', '.join(map(str, missing[:4]))}{', ...' * (len(missing) > 4)}"
+    warnings.warn(
+        f"{path}: {n_cameras} cameras (world_mat_0...) but {n_views} images; {how}. If images were removed, restore them and leave them "
+        "out by dataset.exclude.",
+        InputWarning,
+        stacklevel=4,
+    )
+    return list(range(n_views)) if chosen is None else chosen
 
 
 def _given(mask_meaning: str) -> str:

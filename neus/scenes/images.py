@@ -13,6 +13,11 @@ IMAGE_SUFFIXES = {
     ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".exr", ".ppm", ".pgm", ".jp2", ".gif", ".avif",
 }  # fmt: skip
 
+# What cameras and phones write and OpenCV does not read, or only its thumbnail.
+UNREAD_SUFFIXES = {
+    ".heic", ".heif", ".hif", ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".jxl",
+}  # fmt: skip
+
 _PNG_END, _JPEG_START, _JPEG_END = b"IEND", b"\xff\xd8", b"\xff\xd9"
 _JPEG_SCAN = 0xDA
 _REDUCED = {
@@ -44,14 +49,18 @@ def image_files(folder: Path) -> list[Path]:
     """The image files of a folder that OpenCV can read, in natural order; hidden files are passed over.
 
     Raises:
-        InputError: no such folder, or no image in it.
+        InputError: no such folder, no image in it, or images in a format that is not read, unless one of the same name lies beside.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected the images of the scene in it.")
     visible = sorted((f for f in folder.iterdir() if f.is_file() and f.name[0] != "."), key=natural_order)
     files = []
+    read = {file.stem for file in visible if file.suffix.lower() in IMAGE_SUFFIXES}
     for file in visible:
-        if cv2.haveImageReader(str(file)):
+        if file.suffix.lower() in UNREAD_SUFFIXES:
+            if file.stem not in read:
+                raise InputError(f"{file}: {file.suffix} files are not read; convert all of the images to PNG or JPEG.")
+        elif cv2.haveImageReader(str(file)):
             files.append(file)
         elif file.suffix.lower() in IMAGE_SUFFIXES:
             raise InputError(f"{file}: not a readable image (damaged, empty, or a format that OpenCV was built without); replace the file.")

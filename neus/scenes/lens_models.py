@@ -7,6 +7,8 @@ from neus.errors import InputError
 
 # The polynomial of OpenCV, whose coefficients need no model of COLMAP's.
 OPENCV = "OPENCV"
+# COLMAP's model with the same formula and order of coefficients.
+FULL_OPENCV = "FULL_OPENCV"
 # Brown's polynomial with one more term, as Metashape and RealityCapture have it: k1, k2, p1, p2, k3 as in OpenCV, and k4 of r^8.
 BROWN = "BROWN"
 # One coefficient k of the point as it is shown, not as it would be without the lens: (x, y) = (1 + k r^2) (x, y)_shown (VisualSFM).
@@ -15,6 +17,8 @@ RADIAL_OF_SHOWN = "RADIAL_OF_SHOWN"
 NEWTON_STEPS = 10
 # A pinhole camera shows no more than this tangent to each side (56 degrees): beyond it a fisheye has few pixels for many.
 WIDEST_TANGENT = 1.5
+# What of OpenCV's polynomial beyond the image may be repeated at the border, in parts of the longer side: OpenCV tests nine points of it.
+BORDER = 1e-3
 # Steps in which the borders of the pinhole image are found, and points along each border.
 STEPS, PLACES = 300, 33
 
@@ -61,29 +65,56 @@ def distorted(model: str, parameters: tuple[float, ...], points: np.ndarray) -> 
 def pinhole_within(model: str, parameters: tuple[float, ...], matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(3, 3) K of a pinhole camera of the same pose and size all of whose pixels lie in the old image.
 
-    The largest extent along each half axis, then all four shrunk by one factor until the whole border is inside.
+    The largest extent along each half axis, then all four shrunk by one factor until the whole border is inside, and before the place
+    where the distortion folds back.
 
     Args:
         model, parameters: of the lens.
         matrix: (3, 3) its K, pixel centres at integers.
         size: width and height of the image.
+
+    Raises:
+        InputError: the distortion folds back before it reaches the image's border.
     """
-    ways = np.array([[-1.0, 0.0], [0.0, -1.0], [1.0, 0.0], [0.0, 1.0]])
-    tangents = WIDEST_TANGENT * np.arange(1, STEPS + 1) / STEPS
-    extents = np.array([tangents[_n_first(_inside(model, parameters, matrix, size, tangents[:, None] * way)) - 1] for way in ways])
-    left, top, right, bottom = extents * ways.sum(axis=1)
+    (left, top, right, bottom), fold = _extents(model, parameters, matrix, size)
     along = np.linspace(0.0, 1.0, PLACES)
     x, y = left + (right - left) * along, top + (bottom - top) * along
     border = np.concatenate(
         [np.column_stack([x, np.full(PLACES, edge)]) for edge in (top, bottom)]
         + [np.column_stack([np.full(PLACES, edge), y]) for edge in (left, right)]
     )
+    farthest = np.linalg.norm(border, axis=1).max()
     factors = np.linspace(1.0, 1.0 / STEPS, STEPS)
-    fits = (factor for factor in factors if _inside(model, parameters, matrix, size, factor * border).all())
+    fits = (f for f in factors if f * farthest < fold and _inside(model, parameters, matrix, size, f * border).all())
     left, top, right, bottom = next(fits, factors[-1]) * np.array([left, top, right, bottom])
     focal = np.array([size[0] / (right - left), size[1] / (bottom - top)])
     # Borders lie half a pixel beyond the centres of the outermost pixels.
     return np.array([[focal[0], 0.0, -left * focal[0] - 0.5], [0.0, focal[1], -top * focal[1] - 0.5], [0.0, 0.0, 1.0]])
+
+
+def shows_only(
+    parameters: tuple[float, ...], matrix: np.ndarray, size: tuple[int, int], pinhole: np.ndarray
+) -> bool:
+    """Whether all that a pinhole camera of the same size shows lies in the image of a lens of OpenCV's, and before it folds back.
+
+    Args:
+        parameters: k1, k2, p1, p2, k3, k4, k5, k6.
+        matrix, pinhole: (3, 3) K of the lens and of the pinhole camera, pixel centres at integers.
+        size: width and height of both.
+
+    Raises:
+        InputError: as `pinhole_within`.
+    """
+    _, fold = _extents(FULL_OPENCV, parameters, matrix, size)
+    x, y = (np.linspace(-0.5, side - 0.5, PLACES) for side in size)
+    border = np.concatenate(
+        [np.column_stack([x, np.full(PLACES, edge)]) for edge in y[[0, -1]]]
+        + [np.column_stack([np.full(PLACES, edge), y]) for edge in x[[0, -1]]]
+    )
+    plane = (border - pinhole[:2, 2]) / pinhole[[0, 1], [0, 1]]
+    if np.linalg.norm(plane, axis=1).max() >= fold:
+        return False
+    return bool(_inside(FULL_OPENCV, parameters, matrix, size, plane, BORDER * max(size)).all())
 
 
 def maps_from(
@@ -127,11 +158,35 @@ def _pixels(matrix: np.ndarray, plane: np.ndarray) -> np.ndarray:
 
 
 def _inside(
-    model: str, parameters: tuple[float, ...], matrix: np.ndarray, size: tuple[int, int], points: np.ndarray
+    model: str, parameters: tuple[float, ...], matrix: np.ndarray, size: tuple[int, int], points: np.ndarray, margin: float = 0.0
 ) -> np.ndarray:
-    """(P,) bool: whether the lens shows points (P, 2) of the plane at distance 1 within the image."""
+    """(P,) bool: whether the lens shows points (P, 2) of the plane at distance 1 within the image, enlarged by a margin of pixels."""
     pixels = _pixels(matrix, distorted(model, parameters, points))
-    return ((pixels >= -0.5) & (pixels <= np.array(size) - 0.5)).all(axis=1)
+    return ((pixels >= -0.5 - margin) & (pixels <= np.array(size) - 0.5 + margin)).all(axis=1)
+
+
+def _extents(model: str, parameters: tuple[float, ...], matrix: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """x or y at depth 1 up to which the image reaches to the left, top, right and bottom, and `_fold`; InputError if that is nearer."""
+    ways = np.array([[-1.0, 0.0], [0.0, -1.0], [1.0, 0.0], [0.0, 1.0]])
+    tangents = WIDEST_TANGENT * np.arange(1, STEPS + 1) / STEPS
+    extents = np.array([tangents[_n_first(_inside(model, parameters, matrix, size, tangents[:, None] * way)) - 1] for way in ways])
+    fold = _fold(model, parameters)
+    if fold < extents.max():
+        raise InputError(
+            f"its lens ({model} {', '.join(f'{p:g}' for p in parameters)}) folds back {np.degrees(np.arctan(fold)):.0f} degrees from the "
+            "optical axis, and the image reaches farther; expected coefficients that hold up to its border. Calibrate again, a wide lens "
+            "with a fisheye model, or undistort the images first."
+        )
+    return extents * ways.sum(axis=1), fold
+
+
+def _fold(model: str, parameters: tuple[float, ...]) -> float:
+    """The tangent of the angle from which on a lens shows nearer to the middle what lies farther out; infinity if it never does."""
+    tangents = np.sqrt(2.0) * WIDEST_TANGENT * np.arange(STEPS + 1) / STEPS
+    ways = [np.array([np.cos(angle), np.sin(angle)]) for angle in np.pi / 4 * np.arange(8)]
+    grows = [np.diff(np.linalg.norm(distorted(model, parameters, tangents[:, None] * way), axis=1)) > 0.0 for way in ways]
+    all_grow = np.logical_and.reduce(grows)
+    return np.inf if all_grow.all() else float(tangents[all_grow.argmin()])
 
 
 def _n_first(inside: np.ndarray) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
-from neus.scenes.lens_models import OPENCV, maps_from, pinhole_within
+from neus.scenes.lens_models import FULL_OPENCV, OPENCV, maps_from, pinhole_within, shows_only
 
 # OpenCV, MVSNet and NeuS count pixel centres at integers, this project at +0.5: the same rays need the principal point
 # moved by this much.
@@ -60,6 +60,9 @@ def pinhole_intrinsics(
             parameters of another model.
         size: width and height.
         model: OPENCV, or COLMAP's name of another one (`lens_models`).
+
+    Raises:
+        InputError: the distortion folds back within the image.
     """
     if is_pinhole(coefficients, model):
         return intrinsics
@@ -107,7 +110,10 @@ def _pinhole(key: tuple[float, ...], coefficients: tuple[float, ...], size: tupl
     """(3, 3) K for pixel centres at integers."""
     lens = np.reshape(key, (3, 3)) - _TO_CENTERS
     if model == OPENCV:
-        return cv2.getOptimalNewCameraMatrix(lens, np.array(coefficients), size, 0.0)[0]
+        pinhole = cv2.getOptimalNewCameraMatrix(lens, np.array(coefficients), size, 0.0)[0]
+        eight = (*coefficients, *[0.0] * (8 - len(coefficients)))
+        # OpenCV looks at nine points of the border, and inverts a strong lens where it has no inverse.
+        return pinhole if shows_only(eight, lens, size, pinhole) else pinhole_within(FULL_OPENCV, eight, lens, size)
     return pinhole_within(model, coefficients, lens, size)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neus.errors import InputError, InputWarning
+from neus.errors import InputError, InputWarning, warn_of
 from neus.scenes.find_files import ImageFolder
 from neus.scenes.images import STORED_WHITE, stored_pixels
 
@@ -81,6 +81,29 @@ def masks_of(folder: Path, names: Sequence[str]) -> list[Path | None]:
     """The mask of each named image: NAME.png as COLMAP writes it, or an image of the same name or stem; None where there is none."""
     index = ImageFolder(folder, passed_over=())
     return [index.find(f"{name}.png") or index.find(name) for name in names]
+
+
+def folder_of_masks(scene: Path) -> Path | None:
+    """SCENE/masks or SCENE/mask, None where neither is there."""
+    return next((scene / name for name in ("masks", "mask") if (scene / name).is_dir()), None)
+
+
+def outlines_in(folder: Path, names: Sequence[str], meaning: str) -> list[Path] | None:
+    """`outlines` of the masks in a folder, found by the images' names.
+
+    Warns:
+        InputWarning: as `outlines`, or no file in the folder belongs to one of the images.
+    """
+    found = masks_of(folder, names)
+    if meaning != "ignore" and not any(found):
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name[0] != "."]
+        if files:
+            warn_of(
+                f"{folder}: none of its {len(files)} files is the mask of an image, so they are not used; "
+                f"expected names such as {names[0]}.png",
+                [file.relative_to(folder).as_posix() for file in files],
+            )
+    return outlines(found, names, meaning, folder)
 
 
 def outlines(files: Sequence[Path | None], names: Sequence[str], meaning: str, source: Path) -> list[Path] | None:

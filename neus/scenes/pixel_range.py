@@ -11,13 +11,14 @@ from neus.scenes.images import stored_pixels
 
 # Only these formats hold more than eight bits; other files need not be opened.
 DEEP_FORMATS = {".png", ".tif", ".tiff", ".exr", ".jp2", ".hdr", ".pfm"}
-TWELVE_BITS, SIXTEEN_BITS = 4095, 65535
+# What eight, ten, twelve and fourteen bits hold, the depths of cameras, and sixteen.
+DEPTHS, SIXTEEN_BITS = (255, 1023, 4095, 16383), 65535
 
 
 def white_level(files: Sequence[Path]) -> float | None:
     """The value of full intensity in all images together, or None if that of their type does.
 
-    Sixteen-bit images without a value above 4095 hold twelve bits (above 255: eight); floating-point images with whole
+    Sixteen-bit images hold the least of 8, 10, 12, 14 and 16 bits that none of their values exceeds; floating-point images with whole
     numbers above 1 hold 0 to 255 (above 255: 0 to 65535).
 
     Warns:
@@ -36,12 +37,12 @@ def white_level(files: Sequence[Path]) -> float | None:
         if is_float and highest > 1.0 and (highest > SIXTEEN_BITS or not np.array_equal(colors, np.round(colors))):
             _warn(file, f"it holds floating-point numbers up to {highest:.4g}; those above 1 are shown as white")
             return None
-        if not is_float and highest > TWELVE_BITS:
+        if not is_float and highest > DEPTHS[-1]:
             return None
     if is_float:
         white = None if highest <= 1.0 else 255.0 if highest <= 255 else float(SIXTEEN_BITS)
     else:
-        white = None if highest == 0.0 else 255.0 if highest <= 255 else float(TWELVE_BITS)
+        white = None if highest == 0.0 else float(next(depth for depth in DEPTHS if highest <= depth))
     if white is not None:
         kind = "floating-point" if is_float else "sixteen-bit"
         _warn(

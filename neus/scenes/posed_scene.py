@@ -13,7 +13,7 @@ from neus.scenes.downscale import downscale_factor
 from neus.scenes.find_files import find_images, without_ending
 from neus.scenes.headers import read_header
 from neus.scenes.images import IMAGE_SUFFIXES
-from neus.scenes.masks import masks_of, outlines
+from neus.scenes.masks import outlines, outlines_in
 from neus.scenes.posed_images import IMAGE_FOLDERS, MASK_FOLDERS, SUGGESTION, PosedImage, PosedImages, image_folder
 from neus.scenes.region import Region, placed, region_from_axes
 from neus.scenes.region_from_masks import region_from_masks
@@ -175,7 +175,7 @@ def _masks(posed: PosedImages, images: Sequence[PosedImage], names: Sequence[str
     if any(image.mask is not None for image in images):
         return outlines([image.mask for image in images], names, meaning, posed.source)
     folder = next((posed.folder / name for name in MASK_FOLDERS if (posed.folder / name).is_dir()), None)
-    return None if folder is None else outlines(masks_of(folder, names), names, meaning, folder)
+    return None if folder is None else outlines_in(folder, names, meaning)
 
 
 def _finite(image: PosedImage, source: Path) -> Tensor:

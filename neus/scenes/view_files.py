@@ -160,7 +160,10 @@ class FilePixels:
 
     def _intrinsics(self, index: int) -> Tensor:
         view, stored = self.views[index], self.stored_sizes[index]
-        pinhole = pinhole_intrinsics(view.intrinsics, view.coefficients, stored, view.model)
+        try:
+            pinhole = pinhole_intrinsics(view.intrinsics, view.coefficients, stored, view.model)
+        except InputError as error:
+            raise InputError(f"{view.image}: {error}") from error
         return resized_intrinsics(pinhole, stored, self.sizes[index])
 
     def _colors(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -4,6 +4,7 @@ People put view 2 before view 10; IDR, VolSDF and NeuS sort names as text, 10 be
 written in either order: matches between two images decide, by the epipolar constraint x'^T F x = 0 (Hartley & Zisserman, ch. 9).
 """
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neus.errors import InputWarning
+from neus.errors import InputError, InputWarning
 from neus.geometry.poses import invert
 from neus.scenes.images import read_rgb
 
 # Images are reduced to this many pixels along the longer side, and so many features are matched in so many pairs.
+_LAST_NUMBER = re.compile(r"(\d+)\D*$", re.ASCII)
 SIDE, N_FEATURES, N_PAIRS = 640, 1000, 16
 # Lowe's ratio test, the distance to the epipolar line that counts as a fit (fraction of the longer side), and the evidence it takes:
 # so many matches, and so many times those that fit the other order.
@@ -55,6 +57,40 @@ def in_order_of_cameras(files: Sequence[Path], intrinsics: Tensor, camera_to_sce
         "Rename the images with leading zeros to be certain",
     )
     return natural
+
+
+def cameras_by_number(files: Sequence[Path], n_cameras: int) -> list[int] | None:
+    """For each image the number of its camera, where there are fewer images than cameras and the names tell which are missing.
+
+    Args:
+        files: V images in natural order.
+        n_cameras: C > V.
+
+    Returns:
+        V numbers; None where the names bear no numbers, or show no gap: then the first or the last may be missing.
+
+    Raises:
+        InputError: the names show a gap, but not which cameras their numbers mean.
+
+    >>> cameras_by_number([Path("1.png"), Path("2.png"), Path("4.png")], 4)
+    [0, 1, 3]
+    """
+    numbers = [int(found[1]) if (found := _LAST_NUMBER.search(file.stem)) else None for file in files]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        return None
+    first, last = min(numbers), max(numbers)
+    if last - first + 1 == len(numbers) and first != last - n_cameras + 1:
+        return None
+    # Numbers that span all cameras, or from 0 on.
+    start = first if last - first + 1 == n_cameras else 0 if first == 0 and last < n_cameras else None
+    # Of another number of digits, the images that are gone included, they may have been sorted as text.
+    digits = {len(_LAST_NUMBER.search(file.stem)[1]) for file in files}
+    if start is None or len(digits) > 1 or len(str(start + n_cameras - 1)) > max(digits):
+        raise InputError(
+            f"{files[0].parent}: {len(files)} images of {n_cameras} cameras, and their names ({files[0].name}, ... {files[-1].name}) do "
+            "not tell which are missing; restore the missing images, and leave them out by dataset.exclude."
+        )
+    return [number - start for number in numbers]
 
 
 def _first(files: Sequence[Path], order: list[int]) -> str:

@@ -42,23 +42,24 @@ def read_located_scene(
     config: DatasetConfig | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     on_start: Callable[[str], None] | None = None,
+    lazy: bool = False,
 ) -> Scene:
-    """`read_scene` of all pixels, in a region of interest found from matches where the files hold nothing better.
+    """`read_scene`, in a region of interest found from matches where the files hold nothing better.
 
     Args:
-        folder, config, on_progress, on_start: as for `read_scene`.
+        folder, config, on_progress, on_start, lazy: as for `read_scene`; `lazy` finds the same region, from images that it reads for it.
 
     Raises:
         InputError: as `read_scene`; RegionError only if matches give no region, either.
     """
     config = config or DatasetConfig()
     try:
-        return located(read_scene(Path(folder), config, False, on_progress, on_start), config)
+        return located(read_scene(Path(folder), config, lazy, on_progress, on_start), config)
     except MasksDisagree:
         raise
     except RegionError as error:  # parallel axes, say: they do not tell where the object is, but matches may
         world = replace(config, center=(0.0, 0.0, 0.0), radius=1.0, camera_outside_sphere=False)
-        scene = read_scene(Path(folder), world, False, on_progress)
+        scene = read_scene(Path(folder), world, lazy, on_progress)
         if (region := region_from_matches(scene, config.region)) is None:
             raise error
         return located(checked(_in_region(scene, region), not config.camera_outside_sphere or config.region != OBJECT), config)

@@ -18,6 +18,7 @@ from neus.meshing.files import in_world
 from neus.rendering.model import Model
 from neus.rendering.modes import renderer_for
 from neus.rendering.views import render_view
+from neus.runs.build import in_frame_of
 from neus.runs.run import Run
 from neus.scenes.scene import Scene, check_views
 
@@ -93,7 +94,7 @@ def evaluate_images(
     LPIPS as well where it is installed with its weights; under `lpips` the result says so, or why not.
 
     Args:
-        model: trained, in the frame of the scene.
+        model: trained; the scene is brought into its frame, or taken for it where the model does not know its frame.
         scene: images, cameras and masks.
         views: their numbers in the scene; None measures all of them.
         scale: as a fraction of the image size; the images are averaged down to it.
@@ -104,6 +105,7 @@ def evaluate_images(
     """
     views = range(len(scene)) if views is None else views
     check_views(views, len(scene))
+    scene = in_frame_of(model, scene)
     cameras = [scene.camera(v).scaled(scale) for v in views]
     if smallest := [f"{c.width}x{c.height}" for c in cameras if min(c.width, c.height) < SSIM_WINDOW]:
         raise InputError(

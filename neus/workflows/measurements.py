@@ -20,7 +20,7 @@ from neus.runs.config import read_config
 from neus.runs.console import QUIET, Console
 from neus.runs.run import Run
 from neus.runs.run_folder import mesh_of_run
-from neus.scenes.readers import read_scene
+from neus.stereo.region_from_matches import read_located_scene
 from neus.workflows.evaluate import evaluate_run
 
 # Stands for the scene's folder in the path of depth maps.
@@ -151,7 +151,8 @@ def measure_mesh(
     if run is not None:
         scene = Run(run, data, conf, overrides).scene()
     elif data is not None:
-        scene = read_scene(data, read_config(conf, list(overrides)).dataset, lazy=True)
+        # As training reads it: the same region of interest, and so the same scene frame.
+        scene = read_located_scene(data, read_config(conf, list(overrides)).dataset, lazy=True)
     judged = judged_mesh(mesh or mesh_of_run(run), scene, frame)
     if truths.dtu_root is not None:
         yield _dtu(judged, truths)

@@ -16,8 +16,10 @@ from neus.meshing.of_model import surface_mesh
 from neus.meshing.unseen import chosen_unseen
 from neus.rendering.model import Model
 from neus.rendering.paths import common_up
+from neus.runs.build import in_frame_of
 from neus.runs.console import QUIET, Console
 from neus.runs.run import Run
+from neus.runs.run_folder import places_of_mesh
 from neus.scenes.scene import Scene
 from neus.training.checkpoint import checkpoints_in
 from neus.workflows.finish import Finish, seen_line
@@ -47,7 +49,7 @@ def extract_mesh(
         target_faces: simplify to about so many triangles; None does not.
         unseen: what becomes of surface that fewer than two views have seen: `cut` removes it, `keep` leaves it, open where it leaves
             the box, `close` closes it there; `auto` cuts unless the views go all round. Without a scene `auto` closes.
-        scene: in the frame of the model (`Run.scene`), for its views.
+        scene: for its views; it is brought into the frame of the model, or taken for it where the model does not know its frame.
         on_progress: called with (blocks done, blocks in all).
 
     Raises:
@@ -56,6 +58,7 @@ def extract_mesh(
     _check_frame(frame)
     # Requested first: extraction may take minutes.
     scene_to_world = model.known_world() if frame == "world" else None
+    scene = None if scene is None else in_frame_of(model, scene)
     cameras = [] if scene is None else [scene.camera(view) for view in range(len(scene))]
     chosen = chosen_unseen(unseen, cameras)
     needed = cameras if chosen == "cut" else []
@@ -86,7 +89,7 @@ def write_mesh_of_run(
 
     Args:
         run: whose model; its scene is needed for masks, for `unseen="cut"`, and where the model does not know its world.
-        out: file ending in .ply, .obj, .glb or .stl; None is `default_mesh_path`.
+        out: file ending in .ply, .obj, .glb or .stl, not RUN/mesh.ply for the scene frame; None is `default_mesh_path`.
         resolution: lattice points along each axis of the object's box.
         threshold: the surface is sdf = -threshold, scene units.
         clean: drop floating pieces, by masks where the scene has them, and by size.
@@ -103,13 +106,17 @@ def write_mesh_of_run(
     Raises:
         InputError: no surface, a file that cannot be written, or a scene that is needed and not there.
     """
-    out = out or default_mesh_path(run)
     _check_frame(frame)
+    out = out or default_mesh_path(run, frame)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out {out}: unknown mesh format; name the file {', '.join(SUFFIXES)}.")
     box = None if box is None else np.asarray(box, np.float64)
     if box is not None and not (box[0] < box[1]).all():
         raise InputError(f"--bbox {' '.join(f'{x:g}' for x in box.flat)}: expected the lower corner, then the upper one.")
+    if frame == "scene" and out.resolve() in {path.resolve() for path in places_of_mesh(run.path)}:
+        raise InputError(
+            f"--out {out}: the run's mesh in world units lies there, which --frame scene must not replace; choose another name."
+        )
     check_can_write(out)
     model, needs_masks, is_world = run.model(device), clean or clip_px is not None, frame == "world"
     is_lost = model.scene_to_world is None and (is_world or box is not None)
@@ -139,17 +146,18 @@ def write_mesh_of_run(
         vertical = _vertical(up, scene, model, is_world)
         if vertical is None:
             console.message(f"the vertical is not known, so the axes stay as they are ({reason}); give --up")
-    origin = write_mesh(mesh, out, to_frame, vertical, resolution, finish.facts())
+    origin = write_mesh(mesh, out, to_frame, vertical, resolution, finish.facts(), frame)
     for line in _about(mesh, out, finish, origin, scale_of(model.scene_to_world) if is_world else 1.0, f"{frame} units"):
         console.message(line)
     return out
 
 
-def default_mesh_path(run: Run) -> Path:
-    """RUN/mesh.ply, or RUN/meshes/ITERATION.ply for an older checkpoint, whose mesh must not replace it."""
+def default_mesh_path(run: Run, frame: str = "world") -> Path:
+    """RUN/mesh.ply; for an older checkpoint RUN/meshes/ITERATION.ply, in the scene frame NAME_scene.ply: neither must replace it."""
+    end = "" if frame == "world" else "_scene"
     if run.checkpoint not in checkpoints_in(run.folder.checkpoints)[:-1]:
-        return run.path / "mesh.ply"
-    return run.path / "meshes" / f"{int(run.content['iter_step']):08d}.ply"
+        return run.path / f"mesh{end}.ply"
+    return run.path / "meshes" / f"{int(run.content['iter_step']):08d}{end}.ply"
 
 
 def training_cameras(run: Run, scene: Scene) -> list[Camera]:

@@ -21,6 +21,7 @@ from neus.rendering.views import RenderedView, Renderer, render_view
 from neus.runs.console import QUIET, Console
 from neus.runs.run import Run
 from neus.runs.videos import images_of, write_frames
+from neus.runs.view_folder import ViewFolder
 from neus.scenes.images import write_image
 from neus.scenes.scene import Scene, check_views
 
@@ -136,7 +137,8 @@ def render_run(
         console: where messages and progress go.
 
     Raises:
-        InputError: something wrong with the run, the views or the path, or an output that cannot be written.
+        InputError: something wrong with the run, the views or the path, or an output that cannot be written or would replace files of
+            others.
     """
     path, out = path or CameraPath(), out or run.path / "render"
     _check_out(out, views, path, is_alone)
@@ -148,6 +150,7 @@ def render_run(
         return camera.scaled(width / camera.width if width else scale)
 
     if views:
+        ViewFolder(out, run.path).claim(names_of_views(views, what, side_by_side))
         write_views(renderer, scene, views, list(what), out, sized, is_alone, side_by_side, console)
     else:
         cameras, path_fps = path.cameras(scene, sized)
@@ -175,6 +178,17 @@ def _check_out(out: Path, views: Sequence[int], path: CameraPath, is_alone: bool
     if is_alone and is_video:
         raise InputError(f"--out {out}: an .mp4 has no alpha; give a folder, or omit --alpha.")
     check_can_write(out if out.suffix else out / "frame.png")
+
+
+def names_of_views(views: Sequence[int], what: Sequence[str], side_by_side: bool = False) -> list[str]:
+    """The files that `write_views` writes.
+
+    >>> names_of_views([3], ["rgb", "depth"])
+    ['003_rgb.png', '003_depth.png', '003_depth.npy']
+    """
+    images = ["_".join(what)] if side_by_side else what
+    ends = [f"{name}.png" for name in images] + (["depth.npy"] if "depth" in what else [])
+    return [f"{view:03d}_{end}" for view in views for end in ends]
 
 
 def write_views(

@@ -3,21 +3,25 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from neus.evaluation.surface import sample_mesh
 from neus.geometry.poses import invert
-from neus.geometry.similarity import scale_of, transform_points
+from neus.geometry.similarity import scale_of, similarity, transform_points
 from neus.meshing.clean import with_faces
 from neus.meshing.extract import extract_mesh
 from neus.meshing.files import write_mesh
 from neus.scenes.readers import read_scene
 from neus.scenes.synthetic import world_sdf
+from neus.scenes.writers import write_colmap
+from neus.stereo.region_from_matches import read_located_scene
 from tests.cli.test_train import assert_one_line
 from tests.evaluation.dtu_layout import DOTS, SCAN, dots, half_observed, write_dtu
 from tests.evaluation.test_depth import sphere_depth
 from tests.scenes.layouts import OBJECT_RADIUS, ring_scene, write_blendedmvs
 from tests.scenes.test_pfm import write_pfm
+from tests.stereo.test_region_from_matches import wall_scene
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +185,44 @@ def test_what_is_missing_is_asked_for(neus_command, tmp_path, cup):
         neus_command("evaluate", "--mesh", cup[2], "--mesh-frame", "scene", "--truth-mesh", cup[2]), "needs the scene"
     )
     assert_one_line(neus_command("evaluate", "--mesh", cup[2], "--depth-maps"), "--depth-maps needs the scene")
+
+
+def test_a_mesh_in_the_scene_frame_never_counts_as_the_runs_mesh_in_world_units(neus_command, trained_run, tmp_path, cup):
+    run, found = shutil.copytree(trained_run, tmp_path / "run"), []
+    extract = ["mesh", run, "--resolution", 24, "--device", "cpu", "--unseen", "close"]
+    judge = ["--truth-mesh", cup[2], "--samples", 2000]
+    for options in ((), ("--frame", "scene")):
+        assert neus_command(*extract, *options)[0] == 0
+        assert neus_command("evaluate", run, *judge)[0] == 0
+        found.append(json.loads((run / "evaluation_truth_mesh.json").read_text()))
+    assert found[0] == found[1] and (run / "mesh_scene.ply").is_file()
+    for name in ("mesh.ply", "meshes/mesh.ply"):
+        taken = neus_command(*extract, "--frame", "scene", "--out", run / name)
+        assert_one_line(taken, "the run's mesh in world units lies there")
+    # The file says which frame it is in.
+    in_scene = ["evaluate", run, *judge, "--mesh", run / "mesh_scene.ply", "--out", tmp_path / "a.json"]
+    assert_one_line(neus_command(*in_scene), "was written in the scene frame, but --mesh-frame is world; give --mesh-frame scene")
+    assert neus_command(*in_scene, "--mesh-frame", "scene")[0] == 0
+    assert json.loads((tmp_path / "a.json").read_text())["chamfer"] == pytest.approx(found[0]["chamfer"], rel=1e-3)
+
+
+def test_the_scene_of_a_bare_mesh_has_the_frame_that_training_gives_it(neus_command, tmp_path):
+    """Of the wall neither masks nor points say where it is: matches of its images do, or the user."""
+    folder = write_colmap(wall_scene().subset([0, 1, 3, 4]), tmp_path / "scene")
+    world = trimesh.creation.icosphere(3, 0.5).apply_translation([0.2, 0.1, 0.0])
+    world.export(tmp_path / "world.ply")
+    given = ["dataset.center=[1.0, 2.0, 0.0]", "dataset.radius=2.0"]
+    (tmp_path / "own.conf").write_text("dataset { center = [1.0, 2.0, 0.0], radius = 2.0 }", encoding="utf-8")
+    frames = {"found": read_located_scene(folder).scene_to_world, "given": similarity(2.0, torch.tensor([1.0, 2.0, 0.0]).double())}
+    for name, frame in frames.items():
+        world.copy().apply_transform(invert(frame).numpy()).export(tmp_path / f"{name}.ply")
+
+    def chamfer(name, *options):
+        command = ["evaluate", "--mesh", tmp_path / f"{name}.ply", "--mesh-frame", "scene", "--data", folder, *options]
+        status, _, err = neus_command(*command, "--truth-mesh", tmp_path / "world.ply", "--samples", 500, "--out", tmp_path / "a.json")
+        assert status == 0, err
+        return json.loads((tmp_path / "a.json").read_text())["chamfer"]
+
+    assert chamfer("found") < 1e-5
+    for options in (["--conf", tmp_path / "own.conf"], [word for one in given for word in ("--set", one)]):
+        assert chamfer("given", *options) < 1e-5 and chamfer("found", *options) > 1.0

@@ -1,3 +1,5 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -30,13 +32,35 @@ def test_views_are_written_one_image_each_and_the_folder_is_the_last_line(render
     status, out, err = render("--views", "0,3", "--what", "rgb,normal,depth,opacity", "--out", tmp_path / "views")
     assert status == 0 and out[-1] == str(tmp_path / "views") and not err
     names = {f"{view:03d}_{what}.png" for view in (0, 3) for what in ("rgb", "normal", "depth", "opacity")}
-    assert {p.name for p in (tmp_path / "views").iterdir()} == names | {"000_depth.npy", "003_depth.npy"}
+    assert {p.name for p in (tmp_path / "views").glob("[!.]*")} == names | {"000_depth.npy", "003_depth.npy"}
     model = neus.load_model(trained_run)
     scene = Run(trained_run).scene()
     seen = render_view(model, scene.camera(3))
     assert np.array_equal(cv2.imread(str(tmp_path / "views" / "003_rgb.png"))[..., ::-1], rgb_image(seen))
     depth = np.load(tmp_path / "views" / "003_depth.npy")
     assert np.allclose(depth, seen.depth.numpy() * scale_of(scene.scene_to_world), rtol=1e-4), "in world units"
+
+
+def test_views_replace_those_of_the_same_run_and_nobody_elses_files(render, trained_run, tmp_path):
+    out, small = tmp_path / "views", ("--scale", 0.25)
+    out.mkdir()
+    for name, what in (("001_rgb.png", "rgb"), ("001_depth.npy", "depth"), ("001_rgb_opacity.png", "rgb,opacity")):
+        (out / name).write_bytes(b"mine")
+        more = ("--side-by-side",) if "," in what else ()
+        found = render("--views", "0,1", "--what", what, *more, *small, "--out", out)
+        assert_one_line(found, f"views: holds {name}, which no earlier call")
+        assert [p.name for p in out.iterdir()] == [name] and (out / name).read_bytes() == b"mine"
+        (out / name).unlink()
+    for _ in range(2):
+        assert render("--views", "0,1", *small, "--out", out)[0] == 0
+    other = shutil.copytree(trained_run, tmp_path / "other")
+    assert_one_line(render("--views", "1", *small, "--out", out, source=other), "holds 001_rgb.png, which no earlier call for this run")
+    assert render("--views", "2", *small, "--out", out, source=other)[0] == 0
+    assert render("--views", "1", *small, "--out", out)[0] == 0
+    # RUN/render is the run's own, also with what earlier versions wrote there.
+    (other / "render").mkdir()
+    (other / "render" / "001_rgb.png").write_bytes(b"old")
+    assert render("--views", "1", *small, source=other)[0] == 0 and (other / "render" / "001_rgb.png").stat().st_size > 3
 
 
 @pytest.mark.parametrize(("size", "shape"), [(("--scale", 0.5), (12, 16)), (("--width", 16), (12, 16)), ((), (24, 32))])
@@ -98,7 +122,7 @@ def test_a_full_disk_leaves_no_half_image(render, tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, "imwrite", lambda path, image: open(path, "wb").close())
     status, _, err = render("--views", "0", "--out", tmp_path / "views")
     assert status == 2 and len(err) == 1 and "000_rgb.png: cannot be written" in err[0]
-    assert not list((tmp_path / "views").iterdir())
+    assert not list((tmp_path / "views").glob("[!.]*"))
 
 
 def test_a_video_starts_with_its_table_of_contents_and_is_h264_in_yuv420(render, tmp_path):

@@ -74,6 +74,17 @@ def test_no_page_shows_where_things_lie(neus_command, tiny_conf, scene_folder, t
     assert "cup: two masks are alike, see 'notes.txt' and" in words and f"--conf {tiny_conf.name} --data" in words
 
 
+@pytest.mark.parametrize("newest", ["mesh.ply", "meshes/mesh.ply"])
+def test_the_newest_mesh_of_a_run_is_shown(run, newest):
+    """NeuS writes meshes/mesh.ply, `neus mesh` mesh.ply; each may be older than the other."""
+    (run / "meshes").mkdir(exist_ok=True)
+    for name, radius in (("mesh.ply", 1.0), ("meshes/mesh.ply", 2.0)):
+        trimesh.creation.icosphere(1, radius).export(run / name)
+        os.utime(run / name, (1e9, 2e9 if name == newest else 1e9))
+    mesh, remark = report.mesh_to_show(run, None, 1.0)
+    assert remark == "" and mesh.bounds[1, 2] == pytest.approx(1.0 if newest == "mesh.ply" else 2.0)
+
+
 def test_the_report_needs_nothing_beside_it_and_is_small(page):
     text = page.read_text(encoding="utf-8")
     assert problems_of(text) == [] and "http" not in text and "<script" not in text

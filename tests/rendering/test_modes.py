@@ -15,6 +15,7 @@ from neus.rendering.renderer import RendererConfig
 from neus.rendering.shading import FieldShading, FusedShading
 from neus.rendering.shell import ShellConfig, shell_samples
 from neus.rendering.shell_renderer import ShellRenderer
+from tests.kernels.backends import HAS_GPU, NEEDS_TRITON
 
 BACKGROUND = torch.tensor([0.2, 0.4, 0.6])
 GRID = HashGridConfig(n_levels=3, base_resolution=4, finest_resolution=16, log2_table_size=12)
@@ -151,6 +152,24 @@ def test_one_model_has_one_image_whoever_draws_it(sharp, rays, near_far, monkeyp
     for name, seen in images.items():
         assert -10 * torch.log10((plain.rgb - seen.rgb).square().mean()) > 40.0, name
         assert (plain.opacity - seen.opacity).abs().mean() < 0.01, name
+
+
+@NEEDS_TRITON
+@pytest.mark.skipif(HAS_GPU, reason="Triton is interpreted only where there is no GPU")
+def test_the_kernels_of_a_gpu_draw_the_image_of_the_model(sharp, rays, monkeypatch):
+    """They have the volume alone, which `auto` then chooses."""
+    few = replace(sharp.config.neus_renderer, n_samples=32, n_importance=32)
+    sharp.config = replace(sharp.config, neus_renderer=few)
+    model = with_network(sharp, "sphere")
+    origins, directions = 0.6 * rays[0][::8], torch.nn.functional.normalize(rays[1] + 0.1 * torch.randn(169, 3), dim=-1)[::8]
+    with torch.no_grad():
+        plain = model.render(origins, directions, BACKGROUND)
+    monkeypatch.setenv("NEUS_KERNELS", "gpu")
+    renderer = renderer_for(model)
+    assert isinstance(renderer, VolumeRenderer) and isinstance(renderer.shading, FusedShading)
+    seen = renderer.render(origins, directions, BACKGROUND)
+    assert -10 * torch.log10((plain.rgb - seen.rgb).square().mean()) > 50.0
+    assert (plain.opacity - seen.opacity).abs().max() < 0.01 and 4 < (plain.foreground > 0.9).sum() < 18
 
 
 def test_a_camera_close_to_the_sphere_sees_what_the_background_network_has_before_it(sharp):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from neus.errors import InputError
 from neus.geometry.rays import near_far_around_center
 from neus.rendering.sampling import even_t, outside_t, points_along, upsampled_t
 from tests.rendering.closed_forms import Sphere, in_ball, rays_towards
@@ -103,3 +104,11 @@ def test_the_field_is_evaluated_once_per_sample_but_for_those_of_the_last_round(
     origins, directions = rays_towards(in_ball(3, 0.4))
     upsampled_t(sdf, origins, directions, even_t(*near_far_around_center(origins, directions), 64), 64, 4)
     assert asked == [3 * 64, 3 * 16, 3 * 16, 3 * 16]
+
+
+def test_rounds_that_cannot_be_alike_are_refused_and_others_add_all_their_samples():
+    origins, directions = rays_towards(in_ball(3, 0.2))
+    even = even_t(*near_far_around_center(origins, directions), 16)
+    with pytest.raises(InputError, match="n_importance = 10 does not divide by up_sample_steps = 4; choose a multiple"):
+        upsampled_t(Sphere(0.5).sdf, origins, directions, even, 10, 4)
+    assert upsampled_t(Sphere(0.5).sdf, origins, directions, even, 10, 5).shape == (3, 26)

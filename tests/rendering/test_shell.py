@@ -173,14 +173,26 @@ def test_low_sharpness_and_other_densities_fall_back_to_volume_rendering():
     assert why_not_shell(fields_of(Sphere(), sharpness=101.0)) == ""
 
 
-def test_where_the_field_is_nan_pixels_are_left_to_the_full_sampler():
+def test_pixels_that_tracing_cannot_tell_are_those_of_the_full_sampler():
+    """Here the form of the distances that is traced fails on one side, not the field itself."""
+
     def broken(points):
         return torch.where(points[..., 0] > 0.1, torch.nan, Sphere(0.5).sdf(points))
 
-    origins, directions = rays_towards(in_ball(50, 0.4))
-    near, far = near_far_around_center(origins, directions)
-    trace = trace_shells(broken, origins, directions, near, far, 500.0, LogisticDensity())
+    rays = rays_towards(in_ball(50, 0.4))
+    near, far = near_far_around_center(*rays)
+    trace = trace_shells(broken, *rays, near, far, 500.0, LogisticDensity())
     assert trace.needs_fallback.any() and trace.transmittance[~trace.needs_fallback].isfinite().all()
+    fields = fields_of(Sphere(0.5), waves, sharpness=500.0)
+    shading = FieldShading(fields, ORDINARY, 2**15, broken)
+    renderer = ShellRenderer(shading, fields, ORDINARY, lipschitz=1.0)
+    seen, full = renderer.render(*rays, WHITE), shading.full(*rays, WHITE)
+    left = (seen.rgb == full.rgb).all(dim=-1)
+    assert renderer.stats.fallen_back == int(left.sum()) and 5 < left.sum() < 45
+    for name in ("rgb", "foreground", "opacity", "t"):
+        assert torch.equal(getattr(seen, name)[left], getattr(full, name)[left]), name
+    # The others are traced, and show the same object.
+    assert psnr(seen.rgb[~left], full.rgb[~left]) > 30.0
 
 
 def test_no_rays_are_no_pixels():

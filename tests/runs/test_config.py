@@ -99,15 +99,31 @@ def test_case_takes_the_place_of_its_name_everywhere_even_in_included_confs():
         'INCLUDE "http://127.0.0.1:{port}/a.conf"',
         'include"http://127.0.0.1:{port}/a.conf"',
         'include "b*.conf"',
+        'dataset.data_dir = "x"include "http://127.0.0.1:{port}/a.conf"',
+        'dataset {{ data_dir = "x"include"http://127.0.0.1:{port}/a.conf" }}',
+        'dataset.data_dir = "x"include required(url("http://127.0.0.1:{port}/a.conf"))',
+        'dataset.data_dir = "x"include package("neus:confs/quick.conf")',
+        'dataset.data_dir = """a"b"""include "http://127.0.0.1:{port}/a.conf"',
+        'dataset.data_dir = """\n# """ include "http://127.0.0.1:{port}/a.conf"',
+        '--set dataset.data_dir="x"include "http://127.0.0.1:{port}/a.conf"',
+        '--set dataset.data_dir=x, include "http://127.0.0.1:{port}/a.conf"',
     ],
 )
 def test_nothing_but_files_is_included_and_no_server_is_asked(conf, text):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
+        text = text.format(port=server.getsockname()[1])
+        override = text.removeprefix("--set ") if text.startswith("--set ") else None
         with pytest.raises(InputError, match="only files are included"):
-            read_config(conf(text.format(port=server.getsockname()[1])))
+            read_config(*((None, [override]) if override else (conf(text),)))
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_a_text_may_speak_of_an_include(conf):
+    text = 'dataset.data_dir = "a include"\ndataset.images = "b"\n# include "none.conf"\ngeneral.base_exp_dir = "say include \'c\'"'
+    config = read_config(conf(text), ['dataset.data_dir="what we include"'])
+    assert (config.dataset.data_dir, config.dataset.images) == ("what we include", "b")
 
 
 def test_the_environment_is_no_part_of_a_conf(conf, monkeypatch):

@@ -244,3 +244,17 @@ def test_camera_files_saved_on_windows_are_read(written, encoding):
     for file in (folder / "cams").glob("*.txt"):
         file.write_bytes(file.read_text().replace("\n", "\r\n").encode(encoding))
     assert largest_pixel_difference(scene, read_blendedmvs(folder)) < 0.01
+
+
+def test_a_folder_of_masks_is_read_where_there_are_no_masked_images(written):
+    scene, folder = written
+    (folder / "masks").mkdir()
+    for view, mask in enumerate(scene.masks):
+        (folder / "blended_images" / f"{view:08d}_masked.jpg").unlink()
+        cv2.imwrite(str(folder / "masks" / f"{view:08d}.png"), mask * np.uint8(255))
+    for found, expected in zip(read_blendedmvs(folder).masks, scene.masks, strict=True):
+        assert np.array_equal(found, expected)
+    for file in (folder / "masks").iterdir():
+        file.rename(file.with_name(f"m_{file.name}_x.png"))
+    with pytest.warns(InputWarning, match="none of its 6 files is the mask of an image"):
+        assert read_blendedmvs(folder).masks is None

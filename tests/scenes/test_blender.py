@@ -1,4 +1,5 @@
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -321,6 +322,14 @@ def test_a_lens_that_cannot_be_computed_is_an_error(written, keys, message):
         read_blender(folder)
 
 
+def test_a_lens_that_folds_back_is_refused_by_the_name_of_its_image(written):
+    _, folder = written
+    change_file(folder, lambda t: t["frames"][0].update(fl_x=18.0, fl_y=18.0, k1=-0.35))
+    with pytest.raises(InputError, match=r"r_0\.png: its lens .* folds back 44 degrees from the optical axis") as refused:
+        read_blender(folder)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_rational_lens_bends_as_opencv_says(written):
     _, folder = written
     change_file(folder, lambda t: t.update(camera_model="FULL_OPENCV", k1=0.1, k2=0.0, k3=0.02, k4=0.09, k5=-0.01, k6=0.0))
@@ -476,3 +485,21 @@ def test_a_fisheye_becomes_a_pinhole_camera_of_the_same_rays(written, keys):
         if read.masks[view][middle]:
             assert np.abs(found - pixel[:2]).max() < 0.3
     assert any(read.masks[view][image.shape[0] // 2, image.shape[1] // 2] for view, image in enumerate(read.images))
+
+
+def test_masks_that_are_there_and_belong_to_no_image_are_said_to_be_unused(written):
+    scene, folder = written
+    opaque(scene, folder)
+    (folder / "masks").mkdir()
+    cv2.imwrite(str(folder / "masks" / "m_0_x.png"), scene.masks[0] * np.uint8(255))
+    unused = r"masks: none of its 1 files is the mask of an image.*expected names such as .*r_0.* \(m_0_x\.png\)"
+    with pytest.warns(InputWarning, match=unused) as said:
+        assert read_blender(folder).masks is None
+    assert len(said) == 1
+    change_file(folder, lambda t: [f.update(mask_path=f"lost/{n}.png") for n, f in enumerate(t["frames"])])
+    with pytest.warns(InputWarning, match=r"none of the 6 masks that mask_path names exists.* \(lost/0\.png,") as said:
+        assert read_blender(folder).masks is None
+    assert len(said) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_blender(folder, mask_meaning="ignore").masks is None

@@ -210,6 +210,14 @@ def test_masks_may_carry_the_name_of_the_image_or_its_stem(written):
     assert read_colmap(folder).masks is None
 
 
+def test_masks_that_belong_to_no_image_are_said_to_be_unused(written):
+    _, folder = written
+    for number, file in enumerate(sorted((folder / "masks").iterdir())):
+        file.rename(file.with_name(f"m_{number}_x.png"))
+    with pytest.warns(InputWarning, match=r"none of its 6 files is the mask of an image.*such as 0\.png\.png \(m_0_x\.png, "):
+        assert read_colmap(folder).masks is None
+
+
 def test_a_mask_of_another_size_is_refused(written):
     _, folder = written
     cv2.imwrite(str(folder / "masks" / "1.png.png"), np.full((11, 12), 255, np.uint8))

@@ -16,6 +16,7 @@ from neus.geometry.cameras import project
 from neus.scenes.idr import read_camera_file, read_idr
 from neus.scenes.readers import DatasetConfig, layout_of, read_scene
 from neus.scenes.selection import Selection
+from neus.scenes.view_order import cameras_by_number
 from neus.scenes.writers import write_idr
 from tests.scenes.layouts import largest_pixel_difference, ring_scene, world_points
 
@@ -121,6 +122,49 @@ def test_counts_of_images_masks_and_cameras_must_agree(written):
         assert len(read_idr(folder)) == 3
     change_cameras(folder, world_mat_2=None, world_mat_3=None)
     with pytest.raises(InputError, match="2 cameras .* but 3 images"):
+        read_idr(folder)
+
+
+@pytest.mark.parametrize(
+    ("first", "form", "removed"),
+    [(0, "{:03d}.png", [1]), (1, "{:d}.png", [3]), (1, "a2_{:02d}.png", [1, 2]), (0, "{:03d}.png", [1, 3]), (41, "IMG_{:04d}b.png", [2])],
+)
+def test_images_that_are_missing_between_others_leave_the_others_their_cameras(written, first, form, removed):
+    scene, folder = written
+    for view in range(4):
+        for kind in ("image", "mask"):
+            file = (folder / kind / f"{view:03d}.png").rename(folder / kind / f"n_{form.format(view + first)}")
+            if view in removed:
+                file.unlink()
+    kept = [view for view in range(4) if view not in removed]
+    with pytest.warns(InputWarning, match=rf"4 cameras .* but {len(kept)} images; (cameras are taken by the numbers|the first 3)"):
+        read = read_idr(folder)
+    assert largest_pixel_difference(scene.subset(kept), read) < 0.01
+
+
+def test_which_of_unpadded_names_are_missing_is_not_known():
+    with pytest.raises(InputError, match="9 images of 12 cameras"):
+        cameras_by_number([Path(f"{number}.png") for number in range(10) if number != 4], 12)
+
+
+@pytest.mark.parametrize("names", [["1", "2", "7"], ["3", "4", "9"], ["02", "04", "05", "09"], ["8", "9", "11"]])
+def test_names_that_do_not_tell_which_images_are_missing_are_refused(written, names):
+    _, folder = written
+    for number in range(len(names), 4):
+        (folder / "image" / f"{number:03d}.png").unlink()
+    change_cameras(folder, **{f"{kind}_mat_4": np.eye(4) for kind in ("world", "scale")} if len(names) == 4 else {})
+    for number, name in enumerate(names):
+        (folder / "image" / f"{number:03d}.png").rename(folder / "image" / f"x{name}.png")
+    with pytest.raises(InputError, match=r"\d images of \d cameras, and their names .* do not tell which are missing"):
+        read_idr(folder)
+
+
+def test_images_of_formats_that_are_not_read_are_refused_by_name(written):
+    _, folder = written
+    (folder / "image" / "003.HEIC").write_bytes(b"ftypheic")
+    assert len(read_idr(folder)) == 4  # beside a PNG of the same name
+    (folder / "image" / "003.png").unlink()
+    with pytest.raises(InputError, match=r"003\.HEIC: \.HEIC files are not read; convert all of the images to PNG or JPEG"):
         read_idr(folder)
 
 

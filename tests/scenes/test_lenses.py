@@ -78,3 +78,36 @@ def test_the_maps_of_a_camera_are_computed_once_for_all_its_images(monkeypatch):
         undistorted(np.zeros((90, 120, 3), np.uint8), K, coefficients)
         undistorted(np.zeros((90, 120), bool), K, coefficients)
     assert len(calls) == 1
+
+
+def seen_by(coefficients, focal, width=120, height=90):
+    """Where on the lens's image each corner of a pixel of the pinhole camera lies: (H + 1, W + 1, 2), the image from 0 to its size."""
+    k = torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    pinhole = pinhole_intrinsics(k, coefficients, (width, height))
+    y, x = np.mgrid[: height + 1, : width + 1].astype(np.float64)
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3) @ np.linalg.inv(pinhole.numpy()).T
+    return cv2.projectPoints(rays, np.zeros(3), np.zeros(3), k.numpy(), np.array(coefficients))[0].reshape(*x.shape, 2)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "focal"),
+    [
+        ((-0.3, 0.08, 0.0, 0.0), 54.0),
+        ((-0.3, 0.08, 0.0, 0.0, 0.0), 45.0),
+        ((-0.28, 0.07, 0.002, -0.001), 60.0),
+        ((0.3, 0.1, 0.0, 0.0), 60.0),
+        ((-0.25, 0.0, 0.0, 0.0), 80.0),
+    ],
+)
+def test_a_strong_lens_is_cropped_to_what_it_shows_in_order(coefficients, focal):
+    seen = seen_by(coefficients, focal)
+    # A thousandth of the width, as `lens_models.BORDER`.
+    assert seen.min() > -0.12 and seen[..., 0].max() < 120.12 and seen[..., 1].max() < 90.12
+    assert (np.diff(seen[..., 0], axis=1) > 0.0).all() and (np.diff(seen[..., 1], axis=0) > 0.0).all()
+    assert np.ptp(seen[..., 0]) > 0.6 * 120 and np.ptp(seen[..., 1]) > 0.6 * 90
+
+
+@pytest.mark.parametrize("coefficients", [(-0.35, 0.0, 0.0, 0.0), (-0.5, 0.1, 0.0, 0.0, 0.0)])
+def test_a_lens_that_folds_back_within_the_image_is_refused(coefficients):
+    with pytest.raises(InputError, match=r"its lens .* folds back \d+ degrees from the optical axis, and the image reaches farther"):
+        seen_by(coefficients, 54.0)

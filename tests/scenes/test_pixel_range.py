@@ -20,6 +20,8 @@ def written(folder, *images, ending=".png"):
     ("white", "dtype", "ending", "said"),
     [
         (4095, np.uint16, ".png", "no value of its sixteen-bit images is above 4095, so 4095 is taken as white"),
+        (1023, np.uint16, ".png", "no value of its sixteen-bit images is above 1023, so 1023 is taken as white"),
+        (16383, np.uint16, ".tiff", "no value of its sixteen-bit images is above 16383, so 16383 is taken as white"),
         (255, np.uint16, ".tiff", "so 255 is taken as white"),
         (255, np.float32, ".tiff", "no value of its floating-point images is above 255, so 255 is taken as white"),
         (65535, np.float32, ".tiff", "so 65535 is taken as white"),
@@ -54,6 +56,12 @@ def test_values_above_white_that_are_no_whole_numbers_are_light(tmp_path):
     with pytest.warns(InputWarning, match="numbers up to 7.3; those above 1 are shown as white"):
         assert white_level(files) is None
     assert read_pixels(files[0]).max() == 255
+
+
+@pytest.mark.parametrize(("highest", "white"), [(255, 255), (256, 1023), (1024, 4095), (4096, 16383), (16320, 16383)])
+def test_sixteen_bit_files_hold_the_least_depth_that_their_values_fit(tmp_path, highest, white):
+    with pytest.warns(InputWarning, match=f"above {highest}, so {white} is taken"):
+        assert white_level(written(tmp_path, (highest * SHADES).astype(np.uint16))) == white
 
 
 def test_alpha_keeps_the_range_of_its_type(tmp_path):

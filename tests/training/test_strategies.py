@@ -126,15 +126,15 @@ def ball_teacher(radius):
     return SurfaceTeacher.of(ball_points(radius), 0.001)
 
 
-def gradients_of_a_step(trainer):
+def gradients_of_a_step(trainer, inside_fraction=1.0):
     """Terms and gradients of one step of a surface and a grid that know of a ball, taught by points beside it; and the grid."""
     axis = torch.linspace(-1.0, 1.0, 33)
     ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - 0.5
     steps = trainer.steps
     steps.sdf_grid, steps.teacher = SdfGrid(ball.clone()), ball_teacher(0.53)
     if trainer.config.mask_weight == 0.0:
-        # Rays of the object alone: all meet the sphere, as rays chosen by their masks do.
-        steps.sampler = PatchSampler(trainer.scene, patch=2, inside_fraction=1.0, near_fraction=0.0)
+        # By default rays of the object alone: all meet the sphere, as rays chosen by their masks do.
+        steps.sampler = PatchSampler(trainer.scene, patch=2, inside_fraction=inside_fraction, near_fraction=0.0)
     terms = steps(1, 0.2, 0.7)
     assert terms.points > 0.0 and (terms.curvature > 0.0) == (trainer.config.curvature_weight > 0.0)
     gradients = {name: p.grad for name, p in steps.model.named_parameters() if p.grad is not None}
@@ -155,18 +155,19 @@ def assert_same_gradients(found, expected, tolerance):
             assert (error[touched].amax(dim=1) <= 0.02 * size[touched].amax(dim=1)).all(), "and each of them alike"
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_the_plain_step_is_taken_with_a_warning_where_kernels_are_off(make_trainer, monkeypatch, settings):
+@pytest.mark.parametrize(("settings", "inside_fraction"), [(SETTINGS[0], 1.0), (SETTINGS[1], 1.0), (SETTINGS[1], 0.0)])
+def test_the_plain_step_is_taken_with_a_warning_where_kernels_are_off(make_trainer, monkeypatch, settings, inside_fraction):
     # The plain step evaluates the background of every ray.
     monkeypatch.setattr("neus.training.guided_training.EXPLORED_FRACTION", 1.0)
     fused = make_trainer(**settings)
     assert fused.steps.is_fused
-    expected = gradients_of_a_step(fused)
+    # Without masks rays of whole images are drawn, and some of them miss the sphere.
+    expected = gradients_of_a_step(fused, inside_fraction)
     monkeypatch.setenv("NEUS_KERNELS", "reference")
     with pytest.warns(InputWarning, match="slower, plain step"):
         plain = make_trainer(**settings)
     assert not plain.steps.is_fused
-    assert_same_gradients(gradients_of_a_step(plain), expected, 1e-3)
+    assert_same_gradients(gradients_of_a_step(plain, inside_fraction), expected, 1e-3)
 
 
 def test_the_fused_step_of_a_cpu_knows_one_precision(make_trainer):
@@ -332,3 +333,51 @@ def test_a_guided_step_of_triton_has_the_gradients_of_the_cpus(make_trainer, mon
     (_, _, one, ball), (_, _, other, _) = found
     # Where a sample lies between two vertices, rounding says which of them it is noted at.
     assert ((one - other).abs() > 1e-4).sum() <= 0.01 * (one != ball).sum()
+
+
+def distance_to_center(batch):
+    """(N,) from the scene's centre to the nearest place of rays before their cameras."""
+    along = -(batch.origins * batch.directions).sum(-1, keepdim=True)
+    return (batch.origins + along.clamp_min(0.0) * batch.directions).norm(dim=-1)
+
+
+def ball_grid(radius):
+    axis = torch.linspace(-1.0, 1.0, 33)
+    return SdfGrid(torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij")).norm(dim=0) - radius)
+
+
+def test_the_background_behind_an_opaque_ball_is_left_out_of_nine_rays_in_ten(make_trainer, monkeypatch):
+    trainer, seen = make_trainer(mask_weight=0.0, n_outside=4, batch_size=4000), []
+    step = steps_module.fused_training_step
+
+    def spy(model, batch, weights, cos_anneal, edges, generator, precision, is_hidden):
+        seen.append((batch, is_hidden))
+        return step(model, batch, weights, cos_anneal, edges, generator, precision, is_hidden)
+
+    monkeypatch.setattr(steps_module, "fused_training_step", spy)
+    steps = trainer.steps
+    steps.sdf_grid = ball_grid(0.8)
+    steps.sampler = PatchSampler(trainer.scene, patch=2, inside_fraction=0.0, near_fraction=0.0)
+    steps(1, 0.2, 0.7)
+    ((batch, is_hidden),) = seen
+    # Opaque to 0.995: the distance falls to -5.3 / s, which a ray does that passes the centre within 0.8 - 5.3 / s.
+    depth, cell = 0.8 - distance_to_center(batch), 2.0 / 32
+    within = depth - 5.3 / float(trainer.model.sharpness().detach())
+    is_opaque, is_clear = within > cell, within < -cell
+    assert is_opaque.sum() > 300 and is_clear.sum() > 300
+    assert not is_hidden[is_clear].any()
+    assert 0.84 < float(is_hidden[is_opaque].float().mean()) < 0.95
+
+
+def test_rays_that_miss_the_sphere_teach_nothing_where_masks_are_used(make_trainer):
+    """The cameras of the scene see beyond the unit sphere; a mask that reaches there too is wrong there."""
+    steps = make_trainer().steps
+    sampler = PatchSampler(steps.scene, patch=2, inside_fraction=0.0, near_fraction=0.0)
+    batch = sampler.draw(2000, torch.Generator().manual_seed(1))
+    batch = replace(batch, masks=torch.ones_like(batch.masks))
+    edges, min_sdf = ball_grid(0.5).intervals(batch.origins, batch.directions, 6, torch.tensor(20.0), 0.5, steps.generator)
+    meets, kept = distance_to_center(batch) < 1.0, steps_module.is_informative(batch, edges, min_sdf)
+    assert 50 < (~meets).sum() < 1950 and torch.equal(kept, meets)
+    # Outside of the masks those near the surface count: none that misses the ball by much.
+    kept = steps_module.is_informative(replace(batch, masks=torch.zeros_like(batch.masks)), edges, min_sdf)
+    assert kept[distance_to_center(batch) < 0.45].all() and not kept[~meets].any() and (meets & ~kept).any()
