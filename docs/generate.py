@@ -16,8 +16,8 @@ from typing import Any
 import neus
 from neus.cli.classic import build_parser as build_classic_parser
 from neus.cli.main import build_parser
-from neus.runs.config import ExperimentConfig
-from neus.runs.presets import PRESETS
+from neus.runs.config import ExperimentConfig, read_config
+from neus.runs.presets import PRESETS, shipped_conf
 
 # The public names by what they are for; those that are missing here come last, under "More".
 API = {
@@ -71,24 +71,28 @@ def configuration_page() -> str:
         "`neus train SCENE --set train.end_iter=20000` overrides a key; `include \"quick_wmask.conf\"` in a file of your own takes",
         "everything from a shipped config. An unknown key, a value of the wrong type or one out of range is an error that names",
         "the key. `RUN/config.conf` holds all values of a run.\n",
-        "The defaults below are those of the code. Shipped configs set others:\n",
+        "The defaults below are those of the code; the column `quick` has what the quick preset with masks sets otherwise.",
+        "Shipped configs:\n",
         "| preset | with masks | without masks | for |\n|---|---|---|---|",
         *(f"| `{n}` | `{p.with_masks}` | `{p.without_masks}` | {p.summary} |" for n, p in PRESETS.items()),
         "\nWith `train.guided_sampling.n_intervals = 0` rays are sampled as in NeuS, and `train.guided_sampling` has no effect.\n",
     ]
+    quick = dict(sections_of(read_config(shipped_conf(PRESETS["quick"].with_masks))))
     for path, section in sections_of(ExperimentConfig()):
         keys = [field for field in fields(section) if not is_dataclass(getattr(section, field.name))]
         if not keys:
             continue
         meanings, hints = meanings_of(type(section)), typing.get_type_hints(type(section))
         summary = inspect.cleandoc(type(section).__doc__ or "").splitlines()[0]
-        lines += [f"## `{path}`\n", f"{summary}\n", "| key | type | default | meaning |", "|---|---|---|---|"]
-        lines += [_key_row(f, hints[f.name], getattr(section, f.name), meanings.get(f.name, "")) for f in keys]
+        lines += [f"## `{path}`\n", f"{summary}\n", "| key | type | default | `quick` | meaning |", "|---|---|---|---|---|"]
+        for field in keys:
+            values = (getattr(section, field.name), getattr(quick[path], field.name))
+            lines.append(_key_row(field, hints[field.name], *values, meanings.get(field.name, "")))
         lines.append("")
     return "\n".join(lines)
 
 
-def _key_row(field: Any, hint: Any, default: Any, meaning: str) -> str:
+def _key_row(field: Any, hint: Any, default: Any, in_quick: Any, meaning: str) -> str:
     rules = field.metadata
     kind = _type_name(hint)
     if "choices" in rules:
@@ -97,7 +101,8 @@ def _key_row(field: Any, hint: Any, default: Any, meaning: str) -> str:
         kind += f", {rules['minimum']} to {rules['maximum']}"
     elif "minimum" in rules:
         kind += f", at least {rules['minimum']}"
-    return f"| `{field.name}` | {kind} | `{_hocon(default)}` | {_cell(meaning)} |"
+    other = "" if in_quick == default else f"`{_hocon(in_quick)}`"
+    return f"| `{field.name}` | {kind} | `{_hocon(default)}` | {other} | {_cell(meaning)} |"
 
 
 def _type_name(hint: Any) -> str:
