@@ -1,0 +1,116 @@
+"""Charts laid side by side in one square texture: by xatlas, else in rows."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neus.texturing.charts import LIMIT_OF_PACKING, Charts, Worker, signed_areas
+
+SIZES = (1024, 2048, 4096, 8192)
+# Texels left free between charts in the texture.
+PADDING = 4
+# The part of a texture that charts fill, about; found by packing once, and corrected once.
+USUAL_FILL = 0.6
+# Texels left free at the border of the texture.
+BORDER = 1.0
+
+
+class Atlas(NamedTuple):
+    """A mesh laid out in a square texture.
+
+    Attributes:
+        sources: (k,) the vertex of the mesh that each corner is made of.
+        faces: (m, 3) among the corners, in the order of the mesh.
+        places: (k, 2) x to the right and y down in texels, the first texel's centre at (0.5, 0.5).
+        size: of the texture, texels.
+        n_charts: how many.
+        utilization: the part of the texture that charts cover.
+    """
+
+    sources: NDArray
+    faces: NDArray
+    places: NDArray
+    size: int
+    n_charts: int
+    utilization: float
+
+
+def texture_size(n_texels: float, most: int) -> int:
+    """The smallest of SIZES whose texture holds so many texels of charts, or `most`.
+
+    >>> texture_size(1e6, 4096), texture_size(1e9, 4096)
+    (2048, 4096)
+    """
+    needed = np.sqrt(n_texels / USUAL_FILL)
+    return min([size for size in SIZES if size >= needed] + [most])
+
+
+def packed_atlas(charts: Charts, size: int, use_xatlas: bool = True, limit: float = LIMIT_OF_PACKING) -> Atlas:
+    """The charts in a texture of a size, all at the same scale, PADDING texels between them.
+
+    Args:
+        charts: as from `charts_of`.
+        size: texels.
+        use_xatlas: False packs the charts in rows.
+        limit: seconds for xatlas, after which the charts are packed in rows.
+    """
+    area = float(np.abs(signed_areas(charts.uvs[charts.faces])).sum())
+    scale, places, extent = np.sqrt(USUAL_FILL * size**2 / max(area, 1e-300)), None, np.inf
+    worker = Worker()
+    try:
+        for _ in range(2 if use_xatlas else 0):
+            request = {"uvs": charts.uvs, "faces": charts.faces, "charts": charts.numbers, "padding": PADDING + 1}
+            answer = worker.ask(limit, task="pack", texels_per_unit=scale, **request)
+            if answer is None or not np.array_equal(answer["sources"][answer["faces"]], charts.faces):
+                places = None
+                break
+            places, extent = np.zeros_like(charts.uvs), float(answer["size"].max()) + 2 * BORDER
+            places[answer["sources"]] = answer["uvs"]
+            scale *= size / extent
+    finally:
+        worker.close()
+    if places is None:
+        places, extent = _in_rows(charts, size)
+    places = (places + BORDER) * (size / extent)
+    covered = float(np.abs(signed_areas(places[charts.faces])).sum())
+    n_charts = int(charts.numbers.max(initial=-1)) + 1
+    return Atlas(charts.sources, charts.faces, places, size, n_charts, covered / size**2)
+
+
+def _in_rows(charts: Charts, size: int) -> tuple[NDArray, float]:
+    """Places (k, 2) in texels of charts in rows, the highest first, and the side of the square that they fill.
+
+    The scale is the largest for which the rows end within the square.
+    """
+    of_corner = np.zeros(len(charts.uvs), np.int64)
+    of_corner[charts.faces] = charts.numbers[:, None]
+    n_charts = int(of_corner.max(initial=-1)) + 1
+    low, high = np.full((n_charts, 2), np.inf), np.full((n_charts, 2), -np.inf)
+    np.minimum.at(low, of_corner, charts.uvs)
+    np.maximum.at(high, of_corner, charts.uvs)
+    sides, room = high - low, size - 2 * BORDER
+    order = np.argsort(-sides[:, 1], kind="stable")
+    # Bisection on the scale; at the lower end charts are points.
+    least, most = 0.0, room / max(float(sides.max()), 1e-300)
+    corners = _rows(sides * least, order, room)[0]
+    for _ in range(30):
+        scale = (least + most) / 2
+        found, height = _rows(sides * scale, order, room)
+        if height <= room:
+            least, corners = scale, found
+        else:
+            most = scale
+    return corners[of_corner] + (charts.uvs - low[of_corner]) * least, room + 2 * BORDER
+
+
+def _rows(sides: NDArray, order: NDArray, room: float) -> tuple[NDArray, float]:
+    """The upper left corners (c, 2) of rectangles laid in rows of width `room` in an order, and the height of all rows."""
+    corners, x, y, row = np.zeros_like(sides), 0.0, 0.0, 0.0
+    for number in order:
+        width, height = sides[number]
+        if x > 0 and x + width > room:
+            x, y, row = 0.0, y + row + PADDING, 0.0
+        corners[number] = x, y
+        x, row = x + width + PADDING, max(row, height)
+    return corners, y + row

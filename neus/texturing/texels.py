@@ -1,0 +1,54 @@
+"""Which face each texel of a texture lies in."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neus.kernels.dispatch import kernels_for
+
+
+class Texels(NamedTuple):
+    """The texels whose centres lie in faces, in the order of the faces.
+
+    Attributes:
+        indices: (p,) int64, row * size + column.
+        starts: (m + 1,) where the texels of each face begin, and the end.
+        size: of the texture.
+    """
+
+    indices: NDArray
+    starts: NDArray
+    size: int
+
+
+def texels_of(corners: NDArray, size: int) -> Texels:
+    """The texels of faces.
+
+    Args:
+        corners: (m, 3, 2) of the faces in the texture, in texels, the first one's centre at (0.5, 0.5).
+        size: of the texture.
+    """
+    draw = kernels_for("raster_depth", torch.device("cpu")).foremost_triangles
+    flat = np.column_stack([corners.reshape(-1, 2), np.ones(3 * len(corners))])
+    numbers = draw(flat, np.arange(len(flat)).reshape(-1, 3), size, size)[1].ravel()
+    covered = np.flatnonzero(numbers >= 0)
+    faces = numbers[covered].astype(np.int32)
+    order = np.argsort(faces, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(faces, minlength=len(corners)))])
+    return Texels(covered[order], starts, size)
+
+
+def barycentric_of(texels: Texels, corners: NDArray) -> tuple[NDArray, NDArray]:
+    """(p,) the face of each texel and (p, 3) float32 its barycentric coordinates there, for corners (m, 3, 2)."""
+    faces = np.repeat(np.arange(len(corners)), np.diff(texels.starts))
+    x, y = texels.indices % texels.size + 0.5, texels.indices // texels.size + 0.5
+    a, b, c = np.moveaxis(corners, 1, 0)
+    b, c = b - a, c - a
+    area = b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0]
+    inverse = 1.0 / np.where(area == 0.0, 1.0, area)
+    x, y = x - a[faces, 0], y - a[faces, 1]
+    of_b = (x * c[faces, 1] - y * c[faces, 0]) * inverse[faces]
+    of_c = (y * b[faces, 0] - x * b[faces, 1]) * inverse[faces]
+    return faces, np.stack([1.0 - of_b - of_c, of_b, of_c], axis=-1).astype(np.float32)
