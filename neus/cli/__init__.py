@@ -2,5 +2,5 @@
 
 __all__ = [
     "bench", "check", "classic", "compare", "demo", "evaluate", "main", "mesh", "options", "render", "report",
-    "train",
+    "texture", "train",
 ]  # fmt: skip

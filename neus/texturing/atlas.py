@@ -10,8 +10,12 @@ from neus.texturing.charts import LIMIT_OF_PACKING, Charts, Worker, signed_areas
 SIZES = (1024, 2048, 4096, 8192)
 # Texels left free between charts in the texture.
 PADDING = 4
-# The part of a texture that charts fill, about; found by packing once, and corrected once.
-USUAL_FILL = 0.6
+# The part of a texture that charts and the texels around them fill, about; packing once tells it, and is corrected once.
+USUAL_FILL = 0.72
+# At most this part of that is for padding; with more charts than that leaves room for, there is less padding.
+MOST_PADDING = 0.5
+# Texels along a pixel of the image: where they are as many, interpolating between them once more blurs what pixels show.
+TEXELS_PER_PIXEL = 1.4
 # Texels left free at the border of the texture.
 BORDER = 1.0
 
@@ -36,14 +40,19 @@ class Atlas(NamedTuple):
     utilization: float
 
 
-def texture_size(n_texels: float, most: int) -> int:
-    """The smallest of SIZES whose texture holds so many texels of charts, or `most`.
+def texture_size(sides: NDArray, most: int) -> int:
+    """The smallest of SIZES whose texture holds charts that cover squares with so many texels (c,) on a side, or `most`.
 
-    >>> texture_size(1e6, 4096), texture_size(1e9, 4096)
+    >>> texture_size(np.array([1000.0, 500.0]), 4096), texture_size(np.array([1e5]), 4096)
     (2048, 4096)
     """
-    needed = np.sqrt(n_texels / USUAL_FILL)
+    needed = np.sqrt(((sides + PADDING) ** 2).sum() / USUAL_FILL)
     return min([size for size in SIZES if size >= needed] + [most])
+
+
+def chart_sides(charts: Charts) -> NDArray:
+    """(c,) sides of squares as large as each chart, in the unit of the charts."""
+    return np.sqrt(np.bincount(charts.numbers, np.abs(signed_areas(charts.uvs[charts.faces]))))
 
 
 def packed_atlas(charts: Charts, size: int, use_xatlas: bool = True, limit: float = LIMIT_OF_PACKING) -> Atlas:
@@ -55,12 +64,13 @@ def packed_atlas(charts: Charts, size: int, use_xatlas: bool = True, limit: floa
         use_xatlas: False packs the charts in rows.
         limit: seconds for xatlas, after which the charts are packed in rows.
     """
-    area = float(np.abs(signed_areas(charts.uvs[charts.faces])).sum())
-    scale, places, extent = np.sqrt(USUAL_FILL * size**2 / max(area, 1e-300)), None, np.inf
+    sides, places, extent = chart_sides(charts), None, np.inf
+    padding = max(1, min(PADDING + 1, int(np.sqrt(MOST_PADDING * USUAL_FILL * size**2 / len(sides)))))
+    scale = _scale(sides, padding, size)
     worker = Worker()
     try:
         for _ in range(2 if use_xatlas else 0):
-            request = {"uvs": charts.uvs, "faces": charts.faces, "charts": charts.numbers, "padding": PADDING + 1}
+            request = {"uvs": charts.uvs, "faces": charts.faces, "charts": charts.numbers, "padding": padding}
             answer = worker.ask(limit, task="pack", texels_per_unit=scale, **request)
             if answer is None or not np.array_equal(answer["sources"][answer["faces"]], charts.faces):
                 places = None
@@ -76,6 +86,13 @@ def packed_atlas(charts: Charts, size: int, use_xatlas: bool = True, limit: floa
     covered = float(np.abs(signed_areas(places[charts.faces])).sum())
     n_charts = int(charts.numbers.max(initial=-1)) + 1
     return Atlas(charts.sources, charts.faces, places, size, n_charts, covered / size**2)
+
+
+def _scale(sides: NDArray, padding: int, size: int) -> float:
+    """By how much sides (c,) grow so that the squares, with the padding, fill USUAL_FILL of a texture: s of sum (s side + p)^2."""
+    square, mixed = float((sides**2).sum()), padding * float(sides.sum())
+    rest = USUAL_FILL * size**2 - len(sides) * padding**2
+    return (np.sqrt(mixed**2 + square * max(rest, 1.0)) - mixed) / max(square, 1e-300)
 
 
 def _in_rows(charts: Charts, size: int) -> tuple[NDArray, float]:

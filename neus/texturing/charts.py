@@ -23,6 +23,9 @@ from neus.texturing.chart_worker import receive, send
 FACES_OF_A_PIECE = 3_000
 # Seconds. A piece takes one on a quiet machine; what takes much longer ends never (surfaces that are not manifold).
 LIMIT_OF_A_PIECE, LIMIT_OF_PACKING = 20.0, 90.0
+# xatlas weighs areas and lengths against fixed thresholds: pieces are enlarged to this half side. At 1 there are twice as many charts, and
+# faces are left out.
+EXTENT = 1000.0
 # Once so many pieces have run out of time, so will the others.
 MOST_LOST = 6
 
@@ -162,9 +165,8 @@ def _chart_pieces(vertices: NDArray, faces: NDArray, source: _Source, found: lis
         while (number := source.next()) is not None:
             used, local = np.unique(faces[source.pieces[number]], return_inverse=True)
             local = local.reshape(-1, 3)
-            # xatlas weighs areas and lengths against fixed thresholds.
             points = vertices[used] - vertices[used].mean(axis=0)
-            points = points / max(float(np.abs(points).max()), 1e-300)
+            points *= EXTENT / max(float(np.abs(points).max()), 1e-300)
             answer = worker.ask(limit, task="chart", vertices=points.astype(np.float32), faces=local)
             if answer is None:
                 source.lost += 1

@@ -21,7 +21,7 @@ class Exposures(NamedTuple):
     """What the views' numbers mean.
 
     Attributes:
-        levels: (V, 256, 3) uint8 leveled sRGB of each number.
+        levels: (V, 256, 3) float32 leveled sRGB in [0, 1] of each number.
         ratio: of the brightest to the darkest view, 1 if all are alike.
     """
 

@@ -24,7 +24,7 @@ class Texels(NamedTuple):
 
 
 def texels_of(corners: NDArray, size: int) -> Texels:
-    """The texels of faces.
+    """The texels of faces; a face so small that it has none takes that in which its middle lies, if no other has it.
 
     Args:
         corners: (m, 3, 2) of the faces in the texture, in texels, the first one's centre at (0.5, 0.5).
@@ -33,6 +33,12 @@ def texels_of(corners: NDArray, size: int) -> Texels:
     draw = kernels_for("raster_depth", torch.device("cpu")).foremost_triangles
     flat = np.column_stack([corners.reshape(-1, 2), np.ones(3 * len(corners))])
     numbers = draw(flat, np.arange(len(flat)).reshape(-1, 3), size, size)[1].ravel()
+    middles = corners.mean(axis=1).astype(np.int64).clip(0, size - 1)
+    middles = middles[:, 1] * size + middles[:, 0]
+    has_none = np.ones(len(corners), bool)
+    has_none[numbers[numbers >= 0]] = False
+    has_none &= numbers[middles] < 0
+    numbers[middles[has_none]] = np.flatnonzero(has_none)
     covered = np.flatnonzero(numbers >= 0)
     faces = numbers[covered].astype(np.int32)
     order = np.argsort(faces, kind="stable")
@@ -41,7 +47,8 @@ def texels_of(corners: NDArray, size: int) -> Texels:
 
 
 def barycentric_of(texels: Texels, corners: NDArray) -> tuple[NDArray, NDArray]:
-    """(p,) the face of each texel and (p, 3) float32 its barycentric coordinates there, for corners (m, 3, 2)."""
+    """(p,) the face of each texel and (p, 3) float32 its barycentric coordinates there, for corners (m, 3, 2); of a texel beside
+    its face those of a point within it."""
     faces = np.repeat(np.arange(len(corners)), np.diff(texels.starts))
     x, y = texels.indices % texels.size + 0.5, texels.indices // texels.size + 0.5
     a, b, c = np.moveaxis(corners, 1, 0)
@@ -51,4 +58,5 @@ def barycentric_of(texels: Texels, corners: NDArray) -> tuple[NDArray, NDArray]:
     x, y = x - a[faces, 0], y - a[faces, 1]
     of_b = (x * c[faces, 1] - y * c[faces, 0]) * inverse[faces]
     of_c = (y * b[faces, 0] - x * b[faces, 1]) * inverse[faces]
-    return faces, np.stack([1.0 - of_b - of_c, of_b, of_c], axis=-1).astype(np.float32)
+    parts = np.maximum(np.stack([1.0 - of_b - of_c, of_b, of_c], axis=-1), 0.0)
+    return faces, (parts / parts.sum(axis=1, keepdims=True)).astype(np.float32)

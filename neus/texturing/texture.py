@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neus.meshing.simplify import parted
 from neus.meshing.visibility import median_edge
 from neus.scenes.scene import Scene
-from neus.texturing.atlas import Atlas, packed_atlas, texture_size
+from neus.texturing.atlas import TEXELS_PER_PIXEL, Atlas, chart_sides, packed_atlas, texture_size
 from neus.texturing.bake import baked_texels, selected_views
 from neus.texturing.charts import Charts, charts_of, has_xatlas, triangle_areas
 from neus.texturing.fill import filled_texels, padded_texture
@@ -102,7 +102,8 @@ def made_texture(
             selection = selected_views(scene, surface, exposures, steps)
         charts = charting.result()
     with facts.stage("atlas"):
-        size = texture_size(_texels_of_images(fine, selection.densities), most_texels)
+        density = TEXELS_PER_PIXEL * np.sqrt(_pixels_of_area(fine, selection.densities))
+        size = texture_size(density * chart_sides(charts), most_texels)
         atlas = packed_atlas(charts, size, use_xatlas)
         corners = np.ascontiguousarray(fine.corners_of(atlas.places[atlas.faces]))
         texels = texels_of(corners, size)
@@ -144,12 +145,11 @@ def _charts(vertices: NDArray, faces: NDArray, use_xatlas: bool, facts: TextureF
         return charts._replace(sources=sources)
 
 
-def _texels_of_images(fine: Split, densities: NDArray) -> float:
-    """How many pixels the best views have of the surface; what none sees takes as many as what is seen, in the mean."""
+def _pixels_of_area(fine: Split, densities: NDArray) -> float:
+    """How many pixels the best views have on a unit of area, in the mean over what is seen."""
     areas, of_faces = triangle_areas(fine.vertices[fine.faces]), densities[fine.faces].max(axis=1)
     seen = of_faces > 0
-    pixels = float((areas * of_faces)[seen].sum())
-    return pixels * float(areas.sum() / max(areas[seen].sum(), 1e-300)) if seen.any() else 0.0
+    return float((areas * of_faces)[seen].sum() / max(areas[seen].sum(), 1e-300)) if seen.any() else 0.0
 
 
 def _field_colors(mesh: trimesh.Trimesh, fine: Split) -> NDArray | None:

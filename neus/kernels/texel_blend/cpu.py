@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neus.kernels.jit import compiled, inlined
 
@@ -16,11 +17,32 @@ def _cubic_weights(t, out):
     out[3] = -0.5 * t * t * s
 
 
-@compiled
 def add_view(
+    texels: NDArray,
+    starts: NDArray,
+    size: int,
+    corners: NDArray,
+    faces: NDArray,
+    projected: NDArray,
+    weights: NDArray,
+    image: NDArray,
+    levels: NDArray,
+    depths: NDArray,
+    clear: NDArray,
+    tolerance: float,
+    first: int,
+    last: int,
+    sums: NDArray,
+) -> None:
+    """Adds a view to sums (p, 4) of colours and weights; see `reference.add_view`."""
+    given = (texels, starts, size, corners, faces, projected, weights, image, levels, depths, clear)
+    _add_view(*given, tolerance, first, last, sums)
+
+
+@compiled
+def _add_view(
     texels, starts, size, corners, faces, projected, weights, image, levels, depths, clear, tolerance, first, last, sums
 ):
-    """Adds a view to sums (p, 4) of colours and weights; see `reference.add_view`."""
     height, width = image.shape[0], image.shape[1]
     h, w = depths.shape
     of_columns, of_rows = np.empty(4), np.empty(4)
@@ -38,7 +60,10 @@ def add_view(
         for p in range(begin, end):
             x, y = texels[p] % size + 0.5 - ax, texels[p] // size + 0.5 - ay
             of_b, of_c = (x * cy - y * cx) / area, (bx * y - by * x) / area
-            of_a = 1.0 - of_b - of_c
+            of_a = max(1.0 - of_b - of_c, 0.0)
+            of_b, of_c = max(of_b, 0.0), max(of_c, 0.0)
+            total = of_a + of_b + of_c
+            of_a, of_b, of_c = of_a / total, of_b / total, of_c / total
             weight = of_a * weights[i] + of_b * weights[j] + of_c * weights[k]
             depth = of_a * projected[i, 2] + of_b * projected[j, 2] + of_c * projected[k, 2]
             if not (weight > 0.0 and depth > 0.0):

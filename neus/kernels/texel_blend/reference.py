@@ -25,7 +25,7 @@ def add_view(
 ) -> None:
     """Adds w c to sums[:, :3] and w to sums[:, 3] for the texels that a view sees, c its colour there and w its weight.
 
-    A texel is the point of its face with the barycentric coordinates that its centre has in the texture. It is seen where its depth z is
+    A texel is the point of its face with the barycentric coordinates that its centre has in the texture, those below 0 set to 0. It is seen where its depth z is
     at most (1 + tolerance) times the greatest of the four depths around its place in the view; the greatest, since the depth of a plane
     lies between those of the pixels around. Its weight is that of the face's corners, interpolated, times `clear` at the nearest pixel.
     Its colour is interpolated by cubics (Catmull and Rom 1974) between the levels of 4 x 4 pixels, not below 0.
@@ -53,7 +53,8 @@ def add_view(
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     of_b = ((x - a[:, 0]) * (c[:, 1] - a[:, 1]) - (y - a[:, 1]) * (c[:, 0] - a[:, 0])) / area
     of_c = ((b[:, 0] - a[:, 0]) * (y - a[:, 1]) - (b[:, 1] - a[:, 1]) * (x - a[:, 0])) / area
-    parts = np.stack([1.0 - of_b - of_c, of_b, of_c], axis=-1)
+    parts = np.maximum(np.stack([1.0 - of_b - of_c, of_b, of_c], axis=-1), 0.0)
+    parts /= parts.sum(axis=1, keepdims=True)
     weight = (parts * weights[faces[owner]]).sum(axis=1)
     place = np.einsum("pi,pic->pc", parts, projected[faces[owner]])
     height, width = image.shape[:2]
