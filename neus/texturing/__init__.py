@@ -2,5 +2,5 @@
 
 __all__ = [
     "atlas", "bake", "box_charts", "chart_worker", "charts", "drawn", "files", "fill", "levels", "looks", "surface", "texels",
-    "texture", "textured_glb", "textured_mesh", "view_weights",
+    "texture", "textured_glb", "textured_mesh", "textured_obj", "textured_usdz", "view_weights",
 ]  # fmt: skip

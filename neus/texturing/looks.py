@@ -32,7 +32,8 @@ class Look(NamedTuple):
     Attributes:
         camera: of the image, at its full size.
         depths: (h, w) float32 of the foremost surface on a raster of at most LONGEST_SIDE; infinite for none.
-        clear: (h, w) float32, from REMAINS at whatever may be wrong to 1; 0 outside of the mask.
+        clear: (h, w) float32, from REMAINS at whatever may be wrong to 1; 0 outside of the mask, and in the
+            pixel beside it, which mixes both.
     """
 
     camera: Camera
@@ -54,7 +55,8 @@ def look(mesh: trimesh.Trimesh, camera: Camera, mask: NDArray | None) -> Look:
         outside = soft <= 127
     away = cv2.distanceTransform((~(is_doubtful | outside)).astype(np.uint8), cv2.DIST_L2, 5)
     rising = np.clip((away - MARGIN) / FADE, 0.0, 1.0)
-    clear = np.where(outside, 0.0, np.maximum(rising * rising * (3.0 - 2.0 * rising), REMAINS))
+    beside = cv2.dilate(outside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    clear = np.where(beside, 0.0, np.maximum(rising * rising * (3.0 - 2.0 * rising), REMAINS))
     return Look(camera, depths, clear.astype(np.float32))
 
 

@@ -11,7 +11,6 @@ import trimesh
 from numpy.typing import NDArray
 
 from neus.meshing.simplify import parted
-from neus.meshing.visibility import median_edge
 from neus.scenes.scene import Scene
 from neus.texturing.atlas import TEXELS_PER_PIXEL, Atlas, chart_sides, packed_atlas, texture_size
 from neus.texturing.bake import baked_texels, selected_views
@@ -25,9 +24,9 @@ from neus.texturing.view_weights import vertex_normals
 
 # Largest side of a texture by default: what telephones show.
 USUAL_SIZE = 4096
-# Views are chosen at vertices: edges are halved down to so many median edges, or to this fraction of the mesh's diagonal, whichever is
-# more, so that few and large faces are not seen as a whole or not at all.
-LONGEST_EDGE, LEAST_EDGE = 8.0, 1 / 60
+# Views are chosen at vertices: edges longer than this fraction of the mesh's diagonal are halved, so that large faces are not seen as a
+# whole or not at all.
+LONGEST_EDGE = 1 / 60
 # Halving stops at so many faces, or at the mesh's own number.
 MOST_FACES = 300_000
 
@@ -89,8 +88,7 @@ def made_texture(
     mesh = cleaned(mesh)
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.ascontiguousarray(mesh.faces, np.int64)
     diagonal = float(np.linalg.norm(np.ptp(vertices, axis=0)))
-    longest = max(LONGEST_EDGE * median_edge(mesh), LEAST_EDGE * diagonal)
-    fine = split(vertices, faces, longest, max(MOST_FACES, len(faces)))
+    fine = split(vertices, faces, LONGEST_EDGE * diagonal, max(MOST_FACES, len(faces)))
     surface = trimesh.Trimesh(fine.vertices, fine.faces, process=False)
     steps = _Steps(2 * len(scene), on_progress)
     # xatlas works in processes of its own: views are looked at meanwhile.

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import trimesh
@@ -31,6 +32,7 @@ from neus.texturing.files import SUFFIXES, write_textured
 from neus.texturing.texture import USUAL_SIZE, TextureFacts, made_texture
 from neus.texturing.textured_glb import MATERIALS
 from neus.texturing.textured_mesh import TexturedMesh
+from neus.texturing.textured_usdz import check_has_usd
 
 # Below this viewers on telephones stay smooth, and what is finer is in the texture.
 FACES = 200_000
@@ -42,7 +44,8 @@ UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 
 @dataclass(frozen=True)
 class Difference:
-    """How far images drawn of the model are from the scene's, over what it covers (within the masks where there are any).
+    """How far images drawn of the model are from the scene's, over what it covers (within the masks where there are any), without the
+    outermost pixel, in which images mix the object with what lies behind it.
 
     Attributes:
         n_views: compared.
@@ -156,6 +159,8 @@ def difference_to_images(model: TexturedMesh, mesh: trimesh.Trimesh, scene: Scen
         textured, covers = drawn(model, camera)
         if scene.masks is not None:
             covers = covers & mask_at(scene.masks[view], camera.width, camera.height)
+        # Beyond the image lies nothing: what reaches its border is not eroded there.
+        covers = cv2.erode(covers.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         if not covers.any():
             continue
         row = []
@@ -197,6 +202,8 @@ def _check(out: Path, size: int, material: str, unit: str | None) -> None:
         raise InputError(f"--material {material}: expected one of {', '.join(MATERIALS)}.")
     if unit is not None and unit not in UNITS:
         raise InputError(f"--unit {unit}: expected one of {', '.join(UNITS)}.")
+    if out.suffix.lower() == ".usdz":
+        check_has_usd()
     check_can_write(out)
 
 
