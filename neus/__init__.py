@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from neus.workflows.evaluate import evaluate_dtu, evaluate_images, evaluate_mesh
     from neus.workflows.mesh import extract_mesh
     from neus.workflows.render import render
+    from neus.workflows.texture import texture_mesh
     from neus.workflows.train import train
 
 _PLACES = {
@@ -54,6 +55,7 @@ _PLACES = {
     "render": "neus.workflows.render",
     "save_scene": "neus.scenes.writers",
     "scene_from_arrays": "neus.scenes.arrays",
+    "texture_mesh": "neus.workflows.texture",
     "train": "neus.workflows.train",
 }
 
@@ -78,6 +80,7 @@ __all__ = [
     "render",
     "save_scene",
     "scene_from_arrays",
+    "texture_mesh",
     "train",
 ]
 

@@ -14,13 +14,16 @@ from neus.geometry.poses import invert
 from neus.kernels.dispatch import kernels_for
 from neus.kernels.threads import n_threads, ranges, run_tasks
 from neus.scenes.scene import Scene
-from neus.texturing.levels import Exposures, linear
+from neus.texturing.charts import signed_areas
+from neus.texturing.levels import SATURATED, Exposures, linear
 from neus.texturing.looks import TOLERANCE, Look, look, seen_vertices
 from neus.texturing.texels import Texels
 from neus.texturing.view_weights import ViewWeights, vertex_normals, view_weights
 
 # Vertices compare colours averaged over so many pixels of the depths' raster, so that a misplaced edge is no contradiction.
 AVERAGED = 5
+# The quality that is left to a view where it is saturated: another one that is not is preferred.
+OF_SATURATED = 0.1
 # An image is averaged down once so many of its pixels fall into a texel.
 LEAST_REDUCTION = 2
 
@@ -49,7 +52,7 @@ def selected_views(
     colors = np.zeros((len(scene), len(vertices), 3), np.uint8)
 
     def see(view: int) -> None:
-        camera, seen = scene.camera(view), look_of(scene, mesh, view)
+        seen = look_of(scene, mesh, view)
         found = seen_vertices(seen, vertices, normals)
         qualities[view] = found.quality
         height, width = seen.depths.shape
@@ -57,7 +60,7 @@ def selected_views(
         numbers = small[found.y.astype(int), found.x.astype(int)]
         leveled = (255.0 * exposures.levels[view]).round().astype(np.uint8)
         colors[view] = leveled[numbers, np.arange(3)]
-        del camera
+        qualities[view] *= np.where((numbers >= SATURATED).any(axis=1), OF_SATURATED, 1.0)
 
     _each_view(len(scene), see, on_progress)
     densities = qualities.max(axis=0)
@@ -126,8 +129,6 @@ def _projected(vertices: NDArray, camera: Camera) -> NDArray:
 
 def _reduction(scene: Scene, vertices: NDArray, faces: NDArray, corners: NDArray, weights: NDArray) -> int:
     """By how many times images are reduced, so that a texel covers about a pixel: where the texture is coarser than they are."""
-    from neus.texturing.charts import signed_areas
-
     best = weights[:, faces[:, 0]].argmax(axis=0)
     flat, pixels = np.abs(signed_areas(corners)), np.zeros(len(faces))
     for view in np.unique(best):

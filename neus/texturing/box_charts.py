@@ -58,27 +58,34 @@ def _connected(faces: NDArray, labels: NDArray) -> NDArray:
 
 
 def _without_layers(vertices: NDArray, faces: NDArray, direction: NDArray, numbers: NDArray) -> NDArray:
-    """Chart numbers (m,) in which no chart covers a place twice."""
+    """Chart numbers (m,) in which no chart covers a place twice: what is removed from one makes the next, layer by layer."""
     draw = kernels_for("raster_depth", torch.device("cpu")).foremost_triangles
     result, n_charts = numbers.copy(), int(numbers.max(initial=-1)) + 1
     for chart in range(n_charts):
-        chosen = np.flatnonzero(numbers == chart)
+        rest = np.flatnonzero(numbers == chart)
         for layer in range(MOST_LAYERS):
-            corners = _projected(vertices[faces[chosen].ravel()], np.repeat(direction[chosen], 3)).reshape(-1, 3, 2)
-            if len(chosen) < 2:
+            kept, removed = rest, []
+            while len(kept) > 1:
+                corners = _projected(vertices[faces[kept].ravel()], np.repeat(direction[kept], 3)).reshape(-1, 3, 2)
+                hidden = _hidden(corners, draw)
+                if not hidden.any():
+                    break
+                removed.append(kept[hidden])
+                kept = kept[~hidden]
+            if layer:
+                result[kept] = n_charts
+                n_charts += 1
+            if not removed:
                 break
-            hidden = _hidden(corners, draw)
-            if not hidden.any():
-                break
-            n_new = hidden.sum() if layer == MOST_LAYERS - 1 else 1
-            result[chosen[hidden]] = n_charts + (np.arange(n_new) if n_new > 1 else 0)
-            n_charts += n_new
-            chosen = chosen[hidden]
+            rest = np.concatenate(removed)
+        else:
+            result[rest] = n_charts + np.arange(len(rest))
+            n_charts += len(rest)
     return result
 
 
 def _hidden(corners: NDArray, draw: object) -> NDArray:
-    """(m,) bool: triangles (m, 3, 2) that lose cells well inside of them to triangles drawn before."""
+    """(m,) bool: triangles (m, 3, 2) that are the last of several to cover a cell; some of those that cover anything twice."""
     low = corners.reshape(-1, 2).min(axis=0)
     size = max(float(np.ptp(corners.reshape(-1, 2), axis=0).max()), 1e-300)
     cells = int(np.clip(4 * np.sqrt(len(corners)), 16, CELLS))

@@ -43,6 +43,8 @@ def encoded(light: NDArray) -> NDArray:
     return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 1e-12) ** (1.0 / 2.4) - 0.055)
 
 
+# Numbers of a channel from which it begins to be saturated, and from which it is: beyond, a number says "at least so bright".
+SATURATES, SATURATED = 235, 250
 _TABLE = (255.0 * encoded(np.arange(STEPS) / (STEPS - 1.0))).round().astype(np.uint8)
 
 
@@ -74,5 +76,8 @@ def leveled_exposures(scene: Scene, mesh: trimesh.Trimesh, seed: int = 0) -> Exp
         depths.append(mesh_depth(mesh, scene.camera(view.index).resized(width, height)))
     fit = fitted_exposures(observed_colors(views, depths, points[chosen], normals))
     common = (_LEVELS[None, :, None] - fit.offsets[:, None]) / fit.gains[:, None]
+    # What is saturated may be of any brightness: white stays white and does not become grey.
+    share = np.clip((_LEVELS * 255.0 - SATURATES) / (SATURATED - SATURATES), 0.0, 1.0)[None, :, None]
+    common = np.maximum(common, (1.0 - share) * common + share)
     ratio = float(np.exp(np.ptp(np.log(np.maximum(fit.levels, 1e-6)), axis=0).max()))
     return Exposures(np.clip(common, 0.0, 1.0).astype(np.float32), ratio)

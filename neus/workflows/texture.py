@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from neus.errors import InputError
 from neus.evaluation.files import read_mesh
-from neus.evaluation.images import image_at, mask_at, psnr
+from neus.evaluation.images import affine_to, image_at, mask_at, psnr
 from neus.files import check_can_write
 from neus.geometry.poses import invert
 from neus.geometry.similarity import similarity
@@ -52,15 +52,18 @@ class Difference:
         held_out: whether these gave the texture no colour.
         levels: mean absolute difference, of 255.
         psnr: dB, the mean over the views.
-        levels_of_vertices, psnr_of_vertices: the same of the mesh with colours at its vertices.
+        psnr_affine: the same after the gain and offset of each view and channel that fit best: without its exposure.
+        levels_of_vertices, psnr_of_vertices, psnr_affine_of_vertices: the same of the mesh with colours at its vertices.
     """
 
     n_views: int
     held_out: bool
     levels: float
     psnr: float
+    psnr_affine: float
     levels_of_vertices: float
     psnr_of_vertices: float
+    psnr_affine_of_vertices: float
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ def difference_to_images(model: TexturedMesh, mesh: trimesh.Trimesh, scene: Scen
         for found in (textured, drawn_vertices(colored, camera)[0]):
             found = found.astype(np.float32) / 255.0
             row += [255.0 * float(np.abs(found - image)[covers].mean()), psnr(found, image, covers)]
+            row.append(psnr(np.clip(affine_to(found, image, covers), 0.0, 1.0), image, covers))
         rows.append(row)
     if not rows:
         return None
@@ -187,8 +191,9 @@ def lines_about(result: TextureResult) -> list[str]:
         return [*lines, "difference to the images: the mesh lies in none of them; are mesh and scene of one world?"]
     kind = "held-out images" if difference.held_out else "images that it was made of"
     lines.append(
-        f"difference to {difference.n_views} {kind}: {difference.levels:.1f} of 255 levels, {difference.psnr:.2f} dB; with "
-        f"colours at the vertices {difference.levels_of_vertices:.1f}, {difference.psnr_of_vertices:.2f} dB"
+        f"difference to {difference.n_views} {kind}: {difference.levels:.1f} of 255 levels, {difference.psnr:.2f} dB "
+        f"({difference.psnr_affine:.2f} without their exposures); with colours at the vertices {difference.levels_of_vertices:.1f}, "
+        f"{difference.psnr_of_vertices:.2f} dB ({difference.psnr_affine_of_vertices:.2f})"
     )
     return lines
 

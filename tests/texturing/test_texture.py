@@ -58,7 +58,6 @@ def test_no_two_faces_share_a_texel_and_charts_keep_their_distance(textured_ball
         counts += one
     # Integers round by up to a texel: only whole overlaps count.
     assert (cv2.erode(counts, np.ones((3, 3))) <= 1).all()
-    numbers = trimesh.graph.connected_component_labels(trimesh.Trimesh(model.vertices, model.faces, process=False).face_adjacency)
     numbers = chart_image(corners, model.faces, size)
     for distance in (1, 2):
         kernel = np.ones((2 * distance + 1,) * 2)
@@ -168,12 +167,14 @@ def relative_errors(model):
     """(m,) of the green channel: what the texture has at the middle of faces over what the paint has, less its mean."""
     size = len(model.texture)
     places = (model.uvs[model.faces].mean(axis=1) * size).astype(int).clip(0, size - 1)
-    found = model.texture[places[:, 1], places[:, 0], 1] / (255 * encoded(ball_paint(on_ball(model.vertices[model.faces].mean(axis=1)))[:, 1]))
+    points = on_ball(model.vertices[model.faces].mean(axis=1))
+    found = model.texture[places[:, 1], places[:, 0], 1] / (255 * encoded(ball_paint(points)[:, 1]))
     return found / found.mean() - 1.0
 
 
 def test_a_mesh_with_pinched_edges_and_a_hundred_floating_pieces_is_finished():
-    pieces = [trimesh.creation.icosphere(1, 0.02).apply_translation(place) for place in np.random.default_rng(0).uniform(-0.8, 0.8, (100, 3))]
+    places = np.random.default_rng(0).uniform(-0.8, 0.8, (100, 3))
+    pieces = [trimesh.creation.icosphere(1, 0.02).apply_translation(place) for place in places]
     book = [[0, 0, 0], [0, 0, 0.3], [0.3, 0, 0], [0, 0.3, 0], [-0.3, 0, 0], [0, -0.3, 0]]
     pages = trimesh.Trimesh(book, [[0, 1, 2], [0, 1, 3], [0, 1, 4], [0, 1, 5]], process=False)
     twice = trimesh.Trimesh(book, [[0, 1, 2], [2, 1, 0], [0, 0, 1]], process=False)

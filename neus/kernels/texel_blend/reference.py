@@ -25,10 +25,10 @@ def add_view(
 ) -> None:
     """Adds w c to sums[:, :3] and w to sums[:, 3] for the texels that a view sees, c its colour there and w its weight.
 
-    A texel is the point of its face with the barycentric coordinates that its centre has in the texture, none below 0. It is seen where its depth z is
-    at most (1 + tolerance) times the greatest of the four depths around its place in the view; the greatest, since the depth of a plane
-    lies between those of the pixels around. Its weight is that of the face's corners, interpolated, times `clear` at the nearest pixel.
-    Its colour is interpolated by cubics (Catmull and Rom 1974) between the levels of 4 x 4 pixels, not below 0.
+    A texel is the point of its face with the barycentric coordinates that its centre has in the texture, none below 0. It is seen where
+    its depth z is at most (1 + tolerance) times the greatest of the four depths around its place in the view; the greatest, since the
+    depth of a plane lies between those of the pixels around. Its weight is that of the face's corners, interpolated, times `clear` at the
+    nearest pixel. Its colour is interpolated by cubics (Catmull and Rom 1974) between the levels of 4 x 4 pixels, not below 0.
 
     Args:
         texels: (p,) row * size + column, ordered by face.
