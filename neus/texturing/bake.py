@@ -23,7 +23,7 @@ from neus.texturing.view_weights import ViewWeights, vertex_normals, view_weight
 # Vertices compare colours averaged over so many pixels of the depths' raster, so that a misplaced edge is no contradiction.
 AVERAGED = 5
 # The quality that is left to a view where it is saturated: another one that is not is preferred.
-OF_SATURATED = 0.1
+OF_SATURATED = 0.4
 # An image is averaged down once so many of its pixels fall into a texel.
 LEAST_REDUCTION = 2
 

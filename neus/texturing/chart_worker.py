@@ -72,7 +72,7 @@ def packed(uvs: np.ndarray, faces: np.ndarray, charts: np.ndarray, texels_per_un
         np.ascontiguousarray(uvs, np.float32), np.ascontiguousarray(faces, np.uint32), np.ascontiguousarray(charts, np.uint32)[:, None]
     )
     options = xatlas.PackOptions()
-    options.padding, options.texels_per_unit, options.bilinear = padding, texels_per_unit, True
+    options.padding, options.texels_per_unit, options.bilinear, options.bruteForce = padding, texels_per_unit, False, True
     atlas.generate(xatlas.ChartOptions(), options)
     sources, corners, places = atlas.get_mesh(0)
     size = np.array([atlas.width, atlas.height], np.float64)
