@@ -15,6 +15,8 @@ USUAL_FILL = 0.72
 # Charts are packed on a raster of at most so many cells, every place of which is tried: on one of 2048 that takes ten times as long, for
 # 2 % more of the texture. Packing is repeated with another scale until the charts fill that raster but for SLACK, at most so many times.
 RASTER, SLACK, MOST_ROUNDS = 1024, 0.03, 3
+# Of fewer charts than these each is so large that trying every place takes long, and gains nothing.
+FEW_CHARTS = 200
 # At most this part of that is for padding; with more charts than that leaves room for, there is less padding.
 MOST_PADDING = 0.5
 # Texels along a pixel of the image: where they are as many, interpolating between them once more blurs what pixels show.
@@ -76,6 +78,7 @@ def packed_atlas(charts: Charts, size: int, use_xatlas: bool = True, limit: floa
     try:
         for _ in range(MOST_ROUNDS if use_xatlas else 0):
             request = {"uvs": charts.uvs, "faces": charts.faces, "charts": charts.numbers, "padding": padding}
+            request["tries_all"] = len(sides) >= FEW_CHARTS
             answer = worker.ask(limit, task="pack", texels_per_unit=scale, **request)
             if answer is None or not np.array_equal(answer["sources"][answer["faces"]], charts.faces):
                 break

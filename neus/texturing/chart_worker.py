@@ -51,7 +51,9 @@ def charted(vertices: np.ndarray, faces: np.ndarray) -> dict[str, np.ndarray]:
     return {"sources": sources.astype(np.int64), "faces": corners.astype(np.int64), "uvs": uvs * size, "charts": charts}
 
 
-def packed(uvs: np.ndarray, faces: np.ndarray, charts: np.ndarray, texels_per_unit: float, padding: int) -> dict[str, Any]:
+def packed(
+    uvs: np.ndarray, faces: np.ndarray, charts: np.ndarray, texels_per_unit: float, padding: int, tries_all: bool
+) -> dict[str, Any]:
     """Charts laid side by side.
 
     Args:
@@ -60,6 +62,7 @@ def packed(uvs: np.ndarray, faces: np.ndarray, charts: np.ndarray, texels_per_un
         charts: (m,) number of each face's chart.
         texels_per_unit: how large they become.
         padding: texels left free between charts.
+        tries_all: try every place for each chart, else some at random.
 
     Returns:
         sources (l,) the number of each packed corner among the given ones, faces (m, 3) among these, uvs (l, 2) in texels, and the
@@ -72,7 +75,7 @@ def packed(uvs: np.ndarray, faces: np.ndarray, charts: np.ndarray, texels_per_un
         np.ascontiguousarray(uvs, np.float32), np.ascontiguousarray(faces, np.uint32), np.ascontiguousarray(charts, np.uint32)[:, None]
     )
     options = xatlas.PackOptions()
-    options.padding, options.texels_per_unit, options.bilinear, options.bruteForce = padding, texels_per_unit, False, True
+    options.padding, options.texels_per_unit, options.bilinear, options.bruteForce = padding, texels_per_unit, False, tries_all
     atlas.generate(xatlas.ChartOptions(), options)
     sources, corners, places = atlas.get_mesh(0)
     size = np.array([atlas.width, atlas.height], np.float64)

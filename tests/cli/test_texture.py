@@ -47,7 +47,12 @@ def test_the_library_returns_what_was_measured(ball_folder, ball_file, tmp_path)
     assert result.difference.held_out and result.difference.n_views == 3 and result.difference.psnr > result.difference.psnr_of_vertices + 1
     numbers = json.loads(json.dumps(result.as_dict()))
     assert numbers["difference"]["psnr"] == result.difference.psnr and numbers["n_charts"] == result.facts.n_charts
-    again = neus.texture_mesh(ball_file, ball_folder, tmp_path / "again.glb", faces=None, holdout=3, size=1024)
+
+
+@pytest.mark.slow
+def test_the_same_scene_gives_the_same_texture(ball_folder, ball_file, tmp_path):
+    result, again = (neus.texture_mesh(ball_file, ball_folder, tmp_path / name, faces=None, size=1024) for name in ("a.glb", "b.glb"))
+    assert (tmp_path / "a.glb").read_bytes() == (tmp_path / "b.glb").read_bytes()
     assert np.array_equal(again.model.texture, result.model.texture) and np.allclose(again.model.uvs, result.model.uvs)
 
 

@@ -15,6 +15,9 @@ from neus.workflows.texture import difference_to_images
 from tests.texturing.conftest import HELD_OUT
 from tests.texturing.painted import CELLS, RADIUS, ball, ball_paint, ball_scene, board, board_scene, slow_paint
 
+# Texels: these images show no more.
+SMALL = 256
+
 
 def errors_of(model, paint, project=lambda points: points):
     """(m,) levels by which the texture at the middle of each face is from the paint there."""
@@ -116,7 +119,7 @@ def test_what_no_view_sees_continues_its_neighbours_and_nothing_is_black_or_mage
     scene = ball_scene(8, 96, lowest=0.5)
     for image, mask in zip(scene.images, scene.masks, strict=True):
         image[~mask] = (255, 0, 255)  # what must not leak in
-    model, facts = made_texture(ball(3), scene)
+    model, facts = made_texture(ball(3), scene, SMALL)
     assert 0.3 < facts.fraction_seen < 0.95
     seen_range = 255 * encoded(np.array([0.1, 0.6]))
     texels = model.texture.reshape(-1, 3).astype(float)
@@ -129,7 +132,7 @@ def test_colours_of_the_mesh_are_taken_where_no_view_sees_it_shifted_to_the_imag
     # The field has the right paint, too dark by as much everywhere.
     shade = encoded(slow_paint(np.asarray(mesh.vertices)) - 0.1)
     mesh.visual.vertex_colors = (255 * shade).round().astype(np.uint8)
-    with_field, without = (made_texture(given, scene)[0] for given in (mesh, ball(3)))
+    with_field, without = (made_texture(given, scene, SMALL)[0] for given in (mesh, ball(3)))
     errors = [np.median(errors_below(model, -0.3)) for model in (with_field, without)]
     assert errors[0] < 5 and errors[1] > 10
 
@@ -146,7 +149,7 @@ def test_something_that_moved_through_some_images_is_left_out():
     images = [image.copy() for image in scene.images]
     for view in (2, 6, 10):
         images[view][30:42, 40:60] = (255, 0, 255)
-    model, facts = made_texture(ball(3), replace(scene, images=images))
+    model, facts = made_texture(ball(3), replace(scene, images=images), SMALL)
     assert facts.fraction_rejected > 0.005
     assert np.quantile(errors_of(model, ball_paint, on_ball), 0.98) < 30
 
@@ -156,8 +159,8 @@ def test_exposures_are_leveled():
     gains = 1.0 + 0.25 * np.sin(np.arange(12) * 2.4)
     dimmed = [np.clip(image * gain * 0.7, 0, 255).astype(np.uint8) for image, gain in zip(scene.images, gains, strict=True)]
     scene = replace(scene, images=dimmed)
-    leveled, facts = made_texture(ball(3), scene)
-    as_it_is, _ = made_texture(ball(3), scene, level_exposure=False)
+    leveled, facts = made_texture(ball(3), scene, SMALL)
+    as_it_is, _ = made_texture(ball(3), scene, SMALL, level_exposure=False)
     assert 1.4 < facts.exposure_ratio < 2.0
     rms = [np.sqrt((relative_errors(model) ** 2).mean()) for model in (leveled, as_it_is)]
     assert rms[0] < 0.3 * rms[1]
@@ -179,7 +182,7 @@ def test_a_mesh_with_pinched_edges_and_a_hundred_floating_pieces_is_finished():
     pages = trimesh.Trimesh(book, [[0, 1, 2], [0, 1, 3], [0, 1, 4], [0, 1, 5]], process=False)
     twice = trimesh.Trimesh(book, [[0, 1, 2], [2, 1, 0], [0, 0, 1]], process=False)
     mesh = trimesh.util.concatenate([ball(2), *pieces, pages, twice])
-    model, facts = made_texture(mesh, ball_scene(6, 64))
+    model, facts = made_texture(mesh, ball_scene(6, 64), 512)
     assert facts.n_charts >= 101 and len(model.faces) == 320 + 100 * 80 + 4
     assert np.isfinite(model.uvs).all() and 0.0 <= model.uvs.min() and model.uvs.max() <= 1.0
     assert drawn(model, ball_scene(1, 64).camera(0))[1].any()
