@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from neus.texturing.charts import LIMIT_OF_PACKING, Charts, Worker, signed_areas
 
 SIZES = (1024, 2048, 4096, 8192)
-# Texels left free between charts in the texture.
-PADDING = 4
+# Texels between charts in the texture: four stay free beside those that their borders run through.
+PADDING = 5
 # The part of a texture that charts and the texels around them fill, about; packing once tells it, and is corrected once.
 USUAL_FILL = 0.72
-# Charts are packed on a raster of at most so many cells, every place of which is tried: on one of 2048 that takes ten times as long, for
-# 2 % more of the texture. Packing is repeated with another scale until the charts fill that raster but for SLACK, at most so many times.
-RASTER, SLACK, MOST_ROUNDS = 1024, 0.03, 3
+# Charts are packed on a raster of at most so many cells, every place of which is tried: a cell is three texels of 4096. The time grows with
+# its fourth power. Packing is repeated with another scale until the charts fill that raster but for SLACK, at most so many times.
+RASTER, SLACK, MOST_ROUNDS = 1365, 0.05, 3
 # Of fewer charts than these each is so large that trying every place takes long, and gains nothing.
 FEW_CHARTS = 200
 # At most this part of that is for padding; with more charts than that leaves room for, there is less padding.
@@ -77,7 +77,8 @@ def packed_atlas(charts: Charts, size: int, use_xatlas: bool = True, limit: floa
     worker = Worker()
     try:
         for _ in range(MOST_ROUNDS if use_xatlas else 0):
-            request = {"uvs": charts.uvs, "faces": charts.faces, "charts": charts.numbers, "padding": padding}
+            request = {"uvs": charts.uvs, "faces": charts.faces, "charts": charts.numbers, "padding": padding - 1}
+            # One more cell is left for filters; without it slivers would take no room at all, and lie on others.
             request["tries_all"] = len(sides) >= FEW_CHARTS
             answer = worker.ask(limit, task="pack", texels_per_unit=scale, **request)
             if answer is None or not np.array_equal(answer["sources"][answer["faces"]], charts.faces):

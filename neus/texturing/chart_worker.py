@@ -75,7 +75,7 @@ def packed(
         np.ascontiguousarray(uvs, np.float32), np.ascontiguousarray(faces, np.uint32), np.ascontiguousarray(charts, np.uint32)[:, None]
     )
     options = xatlas.PackOptions()
-    options.padding, options.texels_per_unit, options.bilinear, options.bruteForce = padding, texels_per_unit, False, tries_all
+    options.padding, options.texels_per_unit, options.bilinear, options.bruteForce = padding, texels_per_unit, True, tries_all
     atlas.generate(xatlas.ChartOptions(), options)
     sources, corners, places = atlas.get_mesh(0)
     size = np.array([atlas.width, atlas.height], np.float64)

@@ -45,14 +45,23 @@ def test_barycentric_coordinates_of_texels_are_where_their_centres_lie():
     texels = texels_of(corners, 64)
     owners, parts = barycentric_of(texels, corners)
     places = np.einsum("pi,pic->pc", parts, corners[owners])
-    assert np.allclose(places, np.column_stack([texels.indices % 64 + 0.5, texels.indices // 64 + 0.5]), atol=1e-4)
-    assert len(texels.indices) == pytest.approx(np.abs(signed_areas(corners)).sum(), rel=0.03)
+    away = np.abs(places - np.column_stack([texels.indices % 64 + 0.5, texels.indices // 64 + 0.5])).max(axis=1)
+    # Those that the border runs through may have their centres beside it.
+    assert away.max() < 1.5 and (away[parts.min(axis=1) > 1e-6] < 1e-4).all()
+    inner = parts.min(axis=1) > 1e-6
+    assert inner.sum() == pytest.approx(np.abs(signed_areas(corners)).sum(), rel=0.03)
 
 
 def test_a_face_smaller_than_a_texel_has_one():
     tiny = np.array([[[5.1, 7.1], [5.3, 7.1], [5.1, 7.3]]])
     texels = texels_of(tiny, 16)
     assert texels.indices.tolist() == [7 * 16 + 5] and barycentric_of(texels, tiny)[1].min() >= 0.0
+
+
+def test_a_sliver_has_texels_all_along():
+    sliver = np.array([[[3.1, 5.2], [60.1, 5.25], [3.1, 5.3]]])
+    columns = texels_of(sliver, 64).indices - 5 * 64
+    assert sorted(columns.tolist()) == list(range(3, 61))
 
 
 def test_a_view_comes_and_goes_without_a_step():
