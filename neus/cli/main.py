@@ -20,7 +20,8 @@ from neus.runs.presets import PRESETS  # noqa: E402
 from neus.version import VERSION  # noqa: E402
 
 WORKFLOW = """workflow:
-  neus process IMAGES --out SCENE                     poses of images or a video
+  neus reconstruct IMAGES|VIDEO --out model.glb       all in one: poses, surface, texture in ten minutes
+  neus process IMAGES|VIDEO --out SCENE               poses alone
   neus train SCENE                                    mesh and report in runs/SCENE
   neus mesh runs/SCENE --resolution 1024 --out m.glb  a finer mesh
   neus render runs/SCENE --orbit 120 --out orbit.mp4  a video around the object
@@ -34,7 +35,21 @@ def _presets() -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import bench, check, compare, convert, demo, evaluate, mesh, process, render, report, train
+    from neus.cli import (
+        bench,
+        check,
+        compare,
+        convert,
+        demo,
+        evaluate,
+        mesh,
+        process,
+        reconstruct,
+        render,
+        report,
+        texture,
+        train,
+    )  # fmt: skip
 
     parser = OneLineParser(
         prog="neus",
@@ -44,7 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}", help="Version number")
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=OneLineParser)
-    for module in (process, convert, check, train, mesh, render, evaluate, report, compare, bench, demo):
+    for module in (
+        reconstruct, process, convert, check, train, mesh, texture, render, evaluate, report, compare, bench, demo,
+    ):  # fmt: skip
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(

@@ -1,3 +1,5 @@
-"""What a verb does from start to end: process, convert, train, mesh, render, evaluate, demo."""
+"""What a verb does from start to end: reconstruct, process, convert, train, mesh, texture, render, evaluate, demo."""
 
-__all__ = ["convert", "demo", "evaluate", "finish", "jobs", "measurements", "mesh", "process", "render", "train"]
+__all__ = [
+    "convert", "demo", "evaluate", "finish", "jobs", "measurements", "mesh", "process", "reconstruct", "render", "texture", "train",
+]  # fmt: skip

@@ -1,5 +1,6 @@
 import argparse
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -27,18 +28,18 @@ def test_help_names_every_verb(neus_command):
         assert any(line.strip().startswith(verb) for line in out)
 
 
-@pytest.mark.parametrize("verb", ["train", "mesh", "render", "evaluate", "report", "compare", "bench", "demo", "check"])
-def test_every_verb_explains_itself_with_an_example(neus_command, verb):
-    status, out, _ = neus_command(verb, "--help")
-    assert status == 0
-    assert any(f"neus {verb}" in line and "example" in line for line in out)
-
-
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each verb, and under "neus" that of all."""
     parser = main_module.build_parser()
     (verbs,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     return {"neus": parser, **verbs.choices}
+
+
+@pytest.mark.parametrize("verb", sorted(set(parsers()) - {"neus"}))
+def test_every_verb_explains_itself_with_an_example(neus_command, verb):
+    status, out, _ = neus_command(verb, "--help")
+    assert status == 0
+    assert any(f"neus {verb}" in line and "example" in line for line in out)
 
 
 @pytest.mark.parametrize("verb", parsers())
@@ -55,16 +56,17 @@ def test_every_help_text_begins_with_a_capital_letter_and_options_stand_in_group
 def test_the_summaries_of_the_verbs_begin_with_a_capital_letter(neus_command):
     _, out, _ = neus_command("--help")
     (start,) = (number for number, line in enumerate(out) if line.strip() == "VERB")
-    verbs = [line.split(maxsplit=1) for line in out[start + 1 :] if line.startswith("    ") and line[4] != " "]
-    assert len(verbs) == len(parsers()) - 1 and all(summary[0].isupper() for _, summary in verbs)
+    text = "\n".join(out[start + 1 :])
+    for verb in set(parsers()) - {"neus"}:  # the summary of a long name stands in the line below
+        assert re.search(rf"^    {verb}\s+[A-Z]", text, re.MULTILINE), verb
 
 
 def test_without_arguments_the_workflow_and_the_presets_are_shown(neus_command):
     status, out, err = neus_command()
     assert status == 0 and not err
     lines = [line.strip() for line in out]
-    workflow = lines[lines.index("workflow:") + 1 :][:3]
-    assert [line.split()[1] for line in workflow] == ["train", "mesh", "render"]
+    workflow = lines[lines.index("workflow:") + 1 :][:5]
+    assert [line.split()[1] for line in workflow] == ["reconstruct", "process", "train", "mesh", "render"]
     assert {"quick", "best", "paper"} <= {line.split()[0] for line in lines if line}
 
 
