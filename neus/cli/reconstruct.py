@@ -1,8 +1,7 @@
 """Textured model of the object in a folder of images or a video
 
-examples:
-  neus reconstruct IMAGES --out mug.glb
-  neus reconstruct walk.mp4 --minutes 20 --faces 200000 --out head.glb
+example: neus reconstruct IMAGES --out mug.glb
+         neus reconstruct walk.mp4 --minutes 20 --faces 200000 --out head.glb
 """
 
 import argparse

@@ -9,7 +9,6 @@ from typing import Any
 from neus.errors import InputError
 from neus.files import check_can_write, write_json
 from neus.runs.console import QUIET, Console
-from neus.runs.run import Run
 from neus.scenes.readers import WHOLE_SCENE
 from neus.texturing.files import SUFFIXES
 from neus.workflows.jobs import free_run, new_job
@@ -124,7 +123,7 @@ def reconstruct(
     seconds.stage("training")
     if trained.mesh is None:
         return Reconstruction(None, folder, capture, None, seconds.taken)
-    texture = texture_mesh(Run(folder), capture.folder, out, faces=faces, console=console)
+    texture = texture_mesh(folder, None, out, faces=faces, console=console)
     seconds.stage("texture")
     result = Reconstruction(out, folder, capture, texture, seconds.taken)
     write_json(folder / "reconstruction.json", _facts(result))
