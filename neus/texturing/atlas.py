@@ -156,6 +156,19 @@ def _out_of_frames(charts: Charts, shapes: _Framed, packed: NDArray) -> NDArray:
     places, frames = packed[:n].copy(), packed[n:].reshape(-1, 4, 2)[shapes.frames]
     origin, x, y = frames[:, 0], frames[:, 1] - frames[:, 0], frames[:, 3] - frames[:, 0]
     places[shapes.inside] = origin + shapes.parts[:, :1] * x + shapes.parts[:, 1:] * y
+    # Corners of faces without an area are not placed (xatlas leaves them at 0): they go with their chart, by the map of its others.
+    is_placed = (places != 0.0).any(axis=1)
+    of_corner = np.zeros(n, np.int64)
+    of_corner[charts.faces] = charts.numbers[:, None]
+    order = np.argsort(of_corner, kind="stable")
+    edges = np.searchsorted(of_corner[order], np.arange(of_corner.max() + 2))
+    for chart in np.unique(of_corner[~is_placed]):
+        own = order[edges[chart] : edges[chart + 1]]
+        known = own[is_placed[own]]
+        if len(known):
+            middle = charts.uvs[known].mean(axis=0)
+            rows = np.column_stack([charts.uvs[own] - middle, np.ones(len(own))])
+            places[own] = rows @ np.linalg.lstsq(rows[is_placed[own]], places[known], rcond=None)[0]
     return places
 
 
