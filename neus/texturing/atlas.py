@@ -15,6 +15,8 @@ USUAL_FILL = 0.72
 # Charts are packed on a raster of at most so many cells, every place of which is tried: a cell is three texels of 4096. The time grows with
 # its fourth power. Packing is repeated with another scale until the charts fill that raster but for SLACK, at most so many times.
 RASTER, SLACK, MOST_ROUNDS = 1365, 0.05, 3
+# Cells of the raster below whose number a chart may leave no trace on it, and others would be packed on top of it.
+THIN = 2.0
 # Of fewer charts than these each is so large that trying every place takes long, and gains nothing.
 FEW_CHARTS = 200
 # At most this part of that is for padding; with more charts than that leaves room for, there is less padding.
@@ -72,20 +74,22 @@ def packed_atlas(charts: Charts, size: int, use_xatlas: bool = True, limit: floa
     sides, places, extent = chart_sides(charts), None, np.inf
     raster = min(size, RASTER)
     room = MOST_PADDING * USUAL_FILL * raster**2 / len(sides)
-    padding = max(1, min(-(-PADDING * raster // size), int(np.sqrt(room))))
+    padding = max(1, min(round(PADDING * raster / size), int(np.sqrt(room))))
     scale = _scale(sides, padding, raster)
     worker = Worker()
     try:
         for _ in range(MOST_ROUNDS if use_xatlas else 0):
-            request = {"uvs": charts.uvs, "faces": charts.faces, "charts": charts.numbers, "padding": padding - 1}
-            # One more cell is left for filters; without it slivers would take no room at all, and lie on others.
+            shapes = _with_frames(charts, 1.0 / scale)
+            request = {"uvs": shapes.uvs, "faces": shapes.faces, "charts": shapes.numbers, "padding": padding - 1}
+            # One more cell is left for filters.
             request["tries_all"] = len(sides) >= FEW_CHARTS
             answer = worker.ask(limit, task="pack", texels_per_unit=scale, **request)
-            if answer is None or not np.array_equal(answer["sources"][answer["faces"]], charts.faces):
+            if answer is None or not np.array_equal(answer["sources"][answer["faces"]], shapes.faces):
                 break
             side = float(answer["size"].max()) + 2 * BORDER * raster / size
-            places, extent = np.zeros_like(charts.uvs), side
-            places[answer["sources"]] = answer["uvs"]
+            packed, extent = np.zeros_like(shapes.uvs), side
+            packed[answer["sources"]] = answer["uvs"]
+            places = _out_of_frames(charts, shapes, packed)
             if 1.0 - SLACK < extent / raster <= 1.0:
                 break
             scale *= raster / extent * (1.0 - SLACK / 2)
@@ -97,6 +101,75 @@ def packed_atlas(charts: Charts, size: int, use_xatlas: bool = True, limit: floa
     covered = float(np.abs(signed_areas(places[charts.faces])).sum())
     n_charts = int(charts.numbers.max(initial=-1)) + 1
     return Atlas(charts.sources, charts.faces, places, size, n_charts, covered / size**2)
+
+
+class _Framed(NamedTuple):
+    """What is packed: charts, and in place of thin ones rectangles around them, which take room on the raster all along.
+
+    `uvs`, `faces` and `numbers` are as in `Charts`, the corners of frame i the last 4 i to 4 i + 3. `inside` (q,) are the corners of the
+    thin charts, `frames` (q,) which frame each is in, and `parts` (q, 2) where, from 0 to 1 along its sides.
+    """
+
+    uvs: NDArray
+    faces: NDArray
+    numbers: NDArray
+    inside: NDArray
+    frames: NDArray
+    parts: NDArray
+
+
+def _with_frames(charts: Charts, cell: float) -> _Framed:
+    """The charts with frames for those that are thinner than THIN cells, which are so wide in the unit of the charts."""
+    of_corner = np.zeros(len(charts.uvs), np.int64)
+    of_corner[charts.faces] = charts.numbers[:, None]
+    n = int(of_corner.max(initial=-1)) + 1
+    counts = np.maximum(np.bincount(of_corner, minlength=n), 1)
+    middle = np.stack([np.bincount(of_corner, charts.uvs[:, i], minlength=n) / counts for i in (0, 1)], axis=-1)
+    away = charts.uvs - middle[of_corner]
+    spread = np.stack([np.bincount(of_corner, away[:, i] * away[:, j], minlength=n) for i, j in ((0, 0), (0, 1), (0, 1), (1, 1))], axis=-1)
+    axes = np.linalg.eigh(spread.reshape(n, 2, 2))[1]
+    along = np.einsum("ki,kij->kj", away, axes[of_corner])
+    low, high = np.full((n, 2), np.inf), np.full((n, 2), -np.inf)
+    np.minimum.at(low, of_corner, along)
+    np.maximum.at(high, of_corner, along)
+    thin = np.flatnonzero((high - low).min(axis=1) < THIN * cell)
+    low, high = low - cell / 2, high + cell / 2
+    order = np.full(n, -1)
+    order[thin] = np.arange(len(thin))
+    inside = np.flatnonzero(order[of_corner] >= 0)
+    own = of_corner[inside]
+    parts = (along[inside] - low[own]) / (high - low)[own]
+    x, y = (np.stack([low[thin, i], high[thin, i]], axis=-1) for i in (0, 1))
+    corners = np.stack([np.stack([x[:, i], y[:, j]], axis=-1) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))], axis=1)
+    corners = np.einsum("fcj,fij->fci", corners, axes[thin]) + middle[thin][:, None]
+    first = len(charts.uvs) + 4 * np.arange(len(thin))[:, None]
+    frames = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]])
+    kept = order[charts.numbers] < 0
+    uvs = np.concatenate([charts.uvs, corners.reshape(-1, 2)])
+    numbers = np.concatenate([charts.numbers[kept], thin, thin])
+    return _Framed(uvs, np.concatenate([charts.faces[kept], frames]), numbers, inside, order[own], parts)
+
+
+def _out_of_frames(charts: Charts, shapes: _Framed, packed: NDArray) -> NDArray:
+    """Places (k, 2) of the charts' corners, those of thin charts by the places of their frames."""
+    n = len(charts.uvs)
+    places, frames = packed[:n].copy(), packed[n:].reshape(-1, 4, 2)[shapes.frames]
+    origin, x, y = frames[:, 0], frames[:, 1] - frames[:, 0], frames[:, 3] - frames[:, 0]
+    places[shapes.inside] = origin + shapes.parts[:, :1] * x + shapes.parts[:, 1:] * y
+    # Corners of faces without an area are not placed (xatlas leaves them at 0): they go with their chart, by the map of its others.
+    is_placed = (places != 0.0).any(axis=1)
+    of_corner = np.zeros(n, np.int64)
+    of_corner[charts.faces] = charts.numbers[:, None]
+    order = np.argsort(of_corner, kind="stable")
+    edges = np.searchsorted(of_corner[order], np.arange(of_corner.max() + 2))
+    for chart in np.unique(of_corner[~is_placed]):
+        own = order[edges[chart] : edges[chart + 1]]
+        known = own[is_placed[own]]
+        if len(known):
+            middle = charts.uvs[known].mean(axis=0)
+            rows = np.column_stack([charts.uvs[own] - middle, np.ones(len(own))])
+            places[own] = rows @ np.linalg.lstsq(rows[is_placed[own]], places[known], rcond=None)[0]
+    return places
 
 
 def _scale(sides: NDArray, padding: int, size: int) -> float:

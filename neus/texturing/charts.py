@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neus.kernels.threads import n_threads
+from neus.meshing.measures import connected_numbers
 from neus.texturing.box_charts import box_charts
 from neus.texturing.chart_worker import receive, send
 
@@ -77,7 +78,26 @@ def charts_of(vertices: NDArray, faces: NDArray, limit: float = LIMIT_OF_A_PIECE
     for number, piece in enumerate(pieces):
         if found[number] is None:
             found[number] = _boxed(vertices, faces[piece])
-    return _joined(pieces, found, len(faces))
+    return _parted(_joined(pieces, found, len(faces)))
+
+
+def _parted(charts: Charts) -> Charts:
+    """The charts with corners of their own for parts that no edge connects, each a chart: packing moves them apart."""
+    faces = charts.faces
+    starts, ends, corners = faces.ravel(), np.roll(faces, -1, axis=1).ravel(), np.arange(faces.size).reshape(-1, 3)
+    following = np.roll(corners, -1, axis=1).ravel()
+    keys = np.minimum(starts, ends) * len(charts.sources) + np.maximum(starts, ends)
+    order = np.argsort(keys, kind="stable")
+    meets = keys[order[1:]] == keys[order[:-1]]
+    one, other = order[:-1][meets], order[1:][meets]
+    turned = starts[one] == ends[other]
+    first, second = np.where(turned, following[other], other), np.where(turned, other, following[other])
+    labels = connected_numbers(faces.size, np.concatenate([one, following[one]]), np.concatenate([first, second]))
+    old = np.empty(labels.max() + 1, np.int64)
+    old[labels] = starts
+    faces = labels.reshape(-1, 3).astype(np.int64)
+    numbers = connected_numbers(len(old), faces.ravel(), np.roll(faces, -1, axis=1).ravel())[faces[:, 0]]
+    return Charts(charts.sources[old], faces, charts.uvs[old], _renumbered(numbers), charts.n_boxed)
 
 
 def cut_in_pieces(centers: NDArray, most: int) -> list[NDArray]:
