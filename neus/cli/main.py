@@ -33,7 +33,7 @@ def _presets() -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import bench, check, compare, demo, evaluate, mesh, render, report, train
+    from neus.cli import bench, check, compare, demo, evaluate, mesh, prior, render, report, train
 
     parser = OneLineParser(
         prog="neus",
@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}", help="Version number")
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=OneLineParser)
-    for module in (check, train, mesh, render, evaluate, report, compare, bench, demo):
+    for module in (check, train, mesh, render, evaluate, report, compare, bench, demo, prior):
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(

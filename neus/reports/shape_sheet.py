@@ -1,0 +1,67 @@
+"""Shapes of a prior side by side on one image, with captions, all at one scale."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+
+from neus.reports.six_sides import FILL, oblique_view
+
+# From where shapes are seen: z is up, mugs show handle and inside.
+UP, TOWARD = (0.0, 0.0, 1.0), (0.55, -1.0, 0.65)
+# Of a shape on the sheet, pixels, and the strip below it for its caption.
+SIZE, CAPTION = 220, 34
+LETTERS, INK, SOFT = 0.4, (40, 40, 40), (120, 120, 120)
+GROUND = 255
+# Points are drawn as dots of this radius, pixels.
+DOT = 1
+POINT_COLOR = (36, 96, 190)
+
+
+class Cell(NamedTuple):
+    """One place of a sheet.
+
+    Attributes:
+        mesh: what is drawn; None leaves the place empty.
+        captions: up to two lines.
+        points: (n, 3) drawn as dots over it, or None.
+    """
+
+    mesh: trimesh.Trimesh | None
+    captions: Sequence[str] = ()
+    points: NDArray | None = None
+
+
+def shape_sheet(rows: Sequence[Sequence[Cell]], size: int = SIZE, up: Sequence[float] = UP, toward: Sequence[float] = TOWARD) -> NDArray:
+    """(H, W, 3) uint8 RGB of rows of shapes in the normalised frame, as wide as the longest row."""
+    n = max(len(row) for row in rows)
+    filled = [[*row, *[Cell(None)] * (n - len(row))] for row in rows]
+    return np.concatenate([np.concatenate([_drawn(cell, size, up, toward) for cell in row], axis=1) for row in filled])
+
+
+def _drawn(cell: Cell, size: int, up: Sequence[float], toward: Sequence[float]) -> NDArray:
+    image = np.full((size, size, 3), GROUND, np.uint8)
+    if cell.mesh is not None:
+        rgba = oblique_view(cell.mesh, np.asarray(up), np.asarray(toward), size).astype(np.float32)
+        alpha = rgba[..., 3:] / 255.0
+        image = (rgba[..., :3] * alpha + GROUND * (1.0 - alpha)).round().astype(np.uint8)
+    if cell.points is not None:
+        for x, y in projected(cell.points, size, up, toward).round().astype(int).tolist():
+            cv2.circle(image, (x, y), DOT, POINT_COLOR, -1, cv2.LINE_AA)
+    strip = np.full((CAPTION, size, 3), GROUND, np.uint8)
+    for i, text in enumerate(cell.captions):
+        cv2.putText(strip, text, (6, 12 + 15 * i), cv2.FONT_HERSHEY_SIMPLEX, LETTERS, SOFT if i else INK, 1, cv2.LINE_AA)
+    return np.concatenate([image, strip])
+
+
+def projected(points: NDArray, size: int, up: Sequence[float] = UP, toward: Sequence[float] = TOWARD) -> NDArray:
+    """(n, 2) pixels x, y at which points (n, 3) appear on a shape's image."""
+    ahead = np.asarray(toward, np.float64) / np.linalg.norm(toward)
+    right = np.cross(np.asarray(up, np.float64), ahead)
+    right /= np.linalg.norm(right)
+    scale = FILL * size / 2.0
+    x, y = points @ right, points @ np.cross(ahead, right)
+    return np.stack([size / 2 + scale * x, size / 2 - scale * y], axis=-1)
