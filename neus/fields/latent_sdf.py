@@ -133,9 +133,9 @@ class LatentSdf(nn.Module):
 class LatentField(nn.Module):
     """One shape of a decoder as a `SurfaceField`: what traces, meshes, renders and measures takes it.
 
-    Within the unit ball, in which decoders are trained, the value is clamp(f, -d, d): beyond its truncation d a decoder tells no
-    distance, and the least that is known is d. Outside of the ball the value is max(that at the nearest point of the ball, |x| - 1);
-    both are lower bounds of the distance, since the shape lies in the ball.
+    Within the cube of side 2, in which decoders are trained, the value is clamp(f, -d, d): beyond its truncation d a decoder tells no
+    distance, and the least that is known is d. Outside of the cube the value is max(that at the nearest point of the cube, distance
+    to the cube). Both are lower bounds of the distance, since shapes lie in the unit ball; a solid that fills the cube ends at it.
 
     Attributes:
         code: (L,).
@@ -149,10 +149,14 @@ class LatentField(nn.Module):
 
     def sdf(self, points: Tensor) -> Tensor:
         """(...) signed distances, at most d, at points (..., 3)."""
-        radius = points.norm(dim=-1)
-        inside = points / radius.clamp_min(1.0).unsqueeze(-1)
+        inside = points.clamp(-1.0, 1.0)
         f = self.decoder(self.code, inside).clamp(-self.truncation, self.truncation)
-        return torch.where(radius > 1.0, torch.maximum(f, radius - 1.0), f)
+        is_outside = (points.detach() != inside.detach()).any(dim=-1)
+        if not bool(is_outside.any()):
+            return f
+        # Points within are left out of the norm, whose gradient at zero is none.
+        beyond = torch.where(is_outside.unsqueeze(-1), points - inside, 1.0).norm(dim=-1)
+        return torch.where(is_outside, torch.maximum(f, beyond), f)
 
     def evaluate(self, points: Tensor) -> SurfaceSample:
         """Distance, no features (..., 0), and gradient at points (..., 3), differentiable in the decoder's parameters."""

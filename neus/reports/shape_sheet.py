@@ -39,17 +39,20 @@ def shape_sheet(rows: Sequence[Sequence[Cell]], size: int = SIZE, up: Sequence[f
     """(H, W, 3) uint8 RGB of rows of shapes in the normalised frame, as wide as the longest row."""
     n = max(len(row) for row in rows)
     filled = [[*row, *[Cell(None)] * (n - len(row))] for row in rows]
-    return np.concatenate([np.concatenate([_drawn(cell, size, up, toward) for cell in row], axis=1) for row in filled])
+    # The unit ball, or more where shapes reach beyond it: some decoders fill the cube.
+    reaches = [float(np.linalg.norm(cell.mesh.vertices, axis=1).max()) for row in rows for cell in row if cell.mesh is not None]
+    view = (size, np.asarray(up), np.asarray(toward), max([1.0, *reaches]))
+    return np.concatenate([np.concatenate([_drawn(cell, *view) for cell in row], axis=1) for row in filled])
 
 
-def _drawn(cell: Cell, size: int, up: Sequence[float], toward: Sequence[float]) -> NDArray:
+def _drawn(cell: Cell, size: int, up: NDArray, toward: NDArray, radius: float) -> NDArray:
     image = np.full((size, size, 3), GROUND, np.uint8)
     if cell.mesh is not None:
-        rgba = oblique_view(cell.mesh, np.asarray(up), np.asarray(toward), size).astype(np.float32)
+        rgba = oblique_view(cell.mesh, up, toward, size, radius).astype(np.float32)
         alpha = rgba[..., 3:] / 255.0
         image = (rgba[..., :3] * alpha + GROUND * (1.0 - alpha)).round().astype(np.uint8)
     if cell.points is not None:
-        for x, y in projected(cell.points, size, up, toward).round().astype(int).tolist():
+        for x, y in projected(cell.points, size, up, toward, radius).round().astype(int).tolist():
             cv2.circle(image, (x, y), DOT, POINT_COLOR, -1, cv2.LINE_AA)
     strip = np.full((CAPTION, size, 3), GROUND, np.uint8)
     for i, text in enumerate(cell.captions):
@@ -57,11 +60,11 @@ def _drawn(cell: Cell, size: int, up: Sequence[float], toward: Sequence[float]) 
     return np.concatenate([image, strip])
 
 
-def projected(points: NDArray, size: int, up: Sequence[float] = UP, toward: Sequence[float] = TOWARD) -> NDArray:
+def projected(points: NDArray, size: int, up: NDArray, toward: NDArray, radius: float = 1.0) -> NDArray:
     """(n, 2) pixels x, y at which points (n, 3) appear on a shape's image."""
-    ahead = np.asarray(toward, np.float64) / np.linalg.norm(toward)
-    right = np.cross(np.asarray(up, np.float64), ahead)
+    ahead = toward / np.linalg.norm(toward)
+    right = np.cross(up, ahead)
     right /= np.linalg.norm(right)
-    scale = FILL * size / 2.0
+    scale = FILL * size / (2.0 * radius)
     x, y = points @ right, points @ np.cross(ahead, right)
     return np.stack([size / 2 + scale * x, size / 2 - scale * y], axis=-1)

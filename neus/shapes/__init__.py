@@ -1,6 +1,6 @@
 """Families of shapes (DeepSDF): samples, auto-decoder, codes fitted to whole and partial observations, experiments."""
 
 __all__ = [
-    "autodecoder", "data_folder", "defaults", "experiment_files", "families", "losses", "measures", "mesh_signs", "mesh_sources",
-    "near_surface", "prior", "samples", "specs", "splits", "train", "truth",
+    "autodecoder", "data_folder", "defaults", "experiment_files", "families", "fit", "levenberg", "losses", "measures", "mesh_signs",
+    "mesh_sources", "near_surface", "observations", "placement", "prior", "samples", "specs", "splits", "train", "truth",
 ]  # fmt: skip

@@ -13,6 +13,8 @@ from neus.files import written_whole
 MODELS, CODES, OPTIMIZERS = "ModelParameters", "LatentCodes", "OptimizerParameters"
 # What torch's data-parallel wrapper puts before every name.
 PREFIX = "module."
+# Weight normalisation under the names of newer torch.
+RENAMED = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 
 
 def read_torch_file(path: Path) -> Any:
@@ -63,13 +65,18 @@ def load_weights(decoder: LatentSdf, path: Path) -> int:
     state = content.get("model_state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict):
         raise InputError(f"{path}: has no model_state_dict, expected the weights of a DeepSDF experiment.")
-    found = {name.removeprefix(PREFIX): value for name, value in state.items()}
+    found = {_known_name(name): value for name, value in state.items()}
     for name, value in decoder.state_dict().items():
         have = tuple(found[name].shape) if name in found else "no such tensor"
         if have != tuple(value.shape):
             raise InputError(f"{path}: {name}: found {have}, specs.json makes {tuple(value.shape)}; the two do not belong together.")
     decoder.load_state_dict({name: found[name] for name in decoder.state_dict()})
     return int(content.get("epoch", 0))
+
+
+def _known_name(name: str) -> str:
+    name = name.removeprefix(PREFIX)
+    return next((name.replace(new, old) for new, old in RENAMED.items() if name.endswith(new)), name)
 
 
 def read_codes(path: Path) -> Tensor:

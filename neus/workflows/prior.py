@@ -18,6 +18,7 @@ from neus.runs.console import QUIET, Console
 from neus.scenes.images import write_image
 from neus.shapes.data_folder import TRAIN, DataResult, write_family_data, write_mesh_data
 from neus.shapes.defaults import family_specs, network_of
+from neus.shapes.families import family_of
 from neus.shapes.measures import field_mesh
 from neus.shapes.prior import Prior, load_prior
 from neus.shapes.specs import Specs, read_specs
@@ -53,6 +54,9 @@ def make_data(
     """
     if bool(families) == (meshes is not None):
         raise InputError("prior data: give a folder of meshes or --family, one of both.")
+    for family in families:
+        if family != "all":
+            family_of(family)
     check_can_write(out / "probe")
     with console.bar("shapes", " shapes") as progress:
         if meshes is None:
