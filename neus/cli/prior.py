@@ -110,8 +110,86 @@ def _run_mesh(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument("input", type=Path, metavar="INPUT", help="Samples (.npz), a mesh, or points (.ply)")
+    parser.add_argument("--method", choices=("lm", "adam"), default="lm", help="Levenberg-Marquardt (default), or Adam as published")
+    parser.add_argument("--pose", action="store_true", help="Fit rotation, translation and scale as well")
+    parser.add_argument("--normalize", action="store_true", help="Points are of a whole shape: centre and scale them by their extent")
+    parser.add_argument("--sign", choices=("winding", "visible"), default="winding", help="Rule of inside and outside of a mesh")
+    _add_output(parser)
+
+
+def _run_fit(options: argparse.Namespace) -> int:
+    from neus.runs.console import TERMINAL
+    from neus.workflows.prior_fit import fit_file
+
+    out = options.out or options.run_folder / "fits" / options.input.stem
+    record = fit_file(
+        options.run_folder, options.input, out, options.method, options.pose, options.sign, options.normalize, options.seed,
+        options.resolution, options.epoch, TERMINAL,
+    )  # fmt: skip
+    _print_fit(record, out)
+    return 0
+
+
+def _add_complete(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument("--depth", type=Path, required=True, metavar="FILE", help="Depth map .npy (H, W) along the camera's z; 0: nothing")
+    parser.add_argument("--camera", type=Path, required=True, metavar="FILE", help="JSON with intrinsics and camera_to_world")
+    parser.add_argument("--pose", action="store_true", help="Fit rotation, translation and scale as well")
+    parser.add_argument("--noise", type=float, default=0.0, metavar="SIGMA", help="Deviation of the depth along the ray (default 0)")
+    _add_output(parser)
+
+
+def _run_complete(options: argparse.Namespace) -> int:
+    from neus.workflows.prior_fit import complete_view
+
+    out = options.out or options.run_folder / "completions" / options.depth.stem
+    record = complete_view(
+        options.run_folder, options.depth, options.camera, out, options.pose, options.noise, options.seed, options.resolution, options.epoch
+    )
+    _print_fit(record, out)
+    return 0
+
+
+def _print_fit(record: dict, out: Path) -> None:
+    print(f"{record['method']} from {record['start']}: mean difference {record['difference']:.5f}, {record['seconds']:.1f} s")
+    if record.get("error"):
+        print(f"against the truth: accuracy {record['error']['accuracy']:.5f}, completeness {record['error']['completeness']:.5f}")
+    print(out / "mesh.ply")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resolution", type=whole_number(8), default=160, help="Of the mesh (default 160)")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
+    parser.add_argument("--out", type=Path, help="Folder for code, mesh, image and numbers (default in RUN)")
+
+
+def _add_interpolate(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument("first", metavar="A", help="Training shape, by number or name")
+    parser.add_argument("second", metavar="B", help="Another")
+    parser.add_argument("--steps", type=whole_number(2), default=7, help="Shapes in all, both ends counted (default 7)")
+    parser.add_argument("--resolution", type=whole_number(8), default=128, help="Of the meshes (default 128)")
+    parser.add_argument("--out", type=Path, help="Folder (default RUN/interpolations/A_B)")
+
+
+def _run_interpolate(options: argparse.Namespace) -> int:
+    from neus.workflows.prior_fit import interpolate
+
+    ends = [text.split("/")[-1] for text in (options.first, options.second)]
+    out = options.out or options.run_folder / "interpolations" / "_".join(ends)
+    interpolate(options.run_folder, options.first, options.second, out, options.steps, options.resolution, options.epoch)
+    print(out / "interpolation.png")
+    return 0
+
+
 ACTIONS: list[tuple[str, str, Adder, Callable[[argparse.Namespace], int]]] = [
     ("data", "Sample signed distances of closed-form families or of a folder of meshes", _add_data, _run_data),
     ("train", "Train decoder and codes on a data folder", _add_train, _run_train),
     ("mesh", "Extract the mesh of a training shape or of a code", _add_mesh, _run_mesh),
+    ("fit", "Fit a member of the family to samples, a mesh or points", _add_fit, _run_fit),
+    ("complete", "Find the whole shape behind one depth map", _add_complete, _run_complete),
+    ("interpolate", "Shapes between two members", _add_interpolate, _run_interpolate),
 ]
