@@ -185,6 +185,34 @@ def _run_interpolate(options: argparse.Namespace) -> int:
     return 0
 
 
+# As `neus.workflows.prior_experiment.EXPERIMENTS`, which takes long to import.
+EXPERIMENTS = ("known", "unknown", "completion", "interpolation", "noise", "copying", "truncation", "fit-speed", "pose")
+
+
+def _add_experiment(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument("name", choices=EXPERIMENTS, metavar="NAME", help=f"One of {', '.join(EXPERIMENTS)}")
+    parser.add_argument("--data", type=Path, help="Data folder, if it has moved")
+    parser.add_argument("--n", type=whole_number(1), help="Shapes or pairs (default: as in docs/shapes.md)")
+    parser.add_argument("--minutes", type=positive_number, default=1.0, help="Of each training of `truncation` (default 1)")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
+    parser.add_argument("--out", type=Path, help="Folder (default RUN/experiments)")
+
+
+def _run_experiment(options: argparse.Namespace) -> int:
+    from neus.runs.console import TERMINAL
+    from neus.workflows.prior_experiment import run_experiment
+
+    result = run_experiment(
+        options.run_folder, options.name, options.data, options.n, options.minutes, options.seed, options.epoch, options.out, TERMINAL
+    )
+    for check in result.checks:
+        sign = "<=" if check.at_most else ">="
+        print(f"{check.what}: {check.value:.4g} ({'' if check.holds else 'NOT '}{sign} {check.limit:.4g})")
+    print((options.out or options.run_folder / "experiments") / f"{options.name}.md")
+    return 0
+
+
 ACTIONS: list[tuple[str, str, Adder, Callable[[argparse.Namespace], int]]] = [
     ("data", "Sample signed distances of closed-form families or of a folder of meshes", _add_data, _run_data),
     ("train", "Train decoder and codes on a data folder", _add_train, _run_train),
@@ -192,4 +220,5 @@ ACTIONS: list[tuple[str, str, Adder, Callable[[argparse.Namespace], int]]] = [
     ("fit", "Fit a member of the family to samples, a mesh or points", _add_fit, _run_fit),
     ("complete", "Find the whole shape behind one depth map", _add_complete, _run_complete),
     ("interpolate", "Shapes between two members", _add_interpolate, _run_interpolate),
+    ("experiment", "Measure a prior against exact truth: table and image", _add_experiment, _run_experiment),
 ]

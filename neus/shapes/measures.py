@@ -6,10 +6,12 @@ import numpy as np
 import torch
 import trimesh
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from neus.errors import InputError
 from neus.evaluation.sampling import sample_mesh
+from neus.evaluation.surface import distances_to_mesh
 from neus.fields.latent_sdf import LatentField
 from neus.meshing.clean import without_floaters
 from neus.meshing.extract import extract_mesh
@@ -21,6 +23,10 @@ POINTS = 4000
 # Where the sign of samples is judged: nearer than this a wrong one is an error of distance.
 CLEAR_SIGN = 0.01
 RESOLUTION = 112
+# Values above this part of the truncation are no distances: there the distance to a mesh on a coarse lattice is taken.
+NEAR_PART, COARSE = 0.7, 80
+# Slopes below this do not belong to a distance.
+LEAST_SLOPE = 0.2
 # Points evaluated together.
 CHUNK = 2**14
 
@@ -31,7 +37,7 @@ class ShapeScores:
 
     Attributes:
         accuracy: mean exact distance of the fitted surface's points to the true surface.
-        completeness: mean |f| / |grad f| at points of the true surface.
+        completeness: mean |f| / |grad f| at points of the true surface (`surface_distances`).
         sign: fraction of samples with |s| > 0.01 whose sign is right.
         euler_is_right: whether vertices - edges + faces are those of the truth's mesh; None if it was not asked for.
         stray: part of the fitted surface's area in pieces below a hundredth of the largest.
@@ -74,7 +80,7 @@ def shape_scores(field: LatentField, truth: Truth, resolution: int = RESOLUTION,
     try:
         mesh = field_mesh(field, resolution)
     except InputError:  # no surface at all: as far off as can be
-        return ShapeScores(1.0, surface_distances(field, truth.surface(POINTS, seed)).mean(), sign_rate(field, truth.samples.all), False, 0.0, 1e3)
+        return ShapeScores(1.0, 1.0, sign_rate(field, truth.samples.all), False, 0.0, 1e3)
     on_fit, on_truth = sample_mesh(mesh, POINTS, seed), truth.surface(POINTS, seed + 1)
     areas = piece_areas(mesh, piece_of_vertex(mesh))
     is_right = None
@@ -101,14 +107,19 @@ def euler_number(mesh: trimesh.Trimesh) -> int:
 
 
 def surface_distances(field: LatentField, points: NDArray) -> NDArray:
-    """(n,) |f| / |grad f| at points (n, 3): to first order the distances to the field's surface; at most 0.5, far off."""
+    """(n,) distances of points (n, 3) to a field's surface: |f| / |grad f|, right to first order; to its mesh where f is truncated."""
     f, slopes = [], []
     for part in torch.from_numpy(np.asarray(points, np.float32)).split(CHUNK):
         with torch.no_grad():
             sample = field.evaluate(part.to(field.code.device))
         f.append(sample.sdf.abs().cpu().numpy())
         slopes.append(sample.gradients.norm(dim=-1).cpu().numpy())
-    return np.minimum(np.concatenate(f) / np.maximum(np.concatenate(slopes), 0.2), 0.5)
+    values = np.concatenate(f)
+    distances = values / np.maximum(np.concatenate(slopes), LEAST_SLOPE)
+    is_far = values > NEAR_PART * field.truncation
+    if is_far.any():
+        distances[is_far] = distances_to_mesh(np.asarray(points, np.float64)[is_far], field_mesh(field, COARSE))
+    return distances
 
 
 def sign_rate(field: LatentField, samples: Tensor) -> float:
@@ -125,7 +136,5 @@ def squared_chamfer(first: NDArray, second: NDArray) -> float:
     >>> squared_chamfer(np.zeros((1, 3)), np.array([[3.0, 0.0, 4.0]]))
     50.0
     """
-    from scipy.spatial import cKDTree
-
     there, back = cKDTree(second).query(first)[0], cKDTree(first).query(second)[0]
     return float(np.square(there).mean() + np.square(back).mean())

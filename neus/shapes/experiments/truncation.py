@@ -1,0 +1,62 @@
+"""Which truncation is best: the same training with several."""
+
+from pathlib import Path
+
+from neus.shapes.experiments.result import (
+    Check, ExperimentResult, Panel, Progress, median, mesh_or_none, short, spread_over, tell,
+)  # fmt: skip
+from neus.shapes.fit import fit_shape
+from neus.shapes.measures import shape_scores
+from neus.shapes.observations import of_samples
+from neus.shapes.prior import Prior, load_prior
+from neus.shapes.train import train_prior
+from neus.shapes.truth import split_of, truth_of
+
+TRUNCATIONS = (0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+def truncation(
+    prior: Prior, data: Path, n: int = 6, seed: int = 0, on_progress: Progress | None = None, minutes: float = 1.0, folder: Path | None = None
+) -> ExperimentResult:
+    """Trains the prior's network anew for so many minutes with each truncation; known and held-out shapes of each.
+
+    Args:
+        prior, data, n, seed, on_progress: as in the other experiments.
+        minutes: of each training.
+        folder: where the trainings go; a new folder for each.
+    """
+    folder = folder or prior.folder / "experiments"
+    names, rows, panels = split_of(prior, "test", data), [], []
+    for k, d in enumerate(TRUNCATIONS):
+        run = _new_folder(folder, f"truncation_{d:g}")
+        split = str((data / "train.json").resolve())
+        specs = prior.specs.with_keys(ClampingDistance=d, DataSource=str(data.resolve()), TrainSplit=split, Seed=seed)
+        result = train_prior(specs, run, minutes)
+        trained = load_prior(run)
+        known = [shape_scores(trained.field(trained.codes[i]), truth_of(data, trained.names[i])).as_dict() for i in spread_over(trained.names, n)]
+        unknown = []
+        for i in spread_over(names, n):
+            truth = truth_of(data, names[i])
+            fit = fit_shape(trained, of_samples(truth.samples), seed=seed)
+            unknown.append(shape_scores(trained.field(fit.code), truth).as_dict())
+        row = {"truncation": d, "steps": result.steps}
+        for which, scores in (("known", known), ("unknown", unknown)):
+            row |= {f"{which} {key}": median(scores, key) for key in ("accuracy", "completeness")}
+        rows.append(row)
+        panels.append(Panel(mesh_or_none(trained.field(trained.codes[0])), [f"truncation {d:g}", f"known {row['known accuracy']:.4f}"]))
+        tell(on_progress, k + 1, len(TRUNCATIONS))
+    best = min(row["known accuracy"] for row in rows)
+    ours = next(row["known accuracy"] for row in rows if row["truncation"] == 0.1)
+    experiment = ExperimentResult("truncation", "At which distance should values be truncated?", rows, panels=[panels])
+    experiment.checks = [Check("known accuracy at 0.1 over the best", ours / best, 1.1)]
+    experiment.remarks = [f"{minutes:g} minutes of training each; the image shows {short(prior.names[0])}."]
+    return experiment
+
+
+def _new_folder(folder: Path, name: str) -> Path:
+    """A folder that is not there yet."""
+    number, found = 1, folder / name
+    while found.exists():
+        number += 1
+        found = folder / f"{name}_{number}"
+    return found
