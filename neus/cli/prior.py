@@ -55,7 +55,7 @@ def _run_data(options: argparse.Namespace) -> int:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, nargs="?", metavar="DATA", help="Data folder of `neus prior data`")
-    parser.add_argument("--run", dest="run_folder", type=Path, required=True, help="Folder of the run, an experiment in the published layout")
+    parser.add_argument("--run", dest="run_folder", type=Path, required=True, help="Folder of the run, in the published layout")
     parser.add_argument("--specs", type=Path, help="specs.json of a DeepSDF experiment, instead of DATA")
     parser.add_argument("--minutes", type=positive_number, help="Time for training (default: the epochs of the specs)")
     parser.add_argument("--epochs", type=whole_number(1), help="Epochs instead of those of the specs")
@@ -63,7 +63,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=whole_number(4), default=128, help="Of hidden layers (default 128)")
     parser.add_argument("--layers", type=whole_number(1), default=4, help="Hidden layers (default 4)")
     parser.add_argument("--code", type=whole_number(0), default=16, help="Length of codes (default 16); 0 for one shape without codes")
-    parser.add_argument("--softplus", type=float, default=0.0, metavar="BETA", help="Softplus of that sharpness in place of ReLU: smooth normals")
+    parser.add_argument("--softplus", type=float, default=0.0, metavar="BETA", help="Softplus in place of ReLU: smooth normals")
     parser.add_argument("--delta", type=positive_number, default=0.1, help="Truncation of distances (default 0.1)")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
     parser.add_argument("--device", default="cpu", help="Device: cpu (default), cuda, cuda:N")
@@ -213,6 +213,24 @@ def _run_experiment(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--family", default="mug", help="Closed-form family (default mug)")
+    parser.add_argument("--minutes", type=positive_number, default=3.0, help="Of training (default 3); the rest takes about two more")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
+    parser.add_argument("--out", type=Path, default=Path("runs/prior_demo"), help="New folder (default runs/prior_demo)")
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from neus.runs.console import TERMINAL
+    from neus.workflows.prior_demo import run_prior_demo
+
+    result = run_prior_demo(options.out, options.family, options.minutes, options.seed, TERMINAL)
+    for name, value in result.items():
+        print(f"{name}: {value:.4g}")
+    print(options.out / "demo.png")
+    return 0
+
+
 ACTIONS: list[tuple[str, str, Adder, Callable[[argparse.Namespace], int]]] = [
     ("data", "Sample signed distances of closed-form families or of a folder of meshes", _add_data, _run_data),
     ("train", "Train decoder and codes on a data folder", _add_train, _run_train),
@@ -221,4 +239,5 @@ ACTIONS: list[tuple[str, str, Adder, Callable[[argparse.Namespace], int]]] = [
     ("complete", "Find the whole shape behind one depth map", _add_complete, _run_complete),
     ("interpolate", "Shapes between two members", _add_interpolate, _run_interpolate),
     ("experiment", "Measure a prior against exact truth: table and image", _add_experiment, _run_experiment),
+    ("demo", "From nothing to an image of twelve shapes, three completions and an interpolation", _add_demo, _run_demo),
 ]

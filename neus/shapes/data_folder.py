@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def write_family_data(
             shape = family_shape(kind, draw_parameters(kind, generator))
             name = f"families/{kind}/{kind}_{counts[kind]:04d}"
             counts[kind] += 1
-            surface = _write_shape(folder, name, lambda p, s=shape: _values(s, p), lambda n, g, s=shape: pulled_points(s, n, g), n_samples, generator)
+            functions = partial(_values, shape), partial(pulled_points, shape)
+            surface = _write_shape(folder, name, *functions, n_samples, generator)
             _write_original(folder, name, surface, -np.array(shape.center), shape.scale)
             names.append(name)
             facts.append({"name": name, "family": kind, "parameters": shape.parameters, "center": list(shape.center), "scale": shape.scale})
@@ -153,7 +155,8 @@ def _mesh_shape(
         return f"{note}; left out: {error}", None
     offset, scale = source.normalization
     _write_original(folder, name, points, offset, scale)
-    return note, {"name": name, "mesh": str(source.path.resolve()), "instance": source.name, "sign": sign, "center": (-offset).tolist(), "scale": scale}
+    facts = {"name": name, "mesh": str(source.path.resolve()), "instance": source.name, "sign": sign}
+    return note, facts | {"center": (-offset).tolist(), "scale": scale}
 
 
 def _write_shape(

@@ -78,7 +78,8 @@ def mug_solids(p: Parameters) -> list[Solid]:
     foot, floor = radius * p["taper"], 1.5 * wall
     slope = (radius - foot) / height
     inner_foot = foot + slope * floor - wall
-    cup = Solid("revolution", corners=((0.0, 0.0), (foot, 0.0), (radius, height), (radius - wall, height), (inner_foot, floor), (0.0, floor)))
+    outer, inner = ((0.0, 0.0), (foot, 0.0), (radius, height)), ((radius - wall, height), (inner_foot, floor), (0.0, floor))
+    cup = Solid("revolution", corners=outer + inner)
     tilt, ring = math.atan(slope), min(p["handle"], TALLEST_RING * height)
     outside = p["tube"] - ROOT_DEPTH * wall
     center = ((foot + radius) / 2 + outside * math.cos(tilt), 0.0, height / 2 - outside * math.sin(tilt))
@@ -133,7 +134,10 @@ def chair_solids(p: Parameters) -> list[Solid]:
 
 FAMILIES = {
     "mug": Family(
-        {"height": (0.7, 1.2), "radius": (0.25, 0.45), "taper": (0.7, 1.0), "wall": (0.03, 0.06), "handle": (0.15, 0.28), "tube": (0.035, 0.035)},
+        {
+            "height": (0.7, 1.2), "radius": (0.25, 0.45), "taper": (0.7, 1.0), "wall": (0.03, 0.06), "handle": (0.15, 0.28),
+            "tube": (0.035, 0.035),
+        },
         mug_solids,
     ),
     "bottle": Family(

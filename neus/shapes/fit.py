@@ -10,7 +10,7 @@ from neus.errors import InputError
 from neus.shapes.levenberg import CODE_WEIGHT, State, objective_of, refine, whitened
 from neus.shapes.losses import sample_losses
 from neus.shapes.observations import Observations
-from neus.shapes.placement import Placement, PlacedField, cube_rotations
+from neus.shapes.placement import PlacedField, Placement, cube_rotations
 from neus.shapes.prior import Prior
 
 # Observations in a fit, and in the rounds that choose among starts.

@@ -1,6 +1,7 @@
 """Which shapes belong together: the split files of DeepSDF, and where their samples are."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +48,10 @@ def found_path(text: str, experiment: Path, holding: str = "") -> Path:
         holding: what must lie within a folder of that name for it to be the one.
     """
     given = Path(text)
-    for place in (given, Path(experiment) / given, Path(experiment).parent / given):
+    folder = Path(experiment).resolve()
+    # Normalised, since `..` of a folder that is not made yet leads nowhere.
+    beside = [Path(os.path.normpath(start / given)) for start in (folder, folder.parent)]
+    for place in (given, *beside):
         if text and (place / holding).exists():
             return place
     return given

@@ -13,7 +13,15 @@ import torch
 from neus.errors import InputError
 from neus.files import written_whole
 from neus.shapes.autodecoder import AutoDecoder
-from neus.shapes.experiment_files import CODES, MODELS, OPTIMIZERS, codes_content, read_torch_file, weights_content, write_torch_file
+from neus.shapes.experiment_files import (
+    CODES,
+    MODELS,
+    OPTIMIZERS,
+    codes_content,
+    read_torch_file,
+    weights_content,
+    write_torch_file,
+)
 from neus.shapes.samples import SamplePool, read_samples
 from neus.shapes.specs import Specs
 from neus.shapes.splits import SAMPLES, found_path, read_split, sample_path
@@ -98,7 +106,8 @@ class _Session:
         write_torch_file(
             self.run / OPTIMIZERS / f"{name}.pth", {"epoch": epoch, "optimizer_state_dict": model.optimizer.state_dict()}
         )
-        logs = {"epoch": epoch, "loss": self.losses, "learning_rate": self.rates, "timing": [], "latent_magnitude": [], "param_magnitude": {}}
+        logs = {"epoch": epoch, "loss": self.losses, "learning_rate": self.rates}
+        logs |= {"timing": [], "latent_magnitude": [], "param_magnitude": {}}
         write_torch_file(self.run / "Logs.pth", logs)
 
 

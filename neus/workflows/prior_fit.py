@@ -129,10 +129,12 @@ def interpolate(
 
 def describe_fit(fit: Fit) -> dict[str, Any]:
     """Plain numbers of a fit, for JSON."""
+    placement = fit.placement
+    where = {"rotation": placement.rotation.tolist(), "translation": placement.translation.tolist(), "scale": placement.scale}
     return {
         "method": fit.method, "start": fit.start, "seconds": fit.seconds, "objective": fit.objective, "difference": fit.difference,
         "usualness": fit.usualness, "code": fit.code.tolist(),
-        "placement": {"rotation": fit.placement.rotation.tolist(), "translation": fit.placement.translation.tolist(), "scale": fit.placement.scale},
+        "placement": where,
     }  # fmt: skip
 
 

@@ -136,4 +136,4 @@ def test_the_first_step_of_adam_is_the_published_one(model):
 
 
 def test_paths_of_specs_are_found_beside_the_experiment(folder):
-    assert found_path("data", folder / "experiment", "SdfSamples") == folder / "data"
+    assert found_path("data", folder / "experiment", "SdfSamples") == (folder / "data").resolve()

@@ -6,7 +6,17 @@ import numpy as np
 
 from neus.shapes.experiments.partial import nearest_training
 from neus.shapes.experiments.result import (
-    Check, ExperimentResult, Panel, Progress, column, columns_of, median, mesh_or_none, short, spread_over, tell,
+    Check,
+    ExperimentResult,
+    Panel,
+    Progress,
+    column,
+    columns_of,
+    median,
+    mesh_or_none,
+    short,
+    spread_over,
+    tell,
 )  # fmt: skip
 from neus.shapes.fit import fit_shape
 from neus.shapes.measures import POINTS, surface_distances, truth_mesh

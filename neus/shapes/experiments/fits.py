@@ -8,7 +8,18 @@ import torch
 from neus.errors import InputError
 from neus.geometry.poses import rotation_from_vector, vector_from_rotation
 from neus.shapes.experiments.result import (
-    Check, ExperimentResult, Panel, Progress, column, columns_of, median, mesh_or_none, quantile90, short, spread_over, tell,
+    Check,
+    ExperimentResult,
+    Panel,
+    Progress,
+    column,
+    columns_of,
+    median,
+    mesh_or_none,
+    quantile90,
+    short,
+    spread_over,
+    tell,
 )  # fmt: skip
 from neus.shapes.families import FAMILIES
 from neus.shapes.fit import fit_adam, fit_posed, fit_shape
@@ -81,7 +92,8 @@ def fit_speed(prior: Prior, data: Path, n: int = 6, seed: int = 0, on_progress: 
             row |= {f"{name}: L1": fit.difference, f"{name}: s": fit.seconds}
         rows.append(row)
         if len(panels) < SHOWN:
-            panels.append([Panel(mesh_or_none(prior.field(fit.code)), [name, f"L1 {fit.difference:.5f}, {fit.seconds:.1f} s"]) for name, fit in fits.items()])
+            captions = [[name, f"L1 {fit.difference:.5f}, {fit.seconds:.1f} s"] for name, fit in fits.items()]
+            panels.append([Panel(mesh_or_none(prior.field(f.code)), c) for f, c in zip(fits.values(), captions, strict=True)])
         tell(on_progress, k + 1, len(chosen))
     adam = f"adam, {ADAM_STEPS} steps"
     ratio = median(rows, f"{adam}: s") / max(median(rows, "lm: s"), 1e-9)
@@ -111,11 +123,14 @@ def pose(prior: Prior, data: Path, n: int = 10, seed: int = 0, on_progress: Prog
             "scale": fit.placement.scale / scale, "L1": fit.difference, "seconds": fit.seconds,
         })  # fmt: skip
         if len(panels) < SHOWN:
-            points = (seen.points[seen.distances.abs() < 0.02])[:400].numpy()
-            panels.append(Panel(mesh_or_none(prior.field(fit.code)), [short(names[i]), f"{angle:.2f} degrees, {rows[-1]['shift']:.4f} off"], points))
+            moved = seen.moved(rotation, shift, scale)
+            points = moved.points[seen.distances.abs() < 0.02][:400]
+            caption = [short(names[i]), f"{angle:.2f} degrees, {rows[-1]['shift']:.4f} off"]
+            panels.append(Panel(mesh_or_none(prior.field(fit.code)), caption, fit.placement.to_prior(points).numpy()))
         tell(on_progress, k + 1, len(chosen))
     is_found = (column(rows, "angle") <= NEAR_ANGLE) & (column(rows, "shift") <= NEAR_SHIFT)
-    result = ExperimentResult("pose", f"Are pose and code found from a start {OFF_ANGLE:g} degrees and {OFF_SHIFT} off?", rows, panels=[panels])
+    question = f"Are pose and code found from a start {OFF_ANGLE:g} degrees and {OFF_SHIFT} off?"
+    result = ExperimentResult("pose", question, rows, panels=[panels])
     result.checks = [Check("found to 1 degree and 0.005", float(is_found.mean()), 0.8, False)]
     return result
 

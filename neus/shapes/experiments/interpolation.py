@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from neus.errors import InputError
 from neus.meshing.clean import without_floaters
 from neus.meshing.measures import is_closed, piece_of_vertex, signed_volume
+from neus.shapes.data_folder import shape_facts
 from neus.shapes.experiments.result import Check, ExperimentResult, Panel, Progress, mesh_or_none, short, tell
 from neus.shapes.families import FAMILIES, free_parameters
-from neus.shapes.data_folder import shape_facts
 from neus.shapes.prior import Prior
 
 STEPS, RESOLUTION = 7, 80

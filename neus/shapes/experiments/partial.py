@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 from neus.shapes.depth_views import DepthView, code_weight, depth_observations, with_noise
 from neus.shapes.exact_views import camera_around, exact_view, is_visible
 from neus.shapes.experiments.result import (
-    Check, ExperimentResult, Panel, Progress, column, columns_of, mean_of, median, mesh_or_none, quantile90, short, spread_over, tell,
+    Check,
+    ExperimentResult,
+    Panel,
+    Progress,
+    column,
+    columns_of,
+    mean_of,
+    median,
+    mesh_or_none,
+    quantile90,
+    short,
+    spread_over,
+    tell,
 )  # fmt: skip
 from neus.shapes.fit import Fit, fit_shape
 from neus.shapes.measures import POINTS, surface_distances, truth_mesh
@@ -81,7 +93,8 @@ def noise(prior: Prior, data: Path, n: int = 6, seed: int = 0, on_progress: Prog
     for sigma in NOISES:
         of_sigma = [row for row in rows if row["noise"] == sigma]
         limit = NOISE_LIMITS.get(sigma, median(of_sigma, "raw"))
-        result.checks.append(Check(f"all surface, noise {sigma:g} (raw points {median(of_sigma, 'raw'):.4f})", median(of_sigma, "all"), limit))
+        what = f"all surface, noise {sigma:g} (raw points {median(of_sigma, 'raw'):.4f})"
+        result.checks.append(Check(what, median(of_sigma, "all"), limit))
     result.remarks = [f"Weight of the code: {', '.join(f'{code_weight(s):.1e} at {s:g}' for s in NOISES)}."]
     return result
 

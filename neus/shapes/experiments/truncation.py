@@ -3,7 +3,15 @@
 from pathlib import Path
 
 from neus.shapes.experiments.result import (
-    Check, ExperimentResult, Panel, Progress, median, mesh_or_none, short, spread_over, tell,
+    Check,
+    ExperimentResult,
+    Panel,
+    Progress,
+    median,
+    mesh_or_none,
+    short,
+    spread_over,
+    tell,
 )  # fmt: skip
 from neus.shapes.fit import fit_shape
 from neus.shapes.measures import shape_scores
@@ -16,8 +24,9 @@ TRUNCATIONS = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def truncation(
-    prior: Prior, data: Path, n: int = 6, seed: int = 0, on_progress: Progress | None = None, minutes: float = 1.0, folder: Path | None = None
-) -> ExperimentResult:
+    prior: Prior, data: Path, n: int = 6, seed: int = 0, on_progress: Progress | None = None, minutes: float = 1.0,
+    folder: Path | None = None,
+) -> ExperimentResult:  # fmt: skip
     """Trains the prior's network anew for so many minutes with each truncation; known and held-out shapes of each.
 
     Args:
@@ -33,7 +42,8 @@ def truncation(
         specs = prior.specs.with_keys(ClampingDistance=d, DataSource=str(data.resolve()), TrainSplit=split, Seed=seed)
         result = train_prior(specs, run, minutes)
         trained = load_prior(run)
-        known = [shape_scores(trained.field(trained.codes[i]), truth_of(data, trained.names[i])).as_dict() for i in spread_over(trained.names, n)]
+        chosen = spread_over(prior.names, n)
+        known = [shape_scores(trained.field(trained.codes[i]), truth_of(data, prior.names[i])).as_dict() for i in chosen]
         unknown = []
         for i in spread_over(names, n):
             truth = truth_of(data, names[i])
