@@ -18,6 +18,7 @@ from neus.shapes.fit import fit_adam, fit_posed, fit_shape
 from neus.shapes.inputs import read_fit_input
 from neus.shapes.levenberg import State, _linearized, whitened
 from neus.shapes.losses import sample_losses
+from neus.shapes.measures import truth_mesh
 from neus.shapes.observations import Observations, of_bare_points, of_samples
 from neus.shapes.placement import PlacedField, Placement, cube_rotations
 from neus.shapes.prior import Prior, load_prior
@@ -166,8 +167,6 @@ def test_bare_points_have_free_space_outside_of_their_hull():
 
 
 def test_meshes_and_points_of_files_come_back_in_their_units(prior, held_out, tmp_path):
-    from neus.shapes.measures import truth_mesh
-
     mesh = truth_mesh(held_out, 48)
     mesh.apply_scale(7.0).apply_translation([10.0, 20.0, 30.0])
     mesh.export(tmp_path / "bottle.obj")
