@@ -112,7 +112,7 @@ def fit_posed(
     return _result(prior, refine(prior, many, best, True, weight), "lm", name, started)
 
 
-def fit_adam(prior: Prior, seen: Observations, steps: int = ADAM_STEPS, seed: int = 0, points: int = ADAM_POINTS) -> Fit:
+def fit_adam(prior: Prior, seen: Observations, steps: int | None = None, seed: int = 0, points: int = ADAM_POINTS) -> Fit:
     """The same by Adam as published: z from N(0, 0.01^2), random points each step, a tenth of the rate from half way.
 
     mean |clamp(f, d) - clamp(s, d)| + mean max(0, -f) over free points + 1e-4 mean z^2.
@@ -120,7 +120,7 @@ def fit_adam(prior: Prior, seen: Observations, steps: int = ADAM_STEPS, seed: in
     Raises:
         InputError: nothing was observed.
     """
-    started = _checked(seen)
+    started, steps = _checked(seen), ADAM_STEPS if steps is None else steps
     generator = torch.Generator().manual_seed(seed)
     code = (ADAM_START * torch.randn(prior.codes.shape[1], generator=generator)).requires_grad_()
     optimizer = torch.optim.Adam([code], lr=ADAM_RATE)

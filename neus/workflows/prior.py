@@ -134,7 +134,7 @@ class _Teller:
 def family_image(prior: Prior, n: int = SHOWN) -> np.ndarray:
     """(H, W, 3) uint8: up to n training shapes, spread evenly over the codes."""
     numbers = sorted({round(i) for i in np.linspace(0, len(prior.codes) - 1, min(n, len(prior.codes)))})
-    cells = [cell_of(prior, prior.codes[i], [prior.names[i].split("/")[-1]]) for i in numbers]
+    cells = [cell_of(prior, prior.codes[i], [prior.names[i].split("/")[-1]], SHOWN_RESOLUTION) for i in numbers]
     return shape_sheet([cells[i : i + SHOWN_COLUMNS] for i in range(0, len(cells), SHOWN_COLUMNS)])
 
 
