@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from neus.errors import InputError
 from neus.files import written_whole
 from neus.shapes.autodecoder import AutoDecoder
@@ -17,11 +15,15 @@ from neus.shapes.experiment_files import (
     CODES,
     MODELS,
     OPTIMIZERS,
+    checkpoint_names,
     codes_content,
+    load_weights,
+    read_codes,
     read_torch_file,
+    saved_file,
     weights_content,
     write_torch_file,
-)
+)  # fmt: skip
 from neus.shapes.samples import SamplePool, read_samples
 from neus.shapes.specs import Specs
 from neus.shapes.splits import SAMPLES, found_path, read_split, sample_path
@@ -33,6 +35,8 @@ STATE = "training.pth"
 SAVE_EVERY = 60.0
 # Steps over which the loss that is shown is averaged.
 SHOWN_OVER = 100
+# A run that was stopped shortly before its end gets so many minutes.
+LEAST_MINUTES = 0.1
 
 
 @dataclass
@@ -86,6 +90,7 @@ class _Session:
     rates: list[tuple[float, float]]
     seconds_before: float
     started: float
+    minutes: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -94,8 +99,10 @@ class _Session:
     def save(self) -> None:
         """The state of training, then the files of the published layout."""
         model, epoch = self.model, self.model.step // self.model.steps_per_epoch
-        progress = self.budget.progress(model.step)
-        state = {"model": model.state(), "progress": progress, "seconds": self.seconds, "losses": self.losses, "rates": self.rates}
+        # A budget of time is over a little before its time is.
+        progress = 1.0 if self.budget.is_over(model.step) else self.budget.progress(model.step)
+        state = {"model": model.state(), "progress": progress, "seconds": self.seconds, "minutes": self.minutes}
+        state |= {"losses": self.losses, "rates": self.rates}
         write_torch_file(self.run / STATE, state)
         self.save_published("latest", epoch)
 
@@ -140,8 +147,8 @@ def train_prior(
     Args:
         specs: network, data, rates, epochs.
         run: its folder; must hold no training unless `resume`.
-        minutes: wall-clock time of the steps; None trains NumEpochs. On resuming: of what is left.
-        resume: continue from the last checkpoint.
+        minutes: wall-clock time of the steps; None trains NumEpochs, or on resuming what is left of the time of the run.
+        resume: continue from the last checkpoint; of a published experiment, from its latest files (without its random numbers).
         device: of torch.
         on_progress: called about once a second.
         stop: called with the number of steps done; True ends the session, to be resumed.
@@ -154,31 +161,65 @@ def train_prior(
     state_path = run / STATE
     if not resume and (state_path.exists() or (run / MODELS).exists()):
         raise InputError(f"{run}: already holds a training; continue it with --resume, or choose another folder.")
-    if resume and not state_path.is_file():
-        raise InputError(f"{run}: no {STATE} to resume from; train without --resume.")
-    started = time.monotonic()
+    if resume and not checkpoint_names(run):
+        raise InputError(f"{run}: no checkpoint to resume from; train without --resume.")
+    saved = read_torch_file(state_path) if resume and state_path.is_file() else None
+    started, minutes = time.monotonic(), _minutes_left(run, saved, minutes)
     pool, names = load_pool(specs, run, device)
     model, notes = AutoDecoder(specs, pool, int(specs["Seed"]), device), []
     if pool.n_shapes < int(specs["ScenesPerBatch"]):
         notes.append(f"ScenesPerBatch is {specs['ScenesPerBatch']} and there are {pool.n_shapes} shapes: batches hold all of them")
     total = int(specs["NumEpochs"]) * model.steps_per_epoch
     budget = IterationBudget(total) if minutes is None else TimeBudget(60.0 * minutes, total)
-    session = _Session(model, budget, run, [], [], 0.0, started)
-    if resume:
-        _restore(session, read_torch_file(state_path), minutes)
+    session = _Session(model, budget, run, [], [], 0.0, started, minutes)
+    if saved is not None:
+        _restore(session, saved)
+    elif resume:
+        restore_published(model, run)
     else:
         write_specs(run, specs)
     stopped = _steps(session, on_progress, stop)
     return TrainResult(run, model.step, session.seconds, _recent(session.losses), stopped, notes)
 
 
-def _restore(session: _Session, saved: dict[str, Any], minutes: float | None) -> None:
+def _minutes_left(run: Path, saved: dict[str, Any] | None, minutes: float | None) -> float | None:
+    """Those that were asked for, or the rest of a run that was to take so many; InputError if nothing of its time is left."""
+    if saved is None or saved.get("minutes") is None:
+        return minutes
+    if float(saved["progress"]) >= 1.0:
+        raise InputError(f"{run}: its training is finished, the learning rates are at their end; train in another folder.")
+    return minutes or max(float(saved["minutes"]) - float(saved["seconds"]) / 60.0, LEAST_MINUTES)
+
+
+def restore_published(model: AutoDecoder, folder: Path) -> None:
+    """Goes on where a published experiment ended: weights, codes, moments of Adam; its random numbers are not kept by it.
+
+    Raises:
+        InputError: files that are missing, damaged, or do not fit the specs.
+    """
+    epoch = load_weights(model.decoder, saved_file(folder, MODELS, "latest"))
+    codes, path = read_codes(saved_file(folder, CODES, "latest")), saved_file(folder, OPTIMIZERS, "latest")
+    content = read_torch_file(path)
+    if codes.shape != model.codes.shape:
+        raise InputError(f"{folder}: codes {tuple(codes.shape)}, expected {tuple(model.codes.shape)}: one for each shape of the split.")
+    try:
+        model.optimizer.load_state_dict(content["optimizer_state_dict"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: no state of Adam that fits the network ({' '.join(str(error).split())[:80]}).") from error
+    model.codes.data.copy_(codes)
+    model.step = epoch * model.steps_per_epoch
+
+
+def _restore(session: _Session, saved: dict[str, Any]) -> None:
     session.model.restore(saved["model"])
     session.losses, session.seconds_before = list(saved["losses"]), float(saved["seconds"])
     session.rates = [tuple(pair) for pair in saved["rates"]]
-    if minutes is not None and isinstance(session.budget, TimeBudget):
+    if isinstance(session.budget, TimeBudget):
+        seconds = session.budget.seconds
         session.budget.resume_from(float(saved["progress"]))
-        session.budget.end_in(60.0 * minutes)
+        session.budget.end_in(seconds)
+        # The whole of it, so that another interruption finds its rest.
+        session.minutes = (session.seconds_before + seconds) / 60.0
 
 
 def _steps(session: _Session, on_progress: Callable[[Progress], None] | None, stop: Callable[[int], bool]) -> bool:
@@ -234,9 +275,3 @@ def write_specs(run: Path, specs: Specs) -> None:
     """Writes `specs.json` into a run folder."""
     with written_whole(run / "specs.json") as beside:
         beside.write_text(json.dumps(specs.content, indent=2) + "\n", encoding="utf-8")
-
-
-def seconds_trained(run: Path) -> float | None:
-    """What training took, of a run of ours; None for other programs'."""
-    path = Path(run) / STATE
-    return float(torch.load(path, map_location="cpu", weights_only=True)["seconds"]) if path.is_file() else None

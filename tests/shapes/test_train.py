@@ -1,5 +1,7 @@
 """Training: learns, goes on bit for bit, leaves a published experiment, and says in one line what it cannot use."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,50 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(tmp_path, small_specs):
     logs = [read_torch_file(run / "Logs.pth") for run in (whole, parts)]
     assert logs[0]["loss"] == logs[1]["loss"] and len(logs[0]["loss"]) == 12
     assert logs[0]["learning_rate"] == logs[1]["learning_rate"]
+
+
+def test_a_training_counted_in_minutes_goes_on_for_what_is_left(tmp_path, small_specs):
+    run = tmp_path / "run"
+    stopped = train_prior(small_specs(run), run, minutes=3.0 / 60.0, stop=lambda step: step == 3)
+    assert stopped.stopped and stopped.steps == 3
+    whole = train_prior(small_specs(run), run, resume=True)
+    assert not whole.stopped and 2.0 < whole.seconds < 12.0
+    with pytest.raises(InputError, match="its training is finished"):
+        train_prior(small_specs(run), run, resume=True)
+
+
+def test_a_published_experiment_is_trained_on_and_stays_one(tmp_path):
+    oracle = Path(__file__).parents[3] / "shared" / "oracle" / "deepsdf"
+    if not oracle.is_dir():
+        pytest.skip("no folder `shared/oracle/deepsdf` with published numbers beside the checkout")
+    folder = tmp_path / "experiment"
+    shutil.copytree(oracle / "experiment", folder, copy_function=shutil.copyfile)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)
+    content = read_specs(folder).content | {name: str(oracle / path) for name, path in PLACES.items()}
+    (folder / "specs.json").write_text(json.dumps(content | {"NumEpochs": 405}))
+    before = weights_of(oracle / "experiment")
+    published = read_torch_file(oracle / "experiment" / "Logs.pth")["loss"]
+    result = train_prior(read_specs(folder), folder, resume=True)
+    after, logs = weights_of(folder), read_torch_file(folder / "Logs.pth")
+    assert result.steps == 405 and len(logs["loss"]) == 5
+    assert np.mean(logs["loss"]) == pytest.approx(np.mean(published[-20:]), rel=0.15)
+    for kind in before:
+        assert_same_kind(before[kind], after[kind])
+    assert after["ModelParameters"]["epoch"] == 405
+
+
+PLACES = {"DataSource": "data", "TrainSplit": "splits/train.json", "TestSplit": "splits/test.json"}
+
+
+def assert_same_kind(one, other):
+    """The same keys in the same order, and tensors of the same shapes."""
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        for key in one:
+            assert_same_kind(one[key], other[key])
+    elif isinstance(one, torch.Tensor):
+        assert one.shape == other.shape and one.dtype == other.dtype
 
 
 def test_another_seed_gives_another_training(tmp_path, small_specs):
