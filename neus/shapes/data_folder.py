@@ -56,7 +56,7 @@ def write_family_data(
 
     Args:
         out: a new or empty folder.
-        families: names; `all` is each of them. Shapes go round, so that each has its share.
+        families: names; `all` is each of them. Shapes are dealt out, so that each has equally many.
         n_train, n_test: shapes of either split.
         n_samples: of each shape, in the published densities.
         seed: of everything random.

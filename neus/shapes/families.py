@@ -183,7 +183,7 @@ def family_shape(family: str, parameters: Parameters) -> FamilyShape:
     """The normalised shape of some parameters.
 
     >>> shape = family_shape("table", {"width": 1.0, "depth": 0.6, "height": 0.7, "top": 0.05, "leg": 0.04})
-    >>> float(shape.sdf(torch.tensor([0.0, 0.0, 0.0]))) > 0 > float(shape.sdf(torch.tensor([0.0, 0.0, 0.5])))
+    >>> float(shape.sdf(torch.tensor([0.0, 0.0, 0.0]))) > 0 > float(shape.sdf(torch.tensor([0.0, 0.0, 0.46])))
     True
     """
     solids = family_of(family).solids(parameters)
