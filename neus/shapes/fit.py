@@ -70,7 +70,7 @@ def fit_shape(
     Raises:
         InputError: nothing was observed.
     """
-    started = _checked(seen)
+    started = _checked(prior, seen)
     generator = torch.Generator().manual_seed(seed)
     few, many = seen.subset(TRIED_POINTS, generator), seen.subset(points, generator)
     starts = _starts(prior, few, weight, Placement.identity()) if restarts else _mean_start(prior, Placement.identity())
@@ -97,7 +97,7 @@ def fit_posed(
     Raises:
         InputError: nothing was observed.
     """
-    started = _checked(seen)
+    started = _checked(prior, seen)
     generator = torch.Generator().manual_seed(seed)
     few, many = seen.subset(POSE_POINTS, generator), seen.subset(POINTS, generator)
     first = start or extent_placement(seen)
@@ -120,7 +120,7 @@ def fit_adam(prior: Prior, seen: Observations, steps: int | None = None, seed: i
     Raises:
         InputError: nothing was observed.
     """
-    started, steps = _checked(seen), ADAM_STEPS if steps is None else steps
+    started, steps = _checked(prior, seen), ADAM_STEPS if steps is None else steps
     generator = torch.Generator().manual_seed(seed)
     code = (ADAM_START * torch.randn(prior.codes.shape[1], generator=generator)).requires_grad_()
     optimizer = torch.optim.Adam([code], lr=ADAM_RATE)
@@ -146,7 +146,10 @@ def extent_placement(seen: Observations) -> Placement:
     return Placement(torch.eye(3), middle, max(reach, 1e-6))
 
 
-def _checked(seen: Observations) -> float:
+def _checked(prior: Prior, seen: Observations) -> float:
+    """The time, if there is something to fit and something to fit it to."""
+    if prior.codes.shape[1] == 0:
+        raise InputError(f"{prior.folder}: has codes of length 0, so it holds one shape and nothing can be fitted; see prior mesh.")
     if len(seen.points) == 0:
         raise InputError("fit: nothing was observed, expected points with distances.")
     if not bool(seen.points.isfinite().all() and seen.distances.isfinite().all()):

@@ -127,8 +127,9 @@ def _check_schedules(schedules: Any, where: object) -> None:
         if kind not in SCHEDULE_KEYS:
             raise InputError(f"{where}: a learning rate of type {kind!r}, expected one of {', '.join(SCHEDULE_KEYS)}.")
         for key in SCHEDULE_KEYS[kind]:
-            if not isinstance(schedule.get(key), int | float):
-                raise InputError(f"{where}: a learning rate of type {kind} has {key} = {schedule.get(key)!r}, expected a number.")
+            value = schedule.get(key)
+            if not isinstance(value, int | float) or value < 0 or (key in ("Interval", "Length") and value == 0):
+                raise InputError(f"{where}: a learning rate of type {kind} has {key} = {value!r}, expected a number above 0.")
 
 
 def _network_of(network: dict[str, Any], length: int, where: object) -> LatentSdfConfig:

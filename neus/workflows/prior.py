@@ -14,6 +14,7 @@ from neus.errors import InputError
 from neus.files import check_can_write
 from neus.meshing.files import write_mesh
 from neus.reports.shape_sheet import Cell, shape_sheet
+from neus.runs.build import pick_device
 from neus.runs.console import QUIET, Console
 from neus.scenes.images import write_image
 from neus.shapes.data_folder import TRAIN, DataResult, write_family_data, write_mesh_data
@@ -106,7 +107,7 @@ def train(
     wanted = read_specs(run) if resume else specs_for(data, run, specs, size or NetworkSize(), seed)
     if epochs is not None:
         wanted = wanted.with_keys(NumEpochs=epochs)
-    result = train_prior(wanted, run, minutes, resume, device, _Teller(console))
+    result = train_prior(wanted, run, minutes, resume, str(pick_device(device)), _Teller(console))
     for note in result.notes:
         console.warn(note)
     if not result.stopped:

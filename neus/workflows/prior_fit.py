@@ -78,6 +78,8 @@ def complete_view(
     Raises:
         InputError: bad files.
     """
+    if not 0.0 <= noise < 1.0:
+        raise InputError(f"--noise {noise:g}: expected a deviation of at least 0 and below 1, in units of the prior's unit ball.")
     check_can_write(out / "probe")
     prior, view = load_prior(run, epoch), read_depth_view(depth, camera)
     reach = float(np.linalg.norm(view.points()[view.seen], axis=1).max())

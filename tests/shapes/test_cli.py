@@ -128,6 +128,7 @@ def test_the_command_line_knows_every_experiment_and_action():
         (("data", "nowhere", "--out", "x"), "no such folder"),
         (("train", "nowhere", "--run", "x"), "no SdfSamples in it"),
         (("train", "--run", "x"), "give a data folder"),
+        (("train", "--run", "RUN", "--resume", "--device", "cuda:7"), "cuda:7"),
         (("mesh", "nowhere", "--shape", "0"), "no such folder"),
         (("mesh", "RUN"), "give --shape or --code"),
         (("mesh", "RUN", "--shape", "77"), "no shape 77; it has shapes 0 to 7"),

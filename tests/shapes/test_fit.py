@@ -118,6 +118,12 @@ def test_the_turns_of_a_cube_are_24_different_rotations():
     assert torch.allclose(torch.linalg.det(turns), torch.ones(24))
 
 
+def test_a_prior_without_codes_cannot_be_fitted(prior, held_out):
+    one_shape = Prior(prior.specs, prior.decoder, torch.zeros(3, 0), prior.names, prior.folder)
+    with pytest.raises(InputError, match="codes of length 0"):
+        fit_shape(one_shape, of_samples(held_out.samples))
+
+
 def test_what_is_observed_must_be_there_and_finite(prior):
     nothing = Observations(torch.zeros(0, 3), torch.zeros(0), torch.zeros(0, 3))
     with pytest.raises(InputError, match="nothing was observed"):

@@ -173,6 +173,7 @@ def test_half_of_a_batch_comes_from_each_side_of_the_right_shape():
         ({"NetworkArch": "other"}, "expected deep_sdf_decoder"),
         ({"ClampingDistance": 0}, "ClampingDistance is 0"),
         ({"LearningRateSchedule": [{"Type": "Exponential"}] * 2}, "of type 'Exponential'"),
+        ({"LearningRateSchedule": [{"Type": "Step", "Initial": 1, "Interval": 0, "Factor": 1}] * 2}, "Interval = 0"),
         ({"NetworkSpecs": {"dims": [6, 6], "latent_in": [1]}}, "leave a layer no width"),
     ],
 )
