@@ -63,6 +63,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--specs", type=Path, help="Specs of a DeepSDF experiment (specs.json), instead of DATA")
     output = parser.add_argument_group("output")
     output.add_argument("--run", dest="run_folder", type=Path, required=True, help="Folder of the run, in the published layout")
+    output.add_argument("--up", choices=("y", "z"), help="Axis of the shapes that points up in images (default z)")
     output.add_argument("--resume", action="store_true", help="Go on with the training in the run folder")
     length = parser.add_argument_group("length")
     length.add_argument("--minutes", type=positive_number, help="Time for training (default: the epochs of the specs)")
@@ -85,7 +86,7 @@ def _run_train(options: argparse.Namespace) -> int:
     size = NetworkSize(options.width, options.layers, options.code, options.softplus, options.delta)
     result = train(
         options.run_folder, options.data, options.specs, options.minutes, options.resume, size, options.seed, options.device, TERMINAL,
-        options.epochs,
+        options.epochs, options.up,
     )  # fmt: skip
     print(f"{result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.5f}")
     if result.stopped:

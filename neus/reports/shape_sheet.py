@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from neus.reports.six_sides import FILL, oblique_view
 
-# From where shapes are seen: z is up, mugs show handle and inside.
-UP, TOWARD = (0.0, 0.0, 1.0), (0.55, -1.0, 0.65)
+# From where shapes are seen, by the axis that points up: before them, to their right, and above.
+VIEWS = {"z": ((0.0, 0.0, 1.0), (0.55, -1.0, 0.65)), "y": ((0.0, 1.0, 0.0), (0.55, 0.65, 1.0))}
 # Of a shape on the sheet, pixels, and the strip below it for its caption.
 SIZE, CAPTION = 220, 34
 LETTERS, INK, SOFT = 0.4, (40, 40, 40), (120, 120, 120)
@@ -35,13 +35,13 @@ class Cell(NamedTuple):
     points: NDArray | None = None
 
 
-def shape_sheet(rows: Sequence[Sequence[Cell]], size: int = SIZE, up: Sequence[float] = UP, toward: Sequence[float] = TOWARD) -> NDArray:
-    """(H, W, 3) uint8 RGB of rows of shapes in the normalised frame, as wide as the longest row."""
+def shape_sheet(rows: Sequence[Sequence[Cell]], up: str = "z", size: int = SIZE) -> NDArray:
+    """(H, W, 3) uint8 RGB of rows of shapes in the normalised frame, as wide as the longest row; `up` is one of VIEWS."""
     n = max(len(row) for row in rows)
     filled = [[*row, *[Cell(None)] * (n - len(row))] for row in rows]
     # The unit ball, or more where shapes reach beyond it: some decoders fill the cube.
     reaches = [float(np.linalg.norm(cell.mesh.vertices, axis=1).max()) for row in rows for cell in row if cell.mesh is not None]
-    view = (size, np.asarray(up), np.asarray(toward), max([1.0, *reaches]))
+    view = (size, *map(np.asarray, VIEWS[up]), max([1.0, *reaches]))
     return np.concatenate([np.concatenate([_drawn(cell, *view) for cell in row], axis=1) for row in filled])
 
 

@@ -15,7 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "Description": "", "DataSource": "data", "TrainSplit": "", "TestSplit": "", "NetworkArch": "deep_sdf_decoder",
     "NumEpochs": 2001, "SnapshotFrequency": 1000, "AdditionalSnapshots": [100, 500], "SamplesPerScene": 16384, "ScenesPerBatch": 64,
     "ClampingDistance": 0.1, "CodeRegularization": True, "CodeRegularizationLambda": 1e-4, "CodeBound": None, "CodeInitStdDev": 1.0,
-    "GradientClipNorm": None, "LogFrequency": 10, "SphereStart": False, "UnclampWrongSign": False, "Seed": 0,
+    "GradientClipNorm": None, "LogFrequency": 10, "SphereStart": False, "UnclampWrongSign": False, "Seed": 0, "Up": "z",
 }  # fmt: skip
 # Learning rates of weights and of codes where a file names none: those of the published examples.
 STEP_RATES = [
@@ -114,6 +114,8 @@ def specs_of(content: Any, source: Path | None = None) -> Specs:
     for key in ("ClampingDistance", "SamplesPerScene", "ScenesPerBatch", "NumEpochs", "CodeInitStdDev"):
         if not isinstance(filled[key], int | float) or isinstance(filled[key], bool) or not filled[key] > 0:
             raise InputError(f"{where}: {key} is {filled[key]!r}, expected a number above 0.")
+    if filled["Up"] not in ("y", "z"):
+        raise InputError(f"{where}: Up is {filled['Up']!r}, expected y or z: the axis that points up in images.")
     _check_schedules(filled["LearningRateSchedule"], where)
     return Specs(_network_of(content["NetworkSpecs"], length, where), filled, source)
 

@@ -88,6 +88,7 @@ def specs_for(data: Path | None, run: Path, specs: Path | None, size: NetworkSiz
 def train(
     run: Path, data: Path | None = None, specs: Path | None = None, minutes: float | None = None, resume: bool = False,
     size: NetworkSize | None = None, seed: int = 0, device: str = "cpu", console: Console = QUIET, epochs: int | None = None,
+    up: str | None = None,
 ) -> TrainResult:  # fmt: skip
     """Trains a prior and leaves RUN in the published layout, with an image of twelve of its shapes, RUN/shapes.png.
 
@@ -99,12 +100,16 @@ def train(
         size: of the network where no specs are given.
         seed, device: of torch.
         console: a line for each tenth of the way.
+        epochs: in place of those of the specs.
+        up: axis of the shapes that points up in images, y or z; None: as the specs say, else z.
 
     Raises:
         InputError: bad data or folder; TrainingDiverged: the loss stopped being a number.
     """
     check_can_write(run / "probe")
     wanted = read_specs(run) if resume else specs_for(data, run, specs, size or NetworkSize(), seed)
+    if up is not None:
+        wanted = wanted.with_keys(Up=up)
     if epochs is not None:
         wanted = wanted.with_keys(NumEpochs=epochs)
     result = train_prior(wanted, run, minutes, resume, str(pick_device(device)), _Teller(console))
@@ -136,7 +141,7 @@ def family_image(prior: Prior, n: int = SHOWN) -> np.ndarray:
     """(H, W, 3) uint8: up to n training shapes, spread evenly over the codes."""
     numbers = sorted({round(i) for i in np.linspace(0, len(prior.codes) - 1, min(n, len(prior.codes)))})
     cells = [cell_of(prior, prior.codes[i], [prior.names[i].split("/")[-1]], SHOWN_RESOLUTION) for i in numbers]
-    return shape_sheet([cells[i : i + SHOWN_COLUMNS] for i in range(0, len(cells), SHOWN_COLUMNS)])
+    return shape_sheet([cells[i : i + SHOWN_COLUMNS] for i in range(0, len(cells), SHOWN_COLUMNS)], prior.specs["Up"])
 
 
 def cell_of(prior: Prior, code: Tensor, captions: Sequence[str], resolution: int = SHOWN_RESOLUTION) -> Cell:

@@ -54,5 +54,5 @@ def run_experiment(
     with written_whole(out / f"{name}.md") as beside:
         beside.write_text(result.markdown(), encoding="utf-8")
     if any(result.panels):
-        write_image(out / f"{name}.png", shape_sheet([[Cell(*panel) for panel in row] for row in result.panels if row]))
+        write_image(out / f"{name}.png", shape_sheet([[Cell(*panel) for panel in row] for row in result.panels if row], prior.specs["Up"]))
     return result

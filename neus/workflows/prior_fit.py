@@ -124,7 +124,7 @@ def interpolate(
         write_mesh(mesh, out / f"step_{k}.ply", resolution=resolution)
         rows.append({"part": part, "closed": is_closed(mesh), "volume": abs(signed_volume(mesh))})
         cells.append(Cell(mesh, [f"{100 * part:.0f} %", f"volume {rows[-1]['volume']:.3f}"]))
-    write_image(out / "interpolation.png", shape_sheet([cells]))
+    write_image(out / "interpolation.png", shape_sheet([cells], prior.specs["Up"]))
     write_json(out / "interpolation.json", rows)
     return rows
 
@@ -176,4 +176,4 @@ def fit_image(prior: Prior, fit: Fit, mesh: trimesh.Trimesh, shown: NDArray, cap
         cells.append(Cell(field_mesh(prior.field(prior.mean_code), 96), ["mean code"]))
     except InputError:
         pass
-    return shape_sheet([cells])
+    return shape_sheet([cells], prior.specs["Up"])

@@ -20,6 +20,8 @@ from neus.shapes.prior import Prior, load_prior
 from neus.shapes.train import train_prior
 from neus.shapes.truth import split_of, truth_of
 
+# Where values are truncated early, no space can be passed over: coarser than in other experiments.
+RESOLUTION = 64
 TRUNCATIONS = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -43,12 +45,12 @@ def truncation(
         result = train_prior(specs, run, minutes)
         trained = load_prior(run)
         chosen = spread_over(prior.names, n)
-        known = [shape_scores(trained.field(trained.codes[i]), truth_of(data, prior.names[i])).as_dict() for i in chosen]
+        known = [shape_scores(trained.field(trained.codes[i]), truth_of(data, prior.names[i]), RESOLUTION).as_dict() for i in chosen]
         unknown = []
         for i in spread_over(names, n):
             truth = truth_of(data, names[i])
             fit = fit_shape(trained, of_samples(truth.samples), seed=seed)
-            unknown.append(shape_scores(trained.field(fit.code), truth).as_dict())
+            unknown.append(shape_scores(trained.field(fit.code), truth, RESOLUTION).as_dict())
         row = {"truncation": d, "steps": result.steps}
         for which, scores in (("known", known), ("unknown", unknown)):
             row |= {f"{which} {key}": median(scores, key) for key in ("accuracy", "completeness")}
