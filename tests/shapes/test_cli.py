@@ -66,6 +66,7 @@ def test_a_held_out_shape_is_fitted_and_its_code_can_be_meshed_again(neus_comman
     np.testing.assert_allclose(trimesh.load(again).bounds, trimesh.load(run / "lm" / "mesh.ply").bounds, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_mesh_in_its_own_units_is_fitted_in_them(neus_command, run, tmp_path):
     prior = load_prior(run)
     mesh = field_mesh(prior.field(prior.codes[0]), 48).apply_scale(100.0).apply_translation([500.0, 0.0, 0.0])

@@ -80,6 +80,7 @@ def test_a_code_is_found_again_from_its_own_values(prior):
     assert whitened(prior, found.code) == pytest.approx(whitened(prior, code), abs=0.05)
 
 
+@pytest.mark.slow
 def test_second_order_is_no_worse_than_adam_and_faster(prior, held_out):
     seen = of_samples(held_out.samples, 2000)
     by_lm, by_adam = fit_shape(prior, seen), fit_adam(prior, seen, steps=300, points=2000)
@@ -145,6 +146,7 @@ def test_depth_points_lie_on_the_surface_and_free_points_are_free(held_out):
     assert np.median(error) < 1e-3
 
 
+@pytest.mark.slow
 def test_estimated_normals_are_those_of_the_surface(held_out):
     view = exact_view(held_out, camera_around(0.7, size=48), with_normals=True)
     for noise, degrees in ((0.0, 3.0), (0.01, 20.0)):
