@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 import warnings
+from importlib import import_module
 
 # When this process began: starting Python is work of one thread, so its age is the CPU time it has used.
 PROCESS_STARTED = time.monotonic() - time.process_time()
@@ -27,6 +28,12 @@ WORKFLOW = """workflow:
   neus render runs/SCENE --orbit 120 --out orbit.mp4  a video around the object
 """
 
+# In the order of a reconstruction, then what stands beside it; each is a module of this package.
+VERBS = (
+    "reconstruct", "process", "convert", "check", "train", "mesh", "texture", "render", "evaluate", "report", "compare", "bench",
+    "demo", "prior",
+)  # fmt: skip
+
 
 def _presets() -> str:
     lines = [f"  {name:<6} {preset.summary}" for name, preset in PRESETS.items()]
@@ -35,22 +42,6 @@ def _presets() -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import (
-        bench,
-        check,
-        compare,
-        convert,
-        demo,
-        evaluate,
-        mesh,
-        process,
-        reconstruct,
-        render,
-        report,
-        texture,
-        train,
-    )  # fmt: skip
-
     parser = OneLineParser(
         prog="neus",
         description="Watertight, coloured meshes and novel views from posed images.\n\n" + WORKFLOW + _presets(),
@@ -59,10 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}", help="Version number")
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=OneLineParser)
-    for module in (
-        reconstruct, process, convert, check, train, mesh, texture, render, evaluate, report, compare, bench, demo,
-    ):  # fmt: skip
-        name = module.__name__.rsplit(".", 1)[-1]
+    for name in VERBS:
+        module = import_module(f"neus.cli.{name}")
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(
             name,

@@ -24,7 +24,7 @@ def python(*arguments):
 def test_help_names_every_verb(neus_command):
     status, out, err = neus_command("--help")
     assert status == 0 and not err
-    for verb in ("train", "mesh", "render", "evaluate", "report", "compare", "bench", "demo", "check"):
+    for verb in ("train", "mesh", "render", "evaluate", "report", "compare", "bench", "demo", "check", "prior"):
         assert any(line.strip().startswith(verb) for line in out)
 
 
@@ -42,13 +42,24 @@ def test_every_verb_explains_itself_with_an_example(neus_command, verb):
     assert any(f"neus {verb}" in line and "example" in line for line in out)
 
 
-@pytest.mark.parametrize("verb", parsers())
+def actions_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of the actions of a verb; none for most."""
+    return {name: p for a in parser._actions if isinstance(a, argparse._SubParsersAction) for name, p in a.choices.items()}
+
+
+def parsers_with_options() -> dict[str, argparse.ArgumentParser]:
+    """The same with those of the actions of a verb, such as "prior train"."""
+    found = parsers()
+    return found | {f"{verb} {name}": p for verb in [*found][1:] for name, p in actions_of(found[verb]).items()}
+
+
+@pytest.mark.parametrize("verb", parsers_with_options())
 def test_every_help_text_begins_with_a_capital_letter_and_options_stand_in_groups(verb):
-    parser = parsers()[verb]
+    parser = parsers_with_options()[verb]
     helps = {"/".join(a.option_strings) or a.dest: a.help for a in parser._actions if a.dest != "verb"}
     assert [name for name, text in helps.items() if not text or not text[0].isupper() and text[0] != "`"] == []
     assert parser.description[0].isupper()
-    if verb != "neus":
+    if not actions_of(parser):
         titles = [group.title for group in parser._action_groups if group._group_actions]
         assert len(titles) >= 3, titles  # argparse's own group holds --help
 
