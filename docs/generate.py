@@ -25,8 +25,8 @@ API = {
         "load_scene", "process_capture", "scene_from_arrays", "save_scene", "convert_scene", "register_reader", "Scene", "Camera",
         "WorldCamera",
     ],
-    "Training and models": ["train", "load_model", "Model", "ModelConfig"],
-    "Images and meshes": ["render", "RenderedView", "extract_mesh"],
+    "Training and models": ["reconstruct", "train", "load_model", "Model", "ModelConfig"],
+    "Images and meshes": ["render", "RenderedView", "extract_mesh", "texture_mesh"],
     "Evaluation": ["evaluate_images", "evaluate_mesh", "evaluate_dtu"],
     "Errors": ["InputError", "InputWarning", "TrainingDiverged"],
 }  # fmt: skip
@@ -133,7 +133,7 @@ def _plain(text: str) -> str:
 def command_line_page() -> str:
     """Every verb with its options, from the parsers."""
     parser = build_parser()
-    (verbs,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    verbs = _verbs_of(parser)
     lines = [
         "# Command line\n",
         "`neus VERB --help` prints the same. This page is generated from the parsers. `python -m neus` and `python exp_runner.py`",
@@ -142,19 +142,35 @@ def command_line_page() -> str:
         "| 1 | training diverged, some runs of a benchmark failed, or `check --strict` found something |",
         "| 2 | invalid input, named in one line |\n| 130 | interrupted by Ctrl-C or SIGTERM |\n",
     ]
-    for name, verb in verbs.choices.items():
-        lines += [f"## `neus {name}`\n", f"{_plain(verb.description)}.\n", *_usage(verb)]
-        if verb.epilog:
-            lines += [f"```text\n{inspect.cleandoc(verb.epilog)}\n```\n"]
-        lines += _option_table(verb)
+    for verb in verbs.choices.values():
+        lines += _verb_section(verb, "##")
     classic = build_classic_parser()
     lines += ["## NeuS's own command line\n", *_usage(classic), *_option_table(classic)]
     return "\n".join(lines)
 
 
+def _verbs_of(parser: argparse.ArgumentParser) -> Any:
+    """The action that holds a parser's verbs, or None."""
+    return next((action for action in parser._actions if isinstance(action, argparse._SubParsersAction)), None)
+
+
+def _verb_section(verb: argparse.ArgumentParser, heading: str) -> list[str]:
+    description = (verb.description or verb.prog).strip().rstrip(".")
+    lines = [f"{heading} `{verb.prog}`\n", f"{_plain(description)}.\n", *_usage(verb)]
+    if verb.epilog:
+        examples = [line.strip().removeprefix("example:").strip() for line in verb.epilog.strip().splitlines()]
+        lines += ["Examples:\n", "```text\n" + "\n".join(examples) + "\n```\n"]
+    inner = _verbs_of(verb)
+    if inner is None:
+        return lines + _option_table(verb)
+    for action in inner.choices.values():
+        lines += _verb_section(action, heading + "#")
+    return lines
+
+
 def _usage(parser: argparse.ArgumentParser) -> list[str]:
     # Python 3.14 colours the usage, and every version wraps it by the width of the terminal.
-    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=100)
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=88)
     parser.color = False
     return [f"```text\n{parser.format_usage().removeprefix('usage: ').rstrip()}\n```\n"]
 
@@ -203,7 +219,8 @@ def api_page() -> str:
         lines.append(f"## {title}\n")
         for name in names:
             place = neus._PLACES.get(name, "neus.errors")
-            lines += [f"### `neus.{name}` {{ #neus.{name} }}\n", f"::: {place}.{name}\n"]
+            options = f"    options: {{ heading: \"neus.{name}\", toc_label: \"neus.{name}\" }}"
+            lines += [f"::: {place}.{name}\n{options}\n"]
     return "\n".join(lines)
 
 

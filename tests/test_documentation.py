@@ -215,21 +215,32 @@ def test_the_configuration_page_has_every_key_with_its_default(generate, pages):
     assert "## `model.hash_sdf.color_grid`" in page
 
 
+def parsers_in(parser):
+    """The parsers of verbs below a parser, by what is typed."""
+    found = {}
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for verb in action.choices.values():
+                found |= {verb.prog: verb, **parsers_in(verb)}
+    return found
+
+
 def test_the_command_line_page_has_every_verb_and_option(pages):
     page = pages["command_line.md"]
-    verbs = next(action.choices for action in build_parser()._actions if action.dest == "verb")
+    verbs = parsers_in(build_parser())
+    assert {"neus reconstruct", "neus train", "neus prior fit"} <= verbs.keys()
     for name, verb in verbs.items():
-        _, _, after = page.partition(f"## `neus {name}`")
-        section = after.partition("\n## ")[0]
+        _, _, after = page.partition(f"# `{name}`\n")
+        section = re.split(r"\n##+ ", after)[0]
         for action in verb._actions:
-            if action.dest != "help":
+            if action.dest != "help" and action.choices is None:
                 assert action.help, (name, action.dest)
-                assert all(f"{option}" in section for option in action.option_strings), (name, action.option_strings)
+                assert all(option in section for option in action.option_strings), (name, action.option_strings)
 
 
 def test_the_api_page_has_every_public_name_once(generate, pages):
     for name in set(neus.__all__) - {"__version__"}:
-        assert pages["python_api.md"].count(f"### `neus.{name}` ") == 1, name
+        assert pages["python_api.md"].count(f'heading: "neus.{name}"') == 1, name
     assert {name for names in generate.API.values() for name in names} <= set(neus.__all__)
 
 
@@ -243,6 +254,8 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     assert done.returncode == 0 and done.stdout + done.stderr == "", done.stdout + done.stderr
     built = (tmp_path / "site" / "python_api.html").read_text(encoding="utf-8")
     assert "Chamfer" in built and "(V, 3, 3)" in built  # docstrings are filled in
+    index = (tmp_path / "site" / "search" / "search_index.js").read_text(encoding="utf-8")
+    assert "train.guided_sampling" in index and "neus reconstruct" in index
     for page in (tmp_path / "site").glob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert not re.search(r'<(?:script|link|img)[^>]+(?:src|href)="https?://', text), page.name
