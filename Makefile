@@ -34,7 +34,7 @@ lint: $(VENV)/installed
 
 # NO_MKDOCS_2_WARNING: a notice of the theme's authors, not of this site.
 docs: $(VENV)/installed
-	$(BIN)/python -m pip install -q "mkdocs>=1.6" "mkdocs-material>=9.5" "mkdocstrings[python]>=0.27"
+	$(BIN)/python -m pip install -q "mkdocs>=1.6,<2" "mkdocs-material>=9.7" "mkdocstrings-python>=2.0"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo site/index.html
 

@@ -7,8 +7,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import imageio.v3 as imageio
 import torch
+from PIL import Image
 
 import neus
 from neus.fields.base import SurfaceSample
@@ -72,7 +72,7 @@ def main() -> None:
     camera = neus.Camera.look_at(eye=center + radius * torch.tensor([0.0, -2.5, 2.0]), target=center, fov=40, size=(320, 240))
     view = neus.render(model, camera)
     options.out.mkdir(parents=True, exist_ok=True)
-    imageio.imwrite(options.out / "view.png", (255 * view.rgb.clamp(0, 1)).byte().numpy())
+    Image.fromarray((255 * view.rgb.clamp(0, 1)).byte().numpy()).save(options.out / "view.png")
     mesh = neus.extract_mesh(model, resolution=128)
     mesh.export(options.out / "mesh.ply")
     print(f"mesh: {len(mesh.faces)} faces, volume {mesh.volume:.0f} in world units cubed, closed: {mesh.is_watertight}")

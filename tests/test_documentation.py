@@ -1,5 +1,6 @@
 """README and docs against the project: links lead somewhere, commands parse, code names what exists, nothing is left undocumented."""
 
+import doctest
 import importlib.util
 import re
 import shlex
@@ -190,6 +191,8 @@ def test_every_key_of_a_config_says_what_it_means(generate):
 
 
 def test_a_key_without_a_meaning_is_found(generate):
+    assert doctest.testmod(generate).failed == 0
+
     @dataclass
     class Section:
         """Something.

@@ -24,6 +24,12 @@ def test_requirements_are_the_dependencies_of_the_package():
     assert pinned == {dependency.split(">")[0] for dependency in project["dependencies"]}
 
 
+def test_the_makefile_installs_what_the_extras_list():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert [name for name in (*extras["test"], *extras["docs"]) if f'"{name}"' not in makefile] == []
+
+
 def test_every_make_target_of_the_checks_exists():
     made = (ROOT / "Makefile").read_text(encoding="utf-8")
     for place in (".ci/run", ".github/workflows/ci.yml"):
