@@ -119,6 +119,16 @@ def words_of(command):
     return words[1:] if words[0] == "neus" else words[words.index("neus" if "neus" in words else "exp_runner.py") + 1 :]
 
 
+def parsers_in(parser):
+    """The parsers of verbs below a parser, by what is typed."""
+    found = {}
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for verb in action.choices.values():
+                found |= {verb.prog: verb, **parsers_in(verb)}
+    return found
+
+
 def parsed(command):
     words = words_of(command)
     if words[0].startswith("--") and "exp_runner.py" in command:
@@ -133,6 +143,18 @@ def test_every_command_of_the_documentation_can_be_parsed(path):
             parsed(command)
         except SystemExit:
             pytest.fail(f"{path.name}: {command}")
+
+
+def test_the_examples_in_the_help_can_be_parsed():
+    epilogs = [verb.epilog.replace("example:", "") for verb in parsers_in(build_parser()).values() if verb.epilog]
+    lines = [re.sub(r"\s#.*", "", line).strip() for epilog in epilogs for line in epilog.splitlines()]
+    examples = [line for line in lines if line.startswith("neus ")]
+    assert len(examples) > 10
+    for example in examples:
+        try:
+            parsed(example)
+        except SystemExit:
+            pytest.fail(example)
 
 
 def test_commands_are_found_and_wrong_ones_refused():
@@ -216,16 +238,6 @@ def test_the_configuration_page_has_every_key_with_its_default(generate, pages):
     assert n_keys > 100 and page.count("\n| `") == n_keys + len(PRESETS)
     assert "\n| `end_iter` | whole number, at least 1 | `300000` | `4000` | total" in page
     assert "## `model.hash_sdf.color_grid`" in page
-
-
-def parsers_in(parser):
-    """The parsers of verbs below a parser, by what is typed."""
-    found = {}
-    for action in parser._actions:
-        if isinstance(action.choices, dict):
-            for verb in action.choices.values():
-                found |= {verb.prog: verb, **parsers_in(verb)}
-    return found
 
 
 def test_the_command_line_page_has_every_verb_and_option(pages):
