@@ -10,6 +10,7 @@ from neus.fields.hash_background import HashBackground
 from neus.geometry.contraction import inverted_sphere
 from neus.geometry.intervals import deltas_from_t
 from neus.geometry.rays import intersect_sphere, near_far_around_center
+from neus.rendering.background_intervals import guided_edges
 from neus.rendering.renderer_config import RendererConfig
 from neus.rendering.sampling import Randomness, outside_t, points_along
 from neus.rendering.weights import composite_alphas
@@ -40,9 +41,9 @@ def render_behind(
     """
     if background is None or config.n_outside == 0:
         return Behind(fill, None)
-    t = background_t(origins, directions, config, generator, 0.0 if generator is None else config.perturb)
-    edges = torch.cat([t, t[:, -1:] + 2.0 / config.n_samples], dim=-1)
-    rgb, transmittance = composite_background(background, origins, directions, edges)
+    jitter = 0.0 if generator is None else config.perturb
+    edges = background_edges(background, origins, directions, config, generator, jitter)
+    rgb, transmittance = composite_background(background, origins, directions, edges, is_training=generator is not None)
     return Behind(rgb if fill is None else rgb + transmittance.unsqueeze(-1) * fill.to(rgb), 1.0 - transmittance)
 
 
@@ -57,24 +58,50 @@ def background_t(
 
     Rays that head away from the unit sphere begin at the camera, and their inverse distances count from its own distance.
     """
+    start, reach = _start_and_reach(origins, directions, config)
+    return outside_t(start, config.n_outside, config.n_samples, generator, jitter, reach)
+
+
+def background_edges(
+    background: BackgroundField,
+    origins: Tensor,
+    directions: Tensor,
+    config: RendererConfig,
+    generator: Randomness | None = None,
+    jitter: float = 0.0,
+) -> Tensor:
+    """(N, B + 1) ends of the intervals of the background: those of `background_t`, or where a background that knows its densities has
+    them, if `near_far` is `sphere`."""
+    if config.near_far == "sphere" and isinstance(background, HashBackground) and background.places_samples:
+        ends = _start_and_reach(origins, directions, config)
+        return guided_edges(background, origins, directions, *ends, config.n_outside, generator, jitter)
+    t = background_t(origins, directions, config, generator, jitter)
+    return torch.cat([t, t[:, -1:] + 2.0 / config.n_samples], dim=-1)
+
+
+def _start_and_reach(origins: Tensor, directions: Tensor, config: RendererConfig) -> tuple[Tensor, Tensor]:
+    """(N,) distances where the background begins, and those whose inverse is even there; see `outside_t`."""
     away = origins.norm(dim=-1).clamp_min(1.0)
     if config.near_far == "sphere":
         _, leaves, _ = intersect_sphere(origins, directions)
         start = leaves.clamp_min(0.0)
-        reach = torch.maximum(start, away)
-    else:
-        _, far = near_far_around_center(origins, directions)
-        start = far.clamp_min(0.0)
-        reach = far.where(far > 0.0, away)
-    return outside_t(start, config.n_outside, config.n_samples, generator, jitter, reach)
+        return start, torch.maximum(start, away)
+    _, far = near_far_around_center(origins, directions)
+    return far.clamp_min(0.0), far.where(far > 0.0, away)
 
 
 def composite_background(
-    background: BackgroundField, origins: Tensor, directions: Tensor, edges: Tensor
+    background: BackgroundField, origins: Tensor, directions: Tensor, edges: Tensor, is_training: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """(N, 3) colours and (N,) transmittances of a background field between edges (N, B + 1) of rays (N, 3), (N, 3)."""
+    """(N, 3) colours and (N,) transmittances of a background field between edges (N, B + 1) of rays (N, 3), (N, 3).
+
+    In training a background that places samples by its densities observes them.
+    """
     deltas = edges[:, 1:] - edges[:, :-1]
-    alphas, colors = background_samples(background, origins, directions, edges[:, :-1] + deltas / 2, deltas)
+    t = edges[:, :-1] + deltas / 2
+    alphas, colors = background_samples(background, origins, directions, t, deltas)
+    if is_training and isinstance(background, HashBackground) and background.places_samples:
+        background.observe(points_along(origins, directions, t), alphas.detach(), deltas)
     weights, rgb = composite_alphas(alphas, colors)
     return rgb, 1.0 - weights.sum(-1)
 

@@ -50,7 +50,7 @@ def even_t(
     steps = torch.linspace(0.0, 1.0, n_samples, dtype=near.dtype, device=near.device)
     t = near.unsqueeze(-1) + (far - near).unsqueeze(-1) * steps
     if jitter > 0:
-        t = t + jitter * (_uniform((len(near), 1), near, generator) - 0.5) * 2.0 / n_samples
+        t = t + jitter * (uniform((len(near), 1), near, generator) - 0.5) * 2.0 / n_samples
     return t
 
 
@@ -80,7 +80,7 @@ def outside_t(
         middles = (inverse[:, 1:] + inverse[:, :-1]) / 2
         lower = torch.cat([inverse[:, :1], middles], dim=-1)
         upper = torch.cat([middles, inverse[:, -1:]], dim=-1)
-        inverse = lower + (upper - lower) * _uniform(inverse.shape, far, generator)
+        inverse = lower + (upper - lower) * uniform(inverse.shape, far, generator)
     reach = far if reach is None else reach
     return reach.unsqueeze(-1) / inverse.flip(-1) + (far - reach).unsqueeze(-1) + 1.0 / n_samples
 
@@ -145,7 +145,8 @@ def _sdf_along(sdf: Callable[[Tensor], Tensor], origins: Tensor, directions: Ten
     return sdf(points_along(origins, directions, t).reshape(-1, 3)).reshape(t.shape)
 
 
-def _uniform(shape: tuple[int, ...], like: Tensor, generator: Randomness | None) -> Tensor:
+def uniform(shape: tuple[int, ...], like: Tensor, generator: Randomness | None) -> Tensor:
+    """Numbers of a shape from [0, 1), of the type and on the device of `like`."""
     if isinstance(generator, Noise):
         return generator.next(shape).to(like)
     # Drawn where the generator lives, so that a seed gives the same rays on every device.

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from neus.fields.base import BackgroundField
 from neus.geometry.rays import intersect_sphere, near_far_around_center
-from neus.rendering.behind import background_t, composite_background
+from neus.rendering.behind import background_edges, composite_background
 from neus.rendering.density import LogisticDensity
 from neus.rendering.renderer import (
     Fields,
@@ -174,7 +175,7 @@ class ShellRenderer:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Colours, opacity of the surface, and the transmittance of surface and background network."""
         light = 1.0 - foreground
-        caps = Caps.of(origins, directions, self.renderer)
+        caps = Caps.of(origins, directions, self.renderer, self.fields.background)
         shows = (is_clear & (light > NOTHING_PASSES)).nonzero().squeeze(-1)
         if len(shows) > 0:
             behind, passing = self._through_fog(origins, directions, shows, caps.behind[shows])
@@ -215,17 +216,18 @@ class Caps(NamedTuple):
     behind: Tensor
 
     @classmethod
-    def of(cls, origins: Tensor, directions: Tensor, config: RendererConfig) -> "Caps":
+    def of(
+        cls, origins: Tensor, directions: Tensor, config: RendererConfig, background: BackgroundField
+    ) -> "Caps":
         """Of rays (N, 3): as in `render_rays`, whose samples reach beyond the sphere on either side unless `near_far` is `sphere`."""
         has_background_segments = config.near_far == "neus"
         enters, leaves, _ = intersect_sphere(origins, directions)
         near, far = near_far_around_center(origins, directions)
         fraction = torch.linspace(0.0, 1.0, N_CAP + 1).to(near)
         front = torch.lerp(near.clamp_min(0.0).unsqueeze(-1), enters.unsqueeze(-1), fraction)
-        t = background_t(origins, directions, config)
-        end = t[:, -1:] + 2.0 / config.n_samples
+        behind = background_edges(background, origins, directions, config)
         cap = torch.lerp(leaves.clamp_min(0.0).unsqueeze(-1), far.clamp_min(0.0).unsqueeze(-1), fraction)
-        behind = torch.cat([cap, t, end] if has_background_segments else [t, end], dim=-1)
+        behind = torch.cat([cap, behind], dim=-1) if has_background_segments else behind
         return cls(front, (enters - near.clamp_min(0.0) > THINNEST_CAP) & has_background_segments, behind)
 
 
