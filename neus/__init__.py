@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from neus.workflows.mesh import extract_mesh
     from neus.workflows.process import process_capture
     from neus.workflows.render import render
+    from neus.workflows.texture import texture_mesh
     from neus.workflows.train import train
 
 _PLACES = {
@@ -58,6 +59,7 @@ _PLACES = {
     "render": "neus.workflows.render",
     "save_scene": "neus.scenes.writers",
     "scene_from_arrays": "neus.scenes.arrays",
+    "texture_mesh": "neus.workflows.texture",
     "train": "neus.workflows.train",
 }
 
@@ -84,6 +86,7 @@ __all__ = [
     "render",
     "save_scene",
     "scene_from_arrays",
+    "texture_mesh",
     "train",
 ]
 

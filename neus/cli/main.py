@@ -6,6 +6,7 @@ import shlex
 import sys
 import time
 import warnings
+from importlib import import_module
 
 # When this process began: starting Python is work of one thread, so its age is the CPU time it has used.
 PROCESS_STARTED = time.monotonic() - time.process_time()
@@ -20,11 +21,18 @@ from neus.runs.presets import PRESETS  # noqa: E402
 from neus.version import VERSION  # noqa: E402
 
 WORKFLOW = """workflow:
-  neus process IMAGES --out SCENE                     poses of images or a video
+  neus reconstruct IMAGES|VIDEO --out model.glb       all in one: poses, surface, texture in ten minutes
+  neus process IMAGES|VIDEO --out SCENE               poses alone
   neus train SCENE                                    mesh and report in runs/SCENE
   neus mesh runs/SCENE --resolution 1024 --out m.glb  a finer mesh
   neus render runs/SCENE --orbit 120 --out orbit.mp4  a video around the object
 """
+
+# In the order of a reconstruction, then what stands beside it; each is a module of this package, with _ for -.
+VERBS = (
+    "reconstruct", "process", "convert", "check", "train", "mesh", "texture", "export-web", "render", "evaluate", "report", "compare",
+    "bench", "demo", "prior",
+)  # fmt: skip
 
 
 def _presets() -> str:
@@ -34,21 +42,6 @@ def _presets() -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import (
-        bench,
-        check,
-        compare,
-        convert,
-        demo,
-        evaluate,
-        export_web,
-        mesh,
-        process,
-        render,
-        report,
-        train,
-    )
-
     parser = OneLineParser(
         prog="neus",
         description="Watertight, coloured meshes and novel views from posed images.\n\n" + WORKFLOW + _presets(),
@@ -57,8 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}", help="Version number")
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=OneLineParser)
-    for module in (process, convert, check, train, mesh, export_web, render, evaluate, report, compare, bench, demo):
-        name = module.__name__.rsplit(".", 1)[-1].replace("_", "-")
+    for name in VERBS:
+        module = import_module(f"neus.cli.{name.replace('-', '_')}")
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(
             name,

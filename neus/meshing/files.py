@@ -58,7 +58,7 @@ def write_mesh(
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: unknown mesh format '{path.suffix}'; name the file {', '.join(SUFFIXES)}.")
     placed = in_world(mesh, scene_to_world)
-    origin = _needed_origin(placed)
+    origin = needed_origin(placed)
     with written_whole(path) as beside:
         if suffix == ".ply":
             _write_ply(placed, beside, "<f4" if origin is None else "<f8", resolution, seen, frame)
@@ -113,7 +113,7 @@ def _comment(path: Path, name: str) -> str | None:
     return found[1].decode("utf-8", "replace") if found and header.startswith(b"ply") else None
 
 
-def _needed_origin(mesh: trimesh.Trimesh) -> np.ndarray | None:
+def needed_origin(mesh: trimesh.Trimesh) -> np.ndarray | None:
     """(3,) the middle of a mesh's box if float32 is too coarse where it is, else None."""
     low, high = mesh.bounds
     spacing = np.spacing(np.abs([low, high]).max().astype(np.float32))

@@ -47,7 +47,7 @@ def simplified(mesh: trimesh.Trimesh, target_faces: int) -> trimesh.Trimesh:
     vertices, faces = fast_simplification.simplify(
         points, np.ascontiguousarray(mesh.faces, np.int32), target_count=target_faces
     )
-    vertices, faces = _apart(vertices, _without_flaps(faces.astype(np.int64)))
+    vertices, faces = parted(vertices, _without_flaps(faces.astype(np.int64)))
     return trimesh.Trimesh(vertices * size + center, faces, process=False)
 
 
@@ -64,8 +64,8 @@ def _without_flaps(faces: np.ndarray) -> np.ndarray:
     return faces[(n_rising != n_falling)[number]]
 
 
-def _apart(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mesh with a vertex of its own for each sheet where sheets touch; unused vertices are left out.
+def parted(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mesh with a vertex of its own for each sheet where sheets touch, so that it is manifold; unused vertices are left out.
 
     Collapses can make four faces meet in one edge. Corners of faces are joined again only across pairs of faces that
     run along an edge in opposite senses. If both sheets still have both ends in common, pairing them the other way

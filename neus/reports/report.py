@@ -18,7 +18,6 @@ from neus.meshing.files import in_world, written_seen
 from neus.meshing.measures import mesh_facts
 from neus.meshing.of_model import surface_mesh
 from neus.rendering.model import Model
-from neus.rendering.paths import common_up
 from neus.reports.contact_sheet import fitting_sheet
 from neus.reports.gathered import MeshShown, RunGathered
 from neus.reports.page import duration, page
@@ -175,8 +174,7 @@ def onlooker(scene: Scene) -> tuple[NDArray, NDArray]:
     cameras = [scene.camera(v) for v in range(len(scene))]
     rotation = np.asarray(scene.scene_to_world[:3, :3]) / scale_of(scene.scene_to_world)
     front = np.mean([np.asarray(camera.center) for camera in cameras], axis=0)
-    up = rotation @ np.asarray(common_up(cameras)) if scene.up is None else np.asarray(scene.up)
-    return up, rotation @ front
+    return rotation @ np.asarray(scene.vertical()), rotation @ front
 
 
 def _write(run: RunGathered) -> Path:

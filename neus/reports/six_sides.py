@@ -44,6 +44,27 @@ def six_sides(
     return {side: _drawn(vertices @ turn.T, normals @ turn.T, faces, size) for side, turn in turns.items()}
 
 
+def oblique_view(
+    mesh: trimesh.Trimesh, up: NDArray, toward: NDArray, size: int = 300, radius: float = 1.0
+) -> NDArray:
+    """An image (size, size, 4) uint8 RGBA of a mesh from one direction, such that a ball about the origin fills it.
+
+    Args:
+        mesh: in any frame; its vertex normals are used as they are.
+        up: (3,) the vertical, upwards in the image.
+        toward: (3,) from the object to the onlooker; need not be perpendicular to `up`.
+        size: pixels each way.
+        radius: of that ball, in the mesh's units.
+    """
+    toward = np.asarray(toward, np.float64) / np.linalg.norm(toward)
+    right = np.cross(np.asarray(up, np.float64), toward)
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(toward, right), toward])
+    scale = FILL * size * OVERSAMPLING / (2.0 * radius)
+    vertices, normals = np.asarray(mesh.vertices) @ axes.T * scale, np.asarray(mesh.vertex_normals) @ axes.T
+    return _drawn(vertices, normals, np.ascontiguousarray(mesh.faces, np.int64), size)
+
+
 def upright_extent(mesh: trimesh.Trimesh, up: NDArray, front: NDArray) -> NDArray:
     """(2, 3) the corners of a mesh along the axes of the onlooker before it, as `six_sides` takes them."""
     placed = np.asarray(mesh.vertices) @ side_axes(np.asarray(up, np.float64), np.asarray(front, np.float64))["front"].T

@@ -14,6 +14,7 @@ from neus.errors import InputError, MaskWarning
 from neus.geometry.cameras import Camera
 from neus.geometry.poses import invert
 from neus.geometry.similarity import is_similarity, scale_of, transform_poses
+from neus.rendering.paths import common_up
 from neus.scenes.downscale import downscaled_size, resized_intrinsics, resized_pixels
 from neus.scenes.pixel_store import Layer, Size, is_in_memory, packed_pixels, selected, size_at
 from neus.scenes.tracked_points import TrackedPoints
@@ -84,11 +85,10 @@ class Scene:
         """V (width, height) in pixels."""
         return [size_at(self.images, view) for view in range(len(self))]
 
-    @property
-    def up_in_scene(self) -> Tensor | None:
-        """(3,) float64 the unit vertical in the scene frame, or None where it is not known."""
+    def vertical(self) -> Tensor:
+        """(3,) float64 the unit vertical in the scene frame: that of the files, else that of level cameras (`common_up`)."""
         if self.up is None:
-            return None
+            return common_up([self.camera(view) for view in range(len(self))])
         up = torch.tensor(self.up, dtype=torch.float64)
         return torch.nn.functional.normalize(self.scene_to_world[:3, :3].T.double() @ up, dim=0)
 

@@ -26,6 +26,8 @@ BLOCK = 0.1
 GAIN_PRIOR, OFFSET_PRIOR = 0.5, 0.1
 # Rounds of Gauss-Newton, and the residual, in deviations of all, from which an observation counts less (Geman-McClure).
 N_ROUNDS, SOFTENED = 15, 2.0
+# Variance of a number that is rounded to 8 bits: without noise nothing would hold back the common brightness, which no view tells.
+ROUNDED = 1.0 / 255.0**2 / 12.0
 # Share of the variance of a normal distribution: its median absolute value.
 NORMAL_MEDIAN, TINY = 0.6745, 1e-12
 
@@ -158,7 +160,7 @@ def _normal_equations(
     hessian[rows, rows + n] += mixed
     hessian[rows + n, rows] += mixed
     weighted = weights * residuals
-    noise = float((_sums(weighted, blocks) ** 2).sum() / max(weights.sum(), TINY))
+    noise = max(float((_sums(weighted, blocks) ** 2).sum() / max(weights.sum(), TINY)), ROUNDED)
     return hessian, np.concatenate([weighted @ c, weighted.sum(axis=1)]), noise
 
 

@@ -1,3 +1,6 @@
-"""What a verb does from start to end: process, convert, train, mesh, render, evaluate, export a page, demo."""
+"""What a verb does from start to end: reconstruct, process, convert, train, mesh, texture, render, evaluate, pages, demo, priors."""
 
-__all__ = ["convert", "demo", "evaluate", "export_web", "finish", "jobs", "measurements", "mesh", "process", "render", "train"]
+__all__ = [
+    "convert", "demo", "evaluate", "export_web", "finish", "jobs", "measurements", "mesh", "prior", "prior_demo",
+    "prior_experiment", "prior_fit", "process", "reconstruct", "render", "texture", "train",
+]  # fmt: skip

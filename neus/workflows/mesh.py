@@ -15,7 +15,6 @@ from neus.meshing.measures import is_closed
 from neus.meshing.of_model import surface_mesh
 from neus.meshing.unseen import chosen_unseen
 from neus.rendering.model import Model
-from neus.rendering.paths import common_up
 from neus.runs.build import in_frame_of
 from neus.runs.console import QUIET, Console
 from neus.runs.run import Run
@@ -188,10 +187,7 @@ def _vertical(up: str, scene: Scene | None, model: Model, is_world: bool) -> np.
         return np.asarray(AXES[up], np.float64)
     if scene is None:
         return None
-    found = scene.up_in_scene
-    if found is None:
-        found = common_up([scene.camera(view) for view in range(len(scene))])
-    found = found.numpy()
+    found = scene.vertical().numpy()
     return model.scene_to_world[:3, :3].cpu().numpy() @ found if is_world else found
 
 

@@ -98,8 +98,8 @@ class CameraPath:
             return way, DEFAULT_FPS
         around = [sized(scene.camera(v)) for v in range(len(scene))]
         if self.spiral is not None:
-            return spiral(around, self.spiral, up=scene.up_in_scene), DEFAULT_FPS
-        return orbit(around, self.orbit, elevation=self.elevation, up=scene.up_in_scene), DEFAULT_FPS
+            return spiral(around, self.spiral, up=scene.vertical()), DEFAULT_FPS
+        return orbit(around, self.orbit, elevation=self.elevation, up=scene.vertical()), DEFAULT_FPS
 
 
 def render_run(

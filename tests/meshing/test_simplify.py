@@ -47,11 +47,11 @@ def pinched():
     return both
 
 
-def test_four_faces_that_meet_in_an_edge_become_two_sheets_apart():
-    from neus.meshing.simplify import _apart
+def test_four_faces_that_meet_in_an_edge_become_two_sheetsparted():
+    from neus.meshing.simplify import parted
 
     assert not pinched().is_watertight and len(pinched().vertices) == 6
-    vertices, faces = _apart(np.array(pinched().vertices), np.array(pinched().faces))
+    vertices, faces = parted(np.array(pinched().vertices), np.array(pinched().faces))
     mesh = trimesh.Trimesh(vertices, faces, process=True)
     assert mesh.is_watertight and len(mesh.vertices) == 8 and mesh.volume == pytest.approx(pinched().volume, rel=0.1)
     assert np.linalg.norm(vertices[:, None] - pinched().vertices, axis=-1).min(axis=1).max() < 0.02

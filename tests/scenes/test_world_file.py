@@ -28,7 +28,7 @@ def test_the_vertical_of_a_scene_is_the_one_beside_it(folder):
     quarter = torch.tensor([[0.0, -2, 0, 1], [2, 0, 0, 2], [0, 0, 2, 3], [0, 0, 0, 1]], dtype=torch.float64)
     turned = scene.in_frame(quarter, scene.box)
     assert turned.up == scene.up
-    assert torch.allclose(turned.up_in_scene, torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64))
+    assert torch.allclose(turned.vertical(), torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("up", [[0, 0, 0], [0, 1], "z", [0, 0, float("nan")]])

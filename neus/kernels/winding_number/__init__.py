@@ -1,0 +1,3 @@
+"""How often a mesh winds round each point."""
+
+__all__ = ["cpu", "reference"]

@@ -1,0 +1,3 @@
+"""What a prior can do, measured against exact truth: one table and one image each."""
+
+__all__ = ["copying", "fits", "interpolation", "partial", "result", "truncation"]
