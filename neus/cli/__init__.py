@@ -2,5 +2,5 @@
 
 __all__ = [
     "bench", "check", "classic", "compare", "convert", "demo", "evaluate", "export_web", "main", "mesh", "options", "prior", "prior_fits",
-    "process", "reconstruct", "render", "report", "texture", "train",
+    "process", "reconstruct", "render", "report", "texture", "train", "view",
 ]  # fmt: skip

@@ -1,0 +1,284 @@
+"""The viewer's page: nodes of the scene, controls, and what each browser is sent."""
+
+import contextlib
+import io
+import logging
+import threading
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from neus.errors import InputError
+from neus.geometry.cameras import Camera
+from neus.rendering.views import RenderedView, depth_image, normal_image, rgb_image
+from neus.viewer.comparison import compared
+from neus.viewer.content import Content, points_in_scene
+from neus.viewer.guard import Guard
+from neus.viewer.path_editor import PathEditor
+from neus.viewer.resting import RestingRenderer
+from neus.viewer.viewpoint import camera_at, viewpoint_of
+
+LOG = logging.getLogger("neus")
+# Widths of thumbnails in frusta, and of the three images of a comparison.
+THUMBNAIL, COMPARED = 128, 320
+# Images of more views than this stay out of their frusta: each takes a texture.
+MAX_THUMBNAILS = 200
+FRUSTUM_SCALE = 0.12
+# Where a browser begins: so many times as far as the views are, or at a distance from an object of radius one.
+BEHIND, DISTANCE = 1.4, 3.5
+WHAT = ("mesh", "colour", "normals", "depth")
+# Rendered pixels are drawn before the mesh, from which they differ by less than this part of their depth.
+BEFORE_MESH = 0.97
+# What the depth of a background image can hold at most, in viser; nothing is seen there.
+FARTHEST_DEPTH = 160.0
+# Heights of exported frames and of screenshots, pixels.
+PATH_HEIGHT, SCREENSHOT_HEIGHT = 720, 1080
+
+
+def viser_module() -> ModuleType:
+    """The package `viser`; InputError with what to do where it is not installed."""
+    try:
+        import viser
+    except ImportError as error:
+        raise InputError(f"the viewer needs the package viser ({error}); pip install 'neus[view]'.") from error
+    return viser
+
+
+class Viewer:
+    """A running viewer; its page is at `address` until `stop`."""
+
+    def __init__(self, content: Content, host: str = "127.0.0.1", port: int = 8080, heights: tuple[int, ...] | None = None) -> None:
+        """Starts the server on a loopback port, the guard before it, and the thread that renders.
+
+        Args:
+            content: what is shown.
+            host, port: where the guard listens.
+            heights: of rendered images, rising; None takes the usual ones.
+
+        Raises:
+            InputError: viser is not installed, or the address is taken.
+        """
+        viser = viser_module()
+        self.content, self._what = content, WHAT[0]
+        # It prints a banner whatever it is told.
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.server = viser.ViserServer(host="127.0.0.1", port=0, label=content.title, verbose=False)
+        try:
+            self.guard = Guard(self.server.get_port(), host, port)
+        except InputError:
+            self._stop_server()
+            raise
+        settings = {} if heights is None else {"heights": heights}
+        self.renderer = None if content.renderer is None else RestingRenderer(content.renderer, self._show, **settings)
+        self._paths: dict[int, PathEditor] = {}
+        self._images: dict[int, np.ndarray] = {}
+        self._is_stopped = threading.Event()
+        self._close_doors()
+        self.server.gui.configure_theme(show_share_button=False, show_logo=False, control_layout="collapsible")
+        self.server.scene.set_up_direction(tuple(float(x) for x in content.up))
+        self._add_nodes()
+        self._add_controls()
+        self.server.on_client_connect(self._connected)
+        self.server.on_client_disconnect(self._disconnected)
+        self._thumbnails = threading.Thread(target=self._add_thumbnails, name="neus viewer thumbnails", daemon=True)
+        self._thumbnails.start()
+
+    @property
+    def address(self) -> str:
+        """What is opened in a browser."""
+        return self.guard.address
+
+    def stop(self) -> None:
+        """Closes everything: guard, server, threads."""
+        self._is_stopped.set()
+        self.guard.stop()
+        self._thumbnails.join()
+        if self.renderer is not None:
+            self.renderer.stop()
+        self._stop_server()
+
+    def _stop_server(self) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.server.stop()
+
+    def _close_doors(self) -> None:
+        """No client may open a tunnel through somebody's server, nor send files: their messages have no handler."""
+        from viser import _messages
+
+        for message in (_messages.ShareUrlRequest, _messages.ShareUrlDisconnect):
+            self.server._websock_server.unregister_handler(message)
+        for message in (_messages.FileTransferStartUpload, _messages.FileTransferPart):
+            self.server._websock_server.unregister_handler(message)
+
+    # ---- the scene ----
+
+    def _add_nodes(self) -> None:
+        content, scene = self.content, self.server.scene
+        self._nodes: dict[str, list[Any]] = {}
+        if content.mesh is not None:
+            self._nodes["mesh"] = [scene.add_mesh_trimesh("/mesh", content.mesh, cast_shadow=False, receive_shadow=False)]
+        if content.scene is None:
+            return
+        self._nodes["cameras"] = [self._frustum(view, camera) for view, camera in enumerate(content.cameras)]
+        if (points := points_in_scene(content.scene)) is not None:
+            self._nodes["points"] = [scene.add_point_cloud("/points", *points, point_size=0.004)]
+        low, high = content.scene.box.numpy()
+        box = scene.add_box("/box", (220, 120, 40), tuple(high - low), wireframe=True, position=tuple((low + high) / 2), visible=False)
+        ball = scene.add_icosphere("/sphere", 1.0, (90, 140, 220), wireframe=True, opacity=0.3, visible=False)
+        self._nodes["region"] = [box, ball]
+
+    def _frustum(self, view: int, camera: Camera) -> Any:
+        wxyz, position, fov, aspect = viewpoint_of(camera)
+        color = (220, 120, 40) if view in self.content.held_out else (70, 120, 200)
+        handle = self.server.scene.add_camera_frustum(
+            f"/cameras/{view:04d}", fov, aspect, scale=FRUSTUM_SCALE, color=color, wxyz=wxyz, position=position, cast_shadow=False
+        )
+        handle.on_click(lambda event: self._go_to(event.client, view))
+        return handle
+
+    def _add_thumbnails(self) -> None:
+        for view, handle in enumerate(self._nodes.get("cameras", [])[:MAX_THUMBNAILS]):
+            if self._is_stopped.is_set():
+                return
+            try:
+                image = self.content.scene.images[view]
+            except InputError as error:  # moved since; the frustum stays empty
+                LOG.warning("%s", error)
+                continue
+            height = max(1, round(THUMBNAIL * image.shape[0] / image.shape[1]))
+            handle.image = cv2.resize(image, (THUMBNAIL, height), interpolation=cv2.INTER_AREA)
+
+    # ---- the controls ----
+
+    def _add_controls(self) -> None:
+        gui, content = self.server.gui, self.content
+        with gui.add_folder("Show"):
+            for name, handles in self._nodes.items():
+                box = gui.add_checkbox(name, name != "region")
+                box.on_update(lambda event, handles=handles: [setattr(h, "visible", event.target.value) for h in handles])
+            if self.renderer is not None:
+                chosen = gui.add_dropdown("surface", WHAT, hint="What is drawn when the viewpoint rests; the mesh while it moves")
+                chosen.on_update(self._choose)
+        if content.scene is not None:
+            self._add_views()
+        with gui.add_folder("Camera path", expand_by_default=False):
+            self._frames = gui.add_number("frames", 120, min=2, max=10_000, step=1)
+            for label, action in (
+                ("add this viewpoint", lambda client: self._path(client).add(self._camera(client, PATH_HEIGHT))),
+                ("remove the last", lambda client: self._path(client).remove_last()),
+                ("export", self._export),
+            ):
+                self._button(label, action)
+        self._button("screenshot", self._screenshot)
+        self._status = gui.add_markdown("")
+
+    def _add_views(self) -> None:
+        names = self.content.scene.names
+        order = sorted(range(len(names)), key=lambda view: (view not in self.content.held_out, view))
+        self._views = {f"{view}: {names[view]}{' (held out)' if view in self.content.held_out else ''}": view for view in order}
+        with self.server.gui.add_folder("Views"):
+            self._view = self.server.gui.add_dropdown("view", tuple(self._views))
+            self._button("go there", lambda client: self._go_to(client, self._views[self._view.value]))
+            if self.renderer is not None:
+                self._button("compare image, render, error", self._compare)
+            self._compared = self.server.gui.add_image(np.zeros((2, 6, 3), np.uint8), label="image, render, error", visible=False)
+
+    def _button(self, label: str, action: Any) -> None:
+        def pressed(event: Any) -> None:
+            try:
+                if event.client is not None:
+                    action(event.client)
+                    self._say(event.client)
+            except InputError as error:
+                self._status.content = str(error)
+
+        self.server.gui.add_button(label).on_click(pressed)
+
+    def _say(self, client: Any) -> None:
+        if (path := self._paths.get(client.client_id)) and path.cameras:
+            self._status.content = f"{len(path.cameras)} viewpoints in the camera path"
+
+    # ---- what browsers do ----
+
+    def _connected(self, client: Any) -> None:
+        client.camera.look_at, client.camera.position = (0.0, 0.0, 0.0), tuple(self._onlooker)
+        client.camera.on_update(lambda camera: self._moved(client))
+
+    @property
+    def _onlooker(self) -> np.ndarray:
+        """(3,) where a browser begins: behind the views' middle, so that their frusta are seen; without views before the object."""
+        centers = np.array([camera.center.numpy() for camera in self.content.cameras] or [[0.0, 0.0, DISTANCE / BEHIND]])
+        center, distance = centers.mean(axis=0), float(np.median(np.linalg.norm(centers, axis=1)))
+        if np.linalg.norm(center) < 1e-3 * distance:  # views all round: any side is as good
+            center = centers[0]
+        return center * (BEHIND * distance / max(float(np.linalg.norm(center)), 1e-9))
+
+    def _disconnected(self, client: Any) -> None:
+        for kept in (self._paths, self._images):
+            kept.pop(client.client_id, None)
+        if self.renderer is not None:
+            self.renderer.forget(client.client_id)
+
+    def _camera(self, client: Any, height: int) -> Camera:
+        seen = client.camera
+        return camera_at(seen.wxyz, seen.position, seen.fov, seen.aspect, height)
+
+    def _path(self, client: Any) -> PathEditor:
+        return self._paths.setdefault(client.client_id, PathEditor(self.content.scene_to_world))
+
+    def _moved(self, client: Any) -> None:
+        if self.renderer is None:
+            return
+        if self._images.pop(client.client_id, None) is not None:
+            client.scene.set_background_image(None)
+        if self._what != "mesh":
+            self.renderer.moved(client.client_id, lambda height: self._camera(client, height), self._what)
+
+    def _choose(self, event: Any) -> None:
+        self._what = event.target.value
+        for client in self.server.get_clients().values():
+            self.renderer.forget(client.client_id)
+            self._moved(client)
+
+    def _show(self, viewer: int, what: str, camera: Camera, rendered: RenderedView) -> None:
+        client = self.server.get_clients().get(viewer)
+        if client is None:
+            return
+        makers = {"colour": rgb_image, "normals": lambda view: normal_image(view, camera), "depth": depth_image}
+        image = makers[what](rendered)
+        depth = np.where(rendered.foreground.numpy() > 0.5, BEFORE_MESH * rendered.depth.numpy(), FARTHEST_DEPTH)
+        self._images[viewer] = image
+        client.scene.set_background_image(image, jpeg_quality=90, depth=depth.astype(np.float32))
+
+    def _go_to(self, client: Any, view: int) -> None:
+        if client is None:
+            return
+        wxyz, position, fov, _ = viewpoint_of(self.content.scene.camera(view))
+        with client.atomic():
+            client.camera.fov, client.camera.wxyz, client.camera.position = fov, wxyz, position
+
+    def _compare(self, client: Any) -> None:
+        view = self._views[self._view.value]
+        self._status.content = f"rendering view {view} ..."
+        with self.renderer.lock:
+            found = compared(self.content.renderer, self.content.scene, view, COMPARED)
+        turn = self.content.scene.camera(view).turn
+        parts = [np.rot90(part, -turn) for part in (found.image, found.rendered, found.error)]
+        self._compared.image = np.concatenate(parts, axis=1)
+        self._compared.visible = True
+        kind = "held out" if view in self.content.held_out else "trained on"
+        self._status.content = f"view {view}, {kind}: PSNR {found.psnr:.2f} dB at {found.image.shape[1]} x {found.image.shape[0]}"
+
+    def _export(self, client: Any) -> None:
+        data = self._path(client).file_content(int(self._frames.value))
+        client.send_file_download("path.json", data)
+
+    def _screenshot(self, client: Any) -> None:
+        image = self._images.get(client.client_id)
+        if image is None:
+            aspect = float(np.clip(client.camera.aspect, 0.1, 10.0))
+            image = client.get_render(SCREENSHOT_HEIGHT, max(1, round(SCREENSHOT_HEIGHT * aspect)), transport_format="png")
+        encoded = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2BGR))[1]
+        client.send_file_download("screenshot.png", encoded.tobytes())
