@@ -35,6 +35,7 @@ BEFORE_MESH = 0.97
 FARTHEST_DEPTH = 160.0
 # Heights of exported frames and of screenshots, pixels.
 PATH_HEIGHT, SCREENSHOT_HEIGHT = 720, 1080
+MAX_FRAMES = 10_000
 
 
 def viser_module() -> ModuleType:
@@ -76,8 +77,9 @@ class Viewer:
         self._images: dict[int, np.ndarray] = {}
         self._is_stopped = threading.Event()
         self._close_doors()
-        self.server.gui.configure_theme(show_share_button=False, show_logo=False, control_layout="collapsible")
+        self.server.gui.configure_theme(show_share_button=False, show_logo=False)
         self.server.scene.set_up_direction(tuple(float(x) for x in content.up))
+        self.server.initial_camera.position, self.server.initial_camera.look_at = tuple(self._onlooker), (0.0, 0.0, 0.0)
         self._add_nodes()
         self._add_controls()
         self.server.on_client_connect(self._connected)
@@ -164,7 +166,7 @@ class Viewer:
         if content.scene is not None:
             self._add_views()
         with gui.add_folder("Camera path", expand_by_default=False):
-            self._frames = gui.add_number("frames", 120, min=2, max=10_000, step=1)
+            self._frames = gui.add_number("frames", 120, min=2, max=MAX_FRAMES, step=1)
             for label, action in (
                 ("add this viewpoint", lambda client: self._path(client).add(self._camera(client, PATH_HEIGHT))),
                 ("remove the last", lambda client: self._path(client).remove_last()),
@@ -180,7 +182,7 @@ class Viewer:
         self._views = {f"{view}: {names[view]}{' (held out)' if view in self.content.held_out else ''}": view for view in order}
         with self.server.gui.add_folder("Views"):
             self._view = self.server.gui.add_dropdown("view", tuple(self._views))
-            self._button("go there", lambda client: self._go_to(client, self._views[self._view.value]))
+            self._button("go there", lambda client: self._go_to(client, self._chosen_view()))
             if self.renderer is not None:
                 self._button("compare image, render, error", self._compare)
             self._compared = self.server.gui.add_image(np.zeros((2, 6, 3), np.uint8), label="image, render, error", visible=False)
@@ -203,8 +205,8 @@ class Viewer:
     # ---- what browsers do ----
 
     def _connected(self, client: Any) -> None:
-        client.camera.look_at, client.camera.position = (0.0, 0.0, 0.0), tuple(self._onlooker)
         client.camera.on_update(lambda camera: self._moved(client))
+        self._moved(client)
 
     @property
     def _onlooker(self) -> np.ndarray:
@@ -237,6 +239,8 @@ class Viewer:
             self.renderer.moved(client.client_id, lambda height: self._camera(client, height), self._what)
 
     def _choose(self, event: Any) -> None:
+        if event.target.value not in WHAT:  # browsers send what they like
+            return
         self._what = event.target.value
         for client in self.server.get_clients().values():
             self.renderer.forget(client.client_id)
@@ -256,11 +260,11 @@ class Viewer:
         if client is None:
             return
         wxyz, position, fov, _ = viewpoint_of(self.content.scene.camera(view))
-        with client.atomic():
-            client.camera.fov, client.camera.wxyz, client.camera.position = fov, wxyz, position
+        with client.atomic():  # moving takes the orbit's centre along, turning puts it before the camera
+            client.camera.fov, client.camera.position, client.camera.wxyz = fov, position, wxyz
 
     def _compare(self, client: Any) -> None:
-        view = self._views[self._view.value]
+        view = self._chosen_view()
         self._status.content = f"rendering view {view} ..."
         with self.renderer.lock:
             found = compared(self.content.renderer, self.content.scene, view, COMPARED)
@@ -271,8 +275,16 @@ class Viewer:
         kind = "held out" if view in self.content.held_out else "trained on"
         self._status.content = f"view {view}, {kind}: PSNR {found.psnr:.2f} dB at {found.image.shape[1]} x {found.image.shape[0]}"
 
+    def _chosen_view(self) -> int:
+        if self._view.value not in self._views:
+            raise InputError(f"view {self._view.value!r}: the scene has no such view; choose one of the list.")
+        return self._views[self._view.value]
+
     def _export(self, client: Any) -> None:
-        data = self._path(client).file_content(int(self._frames.value))
+        frames = self._frames.value
+        if not isinstance(frames, int | float) or not 2 <= frames <= MAX_FRAMES:
+            raise InputError(f"frames: found {frames!r}, expected 2 to {MAX_FRAMES}.")
+        data = self._path(client).file_content(int(frames))
         client.send_file_download("path.json", data)
 
     def _screenshot(self, client: Any) -> None:

@@ -25,7 +25,7 @@ def camera_at(wxyz: Sequence[float], position: Sequence[float], fov: float, aspe
         InputError: numbers that no camera has, as a broken browser may send.
 
     >>> camera = camera_at((1, 0, 0, 0), (0, 0, -3), math.pi / 2, 1.5, 100)
-    >>> camera.width, camera.intrinsics[0].tolist(), camera.center.tolist(), camera.forward.tolist()
+    >>> camera.width, camera.intrinsics[0].round(decimals=6).tolist(), camera.center.tolist(), camera.forward.tolist()
     (150, [50.0, 0.0, 75.0], [0.0, 0.0, -3.0], [0.0, 0.0, 1.0])
     """
     numbers = np.array([*wxyz, *position, fov, aspect], np.float64)
