@@ -157,9 +157,9 @@ class Viewer:
     def _add_controls(self) -> None:
         gui, content = self.server.gui, self.content
         with gui.add_folder("Show"):
-            for name, handles in self._nodes.items():
-                box = gui.add_checkbox(name, name != "region")
-                box.on_update(lambda event, handles=handles: [setattr(h, "visible", event.target.value) for h in handles])
+            self._boxes = {name: gui.add_checkbox(name, name != "region") for name in self._nodes}
+            for name, box in self._boxes.items():
+                box.on_update(lambda event, name=name: self._set_visible(name, bool(event.target.value)))
             if self.renderer is not None:
                 chosen = gui.add_dropdown("surface", WHAT, hint="What is drawn when the viewpoint rests; the mesh while it moves")
                 chosen.on_update(self._choose)
@@ -238,10 +238,17 @@ class Viewer:
         if self._what != "mesh":
             self.renderer.moved(client.client_id, lambda height: self._camera(client, height), self._what)
 
+    def _set_visible(self, name: str, is_visible: bool) -> None:
+        for handle in self._nodes[name]:
+            handle.visible = is_visible
+
     def _choose(self, event: Any) -> None:
         if event.target.value not in WHAT:  # browsers send what they like
             return
         self._what = event.target.value
+        if "cameras" in self._nodes:  # from a view's own place its image would cover what is rendered
+            self._boxes["cameras"].value = self._what == "mesh"
+            self._set_visible("cameras", self._what == "mesh")
         for client in self.server.get_clients().values():
             self.renderer.forget(client.client_id)
             self._moved(client)
@@ -273,7 +280,7 @@ class Viewer:
         self._compared.image = np.concatenate(parts, axis=1)
         self._compared.visible = True
         kind = "held out" if view in self.content.held_out else "trained on"
-        self._status.content = f"view {view}, {kind}: PSNR {found.psnr:.2f} dB at {found.image.shape[1]} x {found.image.shape[0]}"
+        self._status.content = f"view {view}, {kind}: {found.scores} at {found.image.shape[1]} x {found.image.shape[0]}"
 
     def _chosen_view(self) -> int:
         if self._view.value not in self._views:

@@ -32,7 +32,7 @@ class Inner(BaseHTTPRequestHandler):
 def inner():
     Inner.seen = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Inner)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
     server.shutdown()

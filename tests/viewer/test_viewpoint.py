@@ -87,6 +87,9 @@ def test_a_comparison_shows_the_image_and_measures_the_difference(scene_folder):
     assert np.array_equal(found.image, scene.images[1])
     expected = -10 * math.log10(np.mean((128 / 255.0 - scene.images[1] / 255.0) ** 2))
     assert found.psnr == pytest.approx(expected, abs=1e-3)
+    mask = scene.masks[1]
+    masked = -10 * math.log10(np.mean((128 / 255.0 - scene.images[1][mask] / 255.0) ** 2))
+    assert found.psnr_masked == pytest.approx(masked, abs=1e-3) and f"{masked:.2f} dB within the mask" in found.scores
     assert found.side_by_side.shape == (24, 96, 3) and (found.rendered == 128).all()
     difference = np.abs(scene.images[1].astype(float) - 128).mean(axis=-1)
     brightness = found.error.astype(float).sum(axis=-1)
