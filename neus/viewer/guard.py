@@ -9,6 +9,7 @@ do not send. Connections carry one request each, as those of the server do.
 import asyncio
 import hmac
 import secrets
+import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from neus.errors import InputError
 
+# All addresses of the machine: others reach it by its name.
+EVERY = ("0.0.0.0", "::")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Ports tried after the one that was asked for.
 MORE_PORTS = 20
@@ -55,7 +58,7 @@ class Guard:
     @property
     def address(self) -> str:
         """What is opened in a browser, once."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
+        name = socket.gethostname() if self.host in EVERY else f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{name}:{self.port}/?token={self.token}"
 
     @property

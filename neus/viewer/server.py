@@ -27,7 +27,7 @@ THUMBNAIL, COMPARED = 128, 320
 MAX_THUMBNAILS = 200
 FRUSTUM_SCALE = 0.12
 # Where a browser begins: so many times as far as the views are, or at a distance from an object of radius one.
-BEHIND, DISTANCE = 1.4, 3.5
+BEHIND, DISTANCE, ELEVATION = 1.4, 3.5, 0.3
 WHAT = ("mesh", "colour", "normals", "depth")
 # Rendered pixels are drawn before the mesh, from which they differ by less than this part of their depth.
 BEFORE_MESH = 0.97
@@ -210,8 +210,12 @@ class Viewer:
 
     @property
     def _onlooker(self) -> np.ndarray:
-        """(3,) where a browser begins: behind the views' middle, so that their frusta are seen; without views before the object."""
-        centers = np.array([camera.center.numpy() for camera in self.content.cameras] or [[0.0, 0.0, DISTANCE / BEHIND]])
+        """(3,) where a browser begins: behind the views' middle, so that their frusta are seen; without views a little above the object."""
+        if not self.content.cameras:
+            up = self.content.up / np.linalg.norm(self.content.up)
+            ahead = np.cross(up, np.eye(3)[np.abs(up).argmin()])
+            return DISTANCE * (np.cos(ELEVATION) * ahead / np.linalg.norm(ahead) + np.sin(ELEVATION) * up)
+        centers = np.array([camera.center.numpy() for camera in self.content.cameras])
         center, distance = centers.mean(axis=0), float(np.median(np.linalg.norm(centers, axis=1)))
         if np.linalg.norm(center) < 1e-3 * distance:  # views all round: any side is as good
             center = centers[0]

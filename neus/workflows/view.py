@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import trimesh
+from PIL import Image
 from torch import Tensor
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
 
 from neus.errors import InputError
 from neus.geometry.poses import invert
 from neus.geometry.similarity import similarity
+from neus.meshing.color_transfer import texture_of
 from neus.meshing.files import in_world
 from neus.rendering.modes import renderer_for
 from neus.runs.console import QUIET, Console
@@ -120,7 +124,12 @@ def _held_out(run: Run, scene: Scene | None) -> tuple[int, ...]:
 
 
 def _in_scene(mesh: trimesh.Trimesh, scene_to_world: Tensor) -> trimesh.Trimesh:
-    return in_world(light_mesh(mesh, MAX_FACES), invert(scene_to_world.double()))
+    placed = in_world(light_mesh(mesh, MAX_FACES), invert(scene_to_world.double()))
+    if (texture := texture_of(placed)) is not None:
+        # Of a file that says nothing of it a material is metal, which shows black where there is nothing to mirror.
+        matte = PBRMaterial(baseColorTexture=Image.fromarray(texture[0]), metallicFactor=0.0, roughnessFactor=1.0)
+        placed.visual = TextureVisuals(uv=texture[1], material=matte)
+    return placed
 
 
 def _along(up: np.ndarray, scene_to_world: Tensor) -> np.ndarray:

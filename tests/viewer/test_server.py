@@ -206,6 +206,14 @@ def test_browsers_that_come_and_go_leave_nothing_behind(viewer):
     assert threading.active_count() <= threads + viewer.server._thread_executor._max_workers
 
 
+def test_a_browser_begins_before_the_object_and_above_its_foot(content):
+    up = np.array([0.0, 0.0, -1.0])
+    viewer = Viewer(Content("ball", content.scene_to_world, mesh=content.mesh, up=up), port=0)
+    viewer.stop()
+    place = viewer.server.initial_camera.position
+    assert 2.0 < np.linalg.norm(place) < 5.0 and 0.1 < place @ up / np.linalg.norm(place) < 0.6
+
+
 def test_held_out_views_come_first_and_are_compared(viewer):
     assert list(viewer._views.values())[:2] == [1, 3]
     viewer._compare(None)

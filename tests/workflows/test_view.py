@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 
 from neus.errors import InputError
 from neus.geometry.similarity import scale_of
@@ -28,6 +29,17 @@ def test_a_mesh_of_any_size_is_shown_at_a_radius_of_one(tmp_path):
     content = content_of(tmp_path / "box.ply")
     assert np.linalg.norm(content.mesh.vertices, axis=1) == pytest.approx(1.0, rel=1e-4)
     assert scale_of(content.scene_to_world) == pytest.approx(np.linalg.norm((1500, 500, 1000)))
+
+
+def test_a_texture_is_shown_matte(tmp_path):
+    mesh = trimesh.creation.icosphere(1)
+    uv = np.random.default_rng(0).random((len(mesh.vertices), 2))
+    mesh.visual = trimesh.visual.TextureVisuals(uv=uv, image=Image.new("RGB", (4, 4), (200, 90, 30)))
+    mesh.export(tmp_path / "ball.glb")
+    shown = content_of(tmp_path / "ball.glb").mesh
+    assert shown.visual.material.metallicFactor == 0.0 and shown.visual.material.roughnessFactor == 1.0
+    assert np.allclose(shown.visual.uv, uv, atol=1e-6)
+    assert shown.visual.material.baseColorTexture.getpixel((1, 1)) == (200, 90, 30)
 
 
 def test_a_mesh_beside_its_scene_lies_in_the_scene_frame(scene_folder, tmp_path):
