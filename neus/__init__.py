@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from neus.workflows.evaluate import evaluate_dtu, evaluate_images, evaluate_mesh
     from neus.workflows.mesh import extract_mesh
     from neus.workflows.process import process_capture
+    from neus.workflows.reconstruct import reconstruct
     from neus.workflows.render import render
     from neus.workflows.texture import texture_mesh
     from neus.workflows.train import train
@@ -55,6 +56,7 @@ _PLACES = {
     "load_model": "neus.runs.load",
     "load_scene": "neus.runs.load",
     "process_capture": "neus.workflows.process",
+    "reconstruct": "neus.workflows.reconstruct",
     "register_reader": "neus.scenes.readers",
     "render": "neus.workflows.render",
     "save_scene": "neus.scenes.writers",
@@ -82,6 +84,7 @@ __all__ = [
     "load_model",
     "load_scene",
     "process_capture",
+    "reconstruct",
     "register_reader",
     "render",
     "save_scene",

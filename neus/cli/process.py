@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints how many images have a pose and why others have none; prints the scene's folder last."""
     from neus.runs.console import TERMINAL
-    from neus.workflows.process import process_capture
+    from neus.workflows.process import lines_about, process_capture
 
     result = process_capture(
         options.source,
@@ -49,18 +49,6 @@ def run(options: argparse.Namespace) -> int:
         command=options.command,
         console=TERMINAL,
     )
-    if result.was_done:
-        print("made by an earlier command from the same files")
-    for name, reason in result.unregistered.items():
-        print(f"no pose: {name}: {reason}")
-    n_all = len(result.registered) + len(result.unregistered)
-    print(
-        f"{len(result.registered)} of {n_all} images have a pose; {result.facts['n_points']} points, "
-        f"{result.facts['reprojection_error']:.2f} px, focal length {', '.join(f'{f:.0f}' for f in result.facts['focal_lengths'])} px; "
-        f"{sum(result.seconds.values()):.0f} s"
-    )
-    if result.facts["region"] == "object" and "gap_degrees" in result.facts:
-        first, second = result.facts["gap_between"]
-        print(f"widest gap between cameras around the object: {result.facts['gap_degrees']:.0f} degrees, from {first} to {second}")
+    print("\n".join(lines_about(result)))
     print(result.folder)
     return 0

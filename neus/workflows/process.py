@@ -121,6 +121,24 @@ def process_capture(
     return CaptureResult(out, best.posed, unregistered, stages.seconds, facts)
 
 
+def lines_about(result: CaptureResult) -> list[str]:
+    """For people: images without a pose and why, how good the model is, where an image is missing most."""
+    lines = ["poses made by an earlier command from the same files"] if result.was_done else []
+    lines += [f"no pose: {name}: {reason}" for name, reason in result.unregistered.items()]
+    facts, n_all = result.facts, len(result.registered) + len(result.unregistered)
+    focal_lengths = ", ".join(f"{f:.0f}" for f in facts["focal_lengths"])
+    lines.append(
+        f"{len(result.registered)} of {n_all} images have a pose; {facts['n_points']} points, {facts['reprojection_error']:.2f} px, "
+        f"focal length {focal_lengths} px; {sum(result.seconds.values()):.0f} s"
+    )
+    if facts["region"] == OBJECT and "gap_degrees" in facts:
+        first, second = facts["gap_between"]
+        lines.append(
+            f"widest gap between cameras around the object: {facts['gap_degrees']:.0f} degrees, from {first} to {second}"
+        )
+    return lines
+
+
 def _posed(
     source: Path,
     found: Source,

@@ -12,7 +12,7 @@ from neus.runs.console import QUIET, Console
 from neus.scenes.readers import WHOLE_SCENE
 from neus.texturing.files import SUFFIXES
 from neus.workflows.jobs import free_run, new_job
-from neus.workflows.process import CaptureResult, process_capture
+from neus.workflows.process import CaptureResult, lines_about, process_capture
 from neus.workflows.texture import TextureResult, texture_mesh
 from neus.workflows.train import run_job
 
@@ -97,6 +97,8 @@ def reconstruct(
     capture = process_capture(
         source, home / "scene", masks=masks, seed=seed, max_minutes=minutes * CAPTURE_FRACTION, command=command, console=console
     )
+    for line in lines_about(capture):
+        console.message(line)
     seconds.stage("capture")
     texture_seconds = min(TEXTURE_SECONDS, TEXTURE_FRACTION * 60.0 * minutes)
     rest = minutes - (time.monotonic() - started + texture_seconds) / 60.0
@@ -127,6 +129,7 @@ def reconstruct(
     seconds.stage("texture")
     result = Reconstruction(out, folder, capture, texture, seconds.taken)
     write_json(folder / "reconstruction.json", _facts(result))
+    console.message(", ".join(f"{name} {taken:.0f} s" for name, taken in seconds.taken.items()))
     return result
 
 
