@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import logging
-import threading
 from types import ModuleType
 from typing import Any
 
@@ -14,18 +12,15 @@ from neus.errors import InputError
 from neus.geometry.cameras import Camera
 from neus.rendering.views import RenderedView, depth_image, normal_image, rgb_image
 from neus.viewer.comparison import compared
-from neus.viewer.content import Content, points_in_scene
+from neus.viewer.content import Content
 from neus.viewer.guard import Guard
+from neus.viewer.nodes import SceneNodes
 from neus.viewer.path_editor import PathEditor
 from neus.viewer.resting import RestingRenderer
 from neus.viewer.viewpoint import camera_at, viewpoint_of
 
-LOG = logging.getLogger("neus")
-# Widths of thumbnails in frusta, and of the three images of a comparison.
-THUMBNAIL, COMPARED = 128, 320
-# Images of more views than this stay out of their frusta: each takes a texture.
-MAX_THUMBNAILS = 200
-FRUSTUM_SCALE = 0.12
+# Of each of the three images of a comparison; pixels.
+COMPARED = 320
 # Where a browser begins: so many times as far as the views are, or at a distance from an object of radius one.
 BEHIND, DISTANCE, ELEVATION = 1.4, 3.5, 0.3
 WHAT = ("mesh", "colour", "normals", "depth")
@@ -75,17 +70,14 @@ class Viewer:
         self.renderer = None if content.renderer is None else RestingRenderer(content.renderer, self._show, **settings)
         self._paths: dict[int, PathEditor] = {}
         self._images: dict[int, np.ndarray] = {}
-        self._is_stopped = threading.Event()
         self._close_doors()
         self.server.gui.configure_theme(show_share_button=False, show_logo=False)
         self.server.scene.set_up_direction(tuple(float(x) for x in content.up))
         self.server.initial_camera.position, self.server.initial_camera.look_at = tuple(self._onlooker), (0.0, 0.0, 0.0)
-        self._add_nodes()
+        self.nodes = SceneNodes(self.server.scene, content, self._go_to)
         self._add_controls()
         self.server.on_client_connect(self._connected)
         self.server.on_client_disconnect(self._disconnected)
-        self._thumbnails = threading.Thread(target=self._add_thumbnails, name="neus viewer thumbnails", daemon=True)
-        self._thumbnails.start()
 
     @property
     def address(self) -> str:
@@ -94,9 +86,8 @@ class Viewer:
 
     def stop(self) -> None:
         """Closes everything: guard, server, threads."""
-        self._is_stopped.set()
         self.guard.stop()
-        self._thumbnails.join()
+        self.nodes.stop()
         if self.renderer is not None:
             self.renderer.stop()
         self._stop_server()
@@ -114,52 +105,14 @@ class Viewer:
         for message in (_messages.FileTransferStartUpload, _messages.FileTransferPart):
             self.server._websock_server.unregister_handler(message)
 
-    # ---- the scene ----
-
-    def _add_nodes(self) -> None:
-        content, scene = self.content, self.server.scene
-        self._nodes: dict[str, list[Any]] = {}
-        if content.mesh is not None:
-            self._nodes["mesh"] = [scene.add_mesh_trimesh("/mesh", content.mesh, cast_shadow=False, receive_shadow=False)]
-        if content.scene is None:
-            return
-        self._nodes["cameras"] = [self._frustum(view, camera) for view, camera in enumerate(content.cameras)]
-        if (points := points_in_scene(content.scene)) is not None:
-            self._nodes["points"] = [scene.add_point_cloud("/points", *points, point_size=0.004)]
-        low, high = content.scene.box.numpy()
-        box = scene.add_box("/box", (220, 120, 40), tuple(high - low), wireframe=True, position=tuple((low + high) / 2), visible=False)
-        ball = scene.add_icosphere("/sphere", 1.0, (90, 140, 220), wireframe=True, opacity=0.3, visible=False)
-        self._nodes["region"] = [box, ball]
-
-    def _frustum(self, view: int, camera: Camera) -> Any:
-        wxyz, position, fov, aspect = viewpoint_of(camera)
-        color = (220, 120, 40) if view in self.content.held_out else (70, 120, 200)
-        handle = self.server.scene.add_camera_frustum(
-            f"/cameras/{view:04d}", fov, aspect, scale=FRUSTUM_SCALE, color=color, wxyz=wxyz, position=position, cast_shadow=False
-        )
-        handle.on_click(lambda event: self._go_to(event.client, view))
-        return handle
-
-    def _add_thumbnails(self) -> None:
-        for view, handle in enumerate(self._nodes.get("cameras", [])[:MAX_THUMBNAILS]):
-            if self._is_stopped.is_set():
-                return
-            try:
-                image = self.content.scene.images[view]
-            except InputError as error:  # moved since; the frustum stays empty
-                LOG.warning("%s", error)
-                continue
-            height = max(1, round(THUMBNAIL * image.shape[0] / image.shape[1]))
-            handle.image = cv2.resize(image, (THUMBNAIL, height), interpolation=cv2.INTER_AREA)
-
     # ---- the controls ----
 
     def _add_controls(self) -> None:
         gui, content = self.server.gui, self.content
         with gui.add_folder("Show"):
-            self._boxes = {name: gui.add_checkbox(name, name != "region") for name in self._nodes}
+            self._boxes = {name: gui.add_checkbox(name, name != "region") for name in self.nodes.handles}
             for name, box in self._boxes.items():
-                box.on_update(lambda event, name=name: self._set_visible(name, bool(event.target.value)))
+                box.on_update(lambda event, name=name: self.nodes.set_visible(name, bool(event.target.value)))
             if self.renderer is not None:
                 chosen = gui.add_dropdown("surface", WHAT, hint="What is drawn when the viewpoint rests; the mesh while it moves")
                 chosen.on_update(self._choose)
@@ -242,17 +195,13 @@ class Viewer:
         if self._what != "mesh":
             self.renderer.moved(client.client_id, lambda height: self._camera(client, height), self._what)
 
-    def _set_visible(self, name: str, is_visible: bool) -> None:
-        for handle in self._nodes[name]:
-            handle.visible = is_visible
-
     def _choose(self, event: Any) -> None:
         if event.target.value not in WHAT:  # browsers send what they like
             return
         self._what = event.target.value
-        if "cameras" in self._nodes:  # from a view's own place its image would cover what is rendered
+        if "cameras" in self._boxes:  # from a view's own place its image would cover what is rendered
             self._boxes["cameras"].value = self._what == "mesh"
-            self._set_visible("cameras", self._what == "mesh")
+            self.nodes.set_visible("cameras", self._what == "mesh")
         for client in self.server.get_clients().values():
             self.renderer.forget(client.client_id)
             self._moved(client)

@@ -227,9 +227,9 @@ def test_what_is_rendered_is_not_covered_by_the_images_in_frusta(viewer):
     from types import SimpleNamespace
 
     viewer._choose(SimpleNamespace(target=SimpleNamespace(value="no such thing")))
-    assert viewer._what == "mesh" and all(handle.visible for handle in viewer._nodes["cameras"])
+    assert viewer._what == "mesh" and all(handle.visible for handle in viewer.nodes.handles["cameras"])
     viewer._choose(SimpleNamespace(target=SimpleNamespace(value="depth")))
-    assert viewer._what == "depth" and not any(handle.visible for handle in viewer._nodes["cameras"])
+    assert viewer._what == "depth" and not any(handle.visible for handle in viewer.nodes.handles["cameras"])
 
 
 def test_a_viewer_that_stopped_has_no_threads_and_its_ports_are_free(content):
