@@ -1,12 +1,8 @@
 """What the project's files say of each other."""
 
-import shlex
 import tomllib
 from pathlib import Path
 
-import pytest
-
-from neus.cli.main import build_parser
 from neus.version import VERSION
 from tests.test_floors import FLOORS
 
@@ -28,6 +24,12 @@ def test_requirements_are_the_dependencies_of_the_package():
     assert pinned == {dependency.split(">")[0] for dependency in project["dependencies"]}
 
 
+def test_the_makefile_installs_what_the_extras_list():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert [name for name in (*extras["test"], *extras["docs"]) if f'"{name}"' not in makefile] == []
+
+
 def test_every_make_target_of_the_checks_exists():
     made = (ROOT / "Makefile").read_text(encoding="utf-8")
     for place in (".ci/run", ".github/workflows/ci.yml"):
@@ -35,25 +37,3 @@ def test_every_make_target_of_the_checks_exists():
         targets = [target for word, target in zip(words, words[1:]) if word == "make"]
         assert {"test", "test-slow", "test-triton", "lint"} <= set(targets)
         assert all(f"\n{target}: $(VENV)/installed" in made for target in targets)
-
-
-def commands_in(text: str) -> list[str]:
-    """The lines of indented code that call `neus`, continuation lines joined, comments and brackets cut off."""
-    lines = text.replace("\\\n", " ").splitlines()
-    return [
-        line.split("#")[0].translate({ord("["): None, ord("]"): None}).strip()
-        for line in lines
-        if line.startswith("    neus ")
-    ]
-
-
-@pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
-)
-def test_every_command_of_the_documentation_can_be_parsed(path):
-    for command in commands_in(path.read_text(encoding="utf-8")):
-        assert build_parser().parse_args(shlex.split(command)[1:]).verb, command
-
-
-def test_the_readme_begins_with_commands():
-    assert len(commands_in((ROOT / "README.md").read_text(encoding="utf-8"))) > 8

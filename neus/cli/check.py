@@ -1,7 +1,7 @@
 """Validate a scene: images, intrinsics, masks, poses, region of interest, exposure
 
 example: neus check data/dtu_scan65 --out check_scan65
-         neus check data/my_object --write-conf my_object.conf    (then: include "my_object.conf" in a config)
+         neus check data/my_object --write-conf my_object.conf    # then: include "my_object.conf" in a config
 """
 
 import argparse

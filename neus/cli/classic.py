@@ -23,22 +23,29 @@ MESH_RESOLUTION, FRAMES = 512, 60
 INTERPOLATION_SCALE = 0.25
 
 
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of NeuS's options."""
+    parser = OneLineParser(
+        prog="exp_runner.py", description="NeuS's own command line; see `exp_runner.py --help` for the verbs."
+    )
+    parser.add_argument("--conf", type=Path, required=True, help="Config file")
+    parser.add_argument(
+        "--mode", default="train", help="train (default), validate_mesh, or interpolate_I_J between views I and J"
+    )
+    parser.add_argument("--mcube_threshold", type=float, default=0.0, help="Level of the mesh (default 0.0)")
+    parser.add_argument("--is_continue", action="store_true", help="Continue from the newest checkpoint")
+    parser.add_argument("--overwrite", action="store_true", help="Replace an earlier run of this case")
+    parser.add_argument("--gpu", type=int, default=0, help="Number of the CUDA device; the CPU if there is none")
+    parser.add_argument("--case", default="", help="Scene, which replaces CASE_NAME in the config")
+    return parser
+
+
 def main(arguments: list[str]) -> int:
     """Runs one of NeuS's modes in its folders; returns the exit status."""
     from neus.runs.config import read_config
     from neus.runs.run_folder import RunFolder
 
-    parser = OneLineParser(
-        prog="exp_runner.py", description="NeuS's own command line; see `exp_runner.py --help` for the verbs."
-    )
-    parser.add_argument("--conf", type=Path, required=True)
-    parser.add_argument("--mode", default="train")
-    parser.add_argument("--mcube_threshold", type=float, default=0.0)
-    parser.add_argument("--is_continue", action="store_true")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run of this case")
-    parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--case", default="")
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     options.command = shlex.join(["exp_runner.py", *arguments])
     config = read_config(options.conf, case=options.case)
     if "CASE_NAME" in config.general.base_exp_dir + config.dataset.data_dir:

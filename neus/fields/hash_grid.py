@@ -20,15 +20,15 @@ MAX_LOG2_TABLE_SIZE = 24
 
 @dataclass(frozen=True)
 class HashGridConfig:
-    """Config section `model.hash_sdf.grid`.
+    """A multiresolution hash grid: `model.hash_sdf.grid`, `model.hash_sdf.color_grid`, `model.hash_background.grid`.
 
     Attributes:
         n_levels: levels, L; 0 where a grid is optional.
         n_features: features of each level, F.
         base_resolution: cells per axis of the coarsest level, over the box [-1, 1]^3.
-        finest_resolution: of the finest; those between grow geometrically.
-        cells_per_pixel: where above zero, the finest level has at most so many cells, along an axis, for each pixel that a
-            image has across the sphere: finer ones would learn the images' noise.
+        finest_resolution: cells per axis of the finest level; those between grow geometrically.
+        cells_per_pixel: above zero, the finest level has at most this many cells along an axis for each pixel that an image has across
+            the sphere: finer ones would learn the images' noise. 0: no such limit.
         log2_table_size: a level whose vertices do not fit 2^this rows is hashed into that many.
     """
 

@@ -42,7 +42,7 @@ def load_model(source: str | Path, conf: str | Path | None = None, device: str =
 
     Args:
         source: a checkpoint, or a run folder, whose newest one is taken.
-        config: of a published checkpoint, which does not know its own; ours carry theirs.
+        conf: the config of a published checkpoint, which does not know its own; ours carry theirs.
         device: as `--device`.
 
     Returns:

@@ -43,25 +43,25 @@ class DatasetConfig:
     """Config section `dataset`, with NeuS's keys and a few more.
 
     Attributes:
-        data_dir: the scene's folder.
+        data_dir: folder of the scene.
         render_cameras_name, object_cameras_name: camera files of IDR folders.
         camera_outside_sphere: whether cameras within the object's unit sphere are an error.
         scale_mat_scale: kept for old configs; NeuS reads it and never uses it.
-        format: the layout of the folder, `auto` to find out.
+        format: layout of the folder; `auto` detects it.
         background: colour laid under images with an alpha channel.
         split: which `transforms_*.json` of a Blender scene, or which of its lists `*_filenames`.
         views: only these views, by name or number; empty for all.
         exclude: none of these views, by name or number.
         mask_meaning: `object` for outlines, `ignore` for masks that show something else, `auto` to find out.
-        images: folder of the images of a COLMAP scene, empty for images/ or image/.
+        images: folder of the images within the scene; empty: images/ or image/.
         downscale: images and masks are made smaller by this whole number while they are read; `auto` halves them until the longer side
             is at most 1600 pixels, 1 keeps the full size.
         region: which region of interest is found: `object` for what the cameras look at, `scene` for all that they show.
-        center: of the region of interest in world units, three numbers, or empty to find it.
-        radius: of the region of interest in world units, or 0 to find it.
+        center: centre of the region of interest in world units, three numbers; empty: found.
+        radius: radius of the region of interest in world units; 0: found.
         box: two corners in world units, six numbers: the region of interest is the sphere around them, and the mesh is
             extracted between them; or empty.
-        holdout: every so many-th view is kept out of training; 0 keeps none out.
+        holdout: every K-th view is held out of training; 0: none.
     """
 
     data_dir: str = ""

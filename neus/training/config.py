@@ -16,22 +16,22 @@ class GuidedSamplingConfig:
     """Config section `train.guided_sampling`: few intervals per ray, where a coarse grid of distances sees the surface.
 
     Attributes:
-        n_intervals: of a ray; 0 samples as NeuS does, and all else here has no effect.
-        n_intervals_start: the same at the start; 0 is `n_intervals` throughout.
-        uniform_fraction: of the intervals, spread along the ray so that a surface may appear where none is.
-        uniform_fraction_start: the same at the start.
-        wide_sampling_until: fraction of the training in which both go from their start to their end.
-        patch: rays are drawn in squares of so many pixels; neighbours read the same memory.
-        inside_fraction: of the rays, within the masks.
-        near_fraction: of the rays, close around the masks; the rest is anywhere in the sphere.
-        batch_growth: from `batch_growth_at` on a batch has so many times `batch_size` rays.
-        batch_growth_at: fraction of the training.
-        initial_shape: start from a shape by stereo: depth maps, their fusion and sweeps of the surface (`stereo/`), within the visual
-            hull if there are masks; else from a sphere.
-        final_sweep: after the last iteration sweep the trained surface once more, if it started from stereo; the mesh follows it if images
+        n_intervals: number of intervals per ray at the end; 0: samples as in NeuS, and nothing else in this section has an effect.
+        n_intervals_start: number of intervals per ray at the start; 0: `n_intervals` throughout.
+        uniform_fraction: fraction of the intervals that is spread evenly along the ray, so that a surface can appear in empty space.
+        uniform_fraction_start: `uniform_fraction` at the start.
+        wide_sampling_until: fraction of the training over which both change from their value at the start to that at the end.
+        patch: side of the squares of pixels in which rays are sampled; neighbours read the same memory.
+        inside_fraction: fraction of the rays within the masks.
+        near_fraction: fraction of the rays close around the masks; the rest is anywhere in the sphere.
+        batch_growth: factor by which batches are larger than `batch_size` from `batch_growth_at` on.
+        batch_growth_at: fraction of the training after which batches grow.
+        initial_shape: whether to start from a shape by stereo: depth maps, their fusion and sweeps of the surface (`stereo/`), within
+            the visual hull if there are masks; else from a sphere.
+        final_sweep: whether the trained surface is swept once more at the end, if it started from stereo; the mesh follows it if images
             held back from the sweep agree better (`FinalSweep`).
-        prior_weight: of the loss at surface points that views agree about (`SurfaceTeacher`), at the start; it decays.
-        prior_until: fraction of the training in which these points take part.
+        prior_weight: weight, at the start, of the loss at surface points that views agree about (`SurfaceTeacher`); it decays.
+        prior_until: fraction of the training in which these points are used.
     """
 
     n_intervals: int = between(0, MAX_INTERVALS, default=0)
@@ -55,40 +55,40 @@ class TrainConfig:
     """How long, how fast, and what is written when.
 
     Attributes:
-        learning_rate: of Adam, at the end of the warm-up.
-        learning_rate_table: the same for the table of a hash surface.
-        learning_rate_color_table: the same for the table of its colours.
-        learning_rate_background: the same for the layers of a hash background; 0 is that of the networks.
-        learning_rate_background_table: the same for the table of a hash background.
-        learning_rate_sharpness: the same for the sharpness of the surface; 0 is that of the networks.
-        learning_rate_surface: the same for the layers of a hash surface; 0 is that of the networks.
-        learning_rate_alpha: fraction of all that is left at the end.
-        learning_rate_decay: `cosine` as in NeuS, or `exponential`.
-        end_iter: iterations in all.
+        learning_rate: Adam's learning rate for the networks, after the warm-up.
+        learning_rate_table: learning rate of the hash table of a hash surface.
+        learning_rate_color_table: learning rate of the hash table of its colours.
+        learning_rate_background: learning rate of the layers of a hash background; 0: `learning_rate`.
+        learning_rate_background_table: learning rate of the hash table of a hash background.
+        learning_rate_sharpness: learning rate of the sharpness; 0: `learning_rate`.
+        learning_rate_surface: learning rate of the layers of a hash surface; 0: `learning_rate`.
+        learning_rate_alpha: fraction of all learning rates that remains at the end.
+        learning_rate_decay: shape of the decay: `cosine` as in NeuS, or `exponential`.
+        end_iter: total number of iterations.
         batch_size: rays per iteration.
-        warm_up_end: iterations of rising learning rate.
-        anneal_end: iterations until the slope of the surface is fully trusted; 0 from the start.
-        levels_start: levels of a hash surface that are on at the start, from the coarsest.
-        levels_end: iteration from which all are on, one after another at even intervals; 0 from the start.
-        use_white_bkgd: the images have a white background.
-        igr_weight: of the Eikonal term (lambda).
-        curvature_weight: of the bending of the surface, which smooths the creases of a hash grid.
-        mask_weight: of the silhouettes (beta); above 0 the scene must have masks.
-        color_huber: colour differences below this count as their square; 0 as in NeuS, as they are.
+        warm_up_end: iterations over which the learning rate rises from 0.
+        anneal_end: iterations until the angle between ray and surface is fully used (NeuS's cosine annealing); 0: from the start.
+        levels_start: number of levels of a hash surface that are active at the start, from the coarsest.
+        levels_end: iteration from which all levels are active, added one by one at even intervals; 0: from the start.
+        use_white_bkgd: whether the images have a white background.
+        igr_weight: weight of the Eikonal term (lambda).
+        curvature_weight: weight of the curvature term, which smooths the creases of a hash grid.
+        mask_weight: weight of the mask loss (beta); above 0 the scene must have masks.
+        color_huber: colour differences below this count quadratically, larger ones linearly; 0: all linearly, as in NeuS.
         exposure: `affine` brings all views to one exposure and white balance, by an affine map of each view and channel fitted at
             the surface points of the initial shape; `auto` does so where views differ and not as the places of their cameras do, and
             not without an initial shape; `none` takes images as they are, as NeuS does.
         guided_sampling: how rays are cut into few intervals.
-        report_freq: iterations between lines of metrics.
-        val_freq: between validation images; 0 is never.
-        val_mesh_freq: between snapshots of the mesh; 0 is never.
-        save_freq: between checkpoints.
-        validate_resolution_level: validation images are this many times smaller each way.
+        report_freq: iterations between two lines of metrics.
+        val_freq: iterations between two validation images; 0: none.
+        val_mesh_freq: iterations between two snapshots of the mesh; 0: none.
+        save_freq: iterations between two checkpoints.
+        validate_resolution_level: factor by which validation images are smaller along each side.
         validate_mesh_resolution: lattice points per axis of mesh snapshots.
-        keep_checkpoints: how many of the newest stay; 0 keeps all.
-        seed: of everything random.
-        precision: of the products in the networks while training, see `neus.fields.precision`; what is shown is in float32.
-        cuda_graphs: record NeuS's steps of networks on a CUDA device and replay them.
+        keep_checkpoints: number of newest checkpoints that are kept; 0: all.
+        seed: random seed.
+        precision: of the matrix products in the networks while training (`neus.fields.precision`); images and meshes use float32.
+        cuda_graphs: whether training steps on a CUDA device are recorded once as a CUDA graph and replayed.
     """
 
     learning_rate: float = at_least(0.0, default=5e-4)
