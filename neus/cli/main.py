@@ -28,10 +28,10 @@ WORKFLOW = """workflow:
   neus render runs/SCENE --orbit 120 --out orbit.mp4  a video around the object
 """
 
-# In the order of a reconstruction, then what stands beside it; each is a module of this package.
+# In the order of a reconstruction, then what stands beside it; each is a module of this package, with _ for -.
 VERBS = (
-    "reconstruct", "process", "convert", "check", "train", "mesh", "texture", "render", "evaluate", "report", "compare", "bench",
-    "demo", "prior",
+    "reconstruct", "process", "convert", "check", "train", "mesh", "texture", "view", "export-web", "render", "evaluate", "report",
+    "compare", "bench", "demo", "prior",
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"neus {VERSION}", help="Version number")
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=OneLineParser)
     for name in VERBS:
-        module = import_module(f"neus.cli.{name}")
+        module = import_module(f"neus.cli.{name.replace('-', '_')}")
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(
             name,

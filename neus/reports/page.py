@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 JPEG_QUALITY = 88
-STYLE = """
-:root{color-scheme:light dark;--bg:#fbfbf9;--card:#fff;--ink:#1c1e21;--soft:#62676e;--line:#dfe1e4;--warn:#fff4d6;--warnink:#6b4a00;
---c0:#1769c6;--c1:#c4520a;--c2:#2c8a4b;--c3:#8a3fb0}
-@media (prefers-color-scheme:dark){:root{--bg:#15171a;--card:#1e2125;--ink:#e8e9eb;--soft:#a0a6ae;--line:#363b42;--warn:#3a2f12;
---warnink:#ffdf94;--c0:#6cb0ff;--c1:#ffa15e;--c2:#6fd08f;--c3:#d69bf2}}
+LIGHT = """color-scheme:light;--is-dark:0;--bg:#fbfbf9;--card:#fff;--ink:#1c1e21;--soft:#62676e;--line:#dfe1e4;--warn:#fff4d6;
+--warnink:#6b4a00;--c0:#1769c6;--c1:#c4520a;--c2:#2c8a4b;--c3:#8a3fb0"""
+DARK = """color-scheme:dark;--is-dark:1;--bg:#15171a;--card:#1e2125;--ink:#e8e9eb;--soft:#a0a6ae;--line:#363b42;--warn:#3a2f12;
+--warnink:#ffdf94;--c0:#6cb0ff;--c1:#ffa15e;--c2:#6fd08f;--c3:#d69bf2"""
+STYLE = f"""
+:root{{{LIGHT}}}
+@media (prefers-color-scheme:dark){{:root{{{DARK}}}}}""" + """
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",
 Roboto,sans-serif}main{max-width:1120px;margin:0 auto;padding:20px 16px 48px}h1{font-size:1.5rem;margin:0;overflow-wrap:anywhere}
 h2{font-size:1.12rem;margin:34px 0 10px}p{margin:6px 0}.soft,figcaption,.u{color:var(--soft)}
@@ -45,12 +47,12 @@ padding:10px;overflow-x:auto;font-size:12.5px}
 BAR_COLORS = ("#4d87d6", "#d9863d", "#55a868", "#b56bc9", "#c0504d", "#8c8c5a", "#6b7a8f", "#3aa5a5")
 
 
-def page(title: str, subtitle: str, sections: Iterable[str]) -> str:
-    """A whole page of sections, which are HTML; title and subtitle are plain text."""
+def page(title: str, subtitle: str, sections: Iterable[str], head: str = "") -> str:
+    """A whole page of sections, which are HTML as is what `head` adds to the page's; title and subtitle are plain text."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n<body><main>"
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style>{head}</head>\n<body><main>"
         f'<header><h1>{html.escape(title)}</h1><p class="soft">{html.escape(subtitle)}</p></header>\n'
         + "\n".join(part for part in sections if part)
         + "\n</main></body></html>\n"
