@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "neus"
 # From the top down. Files of the package itself that anything may use stand below the lowest floor.
 FLOORS = [
-    "cli", "bench", "workflows", "reports", "runs", "training", "capture", "checks", "evaluation", "stereo", "scenes", "meshing",
+    "cli", "bench", "workflows", "reports", "runs", "lod", "training", "capture", "checks", "evaluation", "stereo", "scenes", "meshing",
     "rendering", "fields", "kernels", "geometry",
 ]  # fmt: skip
 CELLAR = {"errors", "settings", "files", "processes", "version"}
