@@ -34,7 +34,7 @@ def _presets() -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
-    from neus.cli import bench, check, compare, convert, demo, evaluate, mesh, process, render, report, train
+    from neus.cli import bench, check, compare, convert, demo, evaluate, lod, mesh, process, render, report, train
 
     parser = OneLineParser(
         prog="neus",
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"neus {VERSION}", help="Version number")
     verbs = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB", parser_class=OneLineParser)
-    for module in (process, convert, check, train, mesh, render, evaluate, report, compare, bench, demo):
+    for module in (process, convert, check, train, mesh, render, lod, evaluate, report, compare, bench, demo):
         name = module.__name__.rsplit(".", 1)[-1]
         summary, _, example = module.__doc__.partition("\n\n")
         verb = verbs.add_parser(

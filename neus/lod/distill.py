@@ -14,12 +14,14 @@ from neus.lod.octree import COMPLETE_CELLS, MAX_CELLS, codes_of_cells, near_cell
 from neus.lod.teacher import Teacher
 from neus.rendering.sphere_tracing import lipschitz_bound
 
-# Samples: so many for each stored corner, at least LEAST_SAMPLES, one fifth of them anywhere (the rest in the finest cells).
-SAMPLES_PER_CORNER, LEAST_SAMPLES, ANYWHERE = 8, 100_000, 0.2
+# Samples: so many for each stored corner within limits, one fifth of them anywhere (the rest in the finest cells).
+SAMPLES_PER_CORNER, LEAST_SAMPLES, MOST_SAMPLES, ANYWHERE = 4, 100_000, 400_000, 0.2
 # The decoder's first unit carries the distance and is never at rest: no distance in the cube is below -2.
 LINEAR_OFFSET = 2.0
 BATCH = 4096
 SLOPE_SAMPLES = 20_000
+# Errors are those of fresh points at most so far from the surface.
+ERROR_SAMPLES, ERROR_BAND = 50_000, 0.05
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class DistillConfig:
 
 def distilled(
     teacher: Teacher,
-    config: DistillConfig = DistillConfig(),
+    config: DistillConfig,
     with_color: bool = False,
     device: torch.device | str = "cpu",
     on_progress: Callable[[int, int], None] | None = None,
@@ -71,6 +73,7 @@ def distilled(
     if with_color and teacher.color is None:
         raise InputError(f"{teacher.name}: has no colours; leave out --color.")
     generator = torch.Generator().manual_seed(config.seed)
+    n_finest = cells_of_level(config.base, config.n_levels - 1)
     cells = near_cells(teacher.sdf, teacher.slope(), config.base, config.n_levels)
     codes = [codes_of_cells(near, cells_of_level(config.base, k)) for k, near in enumerate(cells)]
     with torch.random.fork_rng(devices=[]):
@@ -78,8 +81,9 @@ def distilled(
         field = LodSdf(LodLayout(codes, config.n_channels, config.n_hidden, config.base, has_colors=with_color))
     field.scene_to_world = teacher.scene_to_world
     _start_from(field, teacher)
-    n = max(LEAST_SAMPLES, SAMPLES_PER_CORNER * sum(len(lattice.codes) for lattice in field.lattices))
-    points = sample_points(n, cells[-1], cells_of_level(config.base, config.n_levels - 1), generator)
+    n = SAMPLES_PER_CORNER * sum(len(lattice.codes) for lattice in field.lattices)
+    n = min(max(n, LEAST_SAMPLES), MOST_SAMPLES)
+    points = sample_points(n, cells[-1], n_finest, generator)
     if config.steps > 0:
         field.to(device)
         _train(field, points.to(device), teacher.sdf(points).to(device), config, generator, on_progress)
@@ -88,6 +92,7 @@ def distilled(
         _take_colors(field, teacher)
     round_as_stored(field)
     measure_slopes(field, points[torch.randperm(n, generator=generator)[:SLOPE_SAMPLES]])
+    _measure_errors(field, teacher, sample_points(ERROR_SAMPLES, cells[-1], n_finest, generator))
     return field
 
 
@@ -146,6 +151,13 @@ def _start_from(field: LodSdf, teacher: Teacher) -> None:
         )
 
 
+@torch.no_grad()
+def _measure_errors(field: LodSdf, teacher: Teacher, points: Tensor) -> None:
+    sdf = teacher.sdf(points)
+    near = (sdf.abs() < ERROR_BAND).nonzero().squeeze(1)
+    field.errors = (field.all_sdf(points[near]) - sdf[near]).abs().mean(1)
+
+
 def _train(
     field: LodSdf,
     points: Tensor,
@@ -171,12 +183,10 @@ def _train(
 
 @torch.no_grad()
 def _take_colors(field: LodSdf, teacher: Teacher) -> None:
-    assert teacher.color is not None
     for level, lattice in enumerate(field.lattices):
         corners = positions_of_codes(lattice.codes, lattice.cells)
         known = corners.new_zeros(len(corners), 3)
         for k in range(level):
             rows, weights = field.lattices[k].corners(corners)
             known += (field.colors[k][rows] * weights.unsqueeze(-1)).sum(1)
-        parts = [teacher.color(*teacher.on_surface(part)).cpu() for part in corners.split(2**15)]
-        field.colors[level][:-1] = torch.cat(parts).clamp(0.0, 1.0) - known
+        field.colors[level][:-1] = teacher.near_color(corners) - known

@@ -53,6 +53,7 @@ class LodSdf(nn.Module):
         features: of each level (R_l + 1, C); the last row is zero, for all corners that are not stored.
         colors: of each level (R_l + 1, 3) likewise, empty without colours: RGB is their sum over the levels.
         slopes: (L,) the greatest slope of each level, for tracing.
+        errors: (L,) mean distance error of each level near the surface, scene units; NaN if it was not measured.
         scene_to_world: (4, 4), from [-1, 1]^3 to the unit of its source.
     """
 
@@ -76,6 +77,7 @@ class LodSdf(nn.Module):
             for _ in range(n_decoders)
         )
         self.register_buffer("slopes", torch.ones(len(every)))
+        self.errors = torch.full((len(every),), torch.nan)
         self.scene_to_world = torch.eye(4, dtype=torch.float64)
 
     @property

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from neus.errors import InputError
+from neus.lod.distill import SLOPE_SAMPLES, measure_slopes, sample_points
 from neus.lod.field import LodLayout, LodSdf
 
 _FEATURES, _DECODER = re.compile(r"features\.(\d+)\.fm"), re.compile(r"louts\.(\d+)\.0\.weight")
@@ -61,6 +62,8 @@ def model_from_state(state: Mapping[str, Tensor], where: str) -> LodSdf:
             decoder.load_state_dict({name: state[place] for name, place in names.items()})
         except (KeyError, RuntimeError) as error:
             raise InputError(f"{where}: decoder {number} is incomplete or of another width; {_AGAIN}") from error
+    anywhere = sample_points(SLOPE_SAMPLES, None, 1, torch.Generator().manual_seed(0))
+    measure_slopes(field, anywhere)
     return field
 
 

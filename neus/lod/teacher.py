@@ -12,9 +12,7 @@ from neus.rendering.model import in_chunks
 
 # Points of one call: as many as keep a network's activations below 100 MB.
 CHUNK = 2**15
-# Steps of the differences that stand for gradients: above the rounding of float32 distances, below any cell.
-DIFFERENCE = 1e-3
-NEWTON_STEPS = 2
+# Points at which the slope is estimated are as far apart as those of so many a side.
 SLOPE_RESOLUTION = 64
 
 
@@ -24,14 +22,14 @@ class Teacher:
 
     Attributes:
         function: points (M, 3) in [-1, 1]^3 to signed distances (M,), negative inside.
-        color: points (M, 3) and unit normals (M, 3) to RGB (M, 3) in [0, 1], of points on the surface; None without colours.
+        color: points (M, 3) to RGB (M, 3) in [0, 1] of the surface near them; None without colours.
         scene_to_world: (4, 4), from [-1, 1]^3 to the unit of the source.
         device: where the function takes its points.
         name: for messages.
     """
 
     function: Callable[[Tensor], Tensor]
-    color: Callable[[Tensor, Tensor], Tensor] | None = None
+    color: Callable[[Tensor], Tensor] | None = None
     scene_to_world: Tensor = field(default_factory=lambda: torch.eye(4, dtype=torch.float64))
     device: torch.device = torch.device("cpu")
     name: str = "field"
@@ -47,17 +45,10 @@ class Teacher:
             raise InputError(f"{self.name}: some signed distances are NaN or infinite, expected numbers; train or export it again.")
         return found
 
-    def normals(self, points: Tensor) -> Tensor:
-        """(M, 3) unit gradients by central differences."""
-        steps = DIFFERENCE * torch.eye(3)
-        slopes = torch.stack([self.sdf(points + step) - self.sdf(points - step) for step in steps], dim=1)
-        return torch.nn.functional.normalize(slopes, dim=1)
-
-    def on_surface(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Points (M, 3) moved to the surface along the gradient, and the unit normals (M, 3) there."""
-        for _ in range(NEWTON_STEPS):
-            points = (points - self.sdf(points).unsqueeze(1) * self.normals(points)).clamp(-1.0, 1.0)
-        return points, self.normals(points)
+    def near_color(self, points: Tensor) -> Tensor:
+        """(M, 3) RGB of the surface near points (M, 3), on the CPU; there must be colours."""
+        assert self.color is not None
+        return in_chunks(self.color, CHUNK)(points.to(self.device)).detach().float().cpu().clamp(0.0, 1.0)
 
     def slope(self) -> float:
         """A bound on the slope, from samples."""

@@ -128,4 +128,5 @@ def level_tables(field: LodSdf, level: int) -> LevelTables:
     own.append(of_features[:0])
     arrays = [torch.cat(parts).contiguous().numpy() for parts in (rows, own, summed)]
     of_decoder = [x.detach().contiguous().numpy() for x in (position, first.bias, last.weight[0])]
-    return LevelTables(np.array(cells), np.array(offsets), len(field.lattices[whole].codes), *arrays, *of_decoder, np.float32(last.bias.detach().item()))
+    n_whole, out_bias = len(field.lattices[whole].codes), np.float32(last.bias.item())
+    return LevelTables(np.array(cells), np.array(offsets), n_whole, *arrays, *of_decoder, out_bias)

@@ -1,3 +1,3 @@
-"""What a verb does from start to end: process, convert, train, mesh, render, evaluate, demo."""
+"""What a verb does from start to end: process, convert, train, mesh, render, lod, evaluate, demo."""
 
-__all__ = ["convert", "demo", "evaluate", "finish", "jobs", "measurements", "mesh", "process", "render", "train"]
+__all__ = ["convert", "demo", "evaluate", "finish", "jobs", "lod", "measurements", "mesh", "process", "render", "train"]
