@@ -2,7 +2,7 @@
 
 __all__ = [
     "adam_rows", "async_copy", "band_fusion", "composite", "depth_agreement", "depth_votes", "dispatch",
-    "fused_step", "guided_sampling", "hash_background", "hash_encode", "jit", "launch", "lod_walk", "logistic", "nearest_triangle", "plane_fit",
-    "raster_depth", "seeds", "semi_global", "skip_empty_space", "solids", "surface_match", "sweep_cost", "thin_points",
+    "fused_step", "guided_sampling", "hash_background", "hash_encode", "jit", "launch", "lod_walk", "logistic", "nearest_triangle",
+    "plane_fit", "raster_depth", "seeds", "semi_global", "skip_empty_space", "solids", "surface_match", "sweep_cost", "thin_points",
     "threads", "total_variation", "trilinear", "zero_distances",
 ]  # fmt: skip

@@ -93,9 +93,9 @@ def _hidden(tables, x, y, z, hidden):
         cells = tables.cells[k]
         i, u = _place(x, cells)
         j, v = _place(y, cells)
-        l, w = _place(z, cells)
+        m, w = _place(z, cells)
         along_y, along_z = cells + 1, (cells + 1) * (cells + 1)
-        first = tables.offsets[k] + l * along_z + j * along_y + i
+        first = tables.offsets[k] + m * along_z + j * along_y + i
         r = tables.rows
         r0, r1, r2, r3 = r[first], r[first + 1], r[first + along_y], r[first + along_y + 1]
         first += along_z
@@ -169,8 +169,8 @@ def _gradient(tables, x, y, z, hidden, gradient):
         cells = tables.cells[k]
         i, u = _place(x, cells)
         j, v = _place(y, cells)
-        l, w = _place(z, cells)
-        first = tables.offsets[k] + (l * (cells + 1) + j) * (cells + 1) + i
+        m, w = _place(z, cells)
+        first = tables.offsets[k] + (m * (cells + 1) + j) * (cells + 1) + i
         is_whole = True
         for corner in range(8):
             is_whole &= tables.rows[_corner(first, corner, cells)] >= 0
