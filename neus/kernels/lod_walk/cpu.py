@@ -54,7 +54,7 @@ def trace(
     """The first surface point along rays (N, 3), (N, 3) between near (N,) and far (N,), which lie in the cube; all float32.
 
     Args:
-        limits: (5,) float32: tolerance, slope bound, factors REFUTED_BEYOND, SLOPE_MARGIN and PROBE_TOLERANCES of `sphere_tracing`.
+        limits: (6,) float32: tolerance, slope bound, over-relaxation, factors REFUTED_BEYOND, SLOPE_MARGIN and PROBE_TOLERANCES of `sphere_tracing`.
         max_steps, refine_steps: most evaluations of a ray, and of the secant.
 
     Returns:
@@ -205,13 +205,13 @@ def _corner(first, corner, cells):
 def _trace(
     lower, upper, fraction, origins, directions, far, limits, max_steps, refine_steps, t_found, hit, undecided, evaluations
 ):
-    """As `sphere_tracing.trace` without over-relaxation, ray by ray."""
+    """As `sphere_tracing.trace`, ray by ray."""
     hidden = np.empty(len(lower.bias), np.float32)
-    tolerance, slope_bound, refuted_beyond, slope_margin, probe = limits
+    tolerance, slope_bound, over_relaxation, refuted_beyond, slope_margin, probe = limits
     for ray in range(len(far)):
         ox, oy, oz = origins[ray]
         dx, dy, dz = directions[ray]
-        t, bound, last = t_found[ray], slope_bound, far[ray]
+        t, bound, relaxation, last = t_found[ray], slope_bound, over_relaxation, far[ray]
         t_before, f_before, steps, is_under_way = t, _INFINITE, 0, t <= last
         while is_under_way and steps < max_steps:
             f = _blended(lower, upper, fraction, ox + t * dx, oy + t * dy, oz + t * dz, hidden)
@@ -234,9 +234,13 @@ def _trace(
                 )  # fmt: skip
                 steps += n
                 break
-            if not overshoots:
+            if overshoots:
+                relaxation = _ONE
+            else:
                 t_before, f_before = t, f
-            t = t_before + f_before / bound
+            # A longer step may not end the ray where the plain one would not.
+            plain = t_before + f_before / bound
+            t = min(t_before + relaxation * f_before / bound, max(plain, last))
             is_under_way = t <= last
         t_found[ray], undecided[ray], evaluations[ray] = t, is_under_way, steps
 
