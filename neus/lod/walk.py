@@ -74,7 +74,8 @@ class LodWalk:
         near = skip(origins, directions, near, far, self.coarse_distances, self.slope, 0.0)
         kernels = self._kernels()
         if kernels is None:
-            return sphere_tracing.trace(self.sdf, origins, directions, near, far, tolerance, lipschitz=self.slope, over_relaxation=OVER_RELAXATION)
+            rays = origins, directions, near, far
+            return sphere_tracing.trace(self.sdf, *rays, tolerance, lipschitz=self.slope, over_relaxation=OVER_RELAXATION)
         arrays = [x.float().contiguous().numpy() for x in (origins, directions, near, far)]
         factors = (sphere_tracing.REFUTED_BEYOND, sphere_tracing.SLOPE_MARGIN, sphere_tracing.PROBE_TOLERANCES)
         limits = np.array([tolerance, self.slope, OVER_RELAXATION, *factors], np.float32)

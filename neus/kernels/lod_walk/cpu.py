@@ -54,7 +54,8 @@ def trace(
     """The first surface point along rays (N, 3), (N, 3) between near (N,) and far (N,), which lie in the cube; all float32.
 
     Args:
-        limits: (6,) float32: tolerance, slope bound, over-relaxation, factors REFUTED_BEYOND, SLOPE_MARGIN and PROBE_TOLERANCES of `sphere_tracing`.
+        limits: (6,) float32: tolerance, slope bound, over-relaxation, and of `sphere_tracing` the factors REFUTED_BEYOND, SLOPE_MARGIN
+            and PROBE_TOLERANCES.
         max_steps, refine_steps: most evaluations of a ray, and of the secant.
 
     Returns:
