@@ -1,6 +1,6 @@
 """The command line: one file for each verb."""
 
 __all__ = [
-    "bench", "check", "classic", "compare", "convert", "demo", "evaluate", "main", "mesh", "options", "process", "render", "report",
+    "bench", "check", "classic", "compare", "convert", "demo", "evaluate", "lod", "main", "mesh", "options", "process", "render", "report",
     "train",
 ]  # fmt: skip
