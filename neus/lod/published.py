@@ -39,10 +39,13 @@ def model_from_state(state: Mapping[str, Tensor], where: str) -> LodSdf:
     A single decoder serves all levels (`joint_decoder`); one without three inputs for the point sees features alone (`pos_invariant`).
     """
     volumes, n_decoders = _numbered(state, _FEATURES), len(_numbered(state, _DECODER))
-    if not volumes or n_decoders not in (1, len(volumes)):
+    if not volumes or n_decoders not in (1, len(volumes)) or "louts.0.0.weight" not in state:
         raise InputError(f"{where}: {len(volumes)} feature volumes and {n_decoders} decoders; {_AGAIN}")
-    n_hidden, d_in = state["louts.0.0.weight"].shape
+    tensors = [*volumes, state["louts.0.0.weight"]]
+    if [getattr(value, "ndim", 0) for value in tensors] != [5] * len(volumes) + [2]:
+        raise InputError(f"{where}: features or decoders are no tensors of five and of two dimensions; {_AGAIN}")
     base = _base_of(volumes, where)
+    n_hidden, d_in = state["louts.0.0.weight"].shape
     n_channels = volumes[0].shape[1]
     if d_in not in (n_channels, n_channels + 3):
         raise InputError(

@@ -83,7 +83,9 @@ def bake_levels(
         InputError: a source that cannot be read, has no surface, or no colours though some are wanted; or a file that cannot be written.
     """
     check_can_write(out)
+    # MPS has no gradients of weighted bags of rows; the source is evaluated there all the same.
     place = pick_device(device)
+    place = place if place.type == "cuda" else torch.device("cpu")
     teacher = teacher_of(source, device)
     started = time.monotonic()
     with console.bar("levels", " steps") as progress:

@@ -88,3 +88,5 @@ def test_other_files_are_refused_in_one_line(tmp_path, model):
     state = {"features.0.fm": torch.zeros(1, 2, 6, 6, 6), "louts.0.0.weight": torch.zeros(8, 5)}
     with pytest.raises(InputError, match="feature volumes 1x2x6x6x6, expected cubes"):
         model_from_state(state, "odd")
+    with pytest.raises(InputError, match="flat: features or decoders are no tensors of five and of two dimensions"):
+        model_from_state(state | {"features.0.fm": torch.zeros(4)}, "flat")
