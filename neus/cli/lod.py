@@ -9,51 +9,82 @@ example: neus lod bake runs/scan65 --color --out scan65.lod
 import argparse
 from pathlib import Path
 
-from neus.cli.options import OneLineParser, add_device_argument, positive_number, whole_number
+from neus.cli.options import Arguments, OneLineParser, add_device_argument, positive_number, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `lod`."""
+    """Options of `lod`, by action."""
     actions = parser.add_subparsers(title="actions", dest="action", metavar="ACTION", required=True, parser_class=OneLineParser)
-    _add_bake(actions.add_parser("bake", help="Distil a run, a mesh or a built-in shape into a file"))
-    bench = actions.add_parser("bench", help="Error, queries and images per second of every level")
-    render = actions.add_parser("render", help="An image of the surface at a level")
-    mesh = actions.add_parser("mesh", help="The surface at a level as a mesh")
-    for action in (bench, render, mesh):
-        action.add_argument("file", type=Path, metavar="FILE", help="A file of `neus lod bake`, or a .pth of the published NGLOD")
-    for action, size in ((bench, (320, 240)), (render, (640, 480))):
-        words = "{} {}".format(*size)
-        action.add_argument(
-            "--size", type=whole_number(8), nargs=2, default=size, metavar=("W", "H"), help=f"Of images (default {words})"
-        )
-    bench.add_argument("--frames", type=whole_number(1), default=12, help="Images of one round about the object (default 12)")
-    for action in (render, mesh):
-        action.add_argument("--level", type=float, help="Level of detail, fractions allowed (default: the finest)")
-    render.add_argument(
-        "--shading", choices=("lambert", "color", "normal"), default="lambert", help="Clay, baked colours, or normals (default lambert)"
-    )
-    render.add_argument("--out", type=Path, required=True, help="Image file, .png or .jpg")
-    mesh.add_argument(
-        "--resolution", type=whole_number(8), default=256, help="Lattice points along each axis of the cube (default 256)"
-    )
-    mesh.add_argument("--out", type=Path, required=True, help="Mesh file: .ply, .obj, .glb or .stl, in the unit of the source")
+
+    def add(name: str, summary: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=summary, description=summary)
+
+    _add_bake(add("bake", "Distil a run, a mesh or a built-in shape into a file"))
+    _add_bench(add("bench", "Error, queries and images per second of every level"))
+    _add_render(add("render", "An image of the surface at a level"))
+    _add_mesh(add("mesh", "The surface at a level as a mesh"))
 
 
 def _add_bake(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "source",
-        metavar="RUN|MESH",
-        help="Run folder or checkpoint, closed mesh file, or synthetic:SHAPE (docs/evaluation.md)",
+    source = parser.add_argument_group("source")
+    source.add_argument(
+        "source", metavar="RUN|MESH", help="Run folder or checkpoint, closed mesh file, or synthetic:SHAPE (docs/evaluation.md)"
     )
-    parser.add_argument("--levels", type=whole_number(1), default=5, help="Levels, each with twice the cells of the one before (default 5)")
-    parser.add_argument("--channels", type=whole_number(1), default=16, help="Features of a corner (default 16)")
-    parser.add_argument("--hidden", type=whole_number(2), default=32, help="Width of the decoders (default 32)")
-    parser.add_argument("--steps", type=whole_number(0), default=400, help="Steps of Adam; 0 keeps trilinear distances (default 400)")
-    parser.add_argument("--rate", type=positive_number, default=1e-3, help="Learning rate at the start (default 0.001)")
-    parser.add_argument("--color", action="store_true", help="Colours too: of the run, or of the mesh's vertices (default: shape only)")
-    parser.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
-    parser.add_argument("--out", type=Path, required=True, help="File, such as model.lod")
-    add_device_argument(parser)
+    levels = parser.add_argument_group("levels")
+    levels.add_argument("--levels", type=whole_number(1), default=5, help="Levels, each with twice the cells of the one before (default 5)")
+    levels.add_argument("--channels", type=whole_number(1), default=16, help="Features of a corner (default 16)")
+    levels.add_argument("--hidden", type=whole_number(2), default=32, help="Width of the decoders (default 32)")
+    levels.add_argument("--color", action="store_true", help="Colours too: of the run, or of the mesh's vertices (default: shape only)")
+    training = parser.add_argument_group("training")
+    training.add_argument("--steps", type=whole_number(0), default=400, help="Steps of Adam; 0 keeps trilinear distances (default 400)")
+    training.add_argument("--rate", type=positive_number, default=1e-3, help="Learning rate at the start (default 0.001)")
+    training.add_argument("--seed", type=whole_number(0), default=0, help="Random seed (default 0)")
+    parser.add_argument_group("output").add_argument("--out", type=Path, required=True, help="File, such as model.lod")
+    add_device_argument(parser.add_argument_group("device"))
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    _add_file(parser)
+    images = parser.add_argument_group("images")
+    _add_size(images, (320, 240))
+    images.add_argument("--frames", type=whole_number(1), default=12, help="Images of one round about the object (default 12)")
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    _add_file(parser)
+    image = parser.add_argument_group("image")
+    _add_level(image)
+    _add_size(image, (640, 480))
+    image.add_argument(
+        "--shading", choices=("lambert", "color", "normal"), default="lambert", help="Clay, baked colours, or normals (default lambert)"
+    )
+    parser.add_argument_group("output").add_argument("--out", type=Path, required=True, help="Image file, .png or .jpg")
+
+
+def _add_mesh(parser: argparse.ArgumentParser) -> None:
+    _add_file(parser)
+    surface = parser.add_argument_group("surface")
+    _add_level(surface)
+    surface.add_argument(
+        "--resolution", type=whole_number(8), default=256, help="Lattice points along each axis of the cube (default 256)"
+    )
+    parser.add_argument_group("output").add_argument(
+        "--out", type=Path, required=True, help="Mesh file: .ply, .obj, .glb or .stl, in the unit of the source"
+    )
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data")
+    data.add_argument("file", type=Path, metavar="FILE", help="File of `neus lod bake`, or a .pth of the published NGLOD")
+
+
+def _add_level(parser: Arguments) -> None:
+    parser.add_argument("--level", type=float, help="Level of detail, fractions allowed (default: the finest)")
+
+
+def _add_size(parser: Arguments, size: tuple[int, int]) -> None:
+    words = f"Of images (default {size[0]} {size[1]})"
+    parser.add_argument("--size", type=whole_number(8), nargs=2, default=size, metavar=("W", "H"), help=words)
 
 
 def run(options: argparse.Namespace) -> int:

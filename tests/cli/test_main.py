@@ -41,9 +41,18 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
     return {"neus": parser, **verbs.choices}
 
 
-@pytest.mark.parametrize("verb", parsers())
+def parsers_with_options() -> dict[str, argparse.ArgumentParser]:
+    """The same, with the actions of a verb that has some in its place."""
+    found = {}
+    for name, parser in parsers().items():
+        actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction) and a.dest == "action"]
+        found |= {f"{name} {action}": p for a in actions for action, p in a.choices.items()} or {name: parser}
+    return found
+
+
+@pytest.mark.parametrize("verb", parsers_with_options())
 def test_every_help_text_begins_with_a_capital_letter_and_options_stand_in_groups(verb):
-    parser = parsers()[verb]
+    parser = parsers_with_options()[verb]
     helps = {"/".join(a.option_strings) or a.dest: a.help for a in parser._actions if a.dest != "verb"}
     assert [name for name, text in helps.items() if not text or not text[0].isupper() and text[0] != "`"] == []
     assert parser.description[0].isupper()
