@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "neus"
 # From the top down. Files of the package itself that anything may use stand below the lowest floor.
 FLOORS = [
-    "cli", "bench", "workflows", "reports", "runs", "viewer", "shapes", "training", "capture", "checks",
+    "cli", "bench", "workflows", "reports", "runs", "viewer", "shapes", "lod", "training", "capture", "checks",
     "evaluation", "texturing", "stereo", "scenes", "meshing", "rendering", "fields", "kernels", "geometry",
 ]  # fmt: skip
 CELLAR = {"errors", "settings", "files", "processes", "version"}

@@ -31,7 +31,7 @@ WORKFLOW = """workflow:
 # In the order of a reconstruction, then what stands beside it; each is a module of this package, with _ for -.
 VERBS = (
     "reconstruct", "process", "convert", "check", "train", "mesh", "texture", "view", "export-web", "render", "evaluate", "report",
-    "compare", "bench", "demo", "prior",
+    "compare", "bench", "demo", "prior", "lod",
 )  # fmt: skip
 
 
