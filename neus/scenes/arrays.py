@@ -9,7 +9,8 @@ from torch import Tensor
 from neus.errors import InputError
 from neus.scenes.region import placed, region_from_axes
 from neus.scenes.region_from_masks import region_from_masks
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 
 
 def scene_from_arrays(
@@ -31,7 +32,7 @@ def scene_from_arrays(
         names: V names; None numbers the views.
 
     Raises:
-        InputError: arrays of other shapes or types, no region, and what `scene.checked` finds.
+        InputError: arrays of other shapes or types, no region, and what `scene_checks.checked` finds.
     """
     images = [_image(image, view) for view, image in enumerate(images)]
     n = len(images)

@@ -23,7 +23,8 @@ from neus.scenes.images import image_files
 from neus.scenes.lenses import HALF_PIXEL
 from neus.scenes.masks import MaskCode, folder_of_masks, outlines, outlines_in
 from neus.scenes.region import placed, region_from_depths
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 

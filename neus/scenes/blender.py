@@ -20,7 +20,8 @@ from neus.scenes.point_files import read_point_file
 from neus.scenes.region import Region, placed, region_from_axes
 from neus.scenes.region_from_masks import region_from_masks
 from neus.scenes.region_from_points import region_from_points, region_of_all_points
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.tracked_points import TrackedPoints
 from neus.scenes.transforms_file import Frame, read_transforms, sphere_of, transforms_path

@@ -24,7 +24,8 @@ from neus.scenes.images import image_files
 from neus.scenes.lenses import HALF_PIXEL
 from neus.scenes.masks import masks_of, outlines
 from neus.scenes.point_files import POINT_FILE, read_point_file
-from neus.scenes.scene import BOX_HALF_SIDE, Scene, checked
+from neus.scenes.scene import BOX_HALF_SIDE, Scene
+from neus.scenes.scene_checks import checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of
 from neus.scenes.view_order import cameras_by_number, in_order_of_cameras

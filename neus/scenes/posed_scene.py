@@ -18,7 +18,8 @@ from neus.scenes.posed_images import IMAGE_FOLDERS, MASK_FOLDERS, SUGGESTION, Po
 from neus.scenes.region import Region, placed, region_from_axes
 from neus.scenes.region_from_masks import region_from_masks
 from neus.scenes.region_from_points import region_from_points, region_of_all_points
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 from neus.scenes.selection import ALL_VIEWS, Selection
 from neus.scenes.tracked_points import reliable_positions
 from neus.scenes.view_files import ALL_AT_ONCE, Loading, ViewFiles, scene_of

@@ -22,7 +22,8 @@ from neus.scenes.masks import MEANINGS
 from neus.scenes.point_files import with_world_file
 from neus.scenes.posed_images import PosedImages, image_folder
 from neus.scenes.posed_scene import scene_of_posed
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 from neus.scenes.selection import Selection
 from neus.scenes.transforms_file import SPLITS
 from neus.scenes.view_files import Loading

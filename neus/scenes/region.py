@@ -14,7 +14,8 @@ from neus.errors import InputError, RegionError
 from neus.geometry.cameras import Camera
 from neus.geometry.similarity import similarity
 from neus.scenes.intrinsics import fields_of_view, intrinsics_fault
-from neus.scenes.scene import Scene, check_cameras
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import check_cameras
 
 # What a region was found from, for messages.
 FROM_AXES, FROM_DEPTHS, FROM_MASKS, FROM_POINTS = (
@@ -51,7 +52,7 @@ def placed(
         found: finds the region.
 
     Raises:
-        InputError: as `scene.check_cameras`, which comes first since a wrong camera has no region, `given_region` and `found`.
+        InputError: as `scene_checks.check_cameras`, which comes first since a wrong camera has no region, `given_region` and `found`.
     """
     check_cameras(scene)
     return framed(scene, given_region(scene, center, radius) or found(scene))

@@ -23,7 +23,8 @@ from neus.geometry.similarity import similarity, transform_points
 from neus.geometry.solids import Body
 from neus.kernels.dispatch import kernels_for
 from neus.scenes.degradations import developed, drawn_badly, turned
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 from neus.scenes.synthetic_kinds import SyntheticKind, kind_of
 from neus.scenes.synthetic_light import DOME_RADIUS, lit
 from neus.scenes.synthetic_paint import dome_color, painted

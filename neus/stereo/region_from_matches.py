@@ -21,7 +21,8 @@ from neus.scenes.region import (
 )
 from neus.scenes.region_from_masks import MasksDisagree
 from neus.scenes.region_from_points import region_from_points, region_of_all_points
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 from neus.stereo.matches import match_neighbours
 from neus.stereo.region_from_surface import region_from_surface
 from neus.stereo.sparse_points import on_object, triangulated
@@ -77,7 +78,7 @@ def located(scene: Scene, config: DatasetConfig) -> Scene:
         config: with which it was read.
 
     Raises:
-        InputError: as `scene.checked`, for the new frame.
+        InputError: as `scene_checks.checked`, for the new frame.
     """
     allow_inside = not config.camera_outside_sphere or config.region != OBJECT
     improved = (FROM_AXES,) if config.region == OBJECT else (FROM_AXES, FROM_DEPTHS, FROM_MASKS)

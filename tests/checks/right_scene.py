@@ -9,7 +9,8 @@ from neus.geometry.cameras import Camera
 from neus.geometry.poses import look_at
 from neus.geometry.rays import pixel_centers, rays_from_pixels
 from neus.geometry.similarity import similarity
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 from neus.scenes.synthetic import render_rays
 
 N_VIEWS, ROWS, WIDTH, HEIGHT = 24, 3, 240, 180

@@ -8,7 +8,7 @@ from neus.errors import InputError
 from neus.scenes import view_files
 from neus.scenes.pixel_store import Layer, PackedPixels, packed_pixels
 from neus.scenes.readers import read_scene
-from neus.scenes.scene import checked
+from neus.scenes.scene_checks import checked
 from neus.scenes.writers import write_colmap, write_idr
 from tests.scenes.layouts import ring_scene, write_blender
 

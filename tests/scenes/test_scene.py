@@ -8,7 +8,8 @@ import torch
 from neus.errors import InputError, InputWarning
 from neus.geometry.cameras import project
 from neus.geometry.similarity import similarity
-from neus.scenes.scene import Scene, checked
+from neus.scenes.scene import Scene
+from neus.scenes.scene_checks import checked
 from tests.scenes.layouts import ring_scene
 
 
