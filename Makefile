@@ -10,6 +10,9 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests run on one thread each, in so many processes; those of a file stay together, for what they share.
+JOBS ?= 2
+SHARED_OUT = -n $(JOBS) --dist loadfile
 # Waiting threads sleep instead of spinning, which costs less on a shared machine.
 export OMP_WAIT_POLICY = PASSIVE
 
@@ -19,10 +22,10 @@ demo: $(VENV)/installed
 	$(BIN)/python exp_runner.py demo --out runs/demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(SHARED_OUT)
 
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(SHARED_OUT)
 
 test-triton: $(VENV)/installed
 	$(BIN)/python -m pip install -q "triton>=3.2"
@@ -43,7 +46,7 @@ $(VENV)/installed: requirements.txt pyproject.toml setup.py
 		{ echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1), expected Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
-	$(BIN)/python -m pip install -q -r requirements.txt "pytest>=8" "ruff>=0.9" "setuptools>=77" "codespell>=2.3"
+	$(BIN)/python -m pip install -q -r requirements.txt "pytest>=8" "ruff>=0.9" "setuptools>=77" "codespell>=2.3" "pytest-xdist>=3.5"
 	$(BIN)/python -m pip install -q --no-deps -e .
 	touch $@
 

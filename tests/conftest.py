@@ -1,6 +1,7 @@
 """What many tests share: fixed seeds, a scene and a config so small that training takes a second."""
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,12 @@ def trained_run(tmp_path_factory, tiny_config) -> Path:
     config = replace(tiny_config, dataset=replace(tiny_config.dataset, holdout=2))
     train(config, RunFolder(folder), device="cpu")
     return folder
+
+
+@pytest.fixture
+def run_without_mesh(trained_run, tmp_path) -> Path:
+    """A copy of that run as training leaves it, whatever other tests have made of it."""
+    return shutil.copytree(trained_run, tmp_path / "run", ignore=shutil.ignore_patterns("mesh*"))
 
 
 @pytest.fixture

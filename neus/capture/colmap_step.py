@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from neus.capture.finish import finish
+from neus.files import json_text
 from neus.processes import end_with_parent
 
 # The scene's own vocabulary: words, descriptors from each image, rounds of k-means; a second of work for fifty images.
@@ -71,7 +72,7 @@ class Job:
 
     def as_json(self) -> str:
         """For `job_from`."""
-        return json.dumps(asdict(self), indent=1)
+        return json_text(asdict(self), indent=1)
 
 
 def job_from(text: str) -> Job:

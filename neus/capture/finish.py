@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from neus.capture.models import adjust, counting, points_of_images, resize, without_others
+from neus.files import json_text, write_json
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class FinishJob:
 
     def as_json(self) -> str:
         """For `finish`."""
-        return json.dumps(asdict(self))
+        return json_text(asdict(self))
 
 
 def finish(text: str) -> None:
@@ -51,4 +52,4 @@ def finish(text: str) -> None:
         "has_principal_points": refined,
         "focal_lengths": sorted({round(camera.mean_focal_length(), 2) for camera in model.cameras.values()}),
     }
-    (out / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    write_json(out / "facts.json", facts)

@@ -15,6 +15,7 @@ from neus.capture.sources import Source
 from neus.capture.stages import Stages
 from neus.capture.video import video_facts, watched_frames, write_frames
 from neus.errors import InputError, InputWarning, warn_of
+from neus.files import json_text
 from neus.version import VERSION
 
 # Poses need parallax and a third view that confirms them.
@@ -24,7 +25,7 @@ FEWEST_IMAGES = 3
 def key_of(source: Source, options: Mapping[str, Any]) -> str:
     """Stands for all that decides the result: the files by name, size and time, and the options."""
     stats = stats_of(source.root, [source.video] if source.video else source.files)
-    return hashlib.sha256(json.dumps([VERSION, stats, options]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json_text([VERSION, stats, options]).encode()).hexdigest()[:32]
 
 
 def stats_of(root: Path, files: Sequence[Path]) -> list[tuple[str, int, int]]:

@@ -1,6 +1,5 @@
 """Training of a prior from a data folder: for so many minutes or epochs, with checkpoints from which it goes on bit for bit."""
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neus.errors import InputError
-from neus.files import written_whole
+from neus.files import write_json
 from neus.shapes.autodecoder import AutoDecoder
 from neus.shapes.experiment_files import (
     CODES,
@@ -273,5 +272,4 @@ def _recent(losses: list[float]) -> float:
 
 def write_specs(run: Path, specs: Specs) -> None:
     """Writes `specs.json` into a run folder."""
-    with written_whole(run / "specs.json") as beside:
-        beside.write_text(json.dumps(specs.content, indent=2) + "\n", encoding="utf-8")
+    write_json(run / "specs.json", specs.content)

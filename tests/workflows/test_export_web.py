@@ -108,8 +108,8 @@ def test_a_mesh_of_another_unit_is_refused_beside_cameras(scene_folder, tmp_path
         export_web(tmp_path / "tiny.ply", tmp_path / "a.html", data=scene_folder)
 
 
-def test_a_run_without_a_mesh_says_how_to_make_one(trained_run, tmp_path, neus_command):
-    status, _, err = neus_command("export-web", trained_run, "--out", tmp_path / "a.html")
+def test_a_run_without_a_mesh_says_how_to_make_one(run_without_mesh, tmp_path, neus_command):
+    status, _, err = neus_command("export-web", run_without_mesh, "--out", tmp_path / "a.html")
     assert status == EXIT_USER_ERROR and len(err) == 1 and "neus mesh" in err[0]
 
 

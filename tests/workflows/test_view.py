@@ -12,8 +12,8 @@ from neus.meshing.files import write_mesh
 from neus.workflows.view import content_of
 
 
-def test_a_run_is_shown_with_its_views_its_renderer_and_what_was_held_out(trained_run):
-    content = content_of(trained_run, device="cpu")
+def test_a_run_is_shown_with_its_views_its_renderer_and_what_was_held_out(run_without_mesh):
+    content = content_of(run_without_mesh, device="cpu")
     assert content.held_out == (0, 2) and len(content.cameras) == 4 and content.mesh is None
     assert hasattr(content.renderer, "rays_at_a_time") and np.linalg.norm(content.up) == pytest.approx(1.0)
 
