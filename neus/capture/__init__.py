@@ -1,6 +1,6 @@
 """Images or a video of an unknown scene to a posed scene folder, by structure from motion on the CPU.
 
-Nothing else knows of it: what it writes is a COLMAP scene that `scenes` reads, with `capture.json` beside.
+Nothing else knows of it: what it writes is a COLMAP scene that `scenes` reads, with `world.json` and `capture.json` beside.
 """
 
 __all__ = [

@@ -16,6 +16,9 @@ from neus.cli.options import (
     whole_number,
 )
 
+# As in `neus.workflows.reconstruct`, which takes long to import.
+MINUTES, FACES = 10.0, 100_000
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `reconstruct`."""
@@ -29,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     schedule.add_argument(
         "--minutes",
         type=positive_number,
-        default=10.0,
+        default=MINUTES,
         metavar="M",
         help="Wall-clock budget for poses, training and texture together (default 10)",
     )
@@ -38,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="Model to be written: .glb, .obj, .usdz, .ply or .stl"
     )
-    output.add_argument("--faces", type=whole_number(100), default=100_000, metavar="N", help="Triangles (default 100000)")
+    output.add_argument("--faces", type=whole_number(100), default=FACES, metavar="N", help="Triangles (default 100000)")
     output.add_argument(
         "--run", type=Path, dest="run_folder", metavar="RUN", help="Run folder to write (default runs/NAME); poses: RUN/scene"
     )

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="?",
         metavar="SCENE",
-        help="Scene folder (IDR/NeuS, BlendedMVS, Blender or COLMAP); with --resume the run folder",
+        help="Scene folder or camera file (formats: docs/formats.md); with --resume the run folder",
     )
     data.add_argument("--data", type=Path, metavar="SCENE", help="Scene folder, same as SCENE")
     data.add_argument(

@@ -250,7 +250,7 @@ def layout_of(folder: Path, config: DatasetConfig) -> str:
             return name or "blender"
         raise InputError(f"{folder}: no known camera file; expected a folder, or one of the files in docs/formats.md.")
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a scene (IDR/NeuS, BlendedMVS, Blender or COLMAP).")
+        raise InputError(f"{folder}: no such folder; expected a scene in one of the formats of docs/formats.md.")
     if camera_file(folder, config.render_cameras_name).exists():
         return "idr"
     images, cameras = mvs_folders(folder)

@@ -60,7 +60,8 @@ class CapturedGraph:
     """A function of tensors that is recorded when it is first called, and anew for tensors of other shapes.
 
     It must do the same each time: it may leave nothing behind that it finds again, and on numbers that the CPU knows and that
-    change it may depend only by their name in `variant`. What it returns stays in the same memory, until the next call. Where it
+    change it may depend only by their name in `variant`. Excepted are the known densities of a hash background, a running mean on the
+    device, which the runs before a recording move as well. What it returns stays in the same memory, until the next call. Where it
     cannot be recorded a warning says so, and it is called as it is.
     """
 
